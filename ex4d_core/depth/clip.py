@@ -1,0 +1,48 @@
+"""The depth of a clip as it travels between the steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..camera import Intrinsics
+from ..errors import EX4DError
+from .convert import check_depth, resize_depth
+
+
+@dataclass(frozen=True)
+class DepthClip:
+    """Planar depth of every frame, with what is known about its camera.
+
+    Attributes:
+        depth: (T, H, W) float32, planar z > 0 in scene units, OpenCV frame.
+        intrinsics: the projection the depth was made with, for (W, H); None where the source does not know it.
+        disparity_range: (min, max) of the raw disparity before it was normalised, where the depth came from disparity.
+
+    Raises:
+        EX4DError: depth that is not finite, positive and varying, or intrinsics of another image size.
+    """
+
+    depth: torch.Tensor
+    intrinsics: Intrinsics | None = None
+    disparity_range: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", check_depth(self.depth))
+        _, height, width = self.depth.shape
+        if self.intrinsics is not None and (self.intrinsics.width, self.intrinsics.height) != (width, height):
+            raise EX4DError(
+                f"The intrinsics are for {self.intrinsics.width}x{self.intrinsics.height} pixels and the depth has "
+                f"{width}x{height}; use Intrinsics.resized(width, height) or resize the depth."
+            )
+
+    def __len__(self) -> int:
+        return self.depth.shape[0]
+
+    def resized(self, height: int, width: int) -> DepthClip:
+        """The same clip on another pixel grid; object edges stay sharp (``resize_depth``)."""
+        if (height, width) == tuple(self.depth.shape[1:]):
+            return self
+        intrinsics = None if self.intrinsics is None else self.intrinsics.resized(width, height)
+        return replace(self, depth=resize_depth(self.depth, height, width), intrinsics=intrinsics)

@@ -1,0 +1,86 @@
+"""Erosion and dilation of seen masks, equal to cv2.erode and cv2.dilate with a k x k box.
+
+Convention: masks are (T, H, W), 1 (or 255, or True) = seen, 0 = hole. Eroding grows the holes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from numbers import Integral
+
+import torch
+from torch import Tensor
+
+from .errors import EX4DError
+
+
+def erode(mask: Tensor, kernel: int | Sequence[int]) -> Tensor:
+    """Shrink what is seen: every pixel becomes the smallest value of the k x k box around it.
+
+    Outside the image nothing is a hole. An even box reaches one pixel farther up and left, as in OpenCV.
+
+    Args:
+        mask: (T, H, W), float, uint8 or bool, 1 = seen.
+        kernel: side of the box in pixels, >= 1; one for all frames or one per frame.
+
+    Returns:
+        (T, H, W), same dtype and device.
+
+    Raises:
+        EX4DError: another shape, a side below 1, or a wrong number of sides.
+
+    Source: the published preprocessing erodes each frame with k in 2..8 (``random_kernels``).
+    """
+    return _box_filter(mask, kernel, torch.minimum)
+
+
+def dilate(mask: Tensor, kernel: int | Sequence[int]) -> Tensor:
+    """Grow what is seen: every pixel becomes the largest value of the k x k box around it. See ``erode``."""
+    return _box_filter(mask, kernel, torch.maximum)
+
+
+def random_kernels(frames: int, seed: int, low: int = 2, high: int = 8) -> tuple[int, ...]:
+    """One box side per frame, uniform in low..high (both included), the same for the same seed.
+
+    Source: the published preprocessing draws from 2..8, unseeded.
+    """
+    if not 1 <= low <= high:
+        raise EX4DError(f"Kernel sides need 1 <= low <= high, got low={low} and high={high}.")
+    generator = random.Random(seed)
+    return tuple(generator.randint(low, high) for _ in range(frames))
+
+
+def _box_filter(mask: Tensor, kernel: int | Sequence[int], pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    if mask.ndim != 3:
+        raise EX4DError(f"A mask clip has shape (frames, height, width), got {tuple(mask.shape)}.")
+    if isinstance(kernel, Integral):
+        return _box_filter_frames(mask, int(kernel), pick)
+    if len(kernel) != mask.shape[0]:
+        raise EX4DError(f"Got {len(kernel)} kernel sides for {mask.shape[0]} mask frames; give one or one per frame.")
+    result = torch.empty_like(mask)
+    for t, side in enumerate(kernel):
+        result[t] = _box_filter_frames(mask[t : t + 1], int(side), pick)[0]
+    return result
+
+
+def _box_filter_frames(mask: Tensor, side: int, pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    if side < 1:
+        raise EX4DError(f"A kernel side must be at least 1 pixel, got {side}.")
+    # A box is separable, and the end padding repeats the edge, which no minimum or maximum notices.
+    return _line_filter(_line_filter(mask, side, 1, pick), side, 2, pick)
+
+
+def _line_filter(mask: Tensor, side: int, dim: int, pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Running minimum or maximum over ``side`` pixels along ``dim`` by doubling: log2(side) passes, any dtype."""
+    size = mask.shape[dim]
+    before = min(side // 2, size - 1)
+    after = min(side - 1 - side // 2, size - 1)
+    index = torch.arange(-before, size + after, device=mask.device).clamp_(0, size - 1)
+    line, reach, wanted = mask.index_select(dim, index), 1, before + after + 1
+    while reach < wanted:
+        step = min(reach, wanted - reach)
+        length = line.shape[dim] - step
+        line = pick(line.narrow(dim, 0, length), line.narrow(dim, step, length))
+        reach += step
+    return line
