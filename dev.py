@@ -1,0 +1,230 @@
+"""Every chore of the project behind one command; needs nothing but Python.
+
+    python dev.py demo      make an environment in .venv, run the demo, write output/demo
+    python dev.py test      make an environment in .venv, run everything CI runs
+    python dev.py lint      ruff check and ruff format --check
+    python dev.py types     pyright on ex4d_core, tsc on web/
+    python dev.py js        node --test tests/js
+    python dev.py pytest    Python, ComfyUI and browser tests; further arguments go to pytest
+    python dev.py format    let ruff rewrite the files
+    python dev.py hosts     show the ComfyUI checkouts the tests would use
+
+``--no-install`` runs with the Python that runs this file, as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON_FILES = ["__init__.py", "dev.py", "nodes", "ex4d_core", "tests", "benchmarks"]
+# One family that installs from PyPI; a CPU-only torch beside PyPI's torchvision does not import.
+TORCH = ["torch==2.11.0"]
+TORCH_FAMILY = [*TORCH, "torchvision==0.26.0", "torchaudio==2.11.0"]
+# What the geometric half needs: the demo installs neither diffusers nor anything of ComfyUI.
+DEMO = ["numpy", "av>=14.2.0", "opencv-python", "numba>=0.59"]
+CI = os.environ.get("CI", "").lower() == "true"
+
+
+def venv_python() -> Path:
+    """The interpreter inside .venv."""
+    return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def say(text: str) -> None:
+    """One line that stands out from the tools' own output."""
+    print(f"\n=== {text}", flush=True)
+
+
+def run(command: list[str | Path], **keywords) -> int:
+    """Run in the repository root with output passed through; returns the exit code."""
+    return subprocess.run([str(part) for part in command], cwd=ROOT, **keywords).returncode
+
+
+def install(python: Path, packages: list[str]) -> None:
+    """pip install, ending the program when it fails."""
+    if run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]):
+        sys.exit(f"Installing {' '.join(packages)} failed; the lines above say why.")
+
+
+def environment(stage: str) -> Path:
+    """.venv with everything ``stage`` needs ("demo" or "test"); installs only when the wish list has changed."""
+    python = venv_python()
+    if not python.exists():
+        say(f"Making the environment {VENV}")
+        venv.EnvBuilder(with_pip=True).create(VENV)
+    wishes = [TORCH, DEMO] if stage == "demo" else test_wishes()
+    stamp = VENV / f"installed-{stage}.txt"
+    wanted = "\n".join(" ".join(packages) for packages in wishes) + "\n" + requirement_texts(wishes)
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+        for packages in wishes:
+            say(f"Installing {' '.join(packages)}")
+            install(python, packages)
+        stamp.write_text(wanted, encoding="utf-8")
+    return python
+
+
+def test_wishes() -> list[list[str]]:
+    """Packages for the tests: torch, what the newest ComfyUI checkout asks for, the pack's own, the tools."""
+    wishes = [TORCH_FAMILY]
+    hosts = found_hosts()
+    if hosts:
+        # The newest host's requirements serve older ones as well, except for the three web packages: see host_web().
+        wishes.append(["-r", str(hosts[-1] / "requirements.txt")])
+    return [*wishes, ["-r", "requirements.txt", "-r", "requirements-dev.txt"]]
+
+
+def requirement_texts(wishes: list[list[str]]) -> str:
+    """The contents of all requirement files named, so that an edit in one is noticed."""
+    files = [part for packages in wishes for part in packages if part.endswith(".txt")]
+    return "\n".join((ROOT / name).read_text(encoding="utf-8") for name in files)
+
+
+def found_hosts() -> list[Path]:
+    """ComfyUI checkouts, oldest first (tests/harness/hosts.py decides)."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from harness import hosts
+
+    return [host.path for host in hosts.find_hosts(fetch=True)]
+
+
+def host_web(python: Path) -> None:
+    """Give each ComfyUI checkout its own pinned web packages where they differ from the environment's."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
+        "from harness import hosts\n"
+        "for host in hosts.find_hosts(): hosts.install_web_packages(host)"
+    )
+    if run([python, "-c", code]):
+        sys.exit("The web packages of a ComfyUI checkout could not be installed.")
+
+
+def node_modules() -> bool:
+    """Install the JavaScript tools once; False (or the end, in CI) where npm is missing."""
+    npm = shutil.which("npm")
+    if npm is None:
+        missing("node and npm: type checks, JavaScript tests and browser tests")
+        return False
+    modules = ROOT / "node_modules"
+    lock = ROOT / "package-lock.json"
+    stamp = modules / ".installed"
+    wanted = (ROOT / "package.json").read_text(encoding="utf-8") + (
+        lock.read_text(encoding="utf-8") if lock.exists() else ""
+    )
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+        say("Installing the JavaScript tools")
+        if run([npm, "ci" if lock.exists() else "install", "--no-audit", "--no-fund", "--loglevel=error"]):
+            sys.exit("npm could not install the JavaScript tools.")
+        stamp.write_text(wanted, encoding="utf-8")
+    return True
+
+
+def missing(what: str) -> None:
+    """Something that tests need is not on this machine: one loud line, and the end under CI."""
+    if CI:
+        sys.exit(f"MISSING under CI: {what}")
+    say(f"SKIPPED, not found: {what}")
+
+
+def tool(name: str) -> list[str | Path]:
+    """The command line of a tool of node_modules."""
+    return [ROOT / "node_modules" / ".bin" / (f"{name}.cmd" if os.name == "nt" else name)]
+
+
+def lint(python: Path) -> int:
+    """Ruff's checks and formatting."""
+    files = [name for name in PYTHON_FILES if (ROOT / name).exists()]
+    return run([python, "-m", "ruff", "check", *files]) | run([python, "-m", "ruff", "format", "--check", *files])
+
+
+def types(python: Path) -> int:
+    """Pyright on ex4d_core, tsc on web/."""
+    if not node_modules():
+        return 0
+    code = run([*tool("pyright"), "--pythonpath", python])
+    return code | (run([*tool("tsc"), "--project", "tsconfig.json"]) if any((ROOT / "web").rglob("*.js")) else 0)
+
+
+def js() -> int:
+    """The JavaScript unit tests."""
+    tests = sorted((ROOT / "tests" / "js").glob("*.test.*js"))
+    if not tests or not node_modules():
+        return 0
+    return run(["node", "--test", *tests])
+
+
+def pytest(python: Path, arguments: list[str]) -> int:
+    """Python, ComfyUI and browser tests."""
+    return run([python, "-m", "pytest", *arguments])
+
+
+def demo(python: Path, arguments: list[str]) -> int:
+    """The project's own demo, from a procedural clip to a contact sheet."""
+    arguments = arguments or ["--output_dir", str(ROOT / "output" / "demo")]
+    return run([python, "-m", "ex4d_core", "demo", *arguments])
+
+
+def test(python: Path, arguments: list[str]) -> int:
+    """All of it; every step runs even when one before has failed."""
+    steps = {
+        "lint": lambda: lint(python),
+        "types": lambda: types(python),
+        "js": js,
+        "pytest": lambda: pytest(python, arguments),
+    }
+    report = []
+    for name, step in steps.items():
+        say(name)
+        start = time.monotonic()
+        code = step()
+        report.append((name, code, time.monotonic() - start))
+    say("test")
+    for name, code, seconds in report:
+        print(f"{name:8} {'ok' if code == 0 else f'FAILED ({code})'}  {seconds:.0f} s")
+    return int(any(code for _, code, _ in report))
+
+
+def main() -> int:
+    """Parse the command line and run one chore."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("chore", choices=["demo", "test", "lint", "types", "js", "pytest", "format", "hosts"])
+    parser.add_argument("--no-install", action="store_true", help="use this Python as it is")
+    options, rest = parser.parse_known_args()
+    chore = options.chore
+    if chore == "js":
+        return js()
+    if chore == "hosts":
+        print("\n".join(map(str, found_hosts())) or "none")
+        return 0
+    if options.no_install:
+        python = Path(sys.executable)
+    else:
+        python = environment("demo" if chore == "demo" else "test")
+        if chore in ("test", "pytest"):
+            host_web(python)
+    if chore in ("test", "pytest"):
+        node_modules()
+    chores = {
+        "demo": lambda: demo(python, rest),
+        "test": lambda: test(python, rest),
+        "lint": lambda: lint(python),
+        "types": lambda: types(python),
+        "pytest": lambda: pytest(python, rest),
+        "format": lambda: (
+            run([python, "-m", "ruff", "check", "--fix", *PYTHON_FILES])
+            | run([python, "-m", "ruff", "format", *PYTHON_FILES])
+        ),
+    }
+    return chores[chore]()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""Socket types of the pack, and what travels on them.
+
+Core types are used wherever ComfyUI has one (IMAGE, MASK, VIDEO, ...). Types that only newer hosts define are
+declared here by name, so that the schemas are the same on every host.
+"""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+# EX4D_DEPTH: ex4d_core.depth.clip.DepthClip
+#   .depth            float32 tensor (T, H, W), planar z > 0, OpenCV camera of the source frames
+#   .intrinsics       the lens that belongs to it, or None where the source knows none
+#   .disparity_range  (low, high) of the disparity it came from, or None
+Depth = io.Custom("EX4D_DEPTH")
+
+# EX4D_DWMESH: ex4d_core.mesh.DWMesh
+#   the watertight depth mesh of a clip: one vertex grid per frame over one fixed topology, colours, the share of
+#   surfaces that no source pixel saw (occlusion), the lens, the orbit radius and the pivot (0, 0, radius)
+Mesh = io.Custom("EX4D_DWMESH")
+
+# EX4D_TRAJECTORY: ex4d_core.trajectory.Trajectory
+#   .world_to_camera  float32 array (T, 4, 4), OpenCV; the source camera is the identity
+#   .intrinsics       one lens per frame, or None = the mesh's
+#   .fps, .path       frame rate, and the editable JSON document it was evaluated from (or None)
+Trajectory = io.Custom("EX4D_TRAJECTORY")
+
+# MOGE_GEOMETRY, DA3_GEOMETRY: what the core's MoGe and Depth Anything 3 nodes put out on hosts that have them.
+# Dictionaries; see nodes/depth.py for the keys that are read.
+MoGeGeometry = io.Custom("MOGE_GEOMETRY")
+DA3Geometry = io.Custom("DA3_GEOMETRY")

@@ -1,0 +1,71 @@
+"""Fixtures shared by all Python tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# For ex4d_core. Nothing of ComfyUI is ever imported here: nodes are tested inside servers (tests/harness).
+sys.path.insert(0, str(ROOT))
+
+from harness import hosts  # noqa: E402
+from harness.server import Server  # noqa: E402
+
+CI = os.environ.get("CI", "").lower() == "true"
+FOLDER_NAMES = ("ComfyUI-EX4D", "ex4d_pack-2")
+HOSTS = hosts.find_hosts()
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The folder of data recorded from the published system (EX4D_REFERENCE, or beside the repository)."""
+    path = Path(os.environ.get("EX4D_REFERENCE") or ROOT.parent / "shared" / "reference")
+    if not path.is_dir():
+        pytest.skip(f"no reference data at {path} (set EX4D_REFERENCE)")
+    return path
+
+
+def pytest_generate_tests(metafunc):
+    """Run every test that uses ``host`` (``server`` and ``client`` do) once per ComfyUI checkout."""
+    if "host" in metafunc.fixturenames:
+        found = HOSTS or [None]
+        ids = [f"comfy-{host.version}" if host else "no-comfyui" for host in found]
+        metafunc.parametrize("host", found, ids=ids, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def host(request) -> hosts.Host:
+    """A ComfyUI checkout."""
+    if request.param is None:
+        text = "NO COMFYUI FOUND: set COMFYUI_PATH to a checkout to run the node and browser tests"
+        pytest.fail(text) if CI else pytest.skip(text)
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def server(host, tmp_path_factory):
+    """A running server with the pack and the test nodes; one per host and session, one host after another."""
+    index = HOSTS.index(host)
+    folder = FOLDER_NAMES[index % len(FOLDER_NAMES)]
+    with Server(host, tmp_path_factory.mktemp(f"comfy-{host.version}"), folder) as running:
+        yield running
+
+
+@pytest.fixture()
+def client(server):
+    """The server's client; a test that killed the server fails here and not in its neighbours."""
+    assert server.alive(), f"the server has died:\n{server.log()[-4000:]}"
+    return server.client
+
+
+def pytest_collection_modifyitems(items):
+    """Mark tests by what they need."""
+    for item in items:
+        if "host" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.comfy)
+        if "browser" in item.path.parts:
+            item.add_marker(pytest.mark.browser)

@@ -1,0 +1,96 @@
+"""Nodes that exist only in tests, installed beside the pack: sources of fixed data, and a sink that records values."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+import folder_paths
+import torch
+
+
+class AnyType(str):
+    """Connects to every socket."""
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+
+ANY = AnyType("*")
+
+
+def describe(value):
+    """Shapes and statistics of anything that travels on a socket, as JSON."""
+    if isinstance(value, torch.Tensor):
+        numbers = value.detach().float()
+        finite = numbers[torch.isfinite(numbers)]
+        low, high, mean = (float(f()) if finite.numel() else None for f in (finite.min, finite.max, finite.mean))
+        return {"shape": list(value.shape), "dtype": str(value.dtype), "min": low, "max": high, "mean": mean}
+    if isinstance(value, (int, float, str, bool)) or value is None:
+        return value
+    if isinstance(value, (list, tuple)):
+        return [describe(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): describe(item) for key, item in value.items()}
+    fields = getattr(value, "__dataclass_fields__", None)
+    if fields:
+        return {"class": type(value).__name__, **{name: describe(getattr(value, name)) for name in fields}}
+    return {"class": type(value).__name__}
+
+
+class EX4DTestRecord:
+    """Writes what arrives: a JSON description as text, tensors also as output/<name>.pt."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": (ANY,), "name": ("STRING", {"default": "value"})}}
+
+    RETURN_TYPES = ()
+    FUNCTION = "run"
+    OUTPUT_NODE = True
+    CATEGORY = "EX-4D/tests"
+
+    def run(self, value, name):
+        if isinstance(value, torch.Tensor):
+            safe = re.sub(r"[^A-Za-z0-9_-]", "_", name)
+            torch.save(value.detach().cpu(), os.path.join(folder_paths.get_output_directory(), f"{safe}.pt"))
+        return {"ui": {"text": [json.dumps(describe(value))]}}
+
+
+class EX4DTestImages:
+    """A clip of moving colour gradients, or with ``kind`` "depth" a grey ramp such as depth nodes put out."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        size = {"min": 1, "max": 4096}
+        return {
+            "required": {
+                "kind": (["colour", "depth", "constant", "nan"],),
+                "width": ("INT", {"default": 64, **size}),
+                "height": ("INT", {"default": 64, **size}),
+                "frames": ("INT", {"default": 5, "min": 0, "max": 4096}),
+            }
+        }
+
+    RETURN_TYPES = ("IMAGE", "MASK")
+    FUNCTION = "run"
+    CATEGORY = "EX-4D/tests"
+
+    def run(self, kind, width, height, frames):
+        x = torch.linspace(0, 1, width)[None, None, :].expand(frames, height, width)
+        y = torch.linspace(0, 1, height)[None, :, None].expand(frames, height, width)
+        t = torch.linspace(0, 1, max(frames, 1))[:frames, None, None].expand(frames, height, width)
+        # A box standing nearer than the ground around it, so that moving the camera uncovers something.
+        box = ((x - 0.35 - 0.2 * t).abs() < 0.15) & ((y - 0.5).abs() < 0.2)
+        depth = torch.where(box, torch.ones_like(x), 0.2 + 0.4 * y)
+        pictures = {
+            "colour": torch.stack([x, y, torch.where(box, torch.ones_like(x), t)], dim=-1),
+            "depth": depth[..., None].expand(-1, -1, -1, 3),
+            "constant": torch.full((frames, height, width, 3), 0.5),
+            "nan": torch.full((frames, height, width, 3), float("nan")),
+        }
+        return pictures[kind].contiguous(), depth.contiguous()
+
+
+NODE_CLASS_MAPPINGS = {cls.__name__: cls for cls in (EX4DTestRecord, EX4DTestImages)}
