@@ -1,0 +1,391 @@
+"""DW-Mesh: one watertight depth surface per frame, with its occluded faces marked.
+
+Convention: OpenCV frame, planar depth, source camera = identity. A vertex of row ``i`` and column ``j`` lies on the ray
+through pixel position ``(j + offset, i + offset)``; ``offset`` is 0 in released style (as published) and 0.5, the pixel
+centre, in paper style. Vertex index = ``i * width + j``; paper style has one vertex more, the middle of the back plate.
+
+The border ring of every depth frame is pulled back to ``border_depth``: together with the back plate over the four image
+corners it closes the surface, so that no viewpoint looks through it.
+
+The occlusion rule is in three small functions (`angle_valid`, `jump_valid`, `spread_to_vertices`); every renderer follows them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .camera import Intrinsics
+from .errors import Cancelled, EX4DError
+
+STYLES = ("released", "paper")
+PUBLISHED_BORDER_DEPTH = 100.0
+PIVOT_MARGIN = 0.15
+"""Distance from the nearest point of frame 0 to the point that published camera paths orbit."""
+PAPER_CLAMP = 0.99
+"""Paper style keeps every depth in front of the back plate: at most this share of ``border_depth``."""
+
+
+@dataclass(frozen=True, eq=False)
+class DWMesh:
+    """A depth-watertight mesh for every frame of a clip; all frames share one topology.
+
+    Vertices and validity are computed from the depth when asked for, one frame at a time: a clip of 81 frames at 1024x576
+    holds 0.33 GB here, its vertices would take another 0.6 GB.
+
+    Attributes:
+        rgb: (T, H, W, 3) uint8 colour of the vertices.
+        depth: (T, H, W) float32 planar depth, border ring at ``border_depth``; clamped in front of it in paper style.
+        intrinsics: the source camera, for the size (W, H).
+        style: "released" or "paper".
+        border_depth: depth of the back plate.
+        min_angle: faces with a smaller angle, in degrees, are occluded.
+        max_jump: paper style: faces with a larger depth range, in depth units, are occluded; infinity in released style.
+    """
+
+    rgb: Tensor
+    depth: Tensor
+    intrinsics: Intrinsics
+    style: str
+    border_depth: float
+    min_angle: float
+    max_jump: float
+
+    @property
+    def frames(self) -> int:
+        """Number of frames T."""
+        return self.depth.shape[0]
+
+    @property
+    def height(self) -> int:
+        """Vertex rows H."""
+        return self.depth.shape[1]
+
+    @property
+    def width(self) -> int:
+        """Vertex columns W."""
+        return self.depth.shape[2]
+
+    @property
+    def device(self) -> torch.device:
+        """Where depth and colour live."""
+        return self.depth.device
+
+    @property
+    def pixel_offset(self) -> float:
+        """Position of a vertex inside its pixel: 0 (released) or 0.5 (paper)."""
+        return 0.0 if self.style == "released" else 0.5
+
+    @property
+    def radius(self) -> float:
+        """Distance of the pivot from the source camera: nearest depth of frame 0 plus 0.15, as published."""
+        return float(self.depth[0].min()) + PIVOT_MARGIN
+
+    @property
+    def pivot(self) -> tuple[float, float, float]:
+        """The point that camera paths look at, (0, 0, radius)."""
+        return (0.0, 0.0, self.radius)
+
+    @property
+    def faces(self) -> Tensor:
+        """(F, 3) int32 vertex indices: two faces per quad in row order, then the back plate."""
+        return grid_faces(self.height, self.width, self.style).to(self.device)
+
+    @property
+    def occluded_share(self) -> float:
+        """Share of the occluded faces among the faces over pixels (back plate left out), frame 0."""
+        return 1.0 - float(self.quad_face_valid(0).float().mean())
+
+    def vertices(self, t: int) -> Tensor:
+        """Vertices of frame ``t``: (V, 3) float32, source camera's frame."""
+        points = unproject(self.depth[t], self.intrinsics, self.pixel_offset).reshape(-1, 3)
+        if self.style == "paper":
+            corners = points[[0, self.width - 1, (self.height - 1) * self.width, self.height * self.width - 1]]
+            points = torch.cat([points, corners.mean(0, keepdim=True)])
+        return points.float()
+
+    def quad_face_valid(self, t: int) -> Tensor:
+        """The occlusion rule on the faces over pixels: (H-1, W-1, 2) bool, upper left face first; True = not occluded.
+
+        Released style: the face's own angle. Paper style: angle and depth range, and both faces of a quad agree.
+        """
+        valid = angle_valid(self.depth[t], self.intrinsics, self.pixel_offset, self.min_angle)
+        if self.style == "paper":
+            valid = valid & jump_valid(self.depth[t], self.max_jump)
+            valid = valid.all(-1, keepdim=True).expand(valid.shape)
+        return valid
+
+    def face_valid(self, t: int) -> Tensor:
+        """(F,) bool, True where the face is not occluded, in the order of `faces`.
+
+        The back plate counts as occluded in paper style. In released style its two faces pass the angle test, but take
+        their alpha from their vertices like every other face.
+        """
+        quads = self.quad_face_valid(t).reshape(-1)
+        plate = self.faces.shape[0] - quads.shape[0]
+        return torch.cat([quads, quads.new_full((plate,), self.style == "released")])
+
+    def vertex_valid(self, t: int) -> Tensor:
+        """(V,) bool. Released style: no occluded face touches the vertex. Paper style: some valid face does."""
+        faces = self.quad_face_valid(t)
+        if self.style == "released":
+            return spread_to_vertices(faces)
+        touched = ~spread_to_vertices(~faces)
+        return torch.cat([touched, touched.new_zeros(1)])
+
+    def vertex_alpha(self, t: int) -> Tensor:
+        """(V,) float32 opacity 0 or 1 that released style interpolates over faces (0 at every corner of an occluded face)."""
+        return self.vertex_valid(t).float()
+
+    def vertex_colors(self, t: int) -> Tensor:
+        """(V, 3) uint8 colours; black where `vertex_alpha` is 0 in released style, and at paper style's extra vertex."""
+        colors = self.rgb[t].reshape(-1, 3)
+        if self.style == "released":
+            return colors * self.vertex_valid(t)[:, None]
+        return torch.cat([colors, colors.new_zeros(1, 3)])
+
+
+def build_dw_mesh(
+    rgb: Tensor | np.ndarray,
+    depth: Tensor | np.ndarray,
+    intrinsics: Intrinsics | None = None,
+    *,
+    style: str = "released",
+    min_angle: float = 2.5,
+    depth_jump: float = 0.013,
+    border_depth: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> DWMesh:
+    """Build the watertight mesh of every frame.
+
+    Args:
+        rgb: (T, H, W, 3) colours, float 0..1 or uint8.
+        depth: (T, H, W) planar depth, finite and > 0, any float type, on any device; the mesh lives where the depth does.
+        intrinsics: the source camera; None = the training data's field of view for this width.
+        style: "released" (the published code: alpha per vertex, vertices at integer pixels, angle test only) or
+            "paper" (eq. 4-5: occlusion per face, both faces of a quad agree, depth-jump test, pixel-centre vertices).
+        min_angle: smallest angle of a visible face, degrees, 0..60.
+        depth_jump: paper style: largest depth range of a visible face, as a share of frame 0's depth range.
+        border_depth: depth of the back plate; None = 100 for depth in the published range, else 1.05 times the largest.
+        progress: called with (frames done, frames).
+        cancel: polled once a frame; True raises Cancelled.
+
+    Returns:
+        The mesh; its inputs are copied, never written to.
+
+    Raises:
+        EX4DError: shapes that do not fit, fewer than 3x3 pixels, depth that is not finite and positive, bad parameters.
+        Cancelled: ``cancel`` returned True.
+
+    Source: paper section 3.2 and appendix A.3; the published mesh builder for the released style.
+    """
+    rgb, depth = torch.as_tensor(rgb), torch.as_tensor(depth)
+    _check_inputs(rgb, depth, style, min_angle, depth_jump)
+    frames, height, width = depth.shape
+    intrinsics = _fit_intrinsics(intrinsics, width, height)
+    if border_depth is None:
+        border_depth = default_border_depth(depth)
+    elif not (math.isfinite(border_depth) and border_depth > 0):
+        raise EX4DError(f"border_depth must be a positive number, got {border_depth}.")
+
+    padded = torch.empty((frames, height, width), dtype=torch.float32, device=depth.device)
+    colors = torch.empty((frames, height, width, 3), dtype=torch.uint8, device=depth.device)
+    max_jump = math.inf
+    for t in range(frames):
+        if cancel is not None and cancel():
+            raise Cancelled("Building the mesh was cancelled.")
+        padded[t] = depth[t]
+        if style == "paper":
+            padded[t].clamp_(max=PAPER_CLAMP * border_depth)
+            if t == 0:
+                max_jump = depth_jump * float(padded[0].max() - padded[0].min())
+        _set_border(padded[t], border_depth)
+        colors[t] = to_uint8(rgb[t])
+        if progress is not None:
+            progress(t + 1, frames)
+    return DWMesh(colors, padded, intrinsics, style, float(border_depth), float(min_angle), max_jump)
+
+
+def default_border_depth(depth: Tensor) -> float:
+    """100, as published, for depth like that of the published conversion; else 1.05 times the largest depth.
+
+    The published conversion yields 2.564..10000 with its nearest point close to 2.564, and the published plate cuts off
+    what lies beyond 100. Other depth (metric, normalised) keeps everything in front of the plate.
+    """
+    nearest, farthest = (float(v) for v in torch.aminmax(depth))
+    published = 2.5 <= nearest <= 10 and farthest <= 10001
+    return PUBLISHED_BORDER_DEPTH if published else 1.05 * farthest
+
+
+def unproject(depth: Tensor, intrinsics: Intrinsics, pixel_offset: float) -> Tensor:
+    """Planar depth (..., H, W) to points (..., H, W, 3) float64 in the camera's frame; float64 keeps pixel centres exact."""
+    z = depth.double()
+    ray_x, ray_y = _rays(z, intrinsics, pixel_offset)
+    return torch.stack([z * ray_x, z * ray_y[:, None], z], dim=-1)
+
+
+def angle_valid(depth: Tensor, intrinsics: Intrinsics, pixel_offset: float, min_angle: float) -> Tensor:
+    """The angle test on the two faces of every quad.
+
+    Faces of the quad at (i, j): 0 = (i, j), (i+1, j), (i, j+1) and 1 = (i+1, j), (i+1, j+1), (i, j+1).
+
+    The smallest angle lies opposite the shortest edge, so with squared edge lengths s <= m <= l the face passes when
+    (m + l - s)^2 <= 4 cos^2(min_angle) m l: no square root, no division, no inverse cosine.
+
+    Args:
+        depth: (..., H, W) planar depth > 0.
+        intrinsics: camera of the depth, in pixels.
+        pixel_offset: see the module's convention.
+        min_angle: degrees.
+
+    Returns:
+        (..., H-1, W-1, 2) bool, True where every angle is at least ``min_angle``.
+
+    Source: paper eq. 4; evaluated in float64 by every backend, so that all of them agree.
+    """
+    points = unproject(depth, intrinsics, pixel_offset)
+    squared = lambda a, b: (a - b).square_().sum(-1)  # noqa: E731
+    upper_left, upper_right = points[..., :-1, :-1, :], points[..., :-1, 1:, :]
+    lower_left = points[..., 1:, :-1, :]
+    across = squared(points[..., :, 1:, :], points[..., :, :-1, :])
+    down = squared(points[..., 1:, :, :], points[..., :-1, :, :])
+    diagonal = squared(upper_right, lower_left)
+    limit = 4.0 * math.cos(math.radians(min_angle)) ** 2
+    faces = []
+    for first, second in ((across[..., :-1, :], down[..., :, :-1]), (across[..., 1:, :], down[..., :, 1:])):
+        short = torch.minimum(torch.minimum(first, second), diagonal)
+        long = torch.maximum(torch.maximum(first, second), diagonal)
+        middle = first + second + diagonal - short - long
+        faces.append((middle + long - short).square_() <= limit * middle * long)
+    return torch.stack(faces, dim=-1)
+
+
+def jump_valid(depth: Tensor, max_jump: float) -> Tensor:
+    """The depth-jump test: (..., H-1, W-1, 2) bool, True where a face's three depths of (..., H, W) span at most ``max_jump``."""
+    upper_left, upper_right = depth[..., :-1, :-1], depth[..., :-1, 1:]
+    lower_left, lower_right = depth[..., 1:, :-1], depth[..., 1:, 1:]
+    faces = []
+    for corner in (upper_left, lower_right):
+        near = torch.minimum(torch.minimum(upper_right, lower_left), corner)
+        far = torch.maximum(torch.maximum(upper_right, lower_left), corner)
+        faces.append((far - near) <= max_jump)
+    return torch.stack(faces, dim=-1)
+
+
+def spread_to_vertices(face_valid: Tensor) -> Tensor:
+    """Released style's rule: a vertex is valid when every face that touches it is: (H-1, W-1, 2) bool -> (H*W,) bool."""
+    rows, columns, _ = face_valid.shape
+    valid = face_valid.new_ones(rows + 1, columns + 1)
+    upper, lower = face_valid[..., 0], face_valid[..., 1]
+    valid[:-1, :-1] &= upper
+    valid[1:, 1:] &= lower
+    valid[:-1, 1:] &= upper & lower
+    valid[1:, :-1] &= upper & lower
+    return valid.reshape(-1)
+
+
+@lru_cache(maxsize=4)
+def grid_faces(height: int, width: int, style: str) -> Tensor:
+    """The shared topology: (F, 3) int32 on the CPU. Treat it as read-only, it is cached.
+
+    Two faces per quad in row order, then the back plate: released style closes it with two faces over the image corners,
+    which leaves 2 (W + H) edges with a single face; paper style with a fan from one extra vertex to the rim, which
+    gives every edge exactly two faces of opposite direction.
+    """
+    index = torch.arange(height * width, dtype=torch.int32).reshape(height, width)
+    upper_left, upper_right = index[:-1, :-1].reshape(-1), index[:-1, 1:].reshape(-1)
+    lower_left, lower_right = index[1:, :-1].reshape(-1), index[1:, 1:].reshape(-1)
+    first = torch.stack([upper_left, lower_left, upper_right], -1)
+    second = torch.stack([lower_left, lower_right, upper_right], -1)
+    quads = torch.stack([first, second], 1).reshape(-1, 3)
+    if style == "released":
+        corners = [0, width - 1, (height - 1) * width, height * width - 1]
+        plate = torch.tensor([[corners[1], corners[0], corners[3]], [corners[3], corners[0], corners[2]]])
+    else:
+        rim = torch.cat([index[0, :-1], index[:-1, -1], index[-1].flip(0)[:-1], index[:, 0].flip(0)[:-1]])
+        plate = torch.stack([rim, rim.roll(-1), torch.full_like(rim, height * width)], -1)
+    return torch.cat([quads, plate.to(torch.int32)])
+
+
+def count_edges(faces: Tensor) -> tuple[int, int, int]:
+    """Edges of a triangle list (F, 3) by how faces share them.
+
+    Returns:
+        (paired, single, other): edges with exactly two faces of opposite direction, edges with one face, the rest. A
+        closed, consistently oriented surface has only paired edges.
+    """
+    faces = faces.to(torch.int64)
+    start = faces.reshape(-1)
+    end = faces.roll(-1, 1).reshape(-1)
+    count = int(faces.max()) + 1
+    key = torch.minimum(start, end) * count + torch.maximum(start, end)
+    direction = torch.where(start < end, 1, -1)
+    unique, owner, uses = torch.unique(key, return_inverse=True, return_counts=True)
+    balance = torch.zeros_like(unique).scatter_add_(0, owner, direction)
+    paired = int(((uses == 2) & (balance == 0)).sum())
+    single = int((uses == 1).sum())
+    return paired, single, unique.numel() - paired - single
+
+
+def to_uint8(rgb: Tensor) -> Tensor:
+    """Colours as uint8: float 0..1 is clamped and rounded, uint8 passes through."""
+    if rgb.dtype == torch.uint8:
+        return rgb
+    return (rgb.float() * 255.0).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _rays(like: Tensor, intrinsics: Intrinsics, pixel_offset: float) -> tuple[Tensor, Tensor]:
+    height, width = like.shape[-2:]
+    columns = torch.arange(width, dtype=torch.float64, device=like.device)
+    rows = torch.arange(height, dtype=torch.float64, device=like.device)
+    return (columns + (pixel_offset - intrinsics.cx)) / intrinsics.fx, (rows + (pixel_offset - intrinsics.cy)) / intrinsics.fy
+
+
+def _set_border(frame: Tensor, border_depth: float) -> None:
+    frame[0] = frame[-1] = border_depth
+    frame[:, 0] = frame[:, -1] = border_depth
+
+
+def _fit_intrinsics(intrinsics: Intrinsics | None, width: int, height: int) -> Intrinsics:
+    if intrinsics is None:
+        return Intrinsics.default(width, height)
+    if (intrinsics.width, intrinsics.height) == (width, height):
+        return intrinsics
+    return intrinsics.resized(width, height)
+
+
+def _check_inputs(rgb: Tensor, depth: Tensor, style: str, min_angle: float, depth_jump: float) -> None:
+    if style not in STYLES:
+        raise EX4DError(f"Unknown mesh style {style!r}; choose one of: {', '.join(STYLES)}.")
+    if not 0 <= min_angle < 60:
+        raise EX4DError(f"min_angle must be at least 0 and below 60 degrees, got {min_angle}.")
+    if not depth_jump >= 0:
+        raise EX4DError(f"depth_jump must be 0 or more, got {depth_jump}.")
+    if depth.ndim != 3 or rgb.ndim != 4 or rgb.shape[-1] != 3:
+        raise EX4DError(
+            f"A mesh needs colours (T, H, W, 3) and depth (T, H, W), got {tuple(rgb.shape)} and {tuple(depth.shape)}."
+        )
+    if rgb.shape[:3] != depth.shape:
+        raise EX4DError(
+            f"Colours and depth must agree in frames and size: {rgb.shape[0]} frames of {rgb.shape[2]}x{rgb.shape[1]} "
+            f"against {depth.shape[0]} of {depth.shape[2]}x{depth.shape[1]}. Resize or trim one of them."
+        )
+    if depth.shape[0] < 1 or depth.shape[1] < 3 or depth.shape[2] < 3:
+        raise EX4DError(f"A mesh needs at least one frame of 3x3 pixels, got {tuple(depth.shape)}.")
+    if not depth.is_floating_point():
+        raise EX4DError(f"Depth must be floating point, got {depth.dtype}; convert stored integers to distances first.")
+    nearest, farthest = depth.amin((1, 2)).tolist(), depth.amax((1, 2)).tolist()
+    for t, (near, far) in enumerate(zip(nearest, farthest)):
+        # A NaN makes both of them NaN, so one comparison refuses NaN, infinity, zero and negative depth.
+        if not (near > 0 and math.isfinite(far)):
+            raise EX4DError(
+                f"Depth frame {t} holds values that are not finite and positive ({near} to {far}). "
+                "Fill or replace them before building a mesh."
+            )

@@ -1,0 +1,224 @@
+"""Rendering a DW-Mesh along a camera path: colour, mask and depth video.
+
+One function, `render_color_mask`, over three backends of one meaning:
+
+* ``numba``: every CPU core, one frame each; no GPU.
+* ``torch``: any device, nothing beyond torch; the reference of the other two.
+* ``nvdiffrast``: CUDA; optional, never required; its licence is non-commercial. The published code's renderer. It snaps
+  vertices to 1/16 pixel and, in released style, blends silhouettes over one pixel (``antialias``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import Cancelled, EX4DError
+from ..mesh import DWMesh
+from .view import Picture, Settings, View
+
+if TYPE_CHECKING:
+    from ..trajectory import Trajectory
+
+log = logging.getLogger(__name__)
+
+BACKENDS = ("nvdiffrast", "numba", "torch")
+IDENTITY_TOLERANCE = 1e-4
+
+
+def render_color_mask(
+    mesh: DWMesh,
+    trajectory: Trajectory,
+    *,
+    size: tuple[int, int] | None = None,
+    backend: str = "auto",
+    device: torch.device | str | None = None,
+    keep_first_frame: bool | str = "auto",
+    supersample: int = 1,
+    antialias: bool | None = None,
+    near: float = 1e-3,
+    far: float = 1e3,
+    out_dtype: str = "float32",
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Render the colour video, the mask of what was seen, and the depth along a camera path.
+
+    Frame t of the path shows frame t of the mesh; a mesh of one frame serves a path of any length.
+
+    Args:
+        mesh: the watertight mesh.
+        trajectory: T poses `world_to_camera` in the source camera's frame; its intrinsics, or the mesh's where it has none.
+        size: (width, height) of the output; None = the mesh's. Intrinsics are scaled to it.
+        backend: "auto", "nvdiffrast", "numba" or "torch". Auto takes nvdiffrast where CUDA and it are present; else torch
+            for a mesh or ``device`` on a GPU, and numba for one on the CPU.
+        device: where to compute and to leave the result; None = compute where the backend runs best, result beside the mesh.
+        keep_first_frame: True passes the first source frame through as frame 0, with a full mask; "auto" does so where
+            pose 0 is the identity within 1e-4.
+        supersample: samples per pixel and axis, 1..4; a pixel is seen when half of its samples are.
+        antialias: blend silhouettes as the published renderer does, nvdiffrast only; None = in released style. The
+            other backends draw hard silhouettes: up to 0.2 % of the mask's pixels differ along them.
+        near: planar depth closer than this is cut off, > 0.
+        far: planar depth beyond this is cut off.
+        out_dtype: "float32" (colour 0..1, mask 0 or 1) or "uint8" (colour 0..255, mask 0 or 255).
+        progress: called with (frames done, frames).
+        cancel: polled at least every second; True raises Cancelled.
+
+    Returns:
+        color (T, H, W, 3), black in holes; mask (T, H, W), 1 = seen, 0 = hole; depth (T, H, W) float32, planar depth of
+        the viewing camera, 0 in holes.
+
+    Raises:
+        EX4DError: frame counts that do not fit, bad parameters, a backend or device that is not there.
+        Cancelled: ``cancel`` returned True.
+
+    Memory: the result (20 bytes a pixel and frame in float32, 8 in uint8), plus per frame in flight about 50 bytes a
+    vertex and pixel (numba: one frame a core; torch: one frame and at most 0.7 GB; nvdiffrast: at most 8 frames).
+
+    Source: the published renderer; paper section 3.2.
+    """
+    width, height = _check_size(size, mesh)
+    _check_options(supersample, near, far, out_dtype, keep_first_frame)
+    views = _views(mesh, trajectory, width * supersample, height * supersample)
+    name = _choose_backend(backend, mesh, device)
+    compute, result = _devices(name, mesh, device)
+    render = importlib.import_module(f".{name}_backend", __package__).render
+
+    frames = len(views)
+    kept = _keeps_first_frame(keep_first_frame, views[0])
+    dtype = torch.uint8 if out_dtype == "uint8" else torch.float32
+    picture = Picture.empty(frames, height, width, dtype, compute)
+    done = 0
+
+    def poll() -> None:
+        if cancel is not None and cancel():
+            raise Cancelled("Rendering was cancelled.")
+
+    def frame_done() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, frames)
+        poll()
+
+    poll()
+    if kept:
+        _keep_source(mesh, picture)
+        frame_done()
+        views = views[1:]
+    antialias = mesh.style == "released" if antialias is None else antialias
+    if views:
+        render(mesh, views, picture, Settings(near, far, supersample, antialias, compute, frame_done, poll))
+    return picture.color.to(result), picture.mask.to(result), picture.depth.to(result)
+
+
+def available_backends() -> tuple[str, ...]:
+    """The backends that can run on this machine."""
+    found = {"torch"}
+    if importlib.util.find_spec("numba") is not None:
+        found.add("numba")
+    if torch.cuda.is_available() and importlib.util.find_spec("nvdiffrast") is not None:
+        found.add("nvdiffrast")
+    return tuple(name for name in BACKENDS if name in found)
+
+
+def _choose_backend(backend: str, mesh: DWMesh, device: torch.device | str | None) -> str:
+    if backend not in ("auto", *BACKENDS):
+        raise EX4DError(f"Unknown backend {backend!r}; choose one of: auto, {', '.join(BACKENDS)}.")
+    available = available_backends()
+    wanted = torch.device(device) if device is not None else mesh.device
+    if backend == "auto":
+        if wanted.type == "cpu":
+            # A mesh on the CPU is rendered on the GPU only by the fast path, and only if nobody asked for the CPU.
+            order = ("numba", "torch") if device is not None else ("nvdiffrast", "numba", "torch")
+        else:
+            order = ("nvdiffrast", "torch") if wanted.type == "cuda" else ("torch",)
+        return next(name for name in order if name in available)
+    if backend not in available:
+        needs = {"numba": "pip install numba", "nvdiffrast": "an NVIDIA GPU and nvdiffrast built from its repository"}
+        raise EX4DError(f"The {backend} backend needs {needs[backend]}; here there are: {', '.join(available)}.")
+    return backend
+
+
+def _devices(name: str, mesh: DWMesh, device: torch.device | str | None) -> tuple[torch.device, torch.device]:
+    """Where to compute and where to leave the result."""
+    asked = torch.device(device) if device is not None else None
+    if asked is not None and asked.type == "cuda" and not torch.cuda.is_available():
+        raise EX4DError(f"Device {device} was asked for, but torch sees no CUDA device here. Use --device cpu.")
+    if name == "numba":
+        return torch.device("cpu"), asked or mesh.device
+    if name == "nvdiffrast":
+        if asked is not None and asked.type != "cuda":
+            raise EX4DError(f"The nvdiffrast backend computes on CUDA, not on {device}; use numba or torch there.")
+        on_gpu = mesh.device if mesh.device.type == "cuda" else torch.device("cuda")
+        return asked or on_gpu, asked or mesh.device
+    return asked or mesh.device, asked or mesh.device
+
+
+def _views(mesh: DWMesh, trajectory: Trajectory, width: int, height: int) -> list[View]:
+    poses = np.asarray(trajectory.world_to_camera, dtype=np.float64)
+    if poses.ndim != 3 or poses.shape[1:] != (4, 4) or len(poses) < 1:
+        raise EX4DError(f"A trajectory needs poses (T, 4, 4), got {poses.shape}.")
+    if not np.isfinite(poses).all():
+        raise EX4DError("The trajectory holds poses that are not finite numbers.")
+    if mesh.frames not in (1, len(poses)):
+        raise EX4DError(
+            f"The mesh has {mesh.frames} frames, the camera path {len(poses)}. Make them equal "
+            "(a mesh of one frame serves a path of any length)."
+        )
+    cameras = trajectory.intrinsics or (mesh.intrinsics,) * len(poses)
+    if len(cameras) != len(poses):
+        raise EX4DError(f"The trajectory has {len(poses)} poses but {len(cameras)} intrinsics; one per frame is needed.")
+    return [
+        View(t, t if mesh.frames > 1 else 0, poses[t], cameras[t].resized(width, height)) for t in range(len(poses))
+    ]
+
+
+def _keeps_first_frame(keep: bool | str, first: View) -> bool:
+    if keep != "auto":
+        return bool(keep)
+    if np.abs(first.world_to_camera - np.eye(4)).max() <= IDENTITY_TOLERANCE:
+        return True
+    log.warning("The path does not start at the source camera: frame 0 is rendered, but the sampler expects the source view.")
+    return False
+
+
+def _keep_source(mesh: DWMesh, picture: Picture) -> None:
+    """Frame 0 of the source clip, unrendered, resized where the output has another size."""
+    color, depth = mesh.rgb[0].to(picture.color.device), mesh.depth[0].to(picture.color.device)
+    if tuple(depth.shape) != (picture.height, picture.width):
+        shape = (picture.height, picture.width)
+        planes = color.permute(2, 0, 1)[None].float()
+        planes = torch.nn.functional.interpolate(planes, shape, mode="bilinear", antialias=True)
+        color = planes[0].permute(1, 2, 0).round_().clamp_(0, 255)
+        depth = torch.nn.functional.interpolate(depth[None, None], shape, mode="nearest-exact")[0, 0]
+    picture.color[0] = color if picture.is_uint8 else color.float() / 255.0
+    picture.mask[0] = 255 if picture.is_uint8 else 1
+    picture.depth[0] = depth
+
+
+def _check_size(size: tuple[int, int] | None, mesh: DWMesh) -> tuple[int, int]:
+    if size is None:
+        return mesh.width, mesh.height
+    width, height = size
+    if width != int(width) or height != int(height) or width < 1 or height < 1:
+        raise EX4DError(f"The output size must be two positive whole numbers (width, height), got {size}.")
+    return int(width), int(height)
+
+
+def _check_options(supersample: int, near: float, far: float, out_dtype: str, keep_first_frame: bool | str) -> None:
+    if supersample not in (1, 2, 3, 4):
+        raise EX4DError(f"supersample must be 1, 2, 3 or 4, got {supersample}.")
+    if not 0 < near < far:
+        raise EX4DError(f"near and far must satisfy 0 < near < far, got {near} and {far}.")
+    if out_dtype not in ("float32", "uint8"):
+        raise EX4DError(f"out_dtype must be 'float32' or 'uint8', got {out_dtype!r}.")
+    if keep_first_frame not in (True, False, "auto"):
+        raise EX4DError(f"keep_first_frame must be True, False or 'auto', got {keep_first_frame!r}.")

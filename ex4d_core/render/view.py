@@ -1,0 +1,134 @@
+"""What a backend is given and what it fills: one view per output frame, one picture buffer for the clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..camera import Intrinsics
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One picture to take.
+
+    Attributes:
+        output: frame of the output it becomes.
+        source: frame of the mesh it shows.
+        world_to_camera: (4, 4) float64, OpenCV.
+        intrinsics: the viewing camera, for the rendered size.
+    """
+
+    output: int
+    source: int
+    world_to_camera: np.ndarray
+    intrinsics: Intrinsics
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Buffers for the whole clip, all on one device.
+
+    Attributes:
+        color: (T, H, W, 3) float32 0..1 or uint8; black in holes.
+        mask: (T, H, W) float32 0 or 1, or uint8 0 or 255; 1 = seen.
+        depth: (T, H, W) float32 planar depth of the viewing camera; 0 in holes.
+    """
+
+    color: Tensor
+    mask: Tensor
+    depth: Tensor
+
+    @classmethod
+    def empty(cls, frames: int, height: int, width: int, dtype: torch.dtype, device: torch.device | str) -> Picture:
+        """Uninitialised buffers."""
+        color = torch.empty((frames, height, width, 3), dtype=dtype, device=device)
+        mask = torch.empty((frames, height, width), dtype=dtype, device=device)
+        return cls(color, mask, torch.empty((frames, height, width), dtype=torch.float32, device=device))
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.mask.shape[1]
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.mask.shape[2]
+
+    @property
+    def is_uint8(self) -> bool:
+        """Colours 0..255 instead of 0..1."""
+        return self.color.dtype == torch.uint8
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to render.
+
+    Attributes:
+        near, far: planar depth range that is drawn.
+        supersample: samples per pixel and axis.
+        antialias: blend silhouettes as the published renderer does (nvdiffrast only).
+        device: where to compute.
+        frame_done: a backend calls it after each finished frame, in the caller's thread; it may raise.
+        poll: a backend calls it at least every second, in the caller's thread; it raises Cancelled.
+    """
+
+    near: float
+    far: float
+    supersample: int
+    antialias: bool
+    device: torch.device
+    frame_done: Callable[[], None]
+    poll: Callable[[], None]
+
+
+def quantise(color: Tensor, released: bool) -> Tensor:
+    """Colours 0..255 in float to uint8: truncated as published in released style, else rounded.
+
+    The small guard keeps a source pixel that comes back as 99.9999 from becoming 99.
+    """
+    return (color + (1e-3 if released else 0.5)).clamp_(0, 255).to(torch.uint8)
+
+
+def reduce_samples(color: Tensor, mask: Tensor, depth: Tensor, factor: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Supersampled frames to pixels.
+
+    A pixel is seen when at least half of its samples are; its colour is their mean, its depth the nearest of them.
+
+    Args:
+        color: (N, H*factor, W*factor, 3) float.
+        mask: (N, H*factor, W*factor) bool.
+        depth: (N, H*factor, W*factor) float32, 0 where not seen.
+        factor: samples per pixel and axis.
+
+    Returns:
+        (N, H, W, 3), (N, H, W) bool, (N, H, W).
+    """
+    if factor == 1:
+        return color, mask, depth
+    n, rows, columns = mask.shape[0], mask.shape[1] // factor, mask.shape[2] // factor
+    split = (n, rows, factor, columns, factor)
+    count = mask.reshape(split).sum((2, 4))
+    seen = count * 2 >= factor * factor
+    total = (color * mask[..., None]).reshape(*split, 3).sum((2, 4))
+    color = torch.where(seen[..., None], total / count.clamp(min=1)[..., None], 0.0)
+    nearest = torch.where(mask, depth, torch.inf).reshape(split).amin((2, 4))
+    return color, seen, torch.where(seen, nearest, 0.0)
+
+
+def store(picture: Picture, frames: slice | int, color: Tensor, mask: Tensor, depth: Tensor, released: bool) -> None:
+    """Write rendered frames (colour 0..255 float, mask bool, depth) into the clip's buffers, in their type."""
+    color = color * mask[..., None]
+    if picture.is_uint8:
+        picture.color[frames] = quantise(color, released)
+        picture.mask[frames] = mask.to(torch.uint8) * 255
+    else:
+        picture.color[frames] = (color / 255.0).clamp_(0, 1)
+        picture.mask[frames] = mask.float()
+    picture.depth[frames] = torch.where(mask, depth, 0.0)
