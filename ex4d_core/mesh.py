@@ -4,10 +4,11 @@ Convention: OpenCV frame, planar depth, source camera = identity. A vertex of ro
 through pixel position ``(j + offset, i + offset)``; ``offset`` is 0 in released style (as published) and 0.5, the pixel
 centre, in paper style. Vertex index = ``i * width + j``; paper style has one vertex more, the middle of the back plate.
 
-The border ring of every depth frame is pulled back to ``border_depth``: together with the back plate over the four image
-corners it closes the surface, so that no viewpoint looks through it.
+The border ring of every depth frame is pulled back to ``border_depth``: together with the back plate over the four
+image corners it closes the surface, so that no viewpoint looks through it.
 
-The occlusion rule is in three small functions (`angle_valid`, `jump_valid`, `spread_to_vertices`); every renderer follows them.
+The occlusion rule is in three small functions (`angle_valid`, `jump_valid`, `spread_to_vertices`); every renderer
+follows them.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ PAPER_CLAMP = 0.99
 class DWMesh:
     """A depth-watertight mesh for every frame of a clip; all frames share one topology.
 
-    Vertices and validity are computed from the depth when asked for, one frame at a time: a clip of 81 frames at 1024x576
-    holds 0.33 GB here, its vertices would take another 0.6 GB.
+    Vertices and validity are computed from the depth when asked for, one frame at a time: a clip of 81 frames at
+    1024x576 holds 0.33 GB here, its vertices would take another 0.6 GB.
 
     Attributes:
         rgb: (T, H, W, 3) uint8 colour of the vertices.
@@ -46,7 +47,7 @@ class DWMesh:
         style: "released" or "paper".
         border_depth: depth of the back plate.
         min_angle: faces with a smaller angle, in degrees, are occluded.
-        max_jump: paper style: faces with a larger depth range, in depth units, are occluded; infinity in released style.
+        max_jump: paper style: faces with a larger depth range are occluded, in depth units; released style: infinity.
     """
 
     rgb: Tensor
@@ -140,11 +141,11 @@ class DWMesh:
         return torch.cat([touched, touched.new_zeros(1)])
 
     def vertex_alpha(self, t: int) -> Tensor:
-        """(V,) float32 opacity 0 or 1 that released style interpolates over faces (0 at every corner of an occluded face)."""
+        """(V,) float32 opacity that released style interpolates: 0 at every corner of an occluded face, else 1."""
         return self.vertex_valid(t).float()
 
     def vertex_colors(self, t: int) -> Tensor:
-        """(V, 3) uint8 colours; black where `vertex_alpha` is 0 in released style, and at paper style's extra vertex."""
+        """(V, 3) uint8 colours; black where released style's alpha is 0, and at paper style's extra vertex."""
         colors = self.rgb[t].reshape(-1, 3)
         if self.style == "released":
             return colors * self.vertex_valid(t)[:, None]
@@ -167,7 +168,7 @@ def build_dw_mesh(
 
     Args:
         rgb: (T, H, W, 3) colours, float 0..1 or uint8.
-        depth: (T, H, W) planar depth, finite and > 0, any float type, on any device; the mesh lives where the depth does.
+        depth: (T, H, W) planar depth, finite and > 0, any float type and device; the mesh lives where it does.
         intrinsics: the source camera; None = the training data's field of view for this width.
         style: "released" (the published code: alpha per vertex, vertices at integer pixels, angle test only) or
             "paper" (eq. 4-5: occlusion per face, both faces of a quad agree, depth-jump test, pixel-centre vertices).
@@ -225,7 +226,7 @@ def default_border_depth(depth: Tensor) -> float:
 
 
 def unproject(depth: Tensor, intrinsics: Intrinsics, pixel_offset: float) -> Tensor:
-    """Planar depth (..., H, W) to points (..., H, W, 3) float64 in the camera's frame; float64 keeps pixel centres exact."""
+    """Planar depth (..., H, W) to points (..., H, W, 3) in the camera's frame; float64 keeps pixel centres exact."""
     z = depth.double()
     ray_x, ray_y = _rays(z, intrinsics, pixel_offset)
     return torch.stack([z * ray_x, z * ray_y[:, None], z], dim=-1)
@@ -252,11 +253,9 @@ def angle_valid(depth: Tensor, intrinsics: Intrinsics, pixel_offset: float, min_
     """
     points = unproject(depth, intrinsics, pixel_offset)
     squared = lambda a, b: (a - b).square_().sum(-1)  # noqa: E731
-    upper_left, upper_right = points[..., :-1, :-1, :], points[..., :-1, 1:, :]
-    lower_left = points[..., 1:, :-1, :]
     across = squared(points[..., :, 1:, :], points[..., :, :-1, :])
     down = squared(points[..., 1:, :, :], points[..., :-1, :, :])
-    diagonal = squared(upper_right, lower_left)
+    diagonal = squared(points[..., :-1, 1:, :], points[..., 1:, :-1, :])
     limit = 4.0 * math.cos(math.radians(min_angle)) ** 2
     faces = []
     for first, second in ((across[..., :-1, :], down[..., :, :-1]), (across[..., 1:, :], down[..., :, 1:])):
@@ -268,7 +267,10 @@ def angle_valid(depth: Tensor, intrinsics: Intrinsics, pixel_offset: float, min_
 
 
 def jump_valid(depth: Tensor, max_jump: float) -> Tensor:
-    """The depth-jump test: (..., H-1, W-1, 2) bool, True where a face's three depths of (..., H, W) span at most ``max_jump``."""
+    """The depth-jump test on depth (..., H, W): (..., H-1, W-1, 2) bool, True where a face spans at most ``max_jump``.
+
+    Source: paper eq. 5.
+    """
     upper_left, upper_right = depth[..., :-1, :-1], depth[..., :-1, 1:]
     lower_left, lower_right = depth[..., 1:, :-1], depth[..., 1:, 1:]
     faces = []
@@ -280,7 +282,7 @@ def jump_valid(depth: Tensor, max_jump: float) -> Tensor:
 
 
 def spread_to_vertices(face_valid: Tensor) -> Tensor:
-    """Released style's rule: a vertex is valid when every face that touches it is: (H-1, W-1, 2) bool -> (H*W,) bool."""
+    """Released style's rule, (H-1, W-1, 2) bool -> (H*W,) bool: a vertex is valid when every face that touches it is."""
     rows, columns, _ = face_valid.shape
     valid = face_valid.new_ones(rows + 1, columns + 1)
     upper, lower = face_valid[..., 0], face_valid[..., 1]
@@ -295,9 +297,9 @@ def spread_to_vertices(face_valid: Tensor) -> Tensor:
 def grid_faces(height: int, width: int, style: str) -> Tensor:
     """The shared topology: (F, 3) int32 on the CPU. Treat it as read-only, it is cached.
 
-    Two faces per quad in row order, then the back plate: released style closes it with two faces over the image corners,
-    which leaves 2 (W + H) edges with a single face; paper style with a fan from one extra vertex to the rim, which
-    gives every edge exactly two faces of opposite direction.
+    Two faces per quad in row order, then the back plate: released style closes it with two faces over the image
+    corners, which leaves 2 (W + H) edges with a single face; paper style with a fan from one extra vertex to the rim,
+    which gives every edge exactly two faces of opposite direction.
     """
     index = torch.arange(height * width, dtype=torch.int32).reshape(height, width)
     upper_left, upper_right = index[:-1, :-1].reshape(-1), index[:-1, 1:].reshape(-1)
@@ -345,7 +347,8 @@ def _rays(like: Tensor, intrinsics: Intrinsics, pixel_offset: float) -> tuple[Te
     height, width = like.shape[-2:]
     columns = torch.arange(width, dtype=torch.float64, device=like.device)
     rows = torch.arange(height, dtype=torch.float64, device=like.device)
-    return (columns + (pixel_offset - intrinsics.cx)) / intrinsics.fx, (rows + (pixel_offset - intrinsics.cy)) / intrinsics.fy
+    ray_x = (columns + (pixel_offset - intrinsics.cx)) / intrinsics.fx
+    return ray_x, (rows + (pixel_offset - intrinsics.cy)) / intrinsics.fy
 
 
 def _set_border(frame: Tensor, border_depth: float) -> None:
@@ -382,7 +385,7 @@ def _check_inputs(rgb: Tensor, depth: Tensor, style: str, min_angle: float, dept
     if not depth.is_floating_point():
         raise EX4DError(f"Depth must be floating point, got {depth.dtype}; convert stored integers to distances first.")
     nearest, farthest = depth.amin((1, 2)).tolist(), depth.amax((1, 2)).tolist()
-    for t, (near, far) in enumerate(zip(nearest, farthest)):
+    for t, (near, far) in enumerate(zip(nearest, farthest, strict=True)):
         # A NaN makes both of them NaN, so one comparison refuses NaN, infinity, zero and negative depth.
         if not (near > 0 and math.isfinite(far)):
             raise EX4DError(

@@ -55,11 +55,12 @@ def render_color_mask(
 
     Args:
         mesh: the watertight mesh.
-        trajectory: T poses `world_to_camera` in the source camera's frame; its intrinsics, or the mesh's where it has none.
+        trajectory: T poses `world_to_camera` in the source camera's frame; the mesh's intrinsics where it has none.
         size: (width, height) of the output; None = the mesh's. Intrinsics are scaled to it.
-        backend: "auto", "nvdiffrast", "numba" or "torch". Auto takes nvdiffrast where CUDA and it are present; else torch
-            for a mesh or ``device`` on a GPU, and numba for one on the CPU.
-        device: where to compute and to leave the result; None = compute where the backend runs best, result beside the mesh.
+        backend: "auto", "nvdiffrast", "numba" or "torch". Auto takes nvdiffrast where CUDA and it are present; else
+            torch for a mesh or ``device`` on a GPU, and numba for one on the CPU.
+        device: where to compute and to leave the result; None = compute where the backend runs best, result beside
+            the mesh.
         keep_first_frame: True passes the first source frame through as frame 0, with a full mask; "auto" does so where
             pose 0 is the identity within 1e-4.
         supersample: samples per pixel and axis, 1..4; a pixel is seen when half of its samples are.
@@ -175,7 +176,7 @@ def _views(mesh: DWMesh, trajectory: Trajectory, width: int, height: int) -> lis
         )
     cameras = trajectory.intrinsics or (mesh.intrinsics,) * len(poses)
     if len(cameras) != len(poses):
-        raise EX4DError(f"The trajectory has {len(poses)} poses but {len(cameras)} intrinsics; one per frame is needed.")
+        raise EX4DError(f"The trajectory has {len(poses)} poses but {len(cameras)} intrinsics; it needs one per frame.")
     return [
         View(t, t if mesh.frames > 1 else 0, poses[t], cameras[t].resized(width, height)) for t in range(len(poses))
     ]
@@ -186,7 +187,9 @@ def _keeps_first_frame(keep: bool | str, first: View) -> bool:
         return bool(keep)
     if np.abs(first.world_to_camera - np.eye(4)).max() <= IDENTITY_TOLERANCE:
         return True
-    log.warning("The path does not start at the source camera: frame 0 is rendered, but the sampler expects the source view.")
+    log.warning(
+        "The path does not start at the source camera: frame 0 is rendered, but the sampler expects the source view."
+    )
     return False
 
 

@@ -1,12 +1,12 @@
 """CPU backend: a visibility-buffer rasteriser compiled by numba, one frame per core.
 
-Per frame two passes. `_rasterise` walks the depth grid row by row: it unprojects, projects and applies the occlusion rule
-while the row is in cache, and writes for every sample one 64-bit key, the float32 bits of 1/z above the inverted face
-index, of which the largest wins. `_shade` looks at each sample's winner once. Vertices never exist in memory.
+Per frame two passes. `_rasterise` walks the depth grid row by row: it unprojects, projects and applies the occlusion
+rule while the row is in cache, and writes for every sample one 64-bit key, the float32 bits of 1/z above the inverted
+face index, of which the largest wins. `_shade` looks at each sample's winner once. Vertices never exist in memory.
 
-All set-up is float64 and edges include 1e-6 of a pixel, so that samples exactly on a vertex or an edge, as at the source
-camera, are never lost between faces. Kernels run without the GIL on plain threads: numba's own parallel loops abort the
-process when two Python threads enter them on its workqueue layer.
+All set-up is float64 and edges include 1e-6 of a pixel, so that samples exactly on a vertex or an edge, as at the
+source camera, are never lost between faces. Kernels run without the GIL on plain threads: numba's own parallel loops
+abort the process when two Python threads enter them on its workqueue layer.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MAX_THREADS = 16
 
 
 def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile and keep the machine code: beside this file, in the user's cache folder, or (neither writable) in memory."""
+    """Compile and keep the machine code: beside this file, else in the user's cache folder, else in memory."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)
@@ -64,7 +64,7 @@ def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings
     waiting = iter(views)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="ex4d-render")
     try:
-        running = {pool.submit(draw, view) for view, _ in zip(waiting, range(2 * threads))}
+        running = {pool.submit(draw, view) for _, view in zip(range(2 * threads), waiting)}
         while running:
             finished, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
             settings.poll()
@@ -162,7 +162,7 @@ def _put(keys, y, x, inverse, face):
 
 @_compile
 def _rasterise(depth, rays, pose, lens, near, far, limit, max_jump, paper, keys, valid, row, across):
-    """Fill ``keys`` with the nearest face of every sample, ``valid`` with quads (paper) or vertices (released) not occluded."""
+    """Fill ``keys`` with the nearest face of every sample, ``valid`` with the visible quads (paper) or vertices."""
     height, width = depth.shape
     keys[:] = np.uint64(0)
     valid[:] = 1
@@ -219,7 +219,7 @@ def _rasterise(depth, rays, pose, lens, near, far, limit, max_jump, paper, keys,
                     valid[i, j - 1] = valid[i, j] = valid[i - 1, j] = 0
             face = 2 * ((i - 1) * (width - 1) + j - 1)
             for half in range(2):
-                # Vertices (row buffer, column): upper left, lower left, upper right; then lower left, lower right, upper right.
+                # Both faces hold the quad's lower left and upper right vertex; the third is its upper left or lower right.
                 p, q = (old, j - 1) if half == 0 else (new, j)
                 done = _small_triangle(
                     row[p, q, 0], row[p, q, 1], row[p, q, 2],
@@ -246,7 +246,10 @@ def _angle_passes(e0, e1, e2, limit):
 
 @_inline
 def _small_triangle(ax, ay, az, bx, by, bz, cx, cy, cz, farthest, tie, keys, face):
-    """Draw a projected triangle (x, y, 1/z) by testing every sample of its box; False = too large or through the near plane."""
+    """Draw a projected triangle (x, y, 1/z) by testing every sample of its box.
+
+    Returns False where `_large_triangle` has to: the box is large, or the triangle meets the near plane.
+    """
     if az <= 0.0 or bz <= 0.0 or cz <= 0.0:
         return az <= 0.0 and bz <= 0.0 and cz <= 0.0
     rows, columns = keys.shape
@@ -254,8 +257,8 @@ def _small_triangle(ax, ay, az, bx, by, bz, cx, cy, cz, farthest, tie, keys, fac
     y0, y1 = min(ay, by, cy) - EDGE, max(ay, by, cy) + EDGE
     if x1 < 0.0 or y1 < 0.0 or x0 > columns - 1 or y0 > rows - 1:
         return True
-    left, right = int(math.ceil(max(0.0, x0))), int(math.floor(min(columns - 1.0, x1)))
-    top, bottom = int(math.ceil(max(0.0, y0))), int(math.floor(min(rows - 1.0, y1)))
+    left, right = math.ceil(max(0.0, x0)), math.floor(min(columns - 1.0, x1))
+    top, bottom = math.ceil(max(0.0, y0)), math.floor(min(rows - 1.0, y1))
     if left > right or top > bottom:
         return True
     if (right - left) * (bottom - top) > SMALL or x1 - x0 > 4096.0 or y1 - y0 > 4096.0:
@@ -282,7 +285,7 @@ def _small_triangle(ax, ay, az, bx, by, bz, cx, cy, cz, farthest, tie, keys, fac
 
 @_compile
 def _large_triangle(depth, rays, pose, lens, near, farthest, tie, keys, face):
-    """Draw a triangle by row spans of its homogeneous edge functions, so that one through the near plane needs no clipping."""
+    """Draw a triangle by row spans of its homogeneous edge functions: the near plane needs no clipping."""
     rows, columns = keys.shape
     i0, j0, i1, j1, i2, j2 = _corners(face, depth.shape[0], depth.shape[1])
     ax, ay, az = _to_camera(depth, i0, j0, rays, pose)
@@ -313,7 +316,7 @@ def _large_triangle(depth, rays, pose, lens, near, farthest, tie, keys, face):
     if x1 < -EDGE or y1 < -EDGE or x0 > columns - 1 + EDGE or y0 > rows - 1 + EDGE:
         return
     left, right = math.ceil(max(0.0, x0 - EDGE)), math.floor(min(columns - 1.0, x1 + EDGE))
-    top, bottom = int(math.ceil(max(0.0, y0 - EDGE))), int(math.floor(min(rows - 1.0, y1 + EDGE)))
+    top, bottom = math.ceil(max(0.0, y0 - EDGE)), math.floor(min(rows - 1.0, y1 + EDGE))
     # Edge functions over 1/z: e = A x + B y + C at sample (x, y); their sum is 1/z itself.
     gx, gy, gz = 1.0 / (volume * lens[0]), 1.0 / (volume * lens[1]), 1.0 / volume
     a0, b0 = n0x * gx, n0y * gy
@@ -343,7 +346,7 @@ def _large_triangle(depth, rays, pose, lens, near, farthest, tie, keys, face):
         if stop < start:
             continue
         base = bz_ * y + cz_
-        for x in range(int(math.ceil(start)), int(math.floor(stop)) + 1):
+        for x in range(math.ceil(start), math.floor(stop) + 1):
             inverse = min(max(az_ * x + base, low), high)
             if inverse >= farthest:
                 _put(keys, y, x, inverse * tie, face)
