@@ -1,0 +1,157 @@
+// @ts-check
+/** GLSL of the editor's mesh: unprojection from textures, the occlusion rule, shading, ground lines. */
+
+const PRECISION = `#version 300 es
+precision highp float;
+precision highp int;
+precision highp usampler2DArray;
+precision highp sampler2DArray;
+`
+
+/** Depth at a sample, border ring included, and its point; shared by the mesh and the occlusion pass. */
+const UNPROJECT = `
+uniform usampler2DArray depthLevels;
+uniform int layer;
+uniform ivec2 size;
+uniform vec2 inverseDepth;   // (per level, offset): 1/z = level * x + y
+uniform float borderDepth;
+uniform float pixelOffset;   // 0 released, 0.5 paper
+uniform vec4 source;         // fx fy cx cy at preview size
+float depthAt(ivec2 p) {
+  if (p.x <= 0 || p.y <= 0 || p.x >= size.x - 1 || p.y >= size.y - 1) return borderDepth;
+  float level = float(texelFetch(depthLevels, ivec3(p, layer), 0).r);
+  return 1.0 / (level * inverseDepth.x + inverseDepth.y);
+}
+vec3 pointAt(ivec2 p) {
+  float z = depthAt(p);
+  return vec3((vec2(p) + pixelOffset - source.zw) / source.xy * z, z);
+}
+`
+
+export const fullScreenVertex = `${PRECISION}
+void main() {
+  gl_Position = vec4(gl_VertexID == 1 ? 3.0 : -1.0, gl_VertexID == 2 ? 3.0 : -1.0, 0.0, 1.0);
+}`
+
+/**
+ * One texel per sample. Red: released = alpha of the vertex, paper = validity of the quad to its lower right.
+ * Green (paper) = some quad around the vertex is valid.
+ */
+export const occlusionFragment = `${PRECISION}${UNPROJECT}
+uniform float angleLimit;    // 4 cos^2(min angle)
+uniform float maxJump;
+uniform bool paper;
+out vec4 result;
+bool passes(vec3 a, vec3 b, vec3 c) {
+  float ab = dot(a - b, a - b), bc = dot(b - c, b - c), ca = dot(c - a, c - a);
+  float low = min(min(ab, bc), ca), high = max(max(ab, bc), ca), middle = ab + bc + ca - low - high;
+  float sum = middle + high - low;
+  bool angle = sum * sum <= angleLimit * middle * high;
+  if (!paper) return angle;
+  float near = min(min(a.z, b.z), c.z), far = max(max(a.z, b.z), c.z);
+  return angle && far - near <= maxJump;
+}
+bool upperLeft(ivec2 p) { return passes(pointAt(p), pointAt(p + ivec2(1, 0)), pointAt(p + ivec2(0, 1))); }
+bool lowerRight(ivec2 p) { return passes(pointAt(p + ivec2(1, 0)), pointAt(p + ivec2(0, 1)), pointAt(p + ivec2(1, 1))); }
+bool inside(ivec2 p) { return p.x >= 0 && p.y >= 0 && p.x < size.x - 1 && p.y < size.y - 1; }
+bool quad(ivec2 p) { return inside(p) && upperLeft(p) && lowerRight(p); }
+void main() {
+  ivec2 p = ivec2(gl_FragCoord.xy);
+  if (paper) {
+    bool own = quad(p);
+    bool some = own || quad(p - ivec2(1, 0)) || quad(p - ivec2(0, 1)) || quad(p - ivec2(1, 1));
+    result = vec4(own, some, 0.0, 1.0);
+    return;
+  }
+  // Released: one failing face takes the alpha of its three corners. A vertex touches one, two, two and one face of the
+  // quads to its lower right, lower left, upper right and upper left.
+  ivec2 left = p - ivec2(1, 0), up = p - ivec2(0, 1), diagonal = p - ivec2(1, 1);
+  bool clear = true;
+  if (inside(p)) clear = clear && upperLeft(p);
+  if (inside(left)) clear = clear && upperLeft(left) && lowerRight(left);
+  if (inside(up)) clear = clear && upperLeft(up) && lowerRight(up);
+  if (inside(diagonal)) clear = clear && lowerRight(diagonal);
+  result = vec4(clear, clear, 0.0, 1.0);
+}`
+
+export const meshVertex = `${PRECISION}${UNPROJECT}
+uniform sampler2DArray colours;
+uniform sampler2DArray occlusion;
+uniform mat4 clipFromWorld;
+uniform bool paper;
+out vec4 colour;
+out vec2 place;
+flat out float quadValid;
+void main() {
+  int last = size.x * size.y;
+  vec3 point;
+  if (gl_VertexID == last) {
+    // Paper style's extra vertex: the middle of the back plate, always occluded.
+    point = 0.25 * (pointAt(ivec2(0)) + pointAt(ivec2(size.x - 1, 0)) + pointAt(ivec2(0, size.y - 1)) + pointAt(size - 1));
+    colour = vec4(0.0);
+    place = vec2(-1.0);
+    quadValid = 0.0;
+  } else {
+    ivec2 p = ivec2(gl_VertexID % size.x, gl_VertexID / size.x);
+    point = pointAt(p);
+    vec3 rgb = texelFetch(colours, ivec3(p, layer), 0).rgb;
+    float alpha = paper ? 1.0 : texelFetch(occlusion, ivec3(p, layer), 0).r;
+    colour = vec4(rgb * alpha, alpha);
+    place = vec2(p);
+    // The upper right corner ends both faces of its quad, so it speaks for the quad.
+    quadValid = p.x > 0 ? texelFetch(occlusion, ivec3(p - ivec2(1, 0), layer), 0).r : 0.0;
+  }
+  gl_Position = clipFromWorld * vec4(point, 1.0);
+}`
+
+/** Modes: 0 colour, 1 mask, 2 colour over nothing (holes transparent), 3 scene (holes cut away). */
+export const meshFragment = `${PRECISION}
+uniform sampler2DArray colours;
+uniform sampler2DArray occlusion;
+uniform int layer;
+uniform bool paper;
+uniform int mode;
+in vec4 colour;
+in vec2 place;
+flat in float quadValid;
+out vec4 result;
+void main() {
+  bool seen = paper ? quadValid > 0.5 : colour.a * 255.0 > 125.0;
+  vec3 rgb = colour.rgb;
+  if (paper && !seen && place.x >= 0.0) {
+    // A pixel centre exactly on a vertex belongs to up to six faces; ties go to the valid one.
+    ivec2 nearest = ivec2(round(place));
+    if (all(lessThan(abs(place - vec2(nearest)), vec2(4e-3)))) {
+      seen = texelFetch(occlusion, ivec3(nearest, layer), 0).g > 0.5;
+      rgb = texelFetch(colours, ivec3(nearest, layer), 0).rgb;
+    }
+  }
+  if (mode == 1) { result = vec4(vec3(seen), 1.0); return; }
+  if (mode == 3) {
+    if (!seen) discard;
+    result = vec4(gl_FrontFacing ? rgb : rgb * 0.45, 1.0);
+    return;
+  }
+  if (seen) result = vec4(rgb, 1.0);
+  else result = mode == 2 ? vec4(0.0) : vec4(0.0, 0.0, 0.0, 1.0);
+}`
+
+export const lineVertex = `${PRECISION}
+uniform mat4 clipFromWorld;
+uniform vec3 centre;
+layout(location = 0) in vec3 position;
+out float away;
+void main() {
+  away = length(position);
+  gl_Position = clipFromWorld * vec4(centre + position, 1.0);
+}`
+
+export const lineFragment = `${PRECISION}
+uniform vec4 tint;
+uniform float reach;
+in float away;
+out vec4 result;
+void main() {
+  float alpha = tint.a * max(0.0, 1.0 - away / reach);
+  result = vec4(tint.rgb * alpha, alpha);
+}`
