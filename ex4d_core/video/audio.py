@@ -1,0 +1,109 @@
+"""Carry a source's sound into a new file: packets are copied where MP4 takes them, else encoded to AAC."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .decode import VideoClip
+
+COPIED_CODECS = ("aac", "mp3", "ac3", "eac3", "opus", "alac")
+
+
+class AudioCarrier:
+    """Feeds the sound of ``source`` into ``output``, cut to begin at ``start`` seconds of the source's clock."""
+
+    def __init__(self, source: str, start: Fraction, output: Any) -> None:
+        import av
+
+        self._input = av.open(source)
+        stream = self._input.streams.audio[0]
+        codec = stream.codec_context
+        # Raw AAC (from .ts) lacks the header that MP4 needs, so it is encoded anew.
+        self._copied = codec.name in COPIED_CODECS and (codec.name != "aac" or bool(codec.extradata))
+        self._output, self._start = output, start
+        if self._copied:
+            self._stream = output.add_stream_from_template(stream)
+        else:
+            self._stream = output.add_stream("aac", rate=codec.sample_rate or 48000)
+            self._resampler = av.AudioResampler("fltp", "stereo", codec.sample_rate or 48000)
+        if start > 1:
+            self._input.seek(int((start - 1) * av.time_base))
+        self._packets = self._input.demux(stream)
+        self._waiting: Any = None
+        self._samples = 0
+
+    @classmethod
+    def open(cls, source: VideoClip | str | PathLike[str], output: Any) -> AudioCarrier | None:
+        """A carrier, or None where the source has no sound."""
+        from pathlib import Path
+
+        from .probe import open_container
+
+        start = Fraction(getattr(source, "start_seconds", 0.0))
+        path = source if isinstance(source, (str, PathLike)) else source.path
+        if not Path(path).is_file() or Path(path).suffix.lower() == ".npz":
+            return None
+        with open_container(path) as container:
+            if not container.streams.audio:
+                return None
+            if isinstance(source, (str, PathLike)) and container.streams.video:
+                video = container.streams.video[0]
+                start = Fraction(video.start_time or 0) * (video.time_base or 1)
+        return cls(fspath(path), start, output)
+
+    def mux_until(self, seconds: Fraction) -> None:
+        """Write the sound up to this time of the new video."""
+        while True:
+            packet = self._waiting or self._next_packet()
+            self._waiting = None
+            if packet is None:
+                return
+            time = packet.pts * packet.time_base - self._start
+            if time >= seconds:
+                self._waiting = packet
+                return
+            if time >= 0:
+                self._write(packet)
+
+    def _next_packet(self) -> Any:
+        import av
+
+        try:
+            for packet in self._packets:
+                if packet.pts is not None and packet.dts is not None and not packet.is_corrupt:
+                    return packet
+        except av.FFmpegError:
+            pass
+        return None
+
+    def _write(self, packet: Any) -> None:
+        if self._copied:
+            shift = round(self._start / packet.time_base)
+            packet.pts -= shift
+            packet.dts -= shift
+            packet.stream = self._stream
+            self._output.mux(packet)
+            return
+        for frame in packet.decode():
+            frame.pts = None
+            self._encode(frame)
+
+    def _encode(self, frame: Any) -> None:
+        for resampled in self._resampler.resample(frame):
+            resampled.pts = self._samples
+            resampled.time_base = Fraction(1, resampled.sample_rate)
+            self._samples += resampled.samples
+            self._output.mux(self._stream.encode(resampled))
+
+    def finish(self) -> None:
+        """Flush what the encoder still holds."""
+        if not self._copied:
+            self._encode(None)
+            self._output.mux(self._stream.encode(None))
+
+    def close(self) -> None:
+        """Close the source."""
+        self._input.close()

@@ -1,0 +1,207 @@
+"""Decode exactly the frames asked for, each straight into its place in one uint8 tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import Cancelled, EX4DError
+from .fit import Placement, check_size, place
+from .probe import Source, VideoInfo
+from .sampling import exact_rate, output_length, shown_frames
+from .sources import STILLS_FPS, open_source
+
+LARGEST_CLIP_BYTES = 1 << 34
+SCALING = 0x4 | 0x2000 | 0x4000 | 0x40000
+"""libswscale flags: bicubic, full chroma in and out, exact rounding; without the last three colours are 3/255 off."""
+MPEG_RANGE, JPEG_RANGE = 1, 2
+BT709, BT601 = 1, 5
+SCALER_MATRIX = {1: BT709, 4: 4, 5: BT601, 6: BT601, 7: 7, 9: 9, 10: 9}
+"""From the frame's colour matrix tag (ITU-T H.273) to libswscale's number."""
+
+
+@dataclass(frozen=True)
+class VideoClip:
+    """Decoded frames.
+
+    Attributes:
+        frames: uint8 tensor (T, H, W, 3), RGB.
+        fps: frames per second.
+        path: where it came from.
+        start_seconds: time of the first frame in the source's own clock, for cutting its audio.
+        has_audio: whether the source has a sound track.
+    """
+
+    frames: torch.Tensor
+    fps: float
+    path: str
+    start_seconds: float = 0.0
+    has_audio: bool = False
+
+    def __len__(self) -> int:
+        return int(self.frames.shape[0])
+
+
+def load_video(
+    path: Source,
+    *,
+    start: int = 0,
+    count: int | None = None,
+    fps: float | Fraction | None = None,
+    size: tuple[int, int] | None = None,
+    fit: str = "crop",
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> VideoClip:
+    """Decode part of a clip at the size and rate asked for; memory holds that and nothing more.
+
+    Args:
+        path: video file or stream, folder of images, or .npz with ``rgb`` (T, H, W, 3).
+        start: first frame, counted at the output rate, >= 0.
+        count: number of frames; None for all that follow.
+        fps: output rate; frames are chosen by their timestamps, never blended. None keeps the source's average rate
+            (which makes a variable rate constant). For folders and arrays it is simply their rate (None: 15).
+        size: (width, height) of the result; None keeps the displayed size.
+        fit: ``crop``, ``pad`` (black bars) or ``stretch``, where the aspect ratio differs.
+        progress: called with (frames done, frames in all) where the length is known.
+        cancel: polled at every decoded frame.
+
+    Returns:
+        The clip, with exactly ``count`` frames if that was given.
+
+    Raises:
+        EX4DError: unreadable or damaged source, too few frames, or a size or rate out of range.
+        Cancelled: ``cancel`` returned True.
+    """
+    if start < 0 or (count is not None and count < 1):
+        raise EX4DError(f"The first frame must be 0 or more and the count 1 or more, got {start} and {count}.")
+    if fps is not None and not 0.01 <= float(fps) <= 1000:
+        raise EX4DError(f"The frame rate must lie between 0.01 and 1000 frames per second, got {fps}.")
+    rate = None if fps is None else exact_rate(fps)
+    with open_source(path, rate or STILLS_FPS) as (info, timed_frames):
+        rate = rate or info.fps
+        placement = place(
+            (info.width, info.height),
+            check_size(info.size if size is None else size, "The clip" if size is None else "The size asked for"),
+            fit,
+            aspect=info.display_width / info.height,
+        )
+        total = _expected_frames(info, rate, start, count)
+        frames = _FrameBuffer(placement, total)
+        timed = _polled(timed_frames(start / rate), cancel)
+        previous: Any = None
+        for frame in shown_frames(timed, rate, info.fps, start, count):
+            if frame is previous:
+                frames.repeat()
+            else:
+                frames.append(frame, info)
+            previous = frame
+            if progress is not None and total is not None:
+                progress(min(len(frames), total), total)
+        if count is not None and len(frames) < count or not len(frames):
+            available = start + len(frames)
+            raise EX4DError(
+                f"'{info.path}' has {available} frames at {float(rate):g} fps, but frames {start} to "
+                f"{start + (count or 1) - 1} were asked for. Ask for {max(1, len(frames))} frames or start earlier."
+            )
+        if progress is not None and total is None:
+            progress(len(frames), len(frames))
+        begin = info.start_time + float(start / rate)
+        return VideoClip(frames.tensor(), float(rate), info.path, begin, info.has_audio)
+
+
+def _expected_frames(info: VideoInfo, rate: Fraction, start: int, count: int | None) -> int | None:
+    if info.frames is None:
+        return count
+    available = output_length(info.frames / info.fps, rate, info.fps) - start
+    return max(0, available) if count is None else count
+
+
+def _polled(frames, cancel: Callable[[], bool] | None):
+    for item in frames:
+        if cancel is not None and cancel():
+            raise Cancelled
+        yield item
+
+
+class _FrameBuffer:
+    """One growing (T, H, W, 3) array; pages not yet written take no memory."""
+
+    def __init__(self, placement: Placement, expected: int | None) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self.placement = placement
+        self.count = 0
+        self.scaler = VideoReformatter()
+        self._reserve(max(1, expected or 64))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def _reserve(self, frames: int) -> None:
+        shape = (frames, self.placement.height, self.placement.width, 3)
+        if int(np.prod(shape, dtype=np.int64)) > LARGEST_CLIP_BYTES:
+            raise EX4DError(
+                f"{frames} frames of {shape[2]}x{shape[1]} pixels would take more than "
+                f"{LARGEST_CLIP_BYTES >> 30} GiB of memory. Ask for fewer frames or a smaller size."
+            )
+        array = np.zeros(shape, np.uint8)
+        if self.count:
+            array[: self.count] = self.array[: self.count]
+        self.array = array
+
+    def append(self, frame: Any, info: VideoInfo) -> None:
+        if self.count == len(self.array):
+            self._reserve(self.count * 3 // 2 + 1)
+        target, source = self.placement.windows()
+        picture = upright_rgb(frame, info, self.placement, self.scaler)
+        self.array[self.count][target] = picture[source]
+        self.count += 1
+
+    def repeat(self) -> None:
+        if self.count == len(self.array):
+            self._reserve(self.count * 3 // 2 + 1)
+        self.array[self.count] = self.array[self.count - 1]
+        self.count += 1
+
+    def tensor(self) -> torch.Tensor:
+        return torch.from_numpy(self.array[: self.count])
+
+
+def upright_rgb(frame: Any, info: VideoInfo, placement: Placement, scaler: Any) -> np.ndarray:
+    """The frame as RGB uint8 (scaled_height, scaled_width, 3), upright, with its own colour matrix and range."""
+    width, height = placement.scaled_width, placement.scaled_height
+    matrix, full_range = colour_of(frame)
+    picture = scaler.reformat(
+        frame,
+        width=height if info.transposed else width,
+        height=width if info.transposed else height,
+        format="rgb24",
+        src_colorspace=matrix,
+        dst_colorspace=matrix,
+        interpolation=SCALING,
+        src_color_range=JPEG_RANGE if full_range else MPEG_RANGE,
+        dst_color_range=JPEG_RANGE,
+    ).to_ndarray()
+    if info.transposed:
+        picture = picture.transpose(1, 0, 2)
+    if info.flip_x:
+        picture = picture[:, ::-1]
+    if info.flip_y:
+        picture = picture[::-1]
+    return picture
+
+
+def colour_of(frame: Any) -> tuple[int, bool]:
+    """(libswscale matrix number, full range?) of a frame; untagged video is BT.709 from 720 lines on, else BT.601."""
+    name = frame.format.name
+    hd = frame.width >= 1280 or frame.height > 576
+    matrix = SCALER_MATRIX.get(int(frame.colorspace), BT709 if hd else BT601)
+    if frame.format.is_rgb or name.startswith(("yuvj", "pal", "gray", "mono", "ya")):
+        return matrix, int(frame.color_range) != MPEG_RANGE or frame.format.is_rgb
+    return matrix, int(frame.color_range) == JPEG_RANGE

@@ -1,0 +1,278 @@
+"""What a video file, image folder or .npz holds, found without decoding more than its first frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from os import PathLike, fspath
+from typing import Any, BinaryIO
+
+from ..errors import EX4DError
+from .fit import SMALLEST_SIDE
+from .sampling import output_length
+
+SEEK_FROM = Fraction(2)
+"""Seconds into the clip from which seeking beats decoding up to the first frame wanted."""
+
+Source = str | PathLike[str] | BinaryIO
+"""A path, or a seekable binary stream that holds a video file."""
+
+TimedFrames = Callable[[Fraction], Iterator[tuple[Fraction, Fraction, Any]]]
+"""From a time in seconds: (time, duration, av.VideoFrame) in display order, beginning at or before that time."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What is known of a clip before it is decoded.
+
+    Attributes:
+        width, height: upright size in stored pixels: rotation applied, pixel aspect not.
+        display_width: width at which the clip has square pixels at ``height``.
+        fps: average frames per second.
+        frames: number of frames at ``fps``; None where the container does not say.
+        start_time: seconds in the container's clock at which the first frame is shown (audio shares that clock).
+        has_audio: whether there is a sound track.
+        transposed, flip_x, flip_y: how the stored picture becomes upright: transpose first, then mirror.
+        path: where it came from; "<stream>" for a stream.
+    """
+
+    width: int
+    height: int
+    display_width: int
+    fps: Fraction
+    frames: int | None
+    start_time: float = 0.0
+    has_audio: bool = False
+    transposed: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+    path: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Displayed (width, height) in square pixels."""
+        return self.display_width, self.height
+
+
+def probe_video(source: Source) -> VideoInfo:
+    """Read a clip's size, rate and length.
+
+    Args:
+        source: video file, stream, folder of images, or .npz with ``rgb`` (T, H, W, 3).
+
+    Raises:
+        EX4DError: not a readable video, no picture in it, or pictures below 16x16 pixels.
+    """
+    from .sources import open_source
+
+    with open_source(source) as (info, _):
+        return info
+
+
+def source_name(source: Source) -> str:
+    """How messages call a source."""
+    if isinstance(source, (str, PathLike)):
+        return fspath(source)
+    return str(getattr(source, "name", "<stream>"))
+
+
+def check_picture_size(width: int, height: int, path: str) -> None:
+    """Refuse pictures too small to be a scene."""
+    if min(width, height) < SMALLEST_SIDE:
+        raise EX4DError(
+            f"'{path}' shows pictures of {width}x{height} pixels; at least {SMALLEST_SIDE}x{SMALLEST_SIDE} are "
+            "needed. Use a larger source."
+        )
+
+
+@contextmanager
+def open_container(source: Source) -> Iterator[Any]:
+    """Open a media file for reading with PyAV.
+
+    Raises:
+        EX4DError: missing, unreadable, or not a media file.
+    """
+    import av
+
+    path = source_name(source)
+    try:
+        container = av.open(path if isinstance(source, (str, PathLike)) else source, mode="r")
+    except av.FFmpegError as error:
+        raise EX4DError(
+            f"'{path}' is not a video that can be read ({error.strerror or error}). "
+            "It may be cut off or of another kind; re-export it as MP4."
+        ) from error
+    except OSError as error:
+        raise EX4DError(f"'{path}' cannot be read: {error.strerror or error}.") from error
+    try:
+        yield container
+    finally:
+        container.close()
+
+
+@contextmanager
+def open_video_file(source: Source) -> Iterator[tuple[VideoInfo, TimedFrames]]:
+    """A video file's facts and its frames, decoded as they are asked for."""
+    path = source_name(source)
+    with open_container(source) as container:
+        if not container.streams.video:
+            kind = "holds sound only" if container.streams.audio else "holds no pictures"
+            raise EX4DError(f"'{path}' {kind}, no video. Choose a file with a video track.")
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        # Frame threads hold one picture each, so large pictures are decoded by slices.
+        context.thread_type = "AUTO" if context.width * context.height <= 2048 * 2048 else "SLICE"
+        frames = _decode(container, stream, path)
+        first = next(frames, None)
+        if first is None:
+            raise EX4DError(f"'{path}' holds no video frame that can be decoded. It is empty or cut off.")
+        info = _describe(container, stream, first, path)
+        check_picture_size(info.width, info.height, path)
+        yield info, lambda begin: _timed(container, stream, info, first, chain([first], frames), begin)
+
+
+def _describe(container: Any, stream: Any, first: Any, path: str) -> VideoInfo:
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    rate = Fraction(rate)
+    transposed, flip_x, flip_y = orientation(first, path)
+    width, height = first.width, first.height
+    aspect = stream.sample_aspect_ratio
+    aspect = Fraction(aspect) if aspect else Fraction(1)
+    if transposed:
+        width, height, aspect = height, width, 1 / aspect
+    origin = _frame_time(first, stream) or Fraction(0)
+    duration = stream.duration * stream.time_base if stream.duration else None
+    frames = None
+    if duration is not None:
+        frames = output_length(duration, rate, rate)
+    elif stream.frames:
+        frames = stream.frames
+    elif container.duration:
+        frames = output_length(Fraction(container.duration, 1_000_000), rate, rate)
+    return VideoInfo(
+        width=width,
+        height=height,
+        display_width=max(1, round(width * aspect)),
+        fps=rate,
+        frames=frames or None,
+        start_time=float(origin),
+        has_audio=bool(container.streams.audio),
+        transposed=transposed,
+        flip_x=flip_x,
+        flip_y=flip_y,
+        path=path,
+    )
+
+
+def orientation(frame: Any, path: str) -> tuple[bool, bool, bool]:
+    """How the stored picture becomes upright: (transposed, flip_x, flip_y), from the display matrix.
+
+    Raises:
+        EX4DError: a rotation by anything but quarter turns.
+    """
+    import numpy as np
+
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return False, False, False
+    a, b, c, d = (float(v) for v in np.frombuffer(bytes(data), np.int32)[[0, 1, 3, 4]])
+    size = math.hypot(a, b)
+    if size == 0 or min(abs(a), abs(b)) > 0.01 * size:
+        raise EX4DError(f"'{path}' is rotated by other than quarter turns; export it upright.")
+    # Stored (x, y) is shown at (a x + c y, b x + d y).
+    return (False, a < 0, d < 0) if abs(a) > abs(b) else (True, c < 0, b < 0)
+
+
+def _frame_time(frame: Any, stream: Any) -> Fraction | None:
+    base = frame.time_base or stream.time_base
+    return None if frame.pts is None else Fraction(frame.pts) * Fraction(base)
+
+
+def _decode(container: Any, stream: Any, path: str) -> Iterator[Any]:
+    """Frames until the end; whole ones only. Damage ends the stream with an error once the good frames are out."""
+    import av
+
+    damage: Exception | str | None = None
+    count = 0
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            break
+        except av.FFmpegError as error:
+            damage = error
+            break
+        if packet.is_corrupt:
+            damage = "incomplete data"
+            break
+        try:
+            decoded = packet.decode()
+        except av.FFmpegError as error:
+            damage = error
+            break
+        for frame in decoded:
+            if frame.is_corrupt:
+                damage = "incomplete data"
+                break
+            count += 1
+            yield frame
+        if damage is not None:
+            break
+    if damage is None:
+        return
+    try:
+        for frame in stream.codec_context.decode(None):
+            if not frame.is_corrupt:
+                count += 1
+                yield frame
+    except av.FFmpegError:
+        pass
+    reason = damage if isinstance(damage, str) else getattr(damage, "strerror", None) or str(damage)
+    raise EX4DError(
+        f"'{path}' is damaged or cut off: only {count} frames before the damage could be decoded ({reason}). "
+        "Ask for fewer frames or use an intact file."
+    )
+
+
+def _timed(
+    container: Any, stream: Any, info: VideoInfo, first: Any, frames: Iterator[Any], begin: Fraction
+) -> Iterator[tuple[Fraction, Fraction, Any]]:
+    """(time, duration, frame) from a frame at or before ``begin``; times count from the clip's first frame."""
+    interval = 1 / info.fps
+    origin = _frame_time(first, stream)
+    if begin > SEEK_FROM and origin is not None:
+        frames = _seek(container, stream, info, origin, begin - interval)
+    time, end = -interval, Fraction(0)
+    for frame in frames:
+        stamp = _frame_time(frame, stream)
+        time = time + interval if stamp is None or origin is None else stamp - origin
+        duration = getattr(frame, "duration", None)
+        end = time + (Fraction(duration) * Fraction(frame.time_base) if duration and frame.time_base else interval)
+        yield time, end - time, frame
+    if stream.duration and info.frames and info.frames - end * info.fps > max(3, 0.02 * info.frames):
+        raise EX4DError(
+            f"'{info.path}' is cut off: it announces {info.frames} frames and ends after "
+            f"{max(0, round(end * info.fps))}. Ask for fewer frames or use an intact file."
+        )
+
+
+def _seek(container: Any, stream: Any, info: VideoInfo, origin: Fraction, time: Fraction) -> Iterator[Any]:
+    """Frames from the last keyframe before ``time``; from the start where the index is wrong."""
+    import av
+
+    try:
+        container.seek(int((origin + time) / stream.time_base), stream=stream)
+        frames = _decode(container, stream, info.path)
+        landed = next(frames, None)
+        stamp = None if landed is None else _frame_time(landed, stream)
+        if stamp is not None and stamp - origin <= time:
+            return chain([landed], frames)
+    except (av.FFmpegError, EX4DError):
+        pass
+    container.seek(0)
+    return _decode(container, stream, info.path)

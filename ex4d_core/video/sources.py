@@ -1,0 +1,140 @@
+"""The three kinds of source behind one door: video file, folder of images, .npz with ``rgb``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from ..errors import EX4DError
+from ..npz import NpzFrames
+from .probe import Source, TimedFrames, VideoInfo, check_picture_size, open_container, open_video_file, orientation
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+STILLS_FPS = Fraction(15)
+"""Rate of folders and arrays, which have none of their own: that of EX-4D's output."""
+
+
+def open_source(
+    source: Source, stills_fps: Fraction = STILLS_FPS
+) -> AbstractContextManager[tuple[VideoInfo, TimedFrames]]:
+    """Open whatever ``source`` is; ``stills_fps`` is the rate of folders and arrays.
+
+    Raises:
+        EX4DError: nothing there, or nothing readable.
+    """
+    if not isinstance(source, (str, PathLike)):
+        return open_video_file(source)
+    path = Path(source)
+    if path.is_dir():
+        return open_folder(path, stills_fps)
+    if not path.exists():
+        raise EX4DError(f"There is no file '{path}'. Check the path of the video.")
+    if path.suffix.lower() == ".npz":
+        return open_npz(path, stills_fps)
+    return open_video_file(path)
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """Sorting key by which frame_2 comes before frame_10."""
+    return [(int(part), "") if part.isdigit() else (-1, part.lower()) for part in re.split(r"(\d+)", name) if part]
+
+
+def list_images(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Path]:
+    """The folder's pictures in natural order.
+
+    Raises:
+        EX4DError: none there.
+    """
+    names = [p for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith(".")]
+    if not names:
+        kinds = ", ".join(s[1:] for s in suffixes)
+        raise EX4DError(f"The folder '{folder}' holds no pictures. Put one file per frame there ({kinds}).")
+    return sorted(names, key=lambda p: natural_order(p.name))
+
+
+def read_picture(path: Path) -> Any:
+    """One image file as an av.VideoFrame.
+
+    Raises:
+        EX4DError: not a picture.
+    """
+    import av
+
+    with open_container(path) as container:
+        try:
+            frame = next(iter(container.decode(video=0)), None) if container.streams.video else None
+        except av.FFmpegError:
+            frame = None
+        if frame is None or frame.is_corrupt:
+            raise EX4DError(f"'{path}' is not a picture that can be read, or it is cut off. Replace or remove it.")
+        return frame
+
+
+@contextmanager
+def open_folder(folder: Path, fps: Fraction) -> Iterator[tuple[VideoInfo, TimedFrames]]:
+    """One picture a frame, all of one size."""
+    paths = list_images(folder)
+    first = read_picture(paths[0])
+    transposed, flip_x, flip_y = orientation(first, str(paths[0]))
+    stored = (first.width, first.height)
+    width, height = stored[::-1] if transposed else stored
+    check_picture_size(width, height, str(folder))
+
+    def frames(begin: Fraction) -> Iterator[tuple[Fraction, Fraction, Any]]:
+        for index in range(int(begin * fps), len(paths)):
+            frame = read_picture(paths[index])
+            if (frame.width, frame.height) != stored:
+                raise EX4DError(
+                    f"'{paths[index]}' has {frame.width}x{frame.height} pixels, the first picture "
+                    f"{stored[0]}x{stored[1]}. All pictures of a clip must have one size."
+                )
+            yield index / fps, 1 / fps, frame
+
+    info = VideoInfo(
+        width=width,
+        height=height,
+        display_width=width,
+        fps=fps,
+        frames=len(paths),
+        transposed=transposed,
+        flip_x=flip_x,
+        flip_y=flip_y,
+        path=str(folder),
+    )
+    yield info, frames
+
+
+@contextmanager
+def open_npz(path: Path, fps: Fraction) -> Iterator[tuple[VideoInfo, TimedFrames]]:
+    """An array ``rgb`` (T, H, W, 3), uint8 or float 0..1."""
+    import av
+
+    with NpzFrames(path, ("rgb",)) as arrays:
+        shape = arrays.shape
+        if len(shape) != 4 or shape[3] != 3 or shape[0] == 0:
+            raise EX4DError(f"'rgb' in '{path}' has shape {shape}; expected (frames, height, width, 3).")
+        check_picture_size(shape[2], shape[1], str(path))
+
+        def frames(begin: Fraction) -> Iterator[tuple[Fraction, Fraction, Any]]:
+            from .encode import to_uint8
+
+            first = int(begin * fps)
+            for index, picture in enumerate(arrays.frames(first), first):
+                yield index / fps, 1 / fps, av.VideoFrame.from_ndarray(to_uint8(picture), format="rgb24")
+
+        yield (
+            VideoInfo(
+                width=shape[2],
+                height=shape[1],
+                display_width=shape[2],
+                fps=fps,
+                frames=shape[0],
+                path=str(path),
+            ),
+            frames,
+        )
