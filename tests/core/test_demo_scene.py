@@ -1,0 +1,102 @@
+"""The demo scene is ground truth: its depth and colour agree between cameras and with closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ex4d_core.camera import Intrinsics
+from ex4d_core.demo_scene import SUBJECT, DemoScene
+from ex4d_core.errors import Cancelled, EX4DError
+
+
+def _look_at(eye: np.ndarray, target: np.ndarray) -> np.ndarray:
+    forward = (target - eye) / np.linalg.norm(target - eye)
+    right = np.cross([0.0, 1.0, 0.0], forward)
+    right /= np.linalg.norm(right)
+    rotation = np.stack([right, np.cross(forward, right), forward])
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = rotation, -rotation @ eye
+    return pose
+
+
+def test_ground_depth_is_the_plane_through_the_pixel_centres() -> None:
+    scene = DemoScene(64, 64, 5)
+    _, depth = scene.frame(0)
+    row = 62
+    # y = 1.32 on the ground; z = y * f / (v - cy) at pixel centres.
+    expected = 1.32 * scene.intrinsics.fy / (row + 0.5 - 32)
+    np.testing.assert_allclose(depth[row, [2, 60]].numpy(), expected, rtol=1e-6)
+
+
+def test_a_point_has_one_colour_and_one_place_from_every_camera() -> None:
+    scene = DemoScene(48, 48, 7)
+    rgb, depth = scene.frame(2)
+    k = scene.intrinsics
+    rng = np.random.default_rng(0)
+    seen = 0
+    for row, column in rng.integers(1, 47, (60, 2)):
+        z = float(depth[row, column])
+        point = z * np.array([(column + 0.5 - k.cx) / k.fx, (row + 0.5 - k.cy) / k.fy, 1.0])
+        eye = np.array([rng.uniform(-0.5, 0.5), rng.uniform(-0.5, 0.3), rng.uniform(-0.5, 0.2)])
+        pixel = Intrinsics.from_focal(100.0, 1, 1)
+        colour, distance = scene.frame(2, _look_at(eye, point), pixel)
+        expected = np.linalg.norm(point - eye)
+        if distance[0, 0] < 0.999 * expected:
+            continue  # something else is in front from there
+        seen += 1
+        assert float(distance[0, 0]) == pytest.approx(expected, rel=1e-4)
+        assert (colour[0, 0].int() - rgb[row, column].int()).abs().max() <= 1
+    assert seen > 40
+
+
+def test_depth_spans_what_the_published_depth_does() -> None:
+    _, depth = DemoScene(96, 96, 49).clip()
+    assert 2.5 < depth.min() < 3.0
+    assert 50 < depth.max() < 100
+
+
+def test_the_motion_is_a_loop_and_moves() -> None:
+    scene = DemoScene(64, 64, 6)
+    first, middle, again = (scene.frame(t) for t in (0, 2, 6))
+    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+    assert (first[1] != middle[1]).float().mean() > 0.05
+
+
+def test_supersampling_touches_edges_only() -> None:
+    exact, depth = DemoScene(96, 96, 1).frame(0)
+    smooth, same_depth = DemoScene(96, 96, 1, samples=3).frame(0)
+    assert torch.equal(depth, same_depth)
+    changed = (exact != smooth).any(-1)
+    assert 0.05 < changed.float().mean() < 0.6
+    assert (exact.int() - smooth.int()).abs()[:8].max() <= 2  # sky
+
+
+def test_another_size_sees_the_same_scene() -> None:
+    scene = DemoScene(64, 64, 3)
+    _, depth = scene.frame(1)
+    _, large = scene.frame(1, intrinsics=scene.intrinsics.resized(192, 192))
+    assert large.shape == (192, 192)
+    torch.testing.assert_close(large[1::3, 1::3], depth)
+
+
+def test_an_orbit_around_the_subject_keeps_it_in_the_middle() -> None:
+    scene = DemoScene(32, 32, 1)
+    subject = np.array(SUBJECT)
+    for angle in np.radians([-90, -45, 60, 90]):
+        eye = subject + 3.6 * np.array([np.sin(angle), 0, -np.cos(angle)])
+        _, depth = scene.frame(0, _look_at(eye, subject))
+        assert 2.4 < float(depth[16, 16]) < 3.1  # the ball's near side, or its ring
+
+
+def test_poses_are_counted_and_cancelling_stops() -> None:
+    scene = DemoScene(8, 8, 3)
+    with pytest.raises(EX4DError, match="3 frames and got 2"):
+        scene.clip(np.stack([np.eye(4)] * 2))
+    done: list[tuple[int, int]] = []
+    with pytest.raises(Cancelled):
+        scene.clip(progress=lambda *step: done.append(step), cancel=lambda: len(done) == 2)
+    assert done == [(1, 3), (2, 3)]
+    with pytest.raises(EX4DError, match="at least one"):
+        DemoScene(0, 8, 3)
