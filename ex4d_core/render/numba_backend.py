@@ -315,7 +315,7 @@ def _large_triangle(depth, rays, pose, lens, near, farthest, tie, keys, face):
             high = inverse
     if x1 < -EDGE or y1 < -EDGE or x0 > columns - 1 + EDGE or y0 > rows - 1 + EDGE:
         return
-    left, right = math.ceil(max(0.0, x0 - EDGE)), math.floor(min(columns - 1.0, x1 + EDGE))
+    left, right = float(math.ceil(max(0.0, x0 - EDGE))), float(math.floor(min(columns - 1.0, x1 + EDGE)))
     top, bottom = math.ceil(max(0.0, y0 - EDGE)), math.floor(min(rows - 1.0, y1 + EDGE))
     # Edge functions over 1/z: e = A x + B y + C at sample (x, y); their sum is 1/z itself.
     gx, gy, gz = 1.0 / (volume * lens[0]), 1.0 / (volume * lens[1]), 1.0 / volume
@@ -330,17 +330,17 @@ def _large_triangle(depth, rays, pose, lens, near, farthest, tie, keys, face):
         start, stop = left, right
         for q in range(4):
             if q == 0:
-                a, rest = a0, b0 * y + c0
+                a, rest = a0, b0 * y + c0 + EDGE * (abs(a0) + abs(b0))
             elif q == 1:
-                a, rest = a1, b1 * y + c1
+                a, rest = a1, b1 * y + c1 + EDGE * (abs(a1) + abs(b1))
             elif q == 2:
-                a, rest = a2, b2 * y + c2
+                a, rest = a2, b2 * y + c2 + EDGE * (abs(a2) + abs(b2))
             else:
                 a, rest = -az_, 1.0 / near - (bz_ * y + cz_)
             if a > 0.0:
-                start = max(start, -rest / a - EDGE)
+                start = max(start, -rest / a)
             elif a < 0.0:
-                stop = min(stop, -rest / a + EDGE)
+                stop = min(stop, -rest / a)
             elif rest < 0.0:
                 stop = -1.0
         if stop < start:
