@@ -1,4 +1,4 @@
-"""Pinhole intrinsics and look-at poses.
+"""Pinhole intrinsics, look-at poses, frames of other programs, quaternions.
 
 Convention: OpenCV frame (x right, y down, z forward), pixel centres at +0.5, ``u = fx * x / z + cx``.
 """
@@ -6,6 +6,7 @@ Convention: OpenCV frame (x right, y down, z forward), pixel centres at +0.5, ``
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,3 +84,268 @@ class Intrinsics:
         """The same view on another pixel grid."""
         sx, sy = width / self.width, height / self.height
         return Intrinsics(self.fx * sx, self.fy * sy, self.cx * sx, self.cy * sy, width, height)
+
+
+OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
+"""Turns an OpenCV camera frame into an OpenGL one (x right, y up, z backward), and back."""
+
+POLE_CARRIED, POLE_UPRIGHT = math.sin(math.radians(3.0)), math.sin(math.radians(10.0))
+"""Sine of the angle between viewing direction and the vertical: below the first the camera's right axis is carried
+along without turning (parallel transport), above the second the horizon is level."""
+
+
+def opengl_from_opencv(world_to_camera: np.ndarray) -> np.ndarray:
+    """Flips the camera's y and z axes; the world stays. Its own inverse.
+
+    Args:
+        world_to_camera: (..., 4, 4).
+
+    Returns:
+        (..., 4, 4), what EX-4D's ``camera_*.npz`` calls extrinsics.
+    """
+    return OPENGL_FROM_OPENCV @ world_to_camera
+
+
+def y_up_from_opencv(pose: np.ndarray) -> np.ndarray:
+    """Flips y and z of the camera and of the world: files of 3D programs, y up, cameras looking along -z. Its own inverse.
+
+    Args:
+        pose: (..., 4, 4), world-to-camera or camera-to-world.
+    """
+    return OPENGL_FROM_OPENCV @ pose @ OPENGL_FROM_OPENCV
+
+
+def invert_pose(pose: np.ndarray) -> np.ndarray:
+    """Inverts rigid poses: world-to-camera <-> camera-to-world.
+
+    Args:
+        pose: (..., 4, 4), rotation and translation.
+
+    Returns:
+        (..., 4, 4) float64.
+    """
+    pose = np.asarray(pose, dtype=np.float64)
+    inverse = np.zeros_like(pose)
+    rotation = np.swapaxes(pose[..., :3, :3], -1, -2)
+    inverse[..., :3, :3] = rotation
+    inverse[..., :3, 3] = -(rotation @ pose[..., :3, 3:])[..., 0]
+    inverse[..., 3, 3] = 1.0
+    return inverse
+
+
+def pose_from(rotation: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """World-to-camera from where a camera is and how it is turned.
+
+    Args:
+        rotation: (..., 3, 3) camera-to-world; its columns are the camera's right, down and forward in the world.
+        position: (..., 3) camera centre in the world.
+
+    Returns:
+        (..., 4, 4) float64 world_to_camera.
+    """
+    rotation, position = np.asarray(rotation, dtype=np.float64), np.asarray(position, dtype=np.float64)
+    pose = np.zeros((*rotation.shape[:-2], 4, 4))
+    pose[..., :3, :3] = rotation
+    pose[..., :3, 3] = position
+    pose[..., 3, 3] = 1.0
+    return invert_pose(pose)
+
+
+def check_poses(world_to_camera: np.ndarray, what: str = "The camera path") -> np.ndarray:
+    """Poses as (T, 4, 4) float64, refused unless each is finite, rigid and right-handed.
+
+    Args:
+        world_to_camera: (T, 4, 4) or (T, 3, 4).
+        what: the subject of the error message.
+
+    Raises:
+        EX4DError: naming the first frame that is wrong.
+    """
+    poses = np.asarray(world_to_camera, dtype=np.float64)
+    if poses.ndim != 3 or poses.shape[1:] not in ((4, 4), (3, 4)) or len(poses) < 1:
+        raise EX4DError(f"{what} needs poses of shape (frames, 4, 4) with at least one frame, got {poses.shape}.")
+    if poses.shape[1] == 3:
+        poses = np.concatenate([poses, np.broadcast_to([[[0.0, 0.0, 0.0, 1.0]]], (len(poses), 1, 4))], axis=1)
+    finite = np.isfinite(poses).all(axis=(1, 2))
+    if not finite.all():
+        raise EX4DError(f"{what} has a pose with NaN or infinite values at frame {int(np.argmin(finite))}.")
+    rotation = poses[:, :3, :3]
+    skewed = np.abs(rotation @ np.swapaxes(rotation, 1, 2) - np.eye(3)).max(axis=(1, 2)) > 1e-3
+    skewed |= np.linalg.det(rotation) < 0
+    skewed |= np.abs(poses[:, 3] - [0, 0, 0, 1]).max(axis=1) > 1e-6
+    if skewed.any():
+        raise EX4DError(
+            f"{what} has a pose at frame {int(np.argmax(skewed))} that is not a rotation and a translation "
+            "(it is scaled, sheared or mirrored). Export the camera without scale."
+        )
+    return poses
+
+
+def upright_right(forward: np.ndarray) -> np.ndarray:
+    """The right axis of a level camera, (..., 3), for unit viewing directions (..., 3) that are not vertical."""
+    right = np.stack([forward[..., 2], np.zeros_like(forward[..., 0]), -forward[..., 0]], axis=-1)
+    return right / np.linalg.norm(right, axis=-1, keepdims=True)
+
+
+def carry_right(forward: np.ndarray) -> np.ndarray:
+    """Right axes along a path of viewing directions: level where that is defined, carried on without a flip elsewhere.
+
+    A level horizon turns by 180 degrees within one step where a path crosses the vertical. Within 3 degrees of it the
+    right axis is therefore carried by parallel transport (the smallest rotation from one direction to the next), beyond
+    10 degrees it is level again, on the side that continues the path (so a camera that went over the top stays upside
+    down until it comes back over), and in between the two are blended.
+
+    Args:
+        forward: (N, 3) unit vectors, world frame (OpenCV, y down), in the order of the path and dense enough that
+            neighbours are less than 90 degrees apart.
+
+    Returns:
+        (N, 3) unit vectors, perpendicular to ``forward``. The first is level and upright (for a vertical first
+        direction: carried from the source camera's).
+    """
+    rights = np.empty((len(forward), 3))
+    previous, right = (0.0, 0.0, 1.0), (1.0, 0.0, 0.0)
+    for i, current in enumerate(forward.tolist()):
+        right = _next_right(previous, right, current, first=i == 0)
+        rights[i] = right
+        previous = current
+    return rights
+
+
+def _next_right(
+    previous: Sequence[float], right: Sequence[float], current: Sequence[float], first: bool
+) -> tuple[float, float, float]:
+    """One step of :func:`carry_right`, in plain floats (a path has few steps, numpy would be slower)."""
+    fx, fy, fz = current
+    level = math.hypot(fx, fz)
+    if first and level >= POLE_UPRIGHT:
+        return (fz / level, 0.0, -fx / level)
+    x, y, z = _transported(previous, right, current)
+    if level <= POLE_CARRIED:
+        return (x, y, z)
+    ux, uz = fz / level, -fx / level
+    if x * ux + z * uz < 0:
+        ux, uz = -ux, -uz
+    s = min(1.0, (level - POLE_CARRIED) / (POLE_UPRIGHT - POLE_CARRIED))
+    w = s * s * (3 - 2 * s)
+    x, y, z = x + w * (ux - x), y - w * y, z + w * (uz - z)
+    norm = math.sqrt(x * x + y * y + z * z)
+    return (x / norm, y / norm, z / norm)
+
+
+def _transported(
+    previous: Sequence[float], right: Sequence[float], current: Sequence[float]
+) -> tuple[float, float, float]:
+    """``right`` turned by the smallest rotation that takes ``previous`` to ``current``, kept perpendicular."""
+    (ax, ay, az), (bx, by, bz), (rx, ry, rz) = previous, current, right
+    c = ax * bx + ay * by + az * bz
+    if c < -0.999999:  # straight back: every axis is as short, so turn about the camera's own vertical
+        x, y, z = -rx, -ry, -rz
+    else:
+        vx, vy, vz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+        k = (vx * rx + vy * ry + vz * rz) / (1 + c)
+        x = rx * c + vy * rz - vz * ry + vx * k
+        y = ry * c + vz * rx - vx * rz + vy * k
+        z = rz * c + vx * ry - vy * rx + vz * k
+    dot = x * bx + y * by + z * bz
+    x, y, z = x - dot * bx, y - dot * by, z - dot * bz
+    norm = math.sqrt(x * x + y * y + z * z)
+    return (x / norm, y / norm, z / norm)
+
+
+def rotation_from_axes(right: np.ndarray, forward: np.ndarray) -> np.ndarray:
+    """(..., 3, 3) camera-to-world from unit right and forward axes (..., 3)."""
+    return np.stack([right, np.cross(forward, right), forward], axis=-1)
+
+
+def rolled(rotation: np.ndarray, roll: np.ndarray | float) -> np.ndarray:
+    """Turns cameras about their viewing axis.
+
+    Args:
+        rotation: (..., 3, 3) camera-to-world.
+        roll: (...) degrees; positive turns the camera clockwise as its operator sees it (the picture turns the other way).
+    """
+    angle = np.radians(np.asarray(roll, dtype=np.float64))
+    turn = np.zeros((*angle.shape, 3, 3))
+    turn[..., 0, 0] = turn[..., 1, 1] = np.cos(angle)
+    turn[..., 1, 0] = np.sin(angle)
+    turn[..., 0, 1] = -np.sin(angle)
+    turn[..., 2, 2] = 1.0
+    return rotation @ turn
+
+
+def look_at(eye: Sequence[float], target: Sequence[float], roll: float = 0.0) -> np.ndarray:
+    """A level camera at ``eye`` that looks at ``target``.
+
+    Args:
+        eye, target: three coordinates each, world frame (OpenCV, y down).
+        roll: degrees, see :func:`rolled`.
+
+    Returns:
+        (4, 4) float64 world_to_camera. Looking straight up or down, the camera's right axis is the world's x.
+
+    Raises:
+        EX4DError: eye and target coincide, or a coordinate is not finite.
+    """
+    eye_, target_ = np.asarray(eye, dtype=np.float64), np.asarray(target, dtype=np.float64)
+    forward = target_ - eye_
+    distance = float(np.linalg.norm(forward))
+    if not math.isfinite(distance) or distance < 1e-9:
+        raise EX4DError(f"A camera at {eye_.tolist()} cannot look at {target_.tolist()}: the two must differ.")
+    forward = forward / distance
+    right = carry_right(forward[None])[0]
+    return pose_from(rolled(rotation_from_axes(right, forward), roll), eye_)
+
+
+def quaternion_from_matrix(rotation: np.ndarray) -> np.ndarray:
+    """Unit quaternions (..., 4) as w, x, y, z with w >= 0, from rotation matrices (..., 3, 3)."""
+    m = np.asarray(rotation, dtype=np.float64)
+    xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
+    # Four times the outer product q q^T: its largest diagonal entry gives the best conditioned column.
+    k = np.empty((*m.shape[:-2], 4, 4))
+    k[..., 0, 0], k[..., 1, 1] = 1 + xx + yy + zz, 1 + xx - yy - zz
+    k[..., 2, 2], k[..., 3, 3] = 1 - xx + yy - zz, 1 - xx - yy + zz
+    k[..., 0, 1] = k[..., 1, 0] = m[..., 2, 1] - m[..., 1, 2]
+    k[..., 0, 2] = k[..., 2, 0] = m[..., 0, 2] - m[..., 2, 0]
+    k[..., 0, 3] = k[..., 3, 0] = m[..., 1, 0] - m[..., 0, 1]
+    k[..., 1, 2] = k[..., 2, 1] = m[..., 0, 1] + m[..., 1, 0]
+    k[..., 1, 3] = k[..., 3, 1] = m[..., 0, 2] + m[..., 2, 0]
+    k[..., 2, 3] = k[..., 3, 2] = m[..., 1, 2] + m[..., 2, 1]
+    best = np.argmax(np.diagonal(k, axis1=-2, axis2=-1), axis=-1)
+    q = np.take_along_axis(k, best[..., None, None], axis=-2)[..., 0, :]
+    q = q / np.linalg.norm(q, axis=-1, keepdims=True)
+    return np.where(q[..., :1] < 0, -q, q)
+
+
+def matrix_from_quaternion(quaternion: np.ndarray) -> np.ndarray:
+    """Rotation matrices (..., 3, 3) from quaternions (..., 4) as w, x, y, z of any length above zero."""
+    q = np.asarray(quaternion, dtype=np.float64)
+    w, x, y, z = np.moveaxis(q / np.linalg.norm(q, axis=-1, keepdims=True), -1, 0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def slerp(start: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """The shortest turn between unit quaternions.
+
+    Args:
+        start, end: (..., 4) unit quaternions, w, x, y, z.
+        share: (...) 0 at ``start``, 1 at ``end``.
+
+    Returns:
+        (..., 4) unit quaternions.
+    """
+    dot = np.sum(start * end, axis=-1)
+    end = np.where(dot[..., None] < 0, -end, end)
+    angle = np.arccos(np.clip(np.abs(dot), 0.0, 1.0))
+    sine = np.sin(angle)
+    near = sine < 1e-6
+    safe = np.where(near, 1.0, sine)
+    a = np.where(near, 1 - share, np.sin((1 - share) * angle) / safe)
+    b = np.where(near, share, np.sin(share * angle) / safe)
+    q = a[..., None] * start + b[..., None] * end
+    return q / np.linalg.norm(q, axis=-1, keepdims=True)

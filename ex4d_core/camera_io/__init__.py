@@ -1,0 +1,151 @@
+"""Camera files: one small module a format, each with ``read`` and ``write``, and the table that finds it.
+
+``read(data, hints) -> Cameras`` takes the file's bytes; ``write(trajectory) -> bytes`` gives them. Everything that is
+common (size limits, re-basing to frame 0, writing beside and renaming) happens here.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ..camera import Intrinsics, check_poses, invert_pose
+from ..errors import EX4DError
+from ..trajectory import MAX_FRAMES, Trajectory
+from . import chan, gltf, json_path, npz, re10k, transforms
+from .cameras import Cameras, Format, Hints
+
+MAX_BYTES = 256 * 2**20
+
+FORMATS: dict[str, Format] = {
+    "npz": Format("EX-4D camera (.npz)", ".npz", npz.read, npz.write),
+    "json": Format("EX-4D path (.json)", ".json", json_path.read, json_path.write),
+    "re10k": Format("RealEstate10K / CameraCtrl (.txt)", ".txt", re10k.read, re10k.write),
+    "chan": Format("Nuke, Houdini, Blender (.chan)", ".chan", chan.read, chan.write),
+    "transforms": Format("NeRF, instant-ngp, nerfstudio (transforms.json)", ".json", transforms.read, transforms.write),
+    "gltf": Format("glTF camera animation (.gltf)", ".gltf", gltf.read, gltf.write_gltf),
+    "glb": Format("glTF camera animation (.glb)", ".glb", gltf.read, gltf.write_glb),
+}
+
+SUFFIXES = tuple(sorted({entry.suffix for entry in FORMATS.values()}))
+
+
+def load_camera(
+    path: str | Path,
+    *,
+    intrinsics: Intrinsics | None = None,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    rebase: bool = True,
+    scale: float = 1.0,
+) -> Trajectory:
+    """Reads a camera path from a file; its name's ending and content tell the format.
+
+    Args:
+        path: .npz, .json (ours or transforms.json), .txt, .chan, .gltf, .glb.
+        intrinsics: the scene's lens, which a path of ours inherits where it leaves the lens open.
+        size: (width, height) in pixels for formats that hold the lens without an image size; None = the format's
+            best guess, 512 pixels high where nothing else is known.
+        fps: frames a second where the file has none; for glTF also the rate at which curves are sampled.
+        rebase: make the first frame the source view (identity). Paths of our own JSON are already relative to it and
+            stay as they are.
+        scale: scene units per unit of the file, applied to positions.
+
+    Raises:
+        EX4DError: a missing, foreign or corrupt file; says what was found.
+    """
+    path = Path(path)
+    if not np.isfinite(scale) or scale <= 0:
+        raise EX4DError(f"The scale of an imported camera path must be positive, got {scale}.")
+    read = _format_of(path)
+    data = _bytes_of(path)
+    try:
+        cameras = read(data, Hints(path.name, path.parent, intrinsics, size, fps))
+    except EX4DError as error:
+        raise EX4DError(f"{path.name}: {error}") from error
+    if cameras.document is not None:
+        return Trajectory.from_json(cameras.document, intrinsics=intrinsics)
+    return _placed(cameras, rebase, scale, path.name)
+
+
+def _placed(cameras: Cameras, rebase: bool, scale: float, name: str) -> Trajectory:
+    if len(cameras.world_to_camera) > MAX_FRAMES:
+        raise EX4DError(f"{name} has {len(cameras.world_to_camera)} frames, more than the {MAX_FRAMES} a path may have.")
+    poses = check_poses(cameras.world_to_camera, name).copy()
+    poses[:, :3, 3] *= scale
+    if rebase:
+        poses = poses @ invert_pose(poses[0])
+    return Trajectory(poses, cameras.intrinsics, cameras.fps or 15.0)
+
+
+def _format_of(path: Path):
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return _read_json
+    for entry in FORMATS.values():
+        if entry.suffix == suffix:
+            return entry.read
+    raise EX4DError(f"{path.name}: no camera format ends in {suffix or 'nothing'!r}. Known: {', '.join(SUFFIXES)}.")
+
+
+def _read_json(data: bytes, hints: Hints) -> Cameras:
+    return transforms.read(data, hints) if transforms.looks_like(data) else json_path.read(data, hints)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise EX4DError(f"{path.name} is larger than {MAX_BYTES >> 20} MB, too large for a camera path.")
+        data = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or "unreadable"
+        raise EX4DError(f"The camera file {path.name} could not be read: {reason}. Check the name and folder.") from None
+    if not data:
+        raise EX4DError(f"The camera file {path.name} is empty. Export it again.")
+    return data
+
+
+def save_camera(trajectory: Trajectory, path: str | Path, *, format: str | None = None) -> Path:
+    """Writes a camera path; beside the name first, then renamed, so that no half file is left.
+
+    Args:
+        trajectory: the path; formats that hold a lens need ``trajectory.intrinsics``.
+        path: where to; replaced if it exists.
+        format: a name of :data:`FORMATS`; None = by the name's ending (.json is our own).
+
+    Returns:
+        The path written.
+
+    Raises:
+        EX4DError: an unknown format, a lens that the format cannot hold, or an unwritable folder.
+    """
+    path = Path(path)
+    if format is None:
+        format = next((name for name, entry in FORMATS.items() if entry.suffix == path.suffix.lower()), None)
+    if format not in FORMATS:
+        raise EX4DError(f"{path.name}: unknown camera format. Choose a name that ends in {', '.join(SUFFIXES)}.")
+    data = FORMATS[format].write(trajectory)
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", delete=False) as file:
+            temporary = file.name
+            file.write(data)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise EX4DError(f"The camera file {path} could not be written: {error.strerror}. Choose another folder.") from None
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+__all__ = ["FORMATS", "SUFFIXES", "Cameras", "Format", "Hints", "load_camera", "save_camera"]

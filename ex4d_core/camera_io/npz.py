@@ -1,0 +1,70 @@
+"""EX-4D's ``camera_*.npz``: ``extrinsics`` (T, 4, 4) OpenGL world-to-camera and ``intrinsics`` (3, 3) in pixels.
+
+Ours adds ``size`` (width, height) and ``fps``, and writes ``intrinsics`` as (T, 3, 3) where the lens changes.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+
+import numpy as np
+
+from ..camera import Intrinsics, opengl_from_opencv
+from ..errors import EX4DError
+from ..trajectory import Trajectory
+from .cameras import Cameras, Hints
+
+
+def read(data: bytes, hints: Hints) -> Cameras:
+    """Reads the published file or ours."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in ("extrinsics", "intrinsics", "size", "fps") if name in archive}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+        raise EX4DError("this is not a readable .npz archive of plain arrays. Export the camera again.") from None
+    if "extrinsics" not in arrays:
+        raise EX4DError("this .npz has no array named extrinsics, so it is no EX-4D camera file.")
+    extrinsics = _numbers(arrays["extrinsics"], "extrinsics")
+    if extrinsics.ndim != 3 or extrinsics.shape[1:] != (4, 4) or not len(extrinsics):
+        raise EX4DError(f"extrinsics must have shape (frames, 4, 4), got {extrinsics.shape}.")
+    matrices = None if "intrinsics" not in arrays else _numbers(arrays["intrinsics"], "intrinsics")
+    lenses = None if matrices is None else _lenses(matrices, len(extrinsics), arrays.get("size"), hints)
+    fps = float(arrays["fps"]) if "fps" in arrays and arrays["fps"].size == 1 else hints.fps
+    return Cameras(opengl_from_opencv(extrinsics), lenses, fps)
+
+
+def _numbers(array: np.ndarray, name: str) -> np.ndarray:
+    if array.dtype.kind not in "fiu":
+        raise EX4DError(f"{name} holds {array.dtype}, expected numbers.")
+    return array.astype(np.float64)
+
+
+def _lenses(matrices: np.ndarray, frames: int, size: np.ndarray | None, hints: Hints) -> tuple[Intrinsics, ...]:
+    if matrices.shape not in ((3, 3), (frames, 3, 3)):
+        raise EX4DError(f"intrinsics must have shape (3, 3) or ({frames}, 3, 3), got {matrices.shape}.")
+    first = matrices.reshape(-1, 3, 3)[0]
+    if size is not None and size.size == 2:
+        width, height = (int(v) for v in size)
+    elif np.isfinite(first).all() and (first[:2, 2] >= 0.5).all():
+        width, height = (round(2 * v) for v in first[:2, 2])  # the published file says its size only through the centre
+    else:
+        width, height = hints.image_size()
+    each = [Intrinsics.from_matrix(matrix, width, height) for matrix in matrices.reshape(-1, 3, 3)]
+    return tuple(each * frames if len(each) == 1 else each)
+
+
+def write(trajectory: Trajectory) -> bytes:
+    """Writes what :func:`read` and the published scripts read; without a lens, ``intrinsics`` is left out."""
+    arrays = {
+        "extrinsics": opengl_from_opencv(trajectory.world_to_camera).astype(np.float32),
+        "fps": np.float64(trajectory.fps),
+    }
+    if trajectory.intrinsics is not None:
+        matrices = np.stack([lens.matrix() for lens in trajectory.intrinsics]).astype(np.float32)
+        arrays["intrinsics"] = matrices[0] if (matrices == matrices[0]).all() else matrices
+        arrays["size"] = np.array([trajectory.intrinsics[0].width, trajectory.intrinsics[0].height])
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()

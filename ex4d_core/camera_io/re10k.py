@@ -1,0 +1,51 @@
+"""RealEstate10K text, also CameraCtrl's: a title line, then one line a frame.
+
+``timestamp fx fy cx cy 0 0  r11 r12 r13 t1  r21 ... t3``: microseconds, lens in shares of width and height, OpenCV
+world-to-camera in three rows of four.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..camera import Intrinsics
+from ..errors import EX4DError
+from ..trajectory import Trajectory
+from .cameras import Cameras, Hints, lenses_of, row_of_numbers, text_of
+
+
+def read(data: bytes, hints: Hints) -> Cameras:
+    """Reads every pose line; the title line may be missing."""
+    lines = [(n, line.split()) for n, line in enumerate(text_of(data).splitlines(), 1) if line.strip()]
+    if lines and len(lines[0][1]) != 19:
+        lines = lines[1:]
+    if not lines:
+        raise EX4DError("this is not a RealEstate10K camera file: it has no line of 19 numbers.")
+    for number, words in lines:
+        if len(words) != 19:
+            raise EX4DError(f"line {number} has {len(words)} values; RealEstate10K cameras have 19 a frame.")
+    rows = np.array([row_of_numbers(words, number) for number, words in lines])
+    fx, fy = rows[0, 1:3]
+    width, height = hints.image_size(fy / fx if fx > 0 else None)
+    lenses = tuple(
+        Intrinsics(r[1] * width, r[2] * height, r[3] * width, r[4] * height, width, height) for r in rows.tolist()
+    )
+    poses = np.tile(np.eye(4), (len(rows), 1, 1))
+    poses[:, :3] = rows[:, 7:].reshape(-1, 3, 4)
+    return Cameras(poses, lenses, hints.fps or _fps(rows[:, 0]))
+
+
+def _fps(microseconds: np.ndarray) -> float | None:
+    step = float(np.median(np.diff(microseconds))) if len(microseconds) > 1 else 0.0
+    return round(1e6 / step, 3) if step >= 1000 else None
+
+
+def write(trajectory: Trajectory) -> bytes:
+    """Writes a file that RealEstate10K readers and CameraCtrl take; seven decimals."""
+    lines = ["EX-4D"]
+    lenses = lenses_of(trajectory, "RealEstate10K")
+    for i, (pose, k) in enumerate(zip(trajectory.world_to_camera.astype(np.float64), lenses, strict=True)):
+        lens = (k.fx / k.width, k.fy / k.height, k.cx / k.width, k.cy / k.height)
+        numbers = " ".join(f"{v:.9g}" for v in (*lens, 0, 0, *pose[:3].ravel()))
+        lines.append(f"{round(i * 1e6 / trajectory.fps)} {numbers}")
+    return ("\n".join(lines) + "\n").encode()

@@ -1,0 +1,103 @@
+"""transforms.json of NeRF, instant-ngp and nerfstudio: camera-to-world matrices, OpenGL cameras, y-up world (ours).
+
+Frames keep the file's order. The lens is ``camera_angle_x`` or ``fl_x, fl_y, cx, cy, w, h``, for all or per frame.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+
+from ..camera import Intrinsics, check_poses, invert_pose, y_up_from_opencv
+from ..errors import EX4DError
+from ..trajectory import Trajectory
+from .cameras import Cameras, Hints, text_of
+
+
+def looks_like(data: bytes) -> bool:
+    """Tells this JSON from a path of ours by its list of frames."""
+    try:
+        raw = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(raw, dict) and isinstance(raw.get("frames"), list)
+
+
+def read(data: bytes, hints: Hints) -> Cameras:
+    """Reads all frames; lens distortion is refused, since a pinhole cannot show it."""
+    raw = json.loads(text_of(data))
+    frames = raw["frames"]
+    if not frames:
+        raise EX4DError("this transforms.json has no frames.")
+    poses = np.stack([_pose(frame, i) for i, frame in enumerate(frames)])
+    poses = check_poses(poses, "This transforms.json")
+    lenses = [_lens({**raw, **frame}, i, hints) for i, frame in enumerate(frames)]
+    known = [lens for lens in lenses if lens is not None]
+    fps = raw.get("fps", hints.fps)
+    return Cameras(
+        invert_pose(y_up_from_opencv(poses)),
+        tuple(known) if len(known) == len(lenses) else None,
+        float(fps) if _finite(fps) and fps > 0 else None,
+    )
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _pose(frame: Any, index: int) -> np.ndarray:
+    try:
+        pose = np.array(frame["transform_matrix"], dtype=np.float64)
+    except (KeyError, TypeError, ValueError):
+        raise EX4DError(f"frame {index} of this transforms.json has no transform_matrix of numbers.") from None
+    if pose.shape == (3, 4):
+        pose = np.concatenate([pose, [[0.0, 0.0, 0.0, 1.0]]])
+    if pose.shape != (4, 4):
+        raise EX4DError(f"transform_matrix of frame {index} must be 4x4, got shape {pose.shape}.")
+    return pose
+
+
+def _lens(fields: dict[str, Any], index: int, hints: Hints) -> Intrinsics | None:
+    if any(_finite(fields.get(name)) and abs(fields[name]) > 1e-9 for name in ("k1", "k2", "k3", "k4", "p1", "p2")):
+        raise EX4DError("this transforms.json has lens distortion. Undistort the images and export the cameras again.")
+    given = {name: fields[name] for name in ("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x") if name in fields}
+    for name, value in given.items():
+        if not _finite(value) or value <= 0 and name not in ("cx", "cy"):
+            raise EX4DError(f"{name} of frame {index} must be a positive number, got {value!r}.")
+    width, height = (int(given["w"]), int(given["h"])) if "w" in given and "h" in given else hints.image_size()
+    if "fl_x" in given:
+        fx = float(given["fl_x"])
+    elif "camera_angle_x" in given:
+        fx = width / 2 / math.tan(min(given["camera_angle_x"], math.pi - 1e-3) / 2)
+    else:
+        return None
+    fy = float(given.get("fl_y", fx))
+    return Intrinsics(fx, fy, float(given.get("cx", width / 2)), float(given.get("cy", height / 2)), width, height)
+
+
+def write(trajectory: Trajectory) -> bytes:
+    """Writes the fields that instant-ngp and nerfstudio read; the lens per frame where it changes."""
+    matrices = invert_pose(y_up_from_opencv(trajectory.world_to_camera.astype(np.float64)))
+    lenses = trajectory.intrinsics
+    document: dict[str, Any] = {"camera_model": "PINHOLE", "fps": trajectory.fps}
+    same = lenses is not None and all(lens == lenses[0] for lens in lenses)
+    if lenses is not None and same:
+        document |= _fields(lenses[0])
+    frames = []
+    for i, matrix in enumerate(matrices):
+        frame: dict[str, Any] = {"file_path": f"images/{i:05d}.png", "transform_matrix": matrix.tolist()}
+        if lenses is not None and not same:
+            frame |= _fields(lenses[i])
+        frames.append(frame)
+    document["frames"] = frames
+    return (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _fields(k: Intrinsics) -> dict[str, Any]:
+    angle = 2 * math.atan(k.width / (2 * k.fx))
+    return {
+        "camera_angle_x": angle, "fl_x": k.fx, "fl_y": k.fy, "cx": k.cx, "cy": k.cy, "w": k.width, "h": k.height
+    }  # fmt: skip

@@ -1,0 +1,33 @@
+"""Camera paths: the JSON document, presets, keyframe interpolation, and the poses they evaluate to.
+
+    preset_document -> document (JSON) -> evaluate -> Trajectory (world_to_camera, intrinsics)
+
+The same document is evaluated in the browser by ``web/editor/trajectory.js``; ``tests/golden/trajectory.json`` holds
+the two together.
+"""
+
+from .bake import bake_document, document_from_poses, resample_document
+from .document import DEFAULT_RADIUS, INTERPOLATIONS, MAX_FRAMES, VERSION, parse_document, preset_document
+from .evaluate import Evaluated, evaluate_document
+from .path import Trajectory
+from .presets import EASES, PRESETS, PUBLISHED, Param, Preset
+
+__all__ = [
+    "DEFAULT_RADIUS",
+    "EASES",
+    "INTERPOLATIONS",
+    "MAX_FRAMES",
+    "PRESETS",
+    "PUBLISHED",
+    "VERSION",
+    "Evaluated",
+    "Param",
+    "Preset",
+    "Trajectory",
+    "bake_document",
+    "document_from_poses",
+    "evaluate_document",
+    "parse_document",
+    "preset_document",
+    "resample_document",
+]
