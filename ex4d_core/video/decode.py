@@ -35,6 +35,9 @@ class VideoClip:
         path: where it came from.
         start_seconds: time of the first frame in the source's own clock, for cutting its audio.
         has_audio: whether the source has a sound track.
+        source_frames: for each frame its number in the source, for reading what belongs to it (depth).
+        info: what the source is; None for clips that were not read from one.
+        placement: how the source's pictures were fitted; None likewise.
     """
 
     frames: torch.Tensor
@@ -42,6 +45,9 @@ class VideoClip:
     path: str
     start_seconds: float = 0.0
     has_audio: bool = False
+    source_frames: tuple[int, ...] = ()
+    info: VideoInfo | None = None
+    placement: Placement | None = None
 
     def __len__(self) -> int:
         return int(self.frames.shape[0])
@@ -94,16 +100,16 @@ def load_video(
         total = _expected_frames(info, rate, start, count)
         frames = _FrameBuffer(placement, total)
         timed = _polled(timed_frames(start / rate), cancel)
-        previous: Any = None
-        for frame in shown_frames(timed, rate, info.fps, start, count):
-            if frame is previous:
+        numbers: list[int] = []
+        for number, frame in shown_frames(timed, rate, info.fps, start, count):
+            if numbers and number == numbers[-1]:
                 frames.repeat()
             else:
                 frames.append(frame, info)
-            previous = frame
+            numbers.append(number)
             if progress is not None and total is not None:
                 progress(min(len(frames), total), total)
-        if count is not None and len(frames) < count or not len(frames):
+        if (count is not None and len(frames) < count) or not len(frames):
             available = start + len(frames)
             raise EX4DError(
                 f"'{info.path}' has {available} frames at {float(rate):g} fps, but frames {start} to "
@@ -112,7 +118,9 @@ def load_video(
         if progress is not None and total is None:
             progress(len(frames), len(frames))
         begin = info.start_time + float(start / rate)
-        return VideoClip(frames.tensor(), float(rate), info.path, begin, info.has_audio)
+        return VideoClip(
+            frames.tensor(), float(rate), info.path, begin, info.has_audio, tuple(numbers), info, placement
+        )
 
 
 def _expected_frames(info: VideoInfo, rate: Fraction, start: int, count: int | None) -> int | None:

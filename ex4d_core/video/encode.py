@@ -100,7 +100,7 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         with write_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(self._part, "w+b")  # noqa: SIM115 (closed in __exit__)
+            self._file = open(self._part, "w+b")
         return self
 
     def write(self, frame: torch.Tensor | np.ndarray) -> None:

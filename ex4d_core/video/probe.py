@@ -21,8 +21,9 @@ SEEK_FROM = Fraction(2)
 Source = str | PathLike[str] | BinaryIO
 """A path, or a seekable binary stream that holds a video file."""
 
-TimedFrames = Callable[[Fraction], Iterator[tuple[Fraction, Fraction, Any]]]
-"""From a time in seconds: (time, duration, av.VideoFrame) in display order, beginning at or before that time."""
+TimedFrames = Callable[[Fraction], Iterator[tuple[Fraction, Fraction, tuple[int, Any]]]]
+"""From a time in seconds: (time, duration, (frame number in the source, av.VideoFrame)) in display order, beginning at
+or before that time."""
 
 
 @dataclass(frozen=True)
@@ -241,19 +242,21 @@ def _decode(container: Any, stream: Any, path: str) -> Iterator[Any]:
 
 def _timed(
     container: Any, stream: Any, info: VideoInfo, first: Any, frames: Iterator[Any], begin: Fraction
-) -> Iterator[tuple[Fraction, Fraction, Any]]:
-    """(time, duration, frame) from a frame at or before ``begin``; times count from the clip's first frame."""
+) -> Iterator[tuple[Fraction, Fraction, tuple[int, Any]]]:
+    """(time, duration, (number, frame)) from a frame at or before ``begin``; times count from the clip's first frame."""
     interval = 1 / info.fps
     origin = _frame_time(first, stream)
     if begin > SEEK_FROM and origin is not None:
         frames = _seek(container, stream, info, origin, begin - interval)
-    time, end = -interval, Fraction(0)
+    time, end, number = -interval, Fraction(0), None
     for frame in frames:
         stamp = _frame_time(frame, stream)
         time = time + interval if stamp is None or origin is None else stamp - origin
         duration = getattr(frame, "duration", None)
         end = time + (Fraction(duration) * Fraction(frame.time_base) if duration and frame.time_base else interval)
-        yield time, end - time, frame
+        # After a seek the frames before are not counted but worked out from the rate.
+        number = round(time * info.fps) if number is None else number + 1
+        yield time, end - time, (number, frame)
     if stream.duration and info.frames and info.frames - end * info.fps > max(3, 0.02 * info.frames):
         raise EX4DError(
             f"'{info.path}' is cut off: it announces {info.frames} frames and ends after "

@@ -85,7 +85,7 @@ def open_folder(folder: Path, fps: Fraction) -> Iterator[tuple[VideoInfo, TimedF
     width, height = stored[::-1] if transposed else stored
     check_picture_size(width, height, str(folder))
 
-    def frames(begin: Fraction) -> Iterator[tuple[Fraction, Fraction, Any]]:
+    def frames(begin: Fraction) -> Iterator[tuple[Fraction, Fraction, tuple[int, Any]]]:
         for index in range(int(begin * fps), len(paths)):
             frame = read_picture(paths[index])
             if (frame.width, frame.height) != stored:
@@ -93,7 +93,7 @@ def open_folder(folder: Path, fps: Fraction) -> Iterator[tuple[VideoInfo, TimedF
                     f"'{paths[index]}' has {frame.width}x{frame.height} pixels, the first picture "
                     f"{stored[0]}x{stored[1]}. All pictures of a clip must have one size."
                 )
-            yield index / fps, 1 / fps, frame
+            yield index / fps, 1 / fps, (index, frame)
 
     info = VideoInfo(
         width=width,
@@ -120,12 +120,13 @@ def open_npz(path: Path, fps: Fraction) -> Iterator[tuple[VideoInfo, TimedFrames
             raise EX4DError(f"'rgb' in '{path}' has shape {shape}; expected (frames, height, width, 3).")
         check_picture_size(shape[2], shape[1], str(path))
 
-        def frames(begin: Fraction) -> Iterator[tuple[Fraction, Fraction, Any]]:
+        def frames(begin: Fraction) -> Iterator[tuple[Fraction, Fraction, tuple[int, Any]]]:
             from .encode import to_uint8
 
             first = int(begin * fps)
             for index, picture in enumerate(arrays.frames(first), first):
-                yield index / fps, 1 / fps, av.VideoFrame.from_ndarray(to_uint8(picture), format="rgb24")
+                frame = av.VideoFrame.from_ndarray(to_uint8(picture), format="rgb24")
+                yield index / fps, 1 / fps, (index, frame)
 
         yield (
             VideoInfo(
