@@ -13,7 +13,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from ..machine_code import njit
 
 BALL, BOX, CYLINDER, CONE, RING = range(5)
 PLAIN, MERIDIANS, BANDS, SPIRAL, CHECKER, CRATE, RINGS = range(7)
@@ -28,13 +29,13 @@ EDGE_DIFFERENCE = 0.02  # neighbouring centre samples that differ by more are su
 TILE = 32
 
 
-@njit(nogil=True, cache=True, inline="always", error_model="numpy")
+@njit(nogil=True, inline="always", error_model="numpy")
 def _smoothstep(low, high, x):
     s = min(max((x - low) / (high - low), 0.0), 1.0)
     return s * s * (3.0 - 2.0 * s)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _lattice(i, j, k):
     """A repeatable value in 0..1 for a lattice point."""
     n = (i * 374761393 + j * 668265263 + k * 2147483647) & 0xFFFFFFFF
@@ -42,7 +43,7 @@ def _lattice(i, j, k):
     return ((n ^ (n >> 16)) & 0xFFFF) / 65535.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _noise(x, y, z):
     """Smooth value noise in 0..1 with features of about one unit."""
     i, j, k = math.floor(x), math.floor(y), math.floor(z)
@@ -58,13 +59,13 @@ def _noise(x, y, z):
     return total
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _wave(x, softness):
     """A square wave of period 1 in 0..1 with soft edges; ``softness`` is the edge's share of the period."""
     return min(max(0.5 + math.sin(2 * math.pi * x) / (2 * math.pi * softness), 0.0), 1.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _hit_unit_shape(shape, inner, o, d, least):
     """Nearest intersection beyond ``least``: (distance or inf, local normal x, y, z)."""
     ox, oy, oz = o
@@ -127,7 +128,7 @@ def _hit_unit_shape(shape, inner, o, d, least):
     return best, nx, ny, nz
 
 
-@njit(nogil=True, cache=True, inline="always", error_model="numpy")
+@njit(nogil=True, inline="always", error_model="numpy")
 def _to_local(m, x, y, z, translate):
     return (
         m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + translate * m[0, 3],
@@ -136,7 +137,7 @@ def _to_local(m, x, y, z, translate):
     )
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _in_shadow(x, y, z, solids):
     """True where a solid stands between the point and the sun."""
     shape, to_local, bounds, _, number, _ = solids
@@ -152,7 +153,7 @@ def _in_shadow(x, y, z, solids):
     return False
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _pattern(material, frequency, softness, p, n):
     """Share of the second colour at a local point of a solid."""
     x, y, z = p
@@ -178,7 +179,7 @@ def _pattern(material, frequency, softness, p, n):
     return 0.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _lit(r, g, b, x, y, z, nx, ny, nz, bounce, solids):
     """Diffuse sunlight with a shadow, sky light from above, haze with the distance from the plaza."""
     facing = nx * SUN[0] + ny * SUN[1] + nz * SUN[2]
@@ -196,7 +197,7 @@ def _lit(r, g, b, x, y, z, nx, ny, nz, bounce, solids):
     return r, g, b
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _ground_colour(x, z):
     u, v = x, z - PLAZA_CENTRE_Z
     radius = math.sqrt(u * u + v * v)
@@ -222,7 +223,7 @@ def _ground_colour(x, z):
     return 0.56 * tone, 0.70 * tone, 0.42 * tone
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _sky_colour(x, y, z):
     """Gradient, sun glow and two mountain ranges on the sky sphere."""
     elevation = math.degrees(math.asin(-y / SKY_RADIUS))
@@ -243,7 +244,7 @@ def _sky_colour(x, y, z):
     return r, g, b
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _cast(eye, d, solids, candidates, count):
     """Colour and distance of the nearest surface along ``eye + t * d``."""
     shape, to_local, _, material, number, colour = solids
@@ -287,7 +288,7 @@ def _cast(eye, d, solids, candidates, count):
     return r, g, b, best
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _direction(to_world, k, u, v):
     x, y = (u - k[2]) / k[0], (v - k[3]) / k[1]
     return (
@@ -297,7 +298,7 @@ def _direction(to_world, k, u, v):
     )
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _tile_candidates(eye, to_world, k, u0, v0, u1, v1, bounds, candidates):
     """Solids whose bounding ball a ray through the tile can touch; returns their number."""
     axis = _direction(to_world, k, 0.5 * (u0 + u1), 0.5 * (v0 + v1))
@@ -321,7 +322,7 @@ def _tile_candidates(eye, to_world, k, u0, v0, u1, v1, bounds, candidates):
     return count
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def cast_centres(row0, row1, eye, to_world, k, solids, colour, depth):
     """Fill rows row0..row1 of colour (H, W, 3) and depth (H, W) with pixel-centre samples."""
     width = depth.shape[1]
@@ -343,7 +344,7 @@ def cast_centres(row0, row1, eye, to_world, k, solids, colour, depth):
                     depth[row, column] = t
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _is_edge(colour, row, column):
     height, width, _ = colour.shape
     for dr, dc in ((-1, 0), (1, 0), (0, -1), (0, 1)):
@@ -354,7 +355,7 @@ def _is_edge(colour, row, column):
     return False
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def quantise_rows(row0, row1, eye, to_world, k, solids, samples, centres, rgb):
     """Write rows row0..row1 of rgb uint8, with samples x samples rays where the picture has an edge."""
     width = centres.shape[1]

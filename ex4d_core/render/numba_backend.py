@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from queue import SimpleQueue
-from typing import Any
 
 import numba
 import numpy as np
 import torch
 
+from ..machine_code import njit
 from ..mesh import DWMesh
 from .view import Picture, Settings, View, reduce_samples, store
 
@@ -34,15 +33,7 @@ SMALL = 64
 MAX_THREADS = 16
 
 
-def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile and keep the machine code: beside this file, else in the user's cache folder, else in memory."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:
-        return numba.njit(**options)(function)
-
-
+_compile = njit(nogil=True, error_model="numpy")
 _inline = numba.njit(inline="always", error_model="numpy")
 
 

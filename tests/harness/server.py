@@ -98,6 +98,7 @@ class Server:
         # The repository must never be on the server's path: ComfyUI has a top-level module "nodes" of its own.
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         environment |= {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+        environment["NUMBA_CACHE_DIR"] = str(self.base / "numba")
         if web is not None:
             environment["PYTHONPATH"] = str(web)
         with open(self.log_path, "ab") as log:

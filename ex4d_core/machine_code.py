@@ -1,0 +1,50 @@
+"""numba's compiler with a cache on disk that survives the package being imported under different names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import config
+
+
+def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """``numba.njit`` that keeps the machine code on disk, or in memory where no folder can be written.
+
+    A cached function can only be loaded under the module name it was compiled for, and this package has several:
+    ``ex4d_core`` on the command line, a path of the host's choosing inside ComfyUI. So each name has a folder.
+
+    Args:
+        function: what to compile; left out when used with options, as a decorator.
+        options: as for ``numba.njit``, without ``cache``.
+    """
+    if function is None:
+        return lambda later: njit(later, **options)
+    folder = _cache_folder()
+    before = config.CACHE_DIR
+    try:
+        config.CACHE_DIR = str(folder or before)
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:
+        return numba.njit(**options)(function)
+    finally:
+        config.CACHE_DIR = before
+
+
+def _cache_folder() -> Path | None:
+    """The folder for this import's name: the user's choice (NUMBA_CACHE_DIR), the pack's own, the home folder."""
+    name = hashlib.sha256(__name__.encode()).hexdigest()[:16]
+    chosen = [Path(config.CACHE_DIR)] if config.CACHE_DIR else []
+    for base in [*chosen, Path(__file__).resolve().parents[1] / ".cache" / "numba", Path.home() / ".cache" / "ex4d"]:
+        folder = base / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    return None

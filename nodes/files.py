@@ -1,0 +1,74 @@
+"""File names from widgets, kept inside ComfyUI's own folders."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import folder_paths
+
+from ..ex4d_core.errors import EX4DError
+
+FOLDERS = {
+    "input": folder_paths.get_input_directory,
+    "output": folder_paths.get_output_directory,
+    "temp": folder_paths.get_temp_directory,
+}
+ANNOTATION = re.compile(r"^(?P<name>.*?)(?: \[(?P<folder>input|output|temp)\])?$", re.DOTALL)
+
+
+def resolve(name: str, what: str = "file") -> Path:
+    """The existing file that a file widget names: "clip.mp4", "shots/clip.mp4", "clip.mp4 [output]".
+
+    Raises:
+        EX4DError: nothing chosen, no such file, or a name that leads out of ComfyUI's input, output or temp folder
+            (absolute, with "..", on a network share, or through a link).
+    """
+    match = ANNOTATION.match(name or "")
+    plain, folder = match["name"], match["folder"] or "input"
+    if not plain.strip():
+        raise EX4DError(f"No {what} is chosen. Pick one in the list, or upload one.")
+    base = os.path.realpath(FOLDERS[folder]())
+    outside = EX4DError(f"'{name}' lies outside ComfyUI's {folder} folder. Copy or upload the {what} there first.")
+    # Windows spellings are refused everywhere, so that a graph means the same on every system.
+    if "\0" in plain or plain.startswith(("/", "\\", "~")) or re.match(r"^[A-Za-z]:", plain):
+        raise outside
+    path = os.path.realpath(os.path.join(base, plain.replace("\\", "/")))
+    if os.path.commonpath([base, path]) != base:
+        raise outside
+    if not os.path.isfile(path):
+        raise EX4DError(f"There is no {what} '{plain}' in ComfyUI's {folder} folder. Upload it, or choose another.")
+    return Path(path)
+
+
+def listing(suffixes: tuple[str, ...]) -> list[str]:
+    """Files of these kinds in the input folder and its subfolders, as a file widget offers them."""
+    base = Path(folder_paths.get_input_directory())
+    found = []
+    for folder, _, names in os.walk(base):
+        relative = Path(folder).relative_to(base)
+        found += [(relative / name).as_posix() for name in names if name.lower().endswith(suffixes)]
+    return sorted(found, key=str.lower)
+
+
+def problem(name: str | None, what: str = "file") -> str | bool:
+    """For ``validate_inputs``: True, or the sentence that says what is wrong; None (a linked input) passes."""
+    if name is None:
+        return True
+    try:
+        resolve(name, what)
+    except EX4DError as error:
+        return str(error)
+    return True
+
+
+def fingerprint(name: str | None) -> str:
+    """For ``fingerprint_inputs``: changes when the file on disk does."""
+    if not name:
+        return ""
+    try:
+        stat = resolve(name).stat()
+    except EX4DError as error:
+        return str(error)
+    return f"{stat.st_mtime_ns}-{stat.st_size}"

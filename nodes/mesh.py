@@ -1,0 +1,128 @@
+"""Clip and depth to the watertight mesh that everything else looks at."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..ex4d_core.errors import EX4DError
+from . import previews, types
+from .progress import Job
+from .schema import schema
+
+ASPECT_TOLERANCE = 0.02
+
+
+class EX4DBuildDWMesh(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return schema(
+            node_id="EX4DBuildDWMesh",
+            display_name="Build DW-Mesh",
+            description="Builds a depth-watertight mesh of every frame: the scene as seen, closed behind, with the "
+            "surfaces marked that the camera never saw (pink in the preview).",
+            search_aliases=["depth mesh", "watertight", "reconstruct", "point cloud", "video to 3d"],
+            is_output_node=True,
+            inputs=[
+                io.Image.Input("images", tooltip="The frames of the clip."),
+                types.Depth.Input(
+                    "depth", tooltip="Their depth, one per frame; other sizes are brought to the frames'."
+                ),
+                io.Combo.Input(
+                    "style",
+                    options=["released", "paper"],
+                    default="released",
+                    tooltip="released: like the published code, what the published weights expect. paper: per-face "
+                    "occlusion and exact pixel centres, sharper edges.",
+                ),
+                io.Float.Input(
+                    "min_angle",
+                    default=2.5,
+                    min=0.0,
+                    max=60.0,
+                    step=0.1,
+                    tooltip="Faces thinner than this (degrees) are stretched over a depth edge: marked as unseen. "
+                    "Raise it if edges smear, lower it if surfaces break up.",
+                ),
+                io.Float.Input(
+                    "depth_jump",
+                    default=0.013,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    round=0.0001,
+                    tooltip="Paper style only: faces that span more than this share of the first frame's depth range "
+                    "are marked as unseen.",
+                ),
+                io.Float.Input(
+                    "focal",
+                    default=0.0,
+                    min=0.0,
+                    max=100000.0,
+                    step=1.0,
+                    tooltip="Focal length in pixels. 0 takes the lens that came with the depth, else the training "
+                    "data's (500 at 512 pixels of width).",
+                ),
+                io.Float.Input(
+                    "border_depth",
+                    default=0.0,
+                    min=0.0,
+                    max=100000.0,
+                    step=1.0,
+                    tooltip="Distance of the plate that closes the scene behind. 0 = automatic (100 for EX-4D depth).",
+                ),
+            ],
+            outputs=[types.Mesh.Output(display_name="mesh", tooltip="The mesh of every frame.")],
+        )
+
+    @classmethod
+    def execute(cls, images, depth, style, min_angle, depth_jump, focal, border_depth) -> io.NodeOutput:
+        from ..ex4d_core.camera import Intrinsics
+        from ..ex4d_core.mesh import build_dw_mesh
+
+        frames, height, width = images.shape[:3]
+        check_counts(frames, height, width, depth)
+        was = tuple(depth.depth.shape[1:])
+        depth = depth.resized(height, width)
+        intrinsics = Intrinsics.from_focal(focal, width, height) if focal else depth.intrinsics
+        with Job() as job:
+            mesh = build_dw_mesh(
+                images[..., :3],
+                depth.depth,
+                intrinsics,
+                style=style,
+                min_angle=min_angle,
+                depth_jump=depth_jump,
+                border_depth=border_depth or None,
+                progress=job.progress,
+                cancel=job.cancel,
+            )
+        text = (
+            f"{frames} frames, {width}x{height}, {mesh.occluded_share:.1%} occluded, radius {mesh.radius:.3g}, "
+            f"focal {mesh.intrinsics.fx:.0f} px"
+        )
+        if was != (height, width):
+            text += f"\ndepth resized from {was[1]}x{was[0]}"
+        return io.NodeOutput(mesh, ui=previews.play(previews.occlusion_overlay(mesh), 15, text))
+
+
+def check_counts(frames: int, height: int, width: int, depth) -> None:
+    """Refuse a depth that belongs to another clip.
+
+    Raises:
+        EX4DError: another frame count, or another aspect ratio.
+    """
+    count, depth_height, depth_width = depth.depth.shape
+    if frames == 0:
+        raise EX4DError("The clip has no frames. Check the node the images come from.")
+    if count != frames:
+        raise EX4DError(
+            f"The clip has {frames} frames and the depth {count}. Give both the same start, frame count and frame rate."
+        )
+    if abs(depth_width * height / (depth_height * width) - 1) > ASPECT_TOLERANCE:
+        raise EX4DError(
+            f"The clip is {width}x{height} and the depth {depth_width}x{depth_height}: another shape, so they cannot lie "
+            "on each other. Make the depth from the same cropped frames."
+        )
+
+
+NODES = [EX4DBuildDWMesh]

@@ -1,0 +1,155 @@
+"""What the nodes show: small playing videos, coloured depth, marked occlusions, and a line of numbers.
+
+Previews are small and encoded fast; the data on the sockets is never touched by them.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from fractions import Fraction
+
+import folder_paths
+import numpy as np
+import torch
+from torch import Tensor
+
+LONGEST_SIDE = 400
+LONGEST_PREVIEW = 240
+"""Frames shown at most; longer clips are thinned evenly."""
+
+# Near is warm, far is cold: our own stops, dark at both ends so that neighbouring depths stay apart.
+DEPTH_STOPS = np.array(
+    [
+        [0.08, 0.06, 0.22],
+        [0.15, 0.22, 0.55],
+        [0.13, 0.47, 0.71],
+        [0.20, 0.68, 0.62],
+        [0.62, 0.80, 0.42],
+        [0.97, 0.78, 0.32],
+        [0.95, 0.47, 0.22],
+        [0.66, 0.13, 0.17],
+    ]
+)
+OCCLUDED = np.array([255, 0, 110])
+HOLE = np.array([255, 0, 110])
+
+
+def depth_palette() -> np.ndarray:
+    """(256, 3) uint8, from far to near."""
+    at = np.linspace(0, len(DEPTH_STOPS) - 1, 256)
+    channels = [np.interp(at, np.arange(len(DEPTH_STOPS)), DEPTH_STOPS[:, channel]) for channel in range(3)]
+    return np.round(np.stack(channels, axis=1) * 255).astype(np.uint8)
+
+
+def shown_frames(count: int) -> np.ndarray:
+    """Indices of the frames that a preview of ``count`` frames shows."""
+    return np.unique(np.linspace(0, count - 1, min(count, LONGEST_PREVIEW)).round().astype(int))
+
+
+def preview_size(height: int, width: int, longest: int = LONGEST_SIDE) -> tuple[int, int]:
+    """(height, width) of a preview: not above ``longest``, even, as H.264 wants."""
+    scale = min(1.0, longest / max(height, width))
+    return max(2, round(height * scale / 2) * 2), max(2, round(width * scale / 2) * 2)
+
+
+def small(frame: np.ndarray, height: int, width: int, *, nearest: bool = False) -> np.ndarray:
+    """One frame (H, W) or (H, W, C) at another size."""
+    import cv2
+
+    mode = cv2.INTER_NEAREST if nearest else cv2.INTER_AREA
+    return cv2.resize(frame, (width, height), interpolation=mode)
+
+
+def small_frames(images: Tensor, longest: int = LONGEST_SIDE) -> np.ndarray:
+    """A clip (T, H, W, 3) or (T, H, W), float 0..1 or uint8, as (t, h, w, 3) uint8 for a preview."""
+    height, width = preview_size(*images.shape[1:3], longest)
+    frames = []
+    for index in shown_frames(images.shape[0]):
+        frame = small(images[index].detach().cpu().float().numpy(), height, width)
+        frames.append(frame if images.dtype == torch.uint8 else frame * 255)
+    clip = np.clip(np.stack(frames) + 0.5, 0, 255).astype(np.uint8)
+    return clip if clip.ndim == 4 else np.repeat(clip[..., None], 3, axis=-1)
+
+
+def colored_depth(depth: Tensor, longest: int = LONGEST_SIDE) -> np.ndarray:
+    """Depth (T, H, W) as (t, h, w, 3) uint8: near warm, far cold, one scale for the clip; 0 (a hole) is black."""
+    height, width = preview_size(*depth.shape[1:3], longest)
+    frames = [
+        small(depth[i].detach().cpu().float().numpy(), height, width, nearest=True) for i in shown_frames(len(depth))
+    ]
+    clip = np.stack(frames)
+    seen = clip > 0
+    inverse = 1 / np.where(seen, clip, 1)
+    low, high = np.percentile(inverse[seen], [1, 99]) if seen.any() else (0.0, 1.0)
+    level = np.clip((inverse - low) / max(high - low, 1e-12), 0, 1)
+    return depth_palette()[(level * 255).astype(np.uint8)] * seen[..., None].astype(np.uint8)
+
+
+def occlusion_overlay(mesh, longest: int = LONGEST_SIDE) -> np.ndarray:
+    """The source frames with the mesh's occluded surfaces painted over: (t, h, w, 3) uint8."""
+    height, width = preview_size(mesh.height, mesh.width, longest)
+    frames = []
+    for index in shown_frames(mesh.frames):
+        frame = small(mesh.rgb[index].cpu().numpy(), height, width).astype(np.float32)
+        occluded = (~mesh.vertex_valid(int(index))[: mesh.height * mesh.width]).reshape(mesh.height, mesh.width)
+        share = small(occluded.cpu().numpy().astype(np.float32), height, width)[..., None] * 0.85
+        frames.append(frame * (1 - share) + OCCLUDED * share)
+    return np.round(np.stack(frames)).astype(np.uint8)
+
+
+def side_by_side(*clips: np.ndarray) -> np.ndarray:
+    """Clips of one size next to each other, with a thin gap."""
+    gap = np.full((*clips[0].shape[:2], 4, 3), 40, np.uint8)
+    parts = [clips[0]]
+    for clip in clips[1:]:
+        parts += [gap, clip]
+    return np.concatenate(parts, axis=2)
+
+
+def play(frames: np.ndarray, fps: float, *lines: str) -> dict:
+    """The ui of a node that shows a playing video (t, h, w, 3) uint8 and lines of text."""
+    show_text("\n".join(lines))
+    return {"images": [temp_video(frames, fps)], "animated": (True,), "text": ("\n".join(lines),)}
+
+
+def temp_video(frames: np.ndarray, fps: float) -> dict:
+    """Encode an H.264 file into ComfyUI's temp folder; returns how the frontend finds it."""
+    import av
+
+    folder = folder_paths.get_temp_directory()
+    os.makedirs(folder, exist_ok=True)
+    # A new name each time: Windows cannot replace a file that a browser is reading.
+    name = f"ex4d_{uuid.uuid4().hex[:12]}.mp4"
+    with av.open(os.path.join(folder, name), mode="w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"preset": "ultrafast", "crf": "20"}
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return {"filename": name, "subfolder": "", "type": "temp"}
+
+
+def temp_picture(picture: np.ndarray) -> dict:
+    """Write one (h, w, 3) uint8 picture as PNG into ComfyUI's temp folder; returns how the frontend finds it."""
+    from PIL import Image
+
+    folder = folder_paths.get_temp_directory()
+    os.makedirs(folder, exist_ok=True)
+    name = f"ex4d_{uuid.uuid4().hex[:12]}.png"
+    Image.fromarray(picture).save(os.path.join(folder, name), compress_level=1)
+    return {"filename": name, "subfolder": "", "type": "temp"}
+
+
+def show_text(text: str) -> None:
+    """Put text under the node that is running, the way the host's own nodes do."""
+    from comfy_execution.utils import get_executing_context
+    from server import PromptServer
+
+    context = get_executing_context()
+    server = getattr(PromptServer, "instance", None)
+    if context is not None and server is not None and hasattr(server, "send_progress_text"):
+        server.send_progress_text(text, context.node_id)

@@ -1,0 +1,151 @@
+"""The mesh along a camera path: colour, mask and depth; and a fast look at the finished shot."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io
+
+from ..ex4d_core.errors import EX4DError
+from . import previews, types
+from .progress import Job
+from .schema import schema
+
+BACKENDS = ["auto", "numba", "torch", "nvdiffrast"]
+KEEP = {"auto": "auto", "yes": True, "no": False}
+
+
+class EX4DRenderColorMask(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return schema(
+            node_id="EX4DRenderColorMask",
+            display_name="Render Color + Mask",
+            description="Films the mesh along the camera path: what was seen, in colour, and where nothing is known "
+            "and has to be generated.",
+            search_aliases=["render mesh", "novel view", "reproject", "occlusion mask", "control video", "vace mask"],
+            is_output_node=True,
+            inputs=[
+                types.Mesh.Input("mesh", tooltip="The DW-Mesh of the clip."),
+                types.Trajectory.Input("trajectory", tooltip="The camera path, one pose per frame."),
+                io.Combo.Input(
+                    "backend",
+                    options=BACKENDS,
+                    default="auto",
+                    tooltip="Which renderer. auto takes the fastest that is here: nvdiffrast on an NVIDIA GPU if it is "
+                    "installed, else numba on the processor, else torch, which runs everywhere.",
+                ),
+                io.Int.Input("width", default=0, min=0, max=4096, step=16, tooltip="Width in pixels; 0 = the mesh's."),
+                io.Int.Input(
+                    "height", default=0, min=0, max=4096, step=16, tooltip="Height in pixels; 0 = the mesh's."
+                ),
+                io.Combo.Input(
+                    "first_frame",
+                    options=list(KEEP),
+                    default="auto",
+                    tooltip="Keep the first frame of the clip untouched? EX-4D expects it. auto: yes, if the path starts "
+                    "at the original camera.",
+                ),
+                io.Int.Input(
+                    "supersample",
+                    default=1,
+                    min=1,
+                    max=4,
+                    tooltip="Rays per pixel side. 2 or 3 give smoother edges and take longer; EX-4D was trained with 1.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="color", tooltip="What the new camera sees; holes are black."),
+                io.Mask.Output(display_name="seen", tooltip="1 = seen in the clip, 0 = hole. For EX-4D nodes."),
+                io.Mask.Output(
+                    display_name="holes",
+                    tooltip="1 = to be generated, 0 = keep. What VACE and inpainting nodes take as a mask.",
+                ),
+                io.Image.Output(
+                    display_name="depth_images", tooltip="Depth from the new camera, bright = near, holes black."
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, width=None, height=None):
+        if None not in (width, height) and (width == 0) != (height == 0):
+            return "Give both width and height, or 0 for both to take the mesh's size."
+        return True
+
+    @classmethod
+    def execute(cls, mesh, trajectory, backend, width, height, first_frame, supersample) -> io.NodeOutput:
+        from ..ex4d_core.render import render_color_mask
+
+        if (width == 0) != (height == 0):
+            raise EX4DError("Give both width and height, or 0 for both to take the mesh's size.")
+        with Job() as job:
+            color, seen, depth = render_color_mask(
+                mesh,
+                trajectory.for_scene(mesh.intrinsics),
+                size=(width, height) if width else None,
+                backend=backend,
+                keep_first_frame=KEEP[first_frame],
+                supersample=supersample,
+                progress=job.progress,
+                cancel=job.cancel,
+            )
+        color, seen, depth = color.cpu(), seen.cpu(), depth.cpu()
+        holes = 1 - seen
+        clips = previews.small_frames(color, 320), previews.small_frames(seen, 320)
+        ui = previews.play(previews.side_by_side(*clips), trajectory.fps, render_text(color, seen))
+        return io.NodeOutput(color, seen, holes, depth_pictures(depth), ui=ui)
+
+
+def render_text(color: torch.Tensor, seen: torch.Tensor) -> str:
+    """Frames, size, and how much is left to generate."""
+    frames, height, width = color.shape[:3]
+    holes = 1 - seen.flatten(1).mean(1)
+    return (
+        f"{frames} frames, {width}x{height}, holes {float(holes.mean()):.1%} on average, "
+        f"{float(holes.max()):.1%} at most (frame {int(holes.argmax())})"
+    )
+
+
+def depth_pictures(depth: torch.Tensor) -> torch.Tensor:
+    """Depth (T, H, W), 0 in holes, as pictures (T, H, W, 3): inverse depth over the clip's range, near = 1, hole = 0."""
+    inverse = torch.where(depth > 0, 1 / depth, depth)
+    nearest = inverse.max().clamp_min(1e-12)
+    return inverse.div_(nearest)[..., None].expand(-1, -1, -1, 3)
+
+
+class EX4DDraftFill(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return schema(
+            node_id="EX4DDraftFill",
+            display_name="Draft Fill",
+            description="Closes the holes smoothly within a second or two, to judge a shot before spending time on "
+            "sampling. A look, not a result.",
+            search_aliases=["inpaint preview", "fill holes", "push pull", "quick look"],
+            is_output_node=True,
+            inputs=[
+                io.Image.Input("color", tooltip="Colour from Render Color + Mask."),
+                io.Mask.Input("seen", tooltip="Mask from Render Color + Mask: 1 = seen, 0 = hole."),
+                io.Float.Input(
+                    "fps", default=15.0, min=1.0, max=240.0, step=0.01, tooltip="Frame rate of the preview only."
+                ),
+            ],
+            outputs=[io.Image.Output(display_name="images", tooltip="The frames with their holes closed.")],
+        )
+
+    @classmethod
+    def execute(cls, color, seen, fps) -> io.NodeOutput:
+        from ..ex4d_core.draft_fill import draft_fill
+
+        if color.shape[:3] != seen.shape:
+            raise EX4DError(
+                f"The colour has {color.shape[0]} frames of {color.shape[2]}x{color.shape[1]}, the mask {seen.shape[0]} of "
+                f"{seen.shape[-1]}x{seen.shape[-2]}. Take both from the same Render Color + Mask node."
+            )
+        with Job() as job:
+            filled = draft_fill(color[..., :3], seen, progress=job.progress, cancel=job.cancel)
+        text = f"{filled.shape[0]} frames, {filled.shape[2]}x{filled.shape[1]}, draft"
+        return io.NodeOutput(filled, ui=previews.play(previews.small_frames(filled), fps, text))
+
+
+NODES = [EX4DRenderColorMask, EX4DDraftFill]

@@ -1,0 +1,248 @@
+"""Video in: a clip of the length, rate and size that EX-4D works on; and a demo clip that needs no file."""
+
+from __future__ import annotations
+
+import io as streams
+from fractions import Fraction
+
+import torch
+from comfy_api.latest import InputImpl, Types, io
+
+from ..ex4d_core.errors import EX4DError
+from . import files, previews, types
+from .progress import Job
+from .schema import schema
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts")
+FITS = ["crop", "pad", "stretch"]
+
+
+class EX4DLoadVideo(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return schema(
+            node_id="EX4DLoadVideo",
+            display_name="Load Video (EX-4D)",
+            description="Loads a clip at the length, frame rate and size that EX-4D needs: 49 frames of 512x512 unless "
+            "you say otherwise. Only the frames you ask for are held in memory.",
+            search_aliases=["load video", "import clip", "upload video", "frames", "trim video"],
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=files.listing(VIDEO_SUFFIXES) or [""],
+                    upload=io.UploadType.video,
+                    tooltip="The clip to re-shoot, from ComfyUI's input folder. Drop a file on the node to upload it. "
+                    "Not used while a video is connected.",
+                ),
+                io.Int.Input(
+                    "start", default=0, min=0, max=1_000_000, tooltip="First frame, counted at the frame rate below."
+                ),
+                io.Int.Input(
+                    "frames",
+                    default=49,
+                    min=0,
+                    max=10_000,
+                    tooltip="How many frames. Wan works on 4n+1 frames (49, 81, ...). 0 takes everything that follows.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=0.0,
+                    min=0.0,
+                    max=240.0,
+                    step=0.01,
+                    tooltip="Frame rate of the result: frames are picked by their time, never blended. "
+                    "0 keeps the clip's own rate; EX-4D renders at 15.",
+                ),
+                io.Int.Input(
+                    "width",
+                    default=512,
+                    min=0,
+                    max=4096,
+                    step=16,
+                    tooltip="Width in pixels, a multiple of 16 for Wan. 0 keeps the clip's size.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=512,
+                    min=0,
+                    max=4096,
+                    step=16,
+                    tooltip="Height in pixels, a multiple of 16 for Wan. 0 keeps the clip's size.",
+                ),
+                io.Combo.Input(
+                    "fit",
+                    options=FITS,
+                    default="crop",
+                    tooltip="Where the shape differs: crop cuts the sides off, pad adds black bars, stretch distorts.",
+                ),
+                io.Video.Input("video", optional=True, tooltip="A video from another node, used in place of the file."),
+            ],
+            outputs=[
+                io.Image.Output(display_name="images", tooltip="The frames."),
+                io.Float.Output(display_name="fps", tooltip="Frames per second of the result."),
+                io.Video.Output(display_name="trimmed", tooltip="The same frames as a video, with the clip's sound."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, file=None, width=None, height=None):
+        if (width == 0) != (height == 0) and None not in (width, height):
+            return "Give both width and height, or 0 for both to keep the clip's size."
+        # Whether a video is connected is not known yet, so that no file at all is refused only on running.
+        return files.problem(file, "video") if file else True
+
+    @classmethod
+    def fingerprint_inputs(cls, file=None):
+        return files.fingerprint(file)
+
+    @classmethod
+    def execute(cls, start, frames, fps, width, height, fit, file="", video=None) -> io.NodeOutput:
+        from ..ex4d_core.video import load_video
+
+        source = str(files.resolve(file, "video")) if video is None else video_source(video)
+        if (width == 0) != (height == 0):
+            raise EX4DError("Give both width and height, or 0 for both to keep the clip's size.")
+        with Job() as job:
+            clip = load_video(
+                source,
+                start=start,
+                count=frames or None,
+                fps=fps or None,
+                size=(width, height) if width else None,
+                fit=fit,
+                progress=job.progress,
+                cancel=job.cancel,
+            )
+        images = clip.frames.float().div_(255)
+        rate = Fraction(clip.fps).limit_denominator(1001)
+        sound = video_sound(video, clip) if video is not None else file_sound(source, clip)
+        trimmed = InputImpl.VideoFromComponents(Types.VideoComponents(images=images, audio=sound, frame_rate=rate))
+        ui = previews.play(previews.small_frames(clip.frames), clip.fps, clip_text(images, clip.fps, sound is not None))
+        return io.NodeOutput(images, clip.fps, trimmed, ui=ui)
+
+
+def clip_text(images: torch.Tensor, fps: float, sound: bool) -> str:
+    """The numbers that matter about a clip, with a hint where Wan would not take it."""
+    count, height, width = images.shape[:3]
+    text = f"{count} frames, {width}x{height}, {fps:g} fps, {count / fps:.2f} s" + (", sound" if sound else "")
+    hints = []
+    if count % 4 != 1:
+        hints.append(f"{max(1, count // 4 * 4 + 1 if count % 4 else count - 3)} frames (4n+1)")
+    if width % 16 or height % 16:
+        hints.append("sides that are multiples of 16")
+    return text + (f"\nWan needs {' and '.join(hints)}." if hints else "")
+
+
+def video_source(video):
+    """What load_video reads for a VIDEO socket: the file behind it, or its frames in a lossless stream."""
+    if isinstance(video, InputImpl.VideoFromFile):
+        return video.get_stream_source()
+    components = video.get_components()
+    if components.images.shape[0] == 0:
+        raise EX4DError("The connected video has no frames.")
+    return lossless_stream(components.images, components.frame_rate)
+
+
+def lossless_stream(images: torch.Tensor, rate: Fraction) -> streams.BytesIO:
+    """Frames (T, H, W, 3) as FFV1 in memory, so that one decoder serves every kind of source."""
+    import av
+
+    buffer = streams.BytesIO()
+    with av.open(buffer, mode="w", format="matroska") as container:
+        stream = container.add_stream("ffv1", rate=Fraction(rate).limit_denominator(1001))
+        stream.height, stream.width = images.shape[1:3]
+        stream.pix_fmt = "bgr0"
+        for image in images:
+            picture = (image[..., :3].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="bgr0")))
+        container.mux(stream.encode(None))
+    buffer.seek(0)
+    return buffer
+
+
+def video_sound(video, clip) -> dict | None:
+    """The part of a VIDEO's sound that belongs to the clip."""
+    if isinstance(video, InputImpl.VideoFromFile):
+        return file_sound(video.get_stream_source(), clip)
+    sound = video.get_components().audio
+    if not sound:
+        return None
+    rate = int(sound["sample_rate"])
+    first = round(clip.start_seconds * rate)
+    length = round(len(clip) / clip.fps * rate)
+    return {"waveform": sound["waveform"][..., first : first + length], "sample_rate": rate}
+
+
+def file_sound(source, clip) -> dict | None:
+    """Decode the part of a file's sound that belongs to the clip, as ComfyUI's AUDIO; None where there is none."""
+    import av
+    import numpy as np
+
+    if not clip.has_audio:
+        return None
+    if hasattr(source, "seek"):
+        source.seek(0)
+    with av.open(source) as container:
+        stream = container.streams.audio[0]
+        rate = stream.codec_context.sample_rate
+        resampler = av.AudioResampler("fltp", stream.codec_context.layout, rate)
+        first, last = clip.start_seconds, clip.start_seconds + len(clip) / clip.fps
+        if first > 1:
+            container.seek(int((first - 1) * av.time_base))
+        pieces, begin = [], None
+        for frame in container.decode(stream):
+            if frame.time is None or frame.time + frame.samples / rate <= first:
+                continue
+            if frame.time >= last:
+                break
+            begin = frame.time if begin is None else begin
+            pieces += [part.to_ndarray() for part in resampler.resample(frame)]
+    if not pieces:
+        return None
+    samples = np.concatenate(pieces, axis=1)
+    skip = max(0, round((first - begin) * rate))
+    samples = samples[:, skip : skip + round((last - first) * rate)]
+    return {"waveform": torch.from_numpy(np.ascontiguousarray(samples))[None], "sample_rate": rate}
+
+
+class EX4DDemoClip(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return schema(
+            node_id="EX4DDemoClip",
+            display_name="Demo Clip (EX-4D)",
+            description="A small moving scene of EX-4D's own with exact depth, to try everything without a video, a "
+            "model or a download.",
+            search_aliases=["example clip", "test video", "sample video", "procedural scene"],
+            inputs=[
+                io.Int.Input("frames", default=49, min=1, max=1000, tooltip="How many frames; Wan works on 4n+1."),
+                io.Int.Input("width", default=512, min=16, max=2048, step=16, tooltip="Width in pixels."),
+                io.Int.Input("height", default=512, min=16, max=2048, step=16, tooltip="Height in pixels."),
+            ],
+            outputs=[
+                io.Image.Output(display_name="images", tooltip="The frames."),
+                types.Depth.Output(display_name="depth", tooltip="Their exact depth."),
+                io.Image.Output(
+                    display_name="depth_images",
+                    tooltip="The same depth as pictures, bright = near, as depth estimators put it out.",
+                ),
+                io.Float.Output(display_name="fps", tooltip="15 frames per second."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, frames, width, height) -> io.NodeOutput:
+        from ..ex4d_core.demo_scene import DemoScene
+        from ..ex4d_core.depth import DepthClip
+
+        scene = DemoScene(width, height, frames)
+        with Job() as job:
+            rgb, depth = scene.clip(progress=job.progress, cancel=job.cancel)
+        inverse = depth.reciprocal()
+        pictures = ((inverse - inverse.min()) / (inverse.max() - inverse.min()))[..., None].expand(-1, -1, -1, 3)
+        images = rgb.float().div_(255)
+        ui = previews.play(previews.small_frames(rgb), 15, clip_text(images, 15.0, False))
+        return io.NodeOutput(images, DepthClip(depth, scene.intrinsics), pictures, 15.0, ui=ui)
+
+
+NODES = [EX4DLoadVideo, EX4DDemoClip]

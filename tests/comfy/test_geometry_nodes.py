@@ -1,0 +1,124 @@
+"""The geometric nodes in a real ComfyUI: what they put out, show and refuse."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+def images(kind="colour", width=64, height=48, frames=5):
+    return {
+        "class_type": "EX4DTestImages",
+        "inputs": {"kind": kind, "width": width, "height": height, "frames": frames},
+    }
+
+
+def record(node, slot=0, name="value"):
+    return {"class_type": "EX4DTestRecord", "inputs": {"value": [node, slot], "name": name}}
+
+
+def depth_from(node="depth", kind="inverse", near=1.0, far=10.0, **links):
+    return {
+        "class_type": "EX4DDepthFromImage",
+        "inputs": {"kind": kind, "near": near, "far": far, "images": [node, 0]} | links,
+    }
+
+
+def mesh_from(images="clip", depth="metric", **values):
+    inputs = {"style": "released", "min_angle": 2.5, "depth_jump": 0.013, "focal": 0.0, "border_depth": 0.0}
+    return {"class_type": "EX4DBuildDWMesh", "inputs": inputs | {"images": [images, 0], "depth": [depth, 0]} | values}
+
+
+def scene(**mesh):
+    """Clip and depth of 5 frames to a mesh, node ids clip, depth, metric, mesh."""
+    return {
+        "clip": images(),
+        "depth": images("depth"),
+        "metric": depth_from(),
+        "mesh": mesh_from(**mesh),
+    }
+
+
+def recorded(result, node="record"):
+    return json.loads(result.text(node))
+
+
+def test_depth_from_pictures_spans_near_to_far(client):
+    result = client.queue({"depth": images("depth"), "metric": depth_from(), "record": record("metric")}).ok()
+    depth = recorded(result)["depth"]
+    assert depth["shape"] == [5, 48, 64]
+    assert depth["min"] == pytest.approx(1.0, abs=1e-4) and depth["max"] == pytest.approx(10.0, abs=1e-3)
+    assert "5 frames, 64x48" in result.text("metric")
+
+
+def test_depth_preview_is_a_playing_video(client):
+    result = client.queue({"depth": images("depth", frames=6), "metric": depth_from(), "r": record("metric")}).ok()
+    shown = result.outputs["metric"]
+    assert shown["animated"] == [True]
+    assert client.view(shown["images"][0])[4:8] == b"ftyp"
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [("constant", "holds no depth"), ("nan", "NaN"), ("colour", "coloured")],
+)
+def test_bad_depth_pictures_are_refused_in_a_sentence(client, picture, words):
+    result = client.queue({"depth": images(picture), "metric": depth_from(), "r": record("metric")})
+    assert result.status == "error" and words in result.message
+    assert "Traceback" not in result.message and result.message.count(".") <= 4
+
+
+def test_near_beyond_far_is_refused_before_running(client):
+    result = client.queue({"depth": images("depth"), "metric": depth_from(near=20.0), "r": record("metric")})
+    assert result.status == "refused" and "smaller than far" in result.message
+
+
+def test_mesh_reports_what_matters(client):
+    result = client.queue({**scene(), "record": record("mesh")}).ok()
+    mesh = recorded(result)
+    assert mesh["class"] == "DWMesh" and mesh["rgb"]["shape"] == [5, 48, 64, 3]
+    assert "5 frames, 64x48" in result.text("mesh") and "occluded" in result.text("mesh")
+    assert result.outputs["mesh"]["animated"] == [True]
+
+
+def test_depth_of_another_size_is_brought_to_the_frames(client):
+    prompt = scene() | {"depth": images("depth", width=32, height=24), "record": record("mesh")}
+    result = client.queue(prompt).ok()
+    assert recorded(result)["depth"]["shape"] == [5, 48, 64]
+    assert "resized from 32x24" in result.text("mesh")
+
+
+def test_counts_that_do_not_fit_name_both(client):
+    result = client.queue(scene() | {"depth": images("depth", frames=4)})
+    assert result.status == "error" and result.error["node_type"] == "EX4DBuildDWMesh"
+    assert "5 frames" in result.message and "4" in result.message
+
+
+def test_depth_of_another_shape_is_refused(client):
+    result = client.queue(scene() | {"depth": images("depth", width=64, height=64)})
+    assert result.status == "error" and "64x48" in result.message and "64x64" in result.message
+
+
+def test_an_error_leaves_the_server_usable(client):
+    assert client.queue(scene() | {"depth": images("nan")}).status == "error"
+    client.queue(scene(min_angle=3.0)).ok()
+
+
+def test_only_what_changed_runs_again(client):
+    client.queue(scene(min_angle=4.0)).ok()
+    again = client.queue(scene(min_angle=4.5)).ok()
+    assert again.executed == ["mesh"] or set(again.executed) == {"mesh"}
+
+
+def test_demo_clip_has_exact_depth(client):
+    inputs = {"frames": 5, "width": 64, "height": 48}
+    prompt = {
+        "demo": {"class_type": "EX4DDemoClip", "inputs": inputs},
+        "depth": record("demo", 1),
+        "images": record("demo"),
+    }
+    result = client.queue(prompt).ok()
+    assert recorded(result, "depth")["depth"]["shape"] == [5, 48, 64]
+    assert recorded(result, "images")["shape"] == [5, 48, 64, 3]
+    assert [value for node, value, _ in result.progress if node == "demo"][-1] == 5

@@ -1,0 +1,127 @@
+"""Prompts around the tiny Wan model that was recorded with the published code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+WIDTH, HEIGHT, FRAMES = 192, 128, 9
+"""The size at which it was recorded: a latent of 3 x 16 x 24."""
+
+
+class Tiny:
+    """The recorded files, placed into a server's model folders, and prompts that use them."""
+
+    def __init__(self, server, reference: Path):
+        self.folder, self.server = reference / "adapter", server
+        models = server.base / "models"
+        for kind, name in (
+            ("diffusion_models", "dit_tiny.safetensors"),
+            ("ex4d", "ex4d_tiny_r4.ckpt"),
+            ("ex4d", "ex4d_tiny_r16.ckpt"),
+            ("loras", "ex4d_tiny_r16.safetensors"),
+        ):
+            self.place(self.folder / name, models / kind / name)
+        state = load_file(self.folder / "ex4d_tiny_r16.safetensors")
+        self.write("ex4d", "lora_only.safetensors", {k: v for k, v in state.items() if "lora" in k})
+        self.write("ex4d", "prior_only.safetensors", {k: v for k, v in state.items() if "lora" not in k})
+
+    def place(self, source: Path, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            shutil.copyfile(source, target)
+
+    def write(self, kind: str, name: str, state: dict) -> None:
+        path = self.server.base / "models" / kind / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(state, path)
+
+    def golden(self, name: str, file: str = "dit_golden") -> torch.Tensor:
+        return load_file(self.folder / f"{file}.safetensors")[name]
+
+    def loaders(self, file: str = "ex4d_tiny_r16.ckpt", **settings) -> dict:
+        """Nodes: model, adapter, text, vae (recorded), clip (colour and mask)."""
+        folder = str(self.folder)
+        adapter = {"lora_strength": 1.0, "prior_strength": 1.0, "prior_start": 0.0, "prior_end": 1.0, **settings}
+        return {
+            "model": node("UNETLoader", unet_name="dit_tiny.safetensors", weight_dtype="default"),
+            "adapter": node("EX4DAdapterLoader", model=["model", 0], file=file, **adapter),
+            "text": node("EX4DTestText", folder=folder, pad=False),
+            "vae": node("EX4DTestRecordedVAE", folder=folder),
+            "clip": node("EX4DTestClip", width=WIDTH, height=HEIGHT, frames=FRAMES, variant="good"),
+        }
+
+    def conditioning(self, model=("adapter", 0), vision: bool = True, **settings) -> dict:
+        """Node: ready (EX4DConditioning)."""
+        inputs = {
+            "model": list(model), "positive": ["text", 0], "negative": ["text", 1], "vae": ["vae", 0],
+            "color": ["clip", 0], "mask": ["clip", 1], **clip_settings(), "shift": 5.0, "batch_size": 1,
+            "vae_tiles": "off", **settings,
+        }  # fmt: skip
+        if vision:
+            inputs["clip_vision_output"] = ["text", 2]
+        return {"ready": node("EX4DConditioning", **inputs)}
+
+    def ksampler(self, steps: int = 5, cfg: float = 5.0, model=("noise", 0), **settings) -> dict:
+        """Nodes: noise (recorded), sampled (KSampler), latent (normalised)."""
+        inputs = {
+            "model": list(model), "positive": ["ready", 1], "negative": ["ready", 2], "latent_image": ["ready", 3],
+            "seed": 0, "steps": steps, "cfg": cfg, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0,
+            **settings,
+        }  # fmt: skip
+        return {
+            "noise": node("EX4DTestFirstNoise", model=["ready", 0], folder=str(self.folder)),
+            "sampled": node("KSampler", **inputs),
+            "latent": node("EX4DTestSamples", latent=["sampled", 0]),
+        }
+
+    def sampler(self, model=("noise", 0), adapter=("adapter", 0), **settings) -> dict:
+        """Nodes: noise (recorded), sampled (WanEX4DSampler), latent (normalised)."""
+        inputs = {
+            "model": list(model), "positive": ["text", 0], "negative": ["text", 1], "vae": ["vae", 0],
+            "color": ["clip", 0], "mask": ["clip", 1], "clip_vision_output": ["text", 2], "seed": 0, "mode": "full",
+            "steps": 5, "cfg": 5.0, "few_steps": 4, "shift": 5.0, "sampler_name": "euler", "scheduler": "published",
+            **clip_settings(), "segment_frames": 49, "segment_overlap": 9, "vae_tiles": "off", **settings,
+        }  # fmt: skip
+        return {
+            "noise": node("EX4DTestFirstNoise", model=list(adapter), folder=str(self.folder)),
+            "sampled": node("WanEX4DSampler", **inputs),
+            "latent": node("EX4DTestSamples", latent=["sampled", 1]),
+        }
+
+    def run(self, prompt: dict, **outputs) -> dict:
+        """Queue a prompt that must succeed; ``name=(node, output)`` are the tensors to bring back."""
+        prompt = dict(prompt)
+        for name, link in outputs.items():
+            prompt[f"record_{name}"] = node("EX4DTestRecord", value=list(link), name=name)
+        for name in outputs:
+            (self.server.output / f"{name}.pt").unlink(missing_ok=True)
+        result = self.server.client.queue(prompt).ok()
+        self.result = result
+        return {name: torch.load(self.server.output / f"{name}.pt") for name in outputs}
+
+    def refusal(self, prompt: dict, link=("sampled", 0)) -> str:
+        """The sentence with which a prompt fails."""
+        result = self.server.client.queue({**prompt, "end": node("EX4DTestRecord", value=list(link), name="end")})
+        assert result.status in ("error", "refused"), result.status
+        return result.message
+
+    def calls(self, result, node_id: str) -> list:
+        return json.loads(result.text(node_id))
+
+
+def clip_settings() -> dict:
+    return {"frames": 0, "width": 0, "height": 0, "fit": "stretch", "erosion": "off", "erosion_size": 5, "erosion_seed": 0}
+
+
+def node(class_type: str, **inputs) -> dict:
+    return {"class_type": class_type, "inputs": inputs}
+
+
+def distance(value: torch.Tensor, golden: torch.Tensor) -> float:
+    """Relative L2."""
+    return float((value.double() - golden.double()).norm() / golden.double().norm())

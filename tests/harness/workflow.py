@@ -1,0 +1,192 @@
+"""From a saved graph to the prompt that the frontend would queue, strictly: every widget by name, nothing left over."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+MUTED, BYPASSED = 2, 4
+FRONTEND_ONLY = {"Note", "MarkdownNote"}
+PLAIN_WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+SUBGRAPH_INPUT, SUBGRAPH_OUTPUT = -10, -20
+
+
+class WorkflowError(AssertionError):
+    """The graph does not fit the nodes' schemas."""
+
+
+def load(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def input_specs(info: dict) -> dict[str, tuple]:
+    """Input name -> (type, options), in the order in which the frontend makes widgets."""
+    groups = info["input"]
+    return {name: spec for group in ("required", "optional") for name, spec in (groups.get(group) or {}).items()}
+
+
+def is_widget(spec) -> bool:
+    kind, options = spec[0], spec[1] if len(spec) > 1 else {}
+    return (isinstance(kind, list) or kind in PLAIN_WIDGETS) and not options.get("forceInput")
+
+
+def choices(spec) -> list | None:
+    """The options of a combo; None for other inputs."""
+    if isinstance(spec[0], list):
+        return spec[0]
+    return spec[1].get("options", []) if spec[0] == "COMBO" else None
+
+
+def widget_names(info: dict) -> list[str | None]:
+    """What each entry of widgets_values belongs to; None for entries of the frontend's own (seed control, upload)."""
+    names: list[str | None] = []
+    upload = False
+    groups = info["input"]
+    for group in ("required", "optional"):
+        for name, spec in (groups.get(group) or {}).items():
+            if not is_widget(spec):
+                continue
+            names.append(name)
+            options = spec[1] if len(spec) > 1 else {}
+            if options.get("control_after_generate") or (spec[0] == "INT" and name in ("seed", "noise_seed")):
+                names.append(None)
+            upload = upload or any(
+                options.get(f"{kind}_upload") for kind in ("image", "video", "animated_image", "audio")
+            )
+        # The upload button stands behind the required inputs.
+        if group == "required" and upload:
+            names.append(None)
+    return names
+
+
+def named_widgets(node: dict, info: dict) -> dict:
+    """Widget name -> saved value.
+
+    Raises:
+        WorkflowError: too many or too few values, or a value its input does not take.
+    """
+    names, values = widget_names(info), node.get("widgets_values") or []
+    where = f"{node['type']} #{node['id']}"
+    if isinstance(values, dict):
+        named = dict(values)
+    else:
+        if len(values) != len(names):
+            raise WorkflowError(f"{where}: {len(values)} values for the widgets {names}: {values}")
+        named = {name: value for name, value in zip(names, values) if name is not None}
+    specs = input_specs(info)
+    for name, value in named.items():
+        check_value(where, name, value, specs[name])
+    return named
+
+
+def check_value(where: str, name: str, value, spec) -> None:
+    options = spec[1] if len(spec) > 1 else {}
+    allowed = choices(spec)
+    if allowed is not None:
+        # File lists differ from machine to machine.
+        if value not in allowed and not any(key.endswith("_upload") for key in options):
+            raise WorkflowError(f"{where}: {name} = {value!r} is not one of {allowed}")
+        return
+    fits = {"INT": lambda: type(value) is int, "FLOAT": lambda: type(value) in (int, float)}
+    fits |= {"STRING": lambda: isinstance(value, str), "BOOLEAN": lambda: isinstance(value, bool)}
+    if not fits[spec[0]]():
+        raise WorkflowError(f"{where}: {name} = {value!r} is no {spec[0]}")
+    low, high = options.get("min"), options.get("max")
+    if spec[0] in ("INT", "FLOAT") and ((low is not None and value < low) or (high is not None and value > high)):
+        raise WorkflowError(f"{where}: {name} = {value!r} is outside {low}..{high}")
+
+
+def to_prompt(workflow: dict, object_info: dict) -> dict:
+    """The API prompt of a saved graph; subgraphs are flattened to ids such as "12:3", as the frontend does.
+
+    Raises:
+        WorkflowError: an unknown node, a widget whose value does not fit, an input that does not exist.
+    """
+    flat = flatten(workflow)
+    prompt = {}
+    for node_id, (node, links) in flat.items():
+        if node["type"] in FRONTEND_ONLY or node.get("mode", 0) in (MUTED, BYPASSED):
+            continue
+        if node["type"] not in object_info:
+            raise WorkflowError(f"unknown node {node['type']}")
+        info = object_info[node["type"]]
+        specs = input_specs(info)
+        inputs = named_widgets(node, info)
+        for name, source in links.items():
+            if name not in specs:
+                raise WorkflowError(f"{node['type']} has no input {name}")
+            if source is not None:
+                inputs[name] = list(source)
+        missing = [name for name in info["input"].get("required", {}) if name not in inputs]
+        if missing:
+            raise WorkflowError(f"{node['type']} #{node_id} lacks {missing}")
+        prompt[node_id] = {"class_type": node["type"], "inputs": inputs}
+    return prompt
+
+
+def flatten(workflow: dict) -> dict[str, tuple[dict, dict]]:
+    """Node id -> (node, input name -> (source id, slot) or None), with subgraphs opened."""
+    definitions = {d["id"]: d for d in (workflow.get("definitions") or {}).get("subgraphs", [])}
+    opened: dict[str, tuple[dict, dict]] = {}
+    open_graph(workflow, definitions, "", {}, opened)
+    return opened
+
+
+def read_links(graph: dict) -> dict:
+    """Link id -> (origin id, origin slot, target id, target slot)."""
+    keys = ("origin_id", "origin_slot", "target_id", "target_slot")
+    return {
+        (link["id"] if isinstance(link, dict) else link[0]): (
+            tuple(link[key] for key in keys) if isinstance(link, dict) else tuple(link[1:5])
+        )
+        for link in graph.get("links", [])
+    }
+
+
+def open_graph(graph: dict, definitions: dict, prefix: str, outer: dict, opened: dict) -> list:
+    """Open one graph into ``opened``; ``outer``: input slot -> source outside. Returns the sources of its outputs."""
+    links = read_links(graph)
+    by_id = {node["id"]: node for node in graph["nodes"]}
+    subgraph_outputs: dict[int, list] = {}
+
+    def source(link_id):
+        origin, slot = links[link_id][:2]
+        if origin == SUBGRAPH_INPUT:
+            return outer.get(slot)
+        node = by_id[origin]
+        if node["type"] in definitions:
+            return inner_outputs(node)[slot]
+        return f"{prefix}{origin}", slot
+
+    def inner_outputs(node):
+        if node["id"] not in subgraph_outputs:
+            definition = copy.deepcopy(definitions[node["type"]])
+            given = {}
+            named = {entry["name"]: entry for entry in node.get("inputs", [])}
+            for slot, entry in enumerate(definition.get("inputs", [])):
+                link = named.get(entry["name"], {}).get("link")
+                given[slot] = source(link) if link is not None else None
+            overlay_widgets(node, definition)
+            subgraph_outputs[node["id"]] = open_graph(definition, definitions, f"{prefix}{node['id']}:", given, opened)
+        return subgraph_outputs[node["id"]]
+
+    for node in graph["nodes"]:
+        if node["type"] in definitions:
+            inner_outputs(node)
+            continue
+        inputs = {
+            entry["name"]: source(entry["link"]) for entry in node.get("inputs", []) if entry.get("link") is not None
+        }
+        opened[f"{prefix}{node['id']}"] = (node, inputs)
+    results = {}
+    for link_id, (_, _, target, slot) in links.items():
+        if target == SUBGRAPH_OUTPUT:
+            results[slot] = source(link_id)
+    return [results.get(slot) for slot in range(len(graph.get("outputs", []) or []))]
+
+
+def overlay_widgets(node: dict, definition: dict) -> None:
+    """Subgraph nodes may carry their own values for promoted widgets; ours keep them inside, so there must be none."""
+    if node.get("widgets_values"):
+        raise WorkflowError(f"subgraph node #{node['id']} of {definition.get('name')} carries widget values")
