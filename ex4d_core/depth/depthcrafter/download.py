@@ -1,0 +1,1 @@
+UNET_ID = "tencent/DepthCrafter"

@@ -1,0 +1,172 @@
+"""How the networks are run within a card's memory: modes, pieces, weights and skips that wait on the host.
+
+Every mode computes the same numbers. ``speed`` keeps everything on the device and works in large pieces, ``balanced``
+brings one network at a time and works in smaller pieces, ``low`` also streams the weights block by block and keeps the
+network's skip connections in host memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import EX4DError
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class MemoryMode:
+    """One way to run the networks.
+
+    Attributes:
+        name: as users choose it.
+        piece_bytes: what the temporaries of one piece of work may take.
+        encode_frames: frames that are encoded (in float32) together.
+        keep_networks: networks stay on the device from stage to stage.
+        stream_weights: weights come to the device block by block and leave again.
+        skips_on_host: the network's skip connections wait in host memory.
+    """
+
+    name: str
+    piece_bytes: int
+    encode_frames: int
+    keep_networks: bool = False
+    stream_weights: bool = False
+    skips_on_host: bool = False
+
+
+SPEED = MemoryMode("speed", 2048 * MIB, 8, keep_networks=True)
+BALANCED = MemoryMode("balanced", 512 * MIB, 2)
+LOW = MemoryMode("low", 128 * MIB, 1, stream_weights=True, skips_on_host=True)
+
+MODES = {mode.name: mode for mode in (SPEED, BALANCED, LOW)}
+CHOICES = ("auto", *MODES)
+
+
+def next_mode(mode: MemoryMode) -> MemoryMode | None:
+    """The mode that needs less memory, or None."""
+    order = list(MODES.values())
+    place = order.index(mode) + 1
+    return order[place] if place < len(order) else None
+
+
+def choose_mode(choice: str, free_bytes: int, needed: Callable[[MemoryMode], int]) -> MemoryMode:
+    """The mode asked for; ``auto`` is the first that fits into ``free_bytes``, else ``low``.
+
+    Raises:
+        EX4DError: an unknown choice.
+    """
+    if choice != "auto":
+        if choice not in MODES:
+            raise EX4DError(f"The memory mode must be one of {', '.join(CHOICES)}, got {choice!r}.")
+        return MODES[choice]
+    return next((mode for mode in MODES.values() if needed(mode) <= free_bytes), LOW)
+
+
+def parameter_bytes(module: nn.Module) -> int:
+    """Size of a network's weights."""
+    return sum(p.numel() * p.element_size() for p in module.parameters())
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What the layers need to know: where, in what pieces, and whom to ask whether to go on.
+
+    ``poll`` is called between pieces; it raises to stop.
+    """
+
+    device: torch.device
+    mode: MemoryMode
+    poll: Callable[[], None] = lambda: None
+
+    def pieces(
+        self, count: int, bytes_each: int, most_elements: int = 2**31 - 1, elements_each: int = 1
+    ) -> list[tuple[int, int]]:
+        """``range(count)`` as even (first, last) pieces within the mode's budget and an element limit."""
+        fits = min(self.mode.piece_bytes // max(bytes_each, 1), most_elements // max(elements_each, 1))
+        number = -(-count // max(1, min(fits, count)))
+        size, longer = divmod(count, number)
+        edges = [0]
+        for index in range(number):
+            edges.append(edges[-1] + size + (index < longer))
+        return list(zip(edges[:-1], edges[1:]))
+
+    def weights(self, *modules: nn.Module) -> AbstractContextManager[None]:
+        """The modules' weights on the device for a while."""
+        return borrowed(modules, self.device)
+
+    def shelve(self, x: Tensor) -> Callable[[int, int], Tensor]:
+        """Put a tensor aside; the result gives frames ``first:last`` back on the device."""
+        if not self.mode.skips_on_host or x.device.type == "cpu":
+            return lambda first, last: x[first:last]
+        pinned = x.device.type == "cuda"
+        host = torch.empty(x.shape, dtype=x.dtype, device="cpu", pin_memory=pinned, memory_format=torch.channels_last)
+        # Both copies are queued on one stream, so the one back cannot overtake the one out.
+        host.copy_(x, non_blocking=pinned)
+        return lambda first, last: host[first:last].to(self.device, non_blocking=pinned)
+
+
+@contextmanager
+def borrowed(modules: tuple[nn.Module, ...], device: torch.device) -> Iterator[None]:
+    """Weights that live elsewhere are copied to ``device``; afterwards the originals are back, untouched."""
+    originals: list[tuple[Tensor, Tensor]] = []
+    try:
+        for module in modules:
+            for tensor in (*module.parameters(), *module.buffers()):
+                if tensor.device.type != device.type:
+                    originals.append((tensor, tensor.data))
+                    tensor.data = tensor.data.to(device, non_blocking=True)
+        yield
+    finally:
+        for tensor, data in originals:
+            tensor.data = data
+
+
+class Placement(Protocol):
+    """Where whole networks live. The plain one is ``TorchPlacement``; a host may bring its own."""
+
+    device: torch.device
+
+    def free_bytes(self) -> int:
+        """Memory that could be had on the device, networks of this placement not counted as taken."""
+        ...
+
+    def hold(self, module: nn.Module, working_bytes: int) -> AbstractContextManager[None]:
+        """``module`` on the device for a while, with ``working_bytes`` beside it."""
+        ...
+
+    def make_room(self, working_bytes: int) -> None:
+        """Free ``working_bytes`` on the device, where something can be unloaded."""
+        ...
+
+
+class TorchPlacement:
+    """Networks wait in host memory and are copied to the device while they are held."""
+
+    def __init__(self, device: torch.device | str):
+        self.device = torch.device(device)
+
+    def free_bytes(self) -> int:
+        """Free device memory; without a card, half of a large number, since nothing is measured."""
+        if self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+            unused = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+            return free + unused
+        if self.device.type == "mps":
+            return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+        return 2**62
+
+    def hold(self, module: nn.Module, working_bytes: int) -> AbstractContextManager[None]:
+        """See ``Placement``."""
+        return borrowed((module,), self.device)
+
+    def make_room(self, working_bytes: int) -> None:
+        """Give cached blocks back to the driver."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
