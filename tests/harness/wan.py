@@ -115,7 +115,15 @@ class Tiny:
 
 
 def clip_settings() -> dict:
-    return {"frames": 0, "width": 0, "height": 0, "fit": "stretch", "erosion": "off", "erosion_size": 5, "erosion_seed": 0}
+    return {
+        "frames": 0,
+        "width": 0,
+        "height": 0,
+        "fit": "stretch",
+        "erosion": "off",
+        "erosion_size": 5,
+        "erosion_seed": 0,
+    }
 
 
 def node(class_type: str, **inputs) -> dict:

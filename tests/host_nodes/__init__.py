@@ -9,6 +9,8 @@ import re
 import folder_paths
 import torch
 
+from . import wan
+
 
 class AnyType(str):
     """Connects to every socket."""
@@ -93,4 +95,4 @@ class EX4DTestImages:
         return pictures[kind].contiguous(), depth.contiguous()
 
 
-NODE_CLASS_MAPPINGS = {cls.__name__: cls for cls in (EX4DTestRecord, EX4DTestImages)}
+NODE_CLASS_MAPPINGS = {cls.__name__: cls for cls in (EX4DTestRecord, EX4DTestImages, *wan.NODES)}

@@ -1,0 +1,215 @@
+"""What the sampler is conditioned on: colour and mask videos made ready for the VAE, exactly as in training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import EX4DError
+from ..masks import erode, random_kernels
+
+FITS = ("stretch", "crop")
+EROSIONS = ("random", "fixed", "off")
+TRAINING_FRAMES = 49
+TIME, SPACE = 4, 16
+"""A clip has TIME * n + 1 frames and sides divisible by SPACE: 8 pixels a latent, 2 latents a token."""
+
+
+@dataclass(frozen=True)
+class PreparedClip:
+    """A clip as the sampler takes it.
+
+    Attributes:
+        color: (T, H, W, 3) uint8, black where nothing was seen.
+        seen: (T, H, W) bool, after erosion.
+        notes: what was changed on the way or is unusual, one sentence each, for the user.
+    """
+
+    color: Tensor
+    seen: Tensor
+    notes: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> int:
+        """Number of frames, 4n + 1."""
+        return self.color.shape[0]
+
+    @property
+    def height(self) -> int:
+        """In pixels, a multiple of 16."""
+        return self.color.shape[1]
+
+    @property
+    def width(self) -> int:
+        """In pixels, a multiple of 16."""
+        return self.color.shape[2]
+
+    def part(self, start: int, stop: int) -> PreparedClip:
+        """Frames start..stop-1."""
+        return replace(self, color=self.color[start:stop], seen=self.seen[start:stop])
+
+    def with_frames(self, frames: Tensor) -> PreparedClip:
+        """The clip whose first frames are given complete: (N, H, W, 3) float 0..1, all of it seen."""
+        color, seen = self.color.clone(), self.seen.clone()
+        color[: len(frames)] = to_uint8(frames)
+        seen[: len(frames)] = True
+        return replace(self, color=color, seen=seen)
+
+
+def prepare_clip(
+    color: Tensor,
+    seen: Tensor,
+    *,
+    frames: int = 0,
+    width: int = 0,
+    height: int = 0,
+    fit: str = "stretch",
+    erosion: str = "random",
+    kernel: int = 5,
+    seed: int = 0,
+) -> PreparedClip:
+    """Pick frames, fit to size, erode the mask, threshold it, and blacken the holes of the colour video.
+
+    Args:
+        color: (T, H, W, 3) uint8 or float 0..1.
+        seen: (T, H, W) uint8, bool or float 0..1; 1 = seen.
+        frames: 0 takes as many as fit (4n + 1); another 4n + 1 picks that many evenly, repeating the last frame of a
+            shorter clip.
+        width, height: pixels, multiples of 16; 0 keeps the clip's.
+        fit: "stretch" squashes as in the published code, "crop" keeps proportions and cuts the middle out.
+        erosion: "random" takes a box of 2..8 pixels per frame from ``seed``, "fixed" one of ``kernel``, "off" none.
+        kernel, seed: see ``erosion``.
+
+    Returns:
+        The prepared clip.
+
+    Raises:
+        EX4DError: different lengths or sizes, an empty clip, NaN, sizes or counts that do not fit, nothing seen at all.
+
+    Source: load_video_frames and load_mask_frames of the published code (seeded here): resize, erode, threshold at
+    half, then multiply.
+    """
+    check_clip(color, seen)
+    notes = []
+    index, note = pick_frames(len(color), frames)
+    notes += note
+    color, seen = to_uint8(color[index]), to_uint8(seen[index])
+    color, seen = _fit(color, seen, width or color.shape[2], height or color.shape[1], fit)
+    if erosion not in EROSIONS:
+        raise EX4DError(f"erosion must be one of {', '.join(EROSIONS)}, got {erosion!r}.")
+    if erosion != "off":
+        seen = erode(seen, random_kernels(len(seen), seed) if erosion == "random" else kernel)
+    valid = seen >= 128
+    if not bool(valid.any()):
+        raise EX4DError(
+            "The mask shows no seen pixel in any frame, so there is nothing to go by. Seen is 1 (white), a hole is 0: "
+            "connect the 'seen' output of Render Color + Mask, or invert the mask."
+        )
+    share = float(valid[0].float().mean())
+    if share < 0.98:
+        notes.append(
+            f"Only {share:.0%} of the first frame is seen; EX-4D expects the complete source view there. Start the "
+            "camera path at the source view."
+        )
+    return PreparedClip(color * valid[..., None], valid, tuple(notes))
+
+
+def check_clip(color: Tensor, seen: Tensor) -> None:
+    """Refuse colour and mask that do not belong together."""
+    if color.ndim != 4 or color.shape[-1] != 3:
+        raise EX4DError(f"The colour video has shape (frames, height, width, 3), got {tuple(color.shape)}.")
+    if seen.ndim != 3:
+        raise EX4DError(f"The mask video has shape (frames, height, width), got {tuple(seen.shape)}.")
+    if len(color) == 0 or len(seen) == 0:
+        raise EX4DError("The clip has no frames.")
+    if len(color) != len(seen):
+        raise EX4DError(
+            f"The colour video has {len(color)} frames and the mask {len(seen)}; both must come from the same render."
+        )
+    if color.shape[1:3] != seen.shape[1:3]:
+        raise EX4DError(
+            f"The colour video is {color.shape[2]}x{color.shape[1]} and the mask {seen.shape[2]}x{seen.shape[1]}; "
+            "both must come from the same render."
+        )
+    for name, values in (("colour video", color), ("mask", seen)):
+        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+            raise EX4DError(f"The {name} holds values that are not numbers (NaN or infinite); render it again.")
+
+
+def pick_frames(count: int, frames: int) -> tuple[list[int], list[str]]:
+    """Which frames of a clip are used, and what to tell the user about it."""
+    if frames and (frames < 1 or frames % TIME != 1):
+        below = max(1, (frames - 1) // TIME * TIME + 1)
+        raise EX4DError(f"Wan takes 4n + 1 frames, got {frames}; use {below} or {below + TIME}.")
+    if not frames:
+        used = (count - 1) // TIME * TIME + 1
+        note = [f"The clip has {count} frames; Wan takes 4n + 1, so the last {count - used} are left out."]
+        return list(range(used)), note if used != count else []
+    if count < frames:
+        return [*range(count), *([count - 1] * (frames - count))], [
+            f"The clip has {count} frames; the last one is repeated up to {frames}."
+        ]
+    note = [f"{frames} of the clip's {count} frames are used, evenly picked."] if count != frames else []
+    return [int(i) for i in np.linspace(0, count - 1, frames, dtype=int)], note
+
+
+def to_uint8(values: Tensor) -> Tensor:
+    """0..1 floats (or bools) as 0..255; uint8 as it is."""
+    if values.dtype == torch.uint8:
+        return values
+    if values.dtype == torch.bool:
+        return values.to(torch.uint8) * 255
+    return (values.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def color_images(clip: PreparedClip) -> Tensor:
+    """(T, H, W, 3) float32: the VAE, which maps x to 2x - 1, sees u8 / 255 * 2 - 1."""
+    return clip.color.to(torch.float32) / 255.0
+
+
+def mask_images(clip: PreparedClip) -> Tensor:
+    """(T, H, W, 3) float32, 1 where seen and -1 in holes, so that the VAE sees +1 and -3.
+
+    Source: the published code maps the mask from 0..1 to -1..1 twice, and was trained so.
+    """
+    return (clip.seen.to(torch.float32) * 2 - 1)[..., None].expand(-1, -1, -1, 3).contiguous()
+
+
+def start_images(clip: PreparedClip) -> Tensor:
+    """(T, H, W, 3) float32: the first colour frame, then mid grey, which the VAE sees as 0."""
+    images = torch.full((clip.frames, clip.height, clip.width, 3), 0.5)
+    images[0] = color_images(clip.part(0, 1))[0]
+    return images
+
+
+def _fit(color: Tensor, seen: Tensor, width: int, height: int, fit: str) -> tuple[Tensor, Tensor]:
+    if width % SPACE or height % SPACE or min(width, height) < SPACE:
+        good = tuple(max(SPACE, round(v / SPACE) * SPACE) for v in (width, height))
+        raise EX4DError(
+            f"Wan's sides are multiples of 16 pixels, got {width}x{height}; set width and height to "
+            f"{good[0]} and {good[1]}."
+        )
+    if fit not in FITS:
+        raise EX4DError(f"fit must be one of {', '.join(FITS)}, got {fit!r}.")
+    if color.shape[1:3] == (height, width):
+        return color, seen
+    if fit == "crop":
+        rows, columns = _middle(color.shape[1], color.shape[2], height, width)
+        color, seen = color[:, rows, columns], seen[:, rows, columns]
+    return _resize(color, width, height), _resize(seen, width, height)
+
+
+def _middle(height: int, width: int, to_height: int, to_width: int) -> tuple[slice, slice]:
+    """The largest centred cut-out with the proportions of the target."""
+    scale = min(height / to_height, width / to_width)
+    h, w = min(height, round(to_height * scale)), min(width, round(to_width * scale))
+    return slice((height - h) // 2, (height - h) // 2 + h), slice((width - w) // 2, (width - w) // 2 + w)
+
+
+def _resize(frames: Tensor, width: int, height: int) -> Tensor:
+    import cv2
+
+    return torch.stack([torch.from_numpy(cv2.resize(f.cpu().numpy(), (width, height))) for f in frames.contiguous()])

@@ -1,0 +1,152 @@
+"""From a prepared clip to what any stock sampler takes: patched MODEL, conditioning, empty latent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import EX4DError
+from . import schedule
+from .clip import PreparedClip, color_images, mask_images, start_images
+from .patch import add_prior, prior_encoder, wan_geometry
+
+TEXT_TOKENS = 512
+"""Text embeddings are padded with zeros to this length; Wan was trained so."""
+
+
+@dataclass(frozen=True)
+class Conditioned:
+    """What a stock sampler takes.
+
+    Attributes:
+        model: the MODEL with the prior of this clip.
+        positive, negative: ComfyUI conditioning with the first frame as the image to start from.
+        latent: {"samples": zeros (B, 16, F, H/8, W/8)}.
+    """
+
+    model: Any
+    positive: list
+    negative: list
+    latent: dict[str, Tensor]
+
+
+def condition(
+    model: Any,
+    vae: Any,
+    positive: list,
+    negative: list,
+    clip: PreparedClip,
+    *,
+    clip_vision: Any = None,
+    shift: float = schedule.SHIFT,
+    tile: int = 0,
+    batch: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Conditioned:
+    """Encode a clip and bind it to a model and its conditioning.
+
+    Args:
+        model: a ComfyUI ModelPatcher from ``patch.add_adapter``.
+        vae: ComfyUI's VAE of Wan 2.1.
+        positive, negative: ComfyUI conditioning.
+        clip: from ``clip.prepare_clip``.
+        clip_vision: CLIP vision output of the first frame, or None.
+        shift: schedule shift to set on the model; 0 leaves the model's own.
+        tile: side of VAE tiles in pixels; 0 encodes whole frames.
+        batch: how many videos one run makes.
+        progress: called with (encodings done, encodings).
+
+    Raises:
+        EX4DError: a model without the adapter, another VAE, conditioning that is empty.
+    """
+    needs_prior = check(model, vae, positive, negative)
+    steps = [start_images] + ([color_images, mask_images] if needs_prior else [])
+    latents = []
+    for done, images in enumerate(steps):
+        if progress is not None:
+            progress(done, len(steps))
+        latents.append(encode(vae, images(clip), tile))
+    if progress is not None:
+        progress(len(steps), len(steps))
+    patched = add_prior(model, latents[1], latents[2]) if needs_prior else model.clone()
+    if shift:
+        set_shift(patched, shift)
+    if clip_vision is None:
+        logging.warning("EX-4D: no CLIP vision output is connected; the published run gives the model the first frame.")
+    values = _start_values(latents[0], clip_vision)
+    import comfy.model_management
+
+    shape = (batch, *latents[0].shape[1:])
+    empty = torch.zeros(shape, device=comfy.model_management.intermediate_device())
+    return Conditioned(patched, _with(positive, values), _with(negative, values), {"samples": empty})
+
+
+def check(model: Any, vae: Any, positive: list, negative: list) -> bool:
+    """Refuse wrong inputs before anything is encoded; True where the adapter has a prior to encode for."""
+    wan_geometry(model)
+    needs_prior = prior_encoder(model) is not None
+    channels, dimensions = getattr(vae, "latent_channels", None), getattr(vae, "latent_dim", None)
+    if (channels, dimensions) != (16, 3):
+        raise EX4DError(
+            f"VAE has {channels} latent channels over {dimensions} dimensions; EX-4D needs the Wan 2.1 VAE (16 over 3), "
+            "for example wan_2.1_vae.safetensors."
+        )
+    for name, conditioning in (("positive", positive), ("negative", negative)):
+        if not conditioning:
+            raise EX4DError(f"The {name} conditioning is empty; connect a text encode node (umt5-xxl, type wan).")
+        for text, _ in conditioning:
+            if text.shape[-1] != 4096:
+                raise EX4DError(
+                    f"The {name} conditioning is {text.shape[-1]} wide; Wan takes 4096 (umt5-xxl, CLIP type wan)."
+                )
+    return needs_prior
+
+
+def encode(vae: Any, images: Tensor, tile: int = 0) -> Tensor:
+    """VAE latent (1, 16, F, H/8, W/8) of images (T, H, W, 3) in ComfyUI's 0..1, not yet normalised."""
+    if not tile:
+        return vae.encode(images)
+    return vae.encode_tiled(images, tile_x=tile, tile_y=tile, overlap=tile // 4)
+
+
+def decode(vae: Any, samples: Tensor, tile: int = 0) -> Tensor:
+    """Images (B, T, H, W, 3) in 0..1 of a latent batch."""
+    if not tile:
+        return vae.decode(samples)
+    return vae.decode_tiled(samples, tile_x=tile // 8, tile_y=tile // 8, overlap=tile // 32)
+
+
+def set_shift(model: Any, shift: float) -> None:
+    """Give a MODEL (in place) the flow-matching schedule of this shift, as ComfyUI's ModelSamplingSD3 node does."""
+    import comfy.model_sampling
+
+    class FlowSampling(comfy.model_sampling.ModelSamplingDiscreteFlow, comfy.model_sampling.CONST):
+        pass
+
+    sampling = FlowSampling(model.model.model_config)
+    sampling.set_parameters(shift=shift, multiplier=1000)
+    model.add_object_patch("model_sampling", sampling)
+
+
+def pad_text(text: Tensor) -> Tensor:
+    """Text embedding (B, L, 4096) with zeros up to 512 tokens; longer ones stay."""
+    return torch.nn.functional.pad(text, (0, 0, 0, max(0, TEXT_TOKENS - text.shape[1])))
+
+
+def _start_values(image: Tensor, clip_vision: Any) -> dict[str, Any]:
+    """Only latent frame 0 is given: ComfyUI's mask is 0 where the image is known."""
+    mask = torch.ones((1, 1, *image.shape[2:]), dtype=image.dtype, device=image.device)
+    mask[:, :, 0] = 0.0
+    values: dict[str, Any] = {"concat_latent_image": image, "concat_mask": mask}
+    if clip_vision is not None:
+        values["clip_vision_output"] = clip_vision
+    return values
+
+
+def _with(conditioning: list, values: dict[str, Any]) -> list:
+    return [[pad_text(text), {**options, **values}] for text, options in conditioning]

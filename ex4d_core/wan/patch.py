@@ -1,0 +1,319 @@
+"""The adapter on a ComfyUI MODEL: LoRA as ordinary weight patches, the prior as something added to the tokens.
+
+Nothing of the model is replaced. While a forward runs, a hook on Wan's patch embedding adds the prior to its output;
+weights, keys, other patches, block replacements and LoRAs stay what they were.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import EX4DError
+from .checkpoint import Adapter, check_fits
+from .prior import PriorEncoder
+
+KEY = "ex4d"
+"""Under which the adapter keeps its wrappers, its settings and its encoder in a ModelPatcher."""
+
+
+@dataclass(frozen=True)
+class PriorSettings:
+    """How strongly and when the prior is added.
+
+    Attributes:
+        strength: factor on the prior; 1 as trained, 0 leaves it out.
+        start, end: part of the run in which it is added, 0 = first step, 1 = last.
+    """
+
+    strength: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+
+
+@dataclass(frozen=True)
+class WanGeometry:
+    """Sizes of a Wan I2V model."""
+
+    dim: int
+    ffn_dim: int
+    blocks: int
+    in_channels: int
+
+
+def wan_geometry(model: Any) -> WanGeometry:
+    """Sizes of a MODEL, or a refusal when it is no Wan2.1 image-to-video model.
+
+    Args:
+        model: a ComfyUI ModelPatcher.
+    """
+    import comfy.model_base
+
+    base = model.model
+    network = getattr(base, "diffusion_model", None)
+    embedding = getattr(network, "patch_embedding", None)
+    if not isinstance(base, comfy.model_base.WAN21) or network is None or embedding is None:
+        raise EX4DError(f"MODEL is a {type(base).__name__}; EX-4D needs Wan2.1 I2V 14B (480P or 720P).")
+    size = WanGeometry(network.dim, network.ffn_dim, len(network.blocks), embedding.weight.shape[1])
+    if type(base) is not comfy.model_base.WAN21 or network.model_type != "i2v":
+        kind = "text-to-video model" if network.model_type == "t2v" else f"{type(base).__name__} variant"
+        raise EX4DError(
+            f"MODEL is a Wan {kind} ({size.blocks} blocks, width {size.dim}, {size.in_channels} input channels); "
+            "EX-4D needs Wan2.1 I2V 14B (480P or 720P)."
+        )
+    return size
+
+
+def add_adapter(model: Any, adapter: Adapter, lora_strength: float, prior: PriorSettings) -> Any:
+    """A clone of a MODEL that carries the adapter.
+
+    Args:
+        model: a ComfyUI ModelPatcher of Wan2.1 I2V.
+        adapter: the checked file.
+        lora_strength: 1 as trained, 0 leaves the LoRA out.
+        prior: settings of the prior; it takes effect once ``add_prior`` has given the videos.
+
+    Raises:
+        EX4DError: another model, or an adapter that does not fit it, or lacks a part whose strength is not 0.
+    """
+    size = wan_geometry(model)
+    check_fits(adapter, dim=size.dim, ffn_dim=size.ffn_dim, blocks=size.blocks, in_channels=size.in_channels)
+    if lora_strength and not adapter.lora:
+        raise EX4DError(
+            f"{adapter.source} holds only the prior encoder. Choose the complete file, name this one as the prior file "
+            "beside a LoRA file, or set the LoRA strength to 0."
+        )
+    if prior.strength and not adapter.prior:
+        raise EX4DError(
+            f"{adapter.source} holds only the LoRA. Choose the complete file, name a second file with the prior encoder, "
+            "or set the prior strength to 0."
+        )
+    patched = add_lora(model, adapter, lora_strength) if lora_strength else model.clone()
+    patched.set_attachments(KEY, prior)
+    if adapter.prior:
+        patched.set_additional_models(KEY, [_managed(adapter)])
+        _wrap(patched, outer_sample=_warn_without_videos)
+    return patched
+
+
+def add_lora(model: Any, adapter: Adapter, strength: float) -> Any:
+    """A clone with the LoRA as weight patches of ComfyUI's own, so merging, offloading, fp8 and GGUF work as ever."""
+    import comfy.lora
+
+    state = {}
+    for module, (down, up) in adapter.lora.items():
+        state[f"diffusion_model.{module}.lora_down.weight"] = down
+        state[f"diffusion_model.{module}.lora_up.weight"] = up
+    patches = comfy.lora.load_lora(state, comfy.lora.model_lora_keys_unet(model.model, {}), log_missing=False)
+    patched = model.clone()
+    applied = patched.add_patches(patches, strength)
+    if len(applied) != len(adapter.lora):
+        raise EX4DError(
+            f"Only {len(applied)} of {len(adapter.lora)} LoRA modules of {adapter.source} found their place in MODEL. "
+            "Load Wan2.1 I2V 14B."
+        )
+    return patched
+
+
+def prior_encoder(model: Any) -> Any:
+    """The encoder's own ModelPatcher, or None where the adapter has none; refuses a MODEL without the adapter."""
+    if model.get_attachment(KEY) is None:
+        raise EX4DError("MODEL carries no EX-4D adapter; put the EX-4D Adapter Loader between the model and this node.")
+    return next(iter(model.get_additional_models_with_key(KEY)), None)
+
+
+def add_prior(model: Any, color: Tensor, mask: Tensor) -> Any:
+    """A clone of a MODEL with the adapter, bound to the videos of one clip.
+
+    Args:
+        model: from ``add_adapter``.
+        color, mask: (1, 16, F, H/8, W/8) VAE latents of the masked colour video and of the doubly scaled mask, as
+            ComfyUI's VAE returns them (not yet normalised).
+    """
+    encoder, settings = prior_encoder(model), model.get_attachment(KEY)
+    patched = model.clone()
+    if encoder is None or settings.strength == 0:
+        patched.remove_wrappers_with_key(_wrapper_kind("OUTER_SAMPLE"), KEY)
+        return patched
+    latent_format = model.get_model_object("latent_format")
+    prior = Prior(encoder, latent_format.process_in(color.float()), latent_format.process_in(mask.float()), settings)
+    _wrap(patched, outer_sample=prior.around_run, diffusion_model=prior.around_forward)
+    return patched
+
+
+class Prior:
+    """The prior of one clip: encoded on the first forward of a run, kept on the device, freed when the run ends.
+
+    Args:
+        encoder: ModelPatcher of the PriorEncoder; ComfyUI loads it along with the model it is attached to.
+        color, mask: (1, 16, F, H/8, W/8) normalised latents.
+        settings: strength and span.
+    """
+
+    def __init__(self, encoder: Any, color: Tensor, mask: Tensor, settings: PriorSettings):
+        self.encoder, self.color, self.mask, self.settings = encoder, color, mask, settings
+        self.encodings = 0
+        self._encoded: Tensor | None = None
+        self._span: tuple[float, float] | None = None
+        self._retained: list[int] = []
+
+    def around_run(self, executor: Any, noise: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """OUTER_SAMPLE wrapper: check before the model loads, free afterwards."""
+        guider = executor.class_obj
+        if noise.shape[2:] != self.color.shape[2:]:
+            raise EX4DError(
+                f"The latent to sample is {_shape(noise)}, but the EX-4D videos were prepared for {_shape(self.color)} "
+                "(frames x height x width). Use the latent that comes out of EX-4D Conditioning."
+            )
+        handler = guider.model_options.get("context_handler")
+        check_context_windows(handler, noise)
+        self._retained = list(getattr(handler, "cond_retain_index_list", None) or [])
+        self._span = self._sigmas_of_span(guider.model_patcher.get_model_object("model_sampling"))
+        try:
+            return executor(noise, *args, **kwargs)
+        finally:
+            self._encoded = self._span = None
+            self._retained = []
+
+    def around_forward(
+        self,
+        executor: Any,
+        x: Tensor,
+        timestep: Tensor,
+        context: Tensor,
+        clip_fea: Tensor | None = None,
+        time_dim_concat: Tensor | None = None,
+        transformer_options: dict | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """DIFFUSION_MODEL wrapper: for this forward, add the prior right after the patch embedding."""
+        options = transformer_options or {}
+        # Also outside the span the hook is there: a compiled forward must meet the same hooks at every step.
+        adding = _Adding(self._prior_of(options, x), self._strength_at(options), time_dim_concat is not None)
+        handle = executor.class_obj.patch_embedding.register_forward_hook(adding)
+        try:
+            result = executor(x, timestep, context, clip_fea, time_dim_concat, options, **kwargs)
+        finally:
+            handle.remove()
+        if not adding.calls:
+            raise EX4DError(
+                "The EX-4D prior was not added: another patch replaces Wan's forward (or a compiled one was reused). "
+                "Remove that patch, or compile the model after the EX-4D Adapter Loader."
+            )
+        return result
+
+    def _sigmas_of_span(self, sampling: Any) -> tuple[float, float] | None:
+        """(highest, lowest) noise level at which the prior is added; None = always."""
+        start, end = self.settings.start, self.settings.end
+        if start <= 0 and end >= 1:
+            return None
+        return float(sampling.percent_to_sigma(start)), float(sampling.percent_to_sigma(end))
+
+    def _strength_at(self, options: dict) -> float:
+        if self._span is None:
+            return self.settings.strength
+        sigma = float(options["sigmas"][0])
+        return self.settings.strength if self._span[1] <= sigma <= self._span[0] else 0.0
+
+    def _prior_of(self, options: dict, x: Tensor) -> Tensor:
+        """(1, dim, F, H/16, W/16) for the latent frames that this forward works on."""
+        if self._encoded is None or self._encoded.device != x.device or self._encoded.dtype != x.dtype:
+            # float32 whatever the model's: it runs once, and half precision overflows in some adapters.
+            with torch.no_grad():
+                encoded = self.encoder.model(self.color.to(x.device), self.mask.to(x.device))
+            self._encoded = encoded.to(x.dtype)
+            self.encodings += 1
+        window = options.get("context_window")
+        if window is None or x.shape[2] == self._encoded.shape[2]:
+            return self._encoded
+        index = list(window.index_list)
+        if window.dim != 2 or len(index) != x.shape[2]:
+            raise EX4DError("Context windows over anything but the frames do not work with EX-4D; set dim to 2.")
+        part = self._encoded[:, :, index]
+        if self._retained:  # newer hosts keep these frames' image conditioning in every window; the prior goes along
+            part[:, :, self._retained] = self._encoded[:, :, self._retained]
+        return part
+
+
+class _Adding:
+    """A forward hook that adds the prior to the patch embedding's output, in place, and counts its calls."""
+
+    def __init__(self, prior: Tensor, strength: float, may_be_longer: bool):
+        self.prior, self.strength, self.may_be_longer = prior, strength, may_be_longer
+        self.calls = 0
+
+    @torch.compiler.disable
+    def __call__(self, module: Any, inputs: Any, output: Tensor) -> Tensor:
+        self.calls += 1
+        if not self.strength:
+            return output
+        tokens = output[:, :, : self.prior.shape[2]] if self.may_be_longer else output
+        if tokens.shape[1:] != self.prior.shape[1:]:
+            raise EX4DError(f"The tokens are {_shape(tokens)}, but the EX-4D prior is {_shape(self.prior)}.")
+        tokens.add_(self.prior, alpha=self.strength)
+        return output
+
+
+def check_context_windows(handler: Any, noise: Tensor) -> None:
+    """Refuse stock context windows on hosts that do not cut Wan's image conditioning along with the latent.
+
+    Asked of the handler itself, with a tensor of the latent's frame count, rather than of a version number.
+    """
+    import comfy.conds
+
+    if not all(hasattr(handler, name) for name in ("get_context_windows", "get_resized_cond", "context_length", "dim")):
+        return
+    frames = noise.shape[2]
+    if noise.shape[handler.dim] <= handler.context_length:
+        return
+    probe = torch.zeros(1, 1, frames, 1, 1)
+    if handler.dim != 2:
+        raise EX4DError("Context windows over anything but the frames do not work with EX-4D; set dim to 2.")
+    window = handler.get_context_windows(None, probe, {})[0]
+    cond = [{"model_conds": {"c_concat": comfy.conds.CONDNoiseShape(probe)}}]
+    cut = handler.get_resized_cond(cond, probe, window)[0]["model_conds"]["c_concat"].cond
+    if cut.shape[2] == frames:
+        raise EX4DError(
+            "This ComfyUI's context windows do not cut Wan's image conditioning; update ComfyUI, or take the node off and "
+            "let the Wan EX-4D Sampler render the clip in segments."
+        )
+
+
+def _managed(adapter: Adapter) -> Any:
+    """The encoder inside ComfyUI's memory management."""
+    import comfy.model_management
+    import comfy.model_patcher
+    import comfy.ops
+
+    encoder = PriorEncoder.from_state_dict(adapter.prior, operations=comfy.ops.manual_cast)
+    return comfy.model_patcher.ModelPatcher(
+        encoder,
+        load_device=comfy.model_management.get_torch_device(),
+        offload_device=comfy.model_management.unet_offload_device(),
+    )
+
+
+def _wrap(model: Any, *, outer_sample: Any, diffusion_model: Any = None) -> None:
+    for kind, wrapper in (("OUTER_SAMPLE", outer_sample), ("DIFFUSION_MODEL", diffusion_model)):
+        model.remove_wrappers_with_key(_wrapper_kind(kind), KEY)
+        if wrapper is not None:
+            model.add_wrapper_with_key(_wrapper_kind(kind), KEY, wrapper)
+
+
+def _wrapper_kind(name: str) -> str:
+    import comfy.patcher_extension
+
+    return getattr(comfy.patcher_extension.WrappersMP, name)
+
+
+def _warn_without_videos(executor: Any, *args: Any, **kwargs: Any) -> Any:
+    logging.warning("EX-4D: only the LoRA is at work; use EX-4D Conditioning or the Wan EX-4D Sampler for the prior.")
+    return executor(*args, **kwargs)
+
+
+def _shape(values: Tensor) -> str:
+    return "x".join(str(size) for size in values.shape[-3:])

@@ -1,0 +1,143 @@
+"""The published run on a ComfyUI model: exact sigmas, Euler, previews, cancel, long clips in segments."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ..errors import EX4DError
+from . import schedule, segments
+from .clip import PreparedClip
+from .conditioning import Conditioned, check, condition, decode, encode
+
+PUBLISHED = "published"
+"""Name of the exact schedule among the host's own."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Settings of a run; the defaults are the published ones.
+
+    Attributes:
+        seed: of the noise, drawn on the CPU; segment k takes seed + k.
+        steps, cfg, shift: at cfg 1 the negative prompt is not computed.
+        sampler: one of ComfyUI's sampler names.
+        scheduler: ``PUBLISHED`` for the exact sigmas, or one of ComfyUI's scheduler names.
+        segment: frames of a segment, 4n + 1; 0 = any length in one piece.
+        overlap: frames that neighbouring segments share.
+        tile: side of VAE tiles in pixels; 0 = whole frames.
+    """
+
+    seed: int = 0
+    steps: int = schedule.STEPS
+    cfg: float = schedule.CFG
+    shift: float = schedule.SHIFT
+    sampler: str = "euler"
+    scheduler: str = PUBLISHED
+    segment: int = 49
+    overlap: int = 9
+    tile: int = 0
+
+
+def run_sigmas(model: Any, run: Run) -> Tensor:
+    """Noise levels of a run on a MODEL, steps + 1 of them."""
+    if run.scheduler == PUBLISHED:
+        return schedule.sigmas(run.steps, run.shift)
+    import comfy.samplers
+
+    if run.scheduler not in comfy.samplers.SCHEDULER_NAMES:
+        raise EX4DError(f"This ComfyUI has no scheduler named {run.scheduler!r}; take {PUBLISHED!r}.")
+    names = {"sampler": run.sampler, "scheduler": run.scheduler}
+    return comfy.samplers.KSampler(model, steps=run.steps, device="cpu", denoise=1.0, **names).sigmas
+
+
+def sample_clip(
+    model: Any, vae: Any, positive: list, negative: list, clip: PreparedClip, run: Run, *, clip_vision: Any = None
+) -> tuple[Tensor, Tensor]:
+    """Re-shoot a clip.
+
+    Args:
+        model: a ComfyUI ModelPatcher from ``patch.add_adapter``.
+        vae: ComfyUI's VAE of Wan 2.1.
+        positive, negative: ComfyUI conditioning.
+        clip: from ``clip.prepare_clip``.
+        run: settings.
+        clip_vision: CLIP vision output of the first frame, or None.
+
+    Returns:
+        frames (T, H, W, 3) float 0..1, and their latent (1, 16, F, H/8, W/8); of a clip in segments the latent is that
+        of the joined frames.
+    """
+    check(model, vae, positive, negative)
+    parts = _parts(model, clip, run)
+    frames = samples = None
+    report = _progress(model, run.steps, len(parts))
+    for number, (start, stop) in enumerate(parts):
+        part = clip.part(start, stop)
+        if frames is not None:
+            # What is finished is complete source view for the next segment: it goes on from there.
+            part = part.with_frames(frames[start:])
+            logging.info("EX-4D: segment %d of %d, frames %d to %d", number + 1, len(parts), start, stop - 1)
+        ready = condition(model, vae, positive, negative, part, clip_vision=clip_vision, shift=run.shift, tile=run.tile)
+        samples = _sample(ready, run, run.seed + number, report(number))
+        images = _one_video(decode(vae, samples, run.tile))[: stop - start]
+        frames = images if frames is None else segments.join(frames, images, start)
+    assert frames is not None and samples is not None
+    return frames, samples if len(parts) == 1 else encode(vae, frames, run.tile)
+
+
+def _parts(model: Any, clip: PreparedClip, run: Run) -> list[tuple[int, int]]:
+    """One piece where stock context windows are on the model; they cut the clip themselves."""
+    if model.model_options.get("context_handler") is not None:
+        return [(0, clip.frames)]
+    return segments.plan(clip.frames, run.segment, run.overlap)
+
+
+def _sample(ready: Conditioned, run: Run, seed: int, callback: Any) -> Tensor:
+    import comfy.sample
+    import comfy.samplers
+    import comfy.utils
+
+    if run.sampler not in comfy.samplers.SAMPLER_NAMES:
+        raise EX4DError(f"This ComfyUI has no sampler named {run.sampler!r}; the published run takes euler.")
+    latent = ready.latent["samples"]
+    return comfy.sample.sample_custom(
+        ready.model,
+        comfy.sample.prepare_noise(latent, seed),
+        run.cfg,
+        comfy.samplers.sampler_object(run.sampler),
+        run_sigmas(ready.model, run),
+        ready.positive,
+        ready.negative,
+        latent,
+        callback=callback,
+        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+        seed=seed,
+    )
+
+
+def _progress(model: Any, steps: int, parts: int) -> Any:
+    """Callbacks, one per segment, that move one bar over all segments and show live previews."""
+    import comfy.utils
+    import latent_preview
+
+    previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
+    bar = comfy.utils.ProgressBar(steps * parts)
+
+    def of_part(number: int) -> Any:
+        def callback(step: int, denoised: Tensor, x: Tensor, total: int) -> None:
+            preview = previewer.decode_latent_to_preview_image("JPEG", denoised) if previewer else None
+            # The bar's hook raises when the user cancels.
+            bar.update_absolute(number * total + step + 1, parts * total, preview)
+
+        return callback
+
+    return of_part
+
+
+def _one_video(images: Tensor) -> Tensor:
+    """(T, H, W, 3) of (B, T, H, W, 3) or (T, H, W, 3)."""
+    return images.reshape(-1, *images.shape[-3:]) if images.ndim == 5 else images

@@ -1,0 +1,151 @@
+"""The adapter on a Wan2.1 model."""
+
+from __future__ import annotations
+
+import os
+
+import folder_paths
+from comfy_api.latest import io
+
+from ..ex4d_core.errors import EX4DError
+from .schema import schema
+
+FOLDER = "ex4d"
+OTHER_FOLDERS = ("loras", "model_patches")
+DOWNLOAD = "ex4d.ckpt (download from Hugging Face)"
+SAME_FILE = "in the same file"
+
+
+def register_folder() -> None:
+    """models/ex4d, unless the user's extra_model_paths.yaml has already named one."""
+    default = os.path.join(folder_paths.models_dir, FOLDER)
+    paths, extensions = folder_paths.folder_names_and_paths.get(FOLDER, ([], set()))
+    if default not in paths:
+        paths = [*paths, default]
+    folder_paths.folder_names_and_paths[FOLDER] = (paths, extensions or set(folder_paths.supported_pt_extensions))
+
+
+def adapter_files() -> list[str]:
+    """Everything in models/ex4d, and what names EX-4D in models/loras and models/model_patches, as folder/name."""
+    files = list(folder_paths.get_filename_list(FOLDER))
+    for folder in OTHER_FOLDERS:
+        if folder in folder_paths.folder_names_and_paths:
+            names = folder_paths.get_filename_list(folder)
+            files += [f"{folder}/{name}" for name in names if "ex4d" in name.lower().replace("-", "").replace("_", "")]
+    return files
+
+
+def adapter_path(name: str) -> str:
+    """The file behind a list entry; the download entry fetches it first."""
+    if name == DOWNLOAD:
+        return download()
+    for folder in OTHER_FOLDERS:
+        if name.startswith(f"{folder}/"):
+            return folder_paths.get_full_path_or_raise(folder, name[len(folder) + 1 :])
+    return folder_paths.get_full_path_or_raise(FOLDER, name)
+
+
+def download() -> str:
+    """The published adapter into models/ex4d; resumed where it broke off, checked by huggingface_hub."""
+    from ..ex4d_core.wan.checkpoint import FILE, REPOSITORY
+
+    folder = folder_paths.get_folder_paths(FOLDER)[-1]
+    present = folder_paths.get_full_path(FOLDER, FILE)
+    if present is not None:
+        return present
+    from huggingface_hub import hf_hub_download
+
+    try:
+        os.makedirs(folder, exist_ok=True)
+        return hf_hub_download(REPOSITORY, FILE, local_dir=folder)
+    except Exception as error:  # huggingface_hub, httpx and the file system each have their own
+        raise EX4DError(
+            f"{FILE} could not be downloaded from huggingface.co/{REPOSITORY} ({type(error).__name__}). "
+            f"Download it by hand and put it into {folder}."
+        ) from error
+
+
+class EX4DAdapterLoader(io.ComfyNode):
+    """LoRA and prior encoder of EX-4D on a Wan2.1 I2V model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        files = adapter_files()
+        strength = {"default": 1.0, "min": -10.0, "max": 10.0, "step": 0.01}
+        return schema(
+            node_id="EX4DAdapterLoader",
+            display_name="EX-4D Adapter Loader",
+            description="Puts the EX-4D adapter on Wan2.1 I2V 14B: a LoRA that works like any other, and the encoder that "
+            "tells the model what the render shows and where its holes are.",
+            search_aliases=["ex4d", "ex-4d", "lora", "wan adapter", "camera control", "novel view"],
+            inputs=[
+                io.Model.Input(
+                    "model",
+                    tooltip="Wan2.1 I2V 14B, 480P or 720P: full, fp8 or GGUF. Speed LoRAs may come before or after.",
+                ),
+                io.Combo.Input(
+                    "file",
+                    options=[*files, DOWNLOAD],
+                    tooltip="The adapter (ex4d.ckpt or .safetensors) from models/ex4d, or a file with EX4D in its name from "
+                    "models/loras or models/model_patches. The last entry downloads it into models/ex4d.",
+                ),
+                io.Float.Input(
+                    "lora_strength",
+                    **strength,
+                    tooltip="How much of the LoRA is applied. 1 is what EX-4D was trained with; 0 leaves it out.",
+                ),
+                io.Float.Input(
+                    "prior_strength",
+                    **strength,
+                    tooltip="How firmly the result follows the rendered colours and holes. 1 is as trained; lower lets the "
+                    "model invent more, 0 ignores the render.",
+                ),
+                io.Float.Input(
+                    "prior_start",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="From which part of the sampling on the render is followed (0 = from the first step).",
+                ),
+                io.Float.Input(
+                    "prior_end",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Up to which part of the sampling the render is followed (1 = to the end). Ending at 0.8 lets "
+                    "the last steps clean up render artefacts.",
+                ),
+                io.Combo.Input(
+                    "prior_file",
+                    options=[SAME_FILE, *files],
+                    optional=True,
+                    tooltip="Only for adapters that come as two files: the one with the prior encoder.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="model", tooltip="The model with the adapter.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, prior_start=None, prior_end=None):
+        if prior_start is not None and prior_end is not None and prior_start >= prior_end:
+            return f"prior_start ({prior_start}) must lie before prior_end ({prior_end})."
+        return True
+
+    @classmethod
+    def execute(
+        cls, model, file, lora_strength, prior_strength, prior_start=0.0, prior_end=1.0, prior_file=SAME_FILE
+    ) -> io.NodeOutput:
+        from ..ex4d_core.wan import checkpoint, patch
+
+        patch.wan_geometry(model)  # before a file is read or fetched
+        adapter = checkpoint.load_adapter(adapter_path(file))
+        if prior_file != SAME_FILE:
+            adapter = checkpoint.combine(adapter, checkpoint.load_adapter(adapter_path(prior_file)))
+        prior = patch.PriorSettings(prior_strength, prior_start, prior_end)
+        return io.NodeOutput(patch.add_adapter(model, adapter, lora_strength, prior))
+
+
+register_folder()
+NODES = [EX4DAdapterLoader]
