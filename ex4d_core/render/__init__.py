@@ -62,7 +62,7 @@ def render_color_mask(
         device: where to compute and to leave the result; None = compute where the backend runs best, result beside
             the mesh.
         keep_first_frame: True passes the first source frame through as frame 0, with a full mask; "auto" does so where
-            pose 0 is the identity within 1e-4.
+            pose 0 is the identity within 1e-4 and looks through the source's lens.
         supersample: samples per pixel and axis, 1..4; a pixel is seen when half of its samples are.
         antialias: blend silhouettes as the published renderer does, nvdiffrast only; None = in released style. The
             other backends draw hard silhouettes: up to 0.2 % of the mask's pixels differ along them.
@@ -93,7 +93,7 @@ def render_color_mask(
     render = importlib.import_module(f".{name}_backend", __package__).render
 
     frames = len(views)
-    kept = _keeps_first_frame(keep_first_frame, views[0])
+    kept = _keeps_first_frame(keep_first_frame, mesh, views[0])
     dtype = torch.uint8 if out_dtype == "uint8" else torch.float32
     picture = Picture.empty(frames, height, width, dtype, compute)
     done = 0
@@ -182,10 +182,12 @@ def _views(mesh: DWMesh, trajectory: Trajectory, width: int, height: int) -> lis
     ]
 
 
-def _keeps_first_frame(keep: bool | str, first: View) -> bool:
+def _keeps_first_frame(keep: bool | str, mesh: DWMesh, first: View) -> bool:
     if keep != "auto":
         return bool(keep)
-    if np.abs(first.world_to_camera - np.eye(4)).max() <= IDENTITY_TOLERANCE:
+    at_source = np.abs(first.world_to_camera - np.eye(4)).max() <= IDENTITY_TOLERANCE
+    lens, source = first.intrinsics, mesh.intrinsics.resized(first.intrinsics.width, first.intrinsics.height)
+    if at_source and np.abs(lens.matrix() - source.matrix()).max() <= IDENTITY_TOLERANCE * source.fx:
         return True
     log.warning(
         "The path does not start at the source camera: frame 0 is rendered, but the sampler expects the source view."

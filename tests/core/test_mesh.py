@@ -1,0 +1,212 @@
+"""Topology, the occlusion rule on meshes with known answers, and refusal of bad input."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ex4d_core.camera import Intrinsics
+from ex4d_core.errors import Cancelled, EX4DError
+from ex4d_core.mesh import (
+    angle_valid,
+    build_dw_mesh,
+    count_edges,
+    default_border_depth,
+    grid_faces,
+    jump_valid,
+    spread_to_vertices,
+)
+
+
+def colors(frames: int, height: int, width: int) -> torch.Tensor:
+    return torch.randint(
+        0, 256, (frames, height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
+
+
+def flat(frames: int = 1, height: int = 8, width: int = 10, depth: float = 4.0) -> torch.Tensor:
+    return torch.full((frames, height, width), depth)
+
+
+@pytest.mark.parametrize(("height", "width"), [(3, 3), (4, 7), (9, 5), (64, 48)])
+def test_paper_topology_is_closed_and_released_leaves_its_known_rim(height, width):
+    quads = 2 * (height - 1) * (width - 1)
+    paper = grid_faces(height, width, "paper")
+    assert paper.shape == (quads + 2 * (width + height - 2), 3)
+    paired, single, other = count_edges(paper)
+    assert (single, other) == (0, 0)
+    assert paired * 2 == paper.shape[0] * 3
+    released = grid_faces(height, width, "released")
+    assert released.shape == (quads + 2, 3)
+    assert count_edges(released)[1:] == (2 * (width + height), 0)
+    # Euler characteristic of a sphere: the paper's surface has no handle and no hole.
+    assert (height * width + 1) - paired + paper.shape[0] == 2
+
+
+def test_known_counts_at_the_training_size():
+    assert grid_faces(512, 512, "paper").shape[0] == 524_286
+    assert grid_faces(512, 512, "released").shape[0] == 522_244
+
+
+def test_vertices_lie_on_the_rays_of_their_style():
+    depth = flat(height=6, width=8, depth=3.0)
+    camera = Intrinsics(10.0, 12.0, 4.0, 3.0, 8, 6)
+    for style, offset in (("released", 0.0), ("paper", 0.5)):
+        mesh = build_dw_mesh(colors(1, 6, 8), depth, camera, style=style, border_depth=50)
+        vertex = mesh.vertices(0)[2 * 8 + 5]
+        expected = torch.tensor([3.0 * (5 + offset - 4.0) / 10.0, 3.0 * (2 + offset - 3.0) / 12.0, 3.0])
+        assert torch.allclose(vertex, expected, atol=1e-6)
+        assert mesh.vertices(0).shape[0] == mesh.vertex_colors(0).shape[0] == mesh.vertex_valid(0).shape[0]
+        assert int(mesh.faces.max()) == mesh.vertices(0).shape[0] - 1
+        assert mesh.face_valid(0).shape[0] == mesh.faces.shape[0]
+
+
+def test_extra_vertex_is_the_middle_of_the_back_plate():
+    mesh = build_dw_mesh(colors(1, 8, 10), flat(), style="paper", border_depth=60.0)
+    points = mesh.vertices(0)
+    corners = points[[0, 9, 70, 79]]
+    assert torch.allclose(points[-1], corners.mean(0))
+    assert points[-1, 2] == 60.0
+
+
+def test_border_radius_and_clamp():
+    depth = flat(2, 8, 10, 4.0)
+    depth[0, 3, 3] = 2.6
+    depth[1, 4, 4] = 500.0
+    released = build_dw_mesh(colors(2, 8, 10), depth)
+    assert released.border_depth == 100.0
+    assert released.depth[1].max() == 500.0
+    paper = build_dw_mesh(colors(2, 8, 10), depth, style="paper")
+    assert paper.depth[1, 4, 4] == pytest.approx(99.0)
+    for mesh in (released, paper):
+        rim = torch.cat([mesh.depth[:, 0].flatten(), mesh.depth[:, -1].flatten(), mesh.depth[:, :, 0].flatten()])
+        assert (rim == 100.0).all()
+        assert mesh.radius == pytest.approx(2.75)
+        assert mesh.pivot == (0.0, 0.0, mesh.radius)
+    assert depth[0, 0, 0] == 4.0, "the caller's depth is not written to"
+
+
+def test_jump_threshold_comes_from_frame_zero_after_the_clamp_and_before_padding():
+    depth = flat(1, 8, 10, 4.0)
+    depth[0, 4, 4] = 1000.0
+    mesh = build_dw_mesh(colors(1, 8, 10), depth, style="paper", border_depth=100, depth_jump=0.1)
+    assert mesh.max_jump == pytest.approx(0.1 * (99.0 - 4.0))
+
+
+def test_angles_agree_with_the_law_of_cosines():
+    torch.manual_seed(3)
+    depth = 2.0 + 6.0 * torch.rand(9, 11, dtype=torch.float64) ** 3
+    camera = Intrinsics.from_focal(9.0, 11, 9)
+    points = np.stack(
+        np.broadcast_arrays(
+            depth.numpy() * (np.arange(11) + 0.5 - camera.cx) / camera.fx,
+            depth.numpy() * (np.arange(9)[:, None] + 0.5 - camera.cy) / camera.fy,
+            depth.numpy(),
+        ),
+        -1,
+    )
+    for limit in (2.5, 10.0, 25.0):
+        valid = angle_valid(depth, camera, 0.5, limit)
+        for i in range(8):
+            for j in range(10):
+                for k, face in enumerate([[(i, j), (i + 1, j), (i, j + 1)], [(i + 1, j), (i + 1, j + 1), (i, j + 1)]]):
+                    a, b, c = (points[v] for v in face)
+                    angles = []
+                    for p, q, r in ((a, b, c), (b, c, a), (c, a, b)):
+                        u, v = q - p, r - p
+                        angles.append(math.degrees(math.acos(u @ v / math.sqrt((u @ u) * (v @ v)))))
+                    assert abs(min(angles) - limit) < 1e-6 or bool(valid[i, j, k]) == (min(angles) >= limit)
+
+
+def test_a_jump_occludes_every_face_that_spans_it():
+    depth = flat(1, 6, 8, 4.0)[0]
+    depth[:, 4:] = 7.0
+    valid = jump_valid(depth, 1.0)
+    assert valid[:, 3].logical_not().all()
+    assert valid[:, :3].all() and valid[:, 4:].all()
+    assert jump_valid(depth, 3.0).all()
+
+
+def test_vertices_around_an_occluded_face_are_invalid():
+    faces = torch.ones(3, 4, 2, dtype=torch.bool)
+    faces[1, 2, 0] = False
+    vertices = spread_to_vertices(faces).reshape(4, 5)
+    assert {tuple(v) for v in (~vertices).nonzero().tolist()} == {(1, 2), (2, 2), (1, 3)}
+    faces[1, 2, 0], faces[1, 2, 1] = True, False
+    vertices = spread_to_vertices(faces).reshape(4, 5)
+    assert {tuple(v) for v in (~vertices).nonzero().tolist()} == {(2, 2), (2, 3), (1, 3)}
+
+
+def test_both_faces_of_a_quad_agree_in_paper_style_only():
+    depth = flat(1, 8, 10, 4.0)
+    depth[0, 4, 5] = 5.5
+    paper = build_dw_mesh(colors(1, 8, 10), depth, style="paper", border_depth=10, depth_jump=0.2).quad_face_valid(0)
+    assert (paper[..., 0] == paper[..., 1]).all()
+    assert not paper[3, 4].any()
+    alone = jump_valid(depth[0], 0.3)
+    assert bool(alone[3, 4, 0]) and not bool(alone[3, 4, 1])
+
+
+def test_occluded_vertices_are_black_and_transparent_in_released_style():
+    depth = flat(1, 8, 10, 3.0)
+    depth[0, :, 5:] = 90.0
+    mesh = build_dw_mesh(colors(1, 8, 10), depth)
+    hidden = ~mesh.vertex_valid(0)
+    assert hidden.any() and not hidden.all()
+    assert (mesh.vertex_colors(0)[hidden] == 0).all()
+    assert (mesh.vertex_alpha(0) == (~hidden).float()).all()
+    assert 0 < mesh.occluded_share < 1
+
+
+@pytest.mark.parametrize(
+    ("nearest", "farthest", "expected"),
+    [(2.564, 10000.0, 100.0), (2.6, 20.0, 100.0), (0.4, 8.0, 8.4), (12.0, 300.0, 315.0), (1.0, 2.0, 2.1)],
+)
+def test_default_border_depth(nearest, farthest, expected):
+    assert default_border_depth(torch.tensor([[[nearest, farthest]]])) == pytest.approx(expected)
+
+
+def test_accepts_float_colours_numpy_and_half_precision():
+    rgb = np.random.default_rng(0).random((2, 5, 6, 3), dtype=np.float32)
+    mesh = build_dw_mesh(rgb, np.full((2, 5, 6), 3.0, np.float16))
+    assert mesh.rgb.dtype == torch.uint8 and mesh.depth.dtype == torch.float32
+    assert (mesh.rgb.numpy() == np.rint(rgb * 255)).all()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 0.0, -1.0])
+def test_refuses_depth_that_is_not_finite_and_positive(bad):
+    depth = flat(3)
+    depth[1, 2, 2] = bad
+    with pytest.raises(EX4DError, match="frame 1"):
+        build_dw_mesh(colors(3, 8, 10), depth)
+
+
+@pytest.mark.parametrize(
+    ("shape", "depth", "options"),
+    [
+        ((1, 8, 10, 3), (2, 8, 10), {}),
+        ((1, 8, 10, 3), (1, 8, 9), {}),
+        ((1, 8, 10, 4), (1, 8, 10), {}),
+        ((1, 1, 1, 3), (1, 1, 1), {}),
+        ((0, 8, 10, 3), (0, 8, 10), {}),
+        ((1, 8, 10, 3), (1, 8, 10), {"style": "shiny"}),
+        ((1, 8, 10, 3), (1, 8, 10), {"border_depth": -1.0}),
+        ((1, 8, 10, 3), (1, 8, 10), {"border_depth": float("nan")}),
+        ((1, 8, 10, 3), (1, 8, 10), {"min_angle": 61}),
+        ((1, 8, 10, 3), (1, 8, 10), {"depth_jump": float("nan")}),
+    ],
+)
+def test_refuses_bad_input(shape, depth, options):
+    with pytest.raises(EX4DError):
+        build_dw_mesh(torch.zeros(shape), torch.ones(depth), **options)
+
+
+def test_progress_and_cancel():
+    seen = []
+    build_dw_mesh(colors(3, 8, 10), flat(3), progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    with pytest.raises(Cancelled):
+        build_dw_mesh(colors(3, 8, 10), flat(3), cancel=lambda: True)

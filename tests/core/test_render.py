@@ -1,0 +1,335 @@
+"""Every backend against brute force and against each other, and the function's contract."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+import oracle
+import pytest
+import torch
+
+from ex4d_core.camera import Intrinsics
+from ex4d_core.errors import Cancelled, EX4DError
+from ex4d_core.mesh import DWMesh, build_dw_mesh
+from ex4d_core.render import available_backends, render_color_mask
+
+# nvdiffrast snaps vertices to 1/16 pixel, so that exact comparison on tiny meshes is not for it.
+EXACT = [
+    pytest.param("numba", marks=pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba missing")),
+    "torch",
+]
+STYLES = ["released", "paper"]
+HEIGHT, WIDTH = 11, 13
+CAMERA = Intrinsics(12.0, 13.0, 6.2, 5.7, WIDTH, HEIGHT)
+
+
+@dataclass(frozen=True)
+class Path:
+    """A camera path as far as rendering looks at it."""
+
+    world_to_camera: np.ndarray
+    intrinsics: tuple[Intrinsics, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.world_to_camera)
+
+
+def still(count: int = 1) -> Path:
+    return Path(np.tile(np.eye(4, dtype=np.float32), (count, 1, 1)))
+
+
+def looking(eye, yaw: float, pitch: float = 0.0) -> np.ndarray:
+    """World to camera from a position and angles in degrees; yaw turns right, pitch up."""
+    yaw, pitch = np.radians(yaw), np.radians(pitch)
+    turn = np.array([[np.cos(yaw), 0, -np.sin(yaw)], [0, 1, 0], [np.sin(yaw), 0, np.cos(yaw)]])
+    tilt = np.array([[1, 0, 0], [0, np.cos(pitch), np.sin(pitch)], [0, -np.sin(pitch), np.cos(pitch)]])
+    pose = np.eye(4)
+    pose[:3, :3] = tilt @ turn
+    pose[:3, 3] = -pose[:3, :3] @ np.asarray(eye, float)
+    return pose
+
+
+def orbit(angle: float, radius: float) -> np.ndarray:
+    """On a circle around (0, 0, radius), looking at it; 0 is the source camera."""
+    phi = np.radians(angle)
+    return looking([radius * np.sin(phi), 0.0, radius - radius * np.cos(phi)], -angle)
+
+
+VIEWS = {
+    "minus 90": orbit(-90, 3.1),
+    "minus 45": orbit(-45, 3.1),
+    "plus 20": orbit(20, 3.1),
+    "plus 90": orbit(90, 3.1),
+    "inside": looking([0.3, -0.2, 5.3], 25, 5),
+    "inside, looking back": looking([0.3, -0.2, 5.3], 170, 10),
+    "through the near plane": looking([0.1, 0.15, 3.0], 5, -3),
+    "beside": looking([-9.0, 1.0, 5.0], 80),
+    "behind": looking([1.0, 0.5, 30.0], 175),
+    "looking away": looking([0.0, 0.0, -3.0], 180),
+}
+
+
+def scene(style: str, kind: str = "step") -> DWMesh:
+    """A near box before a slanted wall, or random depth, in random colours."""
+    random = np.random.default_rng(7)
+    if kind == "random":
+        depth = 2.6 + 9.0 * random.random((1, HEIGHT, WIDTH)) ** 2
+    else:
+        depth = np.tile(6.0 + 0.3 * np.arange(WIDTH), (1, HEIGHT, 1)) + 0.05 * random.random((1, HEIGHT, WIDTH))
+        depth[0, 3:7, 4:9] = 2.95 + 0.03 * np.arange(5)
+    rgb = random.integers(0, 256, (1, HEIGHT, WIDTH, 3)).astype(np.uint8)
+    jump = 0.6 if kind == "random" else 0.08
+    return build_dw_mesh(rgb, depth.astype(np.float32), CAMERA, style=style, border_depth=20.0, depth_jump=jump)
+
+
+@pytest.mark.parametrize("kind", ["step", "random"])
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("backend", EXACT)
+def test_every_view_is_what_rays_see(backend, style, kind):
+    mesh = scene(style, kind)
+    camera = CAMERA.resized(2 * WIDTH + 3, 2 * HEIGHT + 1)
+    path = Path(np.stack(list(VIEWS.values())))
+    color, mask, depth = render_color_mask(
+        mesh, path, size=(camera.width, camera.height), backend=backend, keep_first_frame=False, near=0.05, far=40.0
+    )
+    seen_anywhere = 0
+    for t, name in enumerate(VIEWS):
+        truth = oracle.ray_trace(mesh, 0, VIEWS[name], camera, near=0.05, far=40.0)
+        assert truth.clear.mean() > 0.97, name
+        clear, seen = truth.clear, truth.clear & truth.mask
+        assert (mask[t].numpy()[clear] == truth.mask[clear]).all(), name
+        np.testing.assert_allclose(depth[t].numpy()[clear], truth.depth[clear], rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(color[t].numpy()[seen] * 255, truth.color[seen], atol=0.02, err_msg=name)
+        assert (color[t].numpy()[mask[t].numpy() == 0] == 0).all(), name
+        seen_anywhere += int(seen.sum())
+    assert seen_anywhere > 400
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_backends_agree_at_full_size(style):
+    if "numba" not in available_backends():
+        pytest.skip("numba missing")
+    mesh = wavy(style, 96, 128)
+    path = Path(np.stack([orbit(a, mesh.radius) for a in (-90, -40, 0, 10, 90)]))
+    mine = render_color_mask(mesh, path, backend="numba", keep_first_frame=False)
+    theirs = render_color_mask(mesh, path, backend="torch", keep_first_frame=False)
+    same = mine[1] == theirs[1]
+    assert same.float().mean() > 0.9999
+    both = (mine[1] * theirs[1]) > 0
+    assert ((mine[0] - theirs[0]).abs().amax(-1)[both] < 1e-5).float().mean() > 0.999
+    assert ((mine[2] / theirs[2] - 1).abs()[both] < 1e-5).float().mean() > 0.999
+
+
+def wavy(style: str, height: int, width: int) -> DWMesh:
+    """A near disc before a wavy wall; smooth colours."""
+    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    depth = 9.0 + np.sin(4 * x) * np.cos(3 * y)
+    depth = np.where(x**2 + y**2 < 0.2, 3.0 - 0.4 * np.sqrt(np.clip(0.2 - x**2 - y**2, 0, None)), depth)
+    rgb = 0.5 + 0.5 * np.stack([np.sin(5 * x), np.cos(6 * y), np.sin(4 * x * y)], -1)
+    return build_dw_mesh(rgb[None].astype(np.float32), depth[None].astype(np.float32), style=style, border_depth=100)
+
+
+@pytest.mark.parametrize("backend", EXACT)
+def test_paper_style_at_the_source_camera_gives_back_the_source(backend):
+    mesh = wavy("paper", 128, 160)
+    color, mask, depth = render_color_mask(mesh, still(), backend=backend, keep_first_frame=False, out_dtype="uint8")
+    seen = mask[0] > 0
+    inner = seen[1:-1, 1:-1]
+    # Every inner pixel that touches a visible quad is seen: a sample on a shared vertex goes to the visible face.
+    touched = mesh.vertex_valid(0)[:-1].reshape(128, 160)
+    assert (inner == touched[1:-1, 1:-1]).all()
+    assert seen.float().mean() > 0.95
+    assert (color[0][seen].int() - mesh.rgb[0][seen].int()).abs().max() <= 1
+    assert torch.allclose(depth[0][seen], mesh.depth[0][seen], rtol=1e-6)
+
+
+@pytest.mark.parametrize("backend", EXACT)
+def test_first_frame(backend, caplog):
+    mesh = wavy("released", 32, 40)
+    path = Path(np.stack([np.eye(4), orbit(30, mesh.radius)]))
+    kept, mask, _ = render_color_mask(mesh, path, backend=backend, out_dtype="uint8")
+    assert (kept[0] == mesh.rgb[0]).all() and (mask[0] == 255).all() and not (mask[1] == 255).all()
+    rendered, mask, _ = render_color_mask(mesh, path, backend=backend, out_dtype="uint8", keep_first_frame=False)
+    assert not (mask[0] == 255).all()
+    assert (rendered[1] == kept[1]).all()
+    assert "source view" not in caplog.text
+    moved = Path(np.stack([orbit(1, mesh.radius), np.eye(4)]))
+    _, mask, _ = render_color_mask(mesh, moved, backend=backend, out_dtype="uint8")
+    assert not (mask[0] == 255).all() and "source view" in caplog.text
+    forced, mask, _ = render_color_mask(mesh, moved, backend=backend, keep_first_frame=True, size=(20, 16))
+    assert mask[0].min() == 1 and forced.shape == (2, 16, 20, 3)
+    zoomed = Path(np.eye(4)[None], (Intrinsics.from_focal(80.0, 40, 32),))
+    assert render_color_mask(mesh, zoomed, backend=backend)[1].min() == 0, "another lens is not the source view"
+
+
+@pytest.mark.parametrize("backend", EXACT)
+def test_output_types_agree(backend):
+    mesh = wavy("paper", 32, 40)
+    path = Path(orbit(25, mesh.radius)[None])
+    color, mask, depth = render_color_mask(mesh, path, backend=backend)
+    assert color.dtype == mask.dtype == depth.dtype == torch.float32
+    assert set(mask.unique().tolist()) == {0.0, 1.0}
+    assert ((depth > 0) == (mask > 0)).all()
+    color8, mask8, _ = render_color_mask(mesh, path, backend=backend, out_dtype="uint8")
+    assert color8.dtype == mask8.dtype == torch.uint8
+    assert (mask8 == mask * 255).all()
+    assert (color8 - color * 255).abs().max() <= 0.51
+
+
+@pytest.mark.parametrize("backend", EXACT)
+def test_supersampling_counts_samples(backend):
+    mesh = scene("paper")
+    view = orbit(20, 3.1)
+    fine = render_color_mask(
+        mesh, Path(view[None]), backend=backend, keep_first_frame=False, size=(2 * WIDTH, 2 * HEIGHT)
+    )
+    color, mask, depth = render_color_mask(
+        mesh, Path(view[None]), backend=backend, keep_first_frame=False, supersample=2
+    )
+    count = fine[1].reshape(HEIGHT, 2, WIDTH, 2).sum((1, 3))
+    assert (mask[0] == (count >= 2)).all()
+    mean = fine[0].reshape(HEIGHT, 2, WIDTH, 2, 3).sum((1, 3)) / count.clamp(min=1)[..., None]
+    assert torch.allclose(color[0], mean * mask[0][..., None], atol=1e-5)
+    assert (depth[0] > 0).equal(mask[0] > 0)
+
+
+@pytest.mark.parametrize("backend", EXACT)
+def test_intrinsics_of_the_path(backend):
+    mesh = wavy("paper", 48, 64)
+    pose = orbit(15, mesh.radius)
+    wide, narrow = Intrinsics.from_focal(30.0, 64, 48), Intrinsics(100.0, 90.0, 20.0, 30.0, 64, 48)
+    path = Path(np.stack([pose, pose]), (wide, narrow))
+    both = render_color_mask(mesh, path, backend=backend, keep_first_frame=False)
+    for t, camera in enumerate((wide, narrow)):
+        alone = render_color_mask(mesh, Path(pose[None], (camera,)), backend=backend, keep_first_frame=False)
+        assert all((a[t] == b[0]).all() for a, b in zip(both, alone))
+    halved = render_color_mask(mesh, path, backend=backend, keep_first_frame=False, size=(32, 24))
+    as_halved = Path(path.world_to_camera, (wide.resized(32, 24), narrow.resized(32, 24)))
+    assert all(
+        (a == b).all()
+        for a, b in zip(
+            halved, render_color_mask(mesh, as_halved, backend=backend, keep_first_frame=False, size=(32, 24))
+        )
+    )
+
+
+@pytest.mark.parametrize("backend", EXACT)
+def test_one_mesh_frame_serves_any_path_and_other_counts_are_refused(backend):
+    mesh = wavy("released", 24, 32)
+    color, _, _ = render_color_mask(mesh, Path(np.stack([np.eye(4)] * 3)), backend=backend, keep_first_frame=False)
+    assert (color[0] == color[2]).all()
+    two = build_dw_mesh(mesh.rgb.expand(2, -1, -1, -1), mesh.depth.expand(2, -1, -1))
+    with pytest.raises(EX4DError, match="2 frames, the camera path 3"):
+        render_color_mask(two, still(3), backend=backend)
+
+
+@pytest.mark.parametrize("backend", EXACT)
+def test_progress_cancel_and_a_failing_callback(backend):
+    mesh = wavy("released", 24, 32)
+    path = still(9)
+    seen = []
+    render_color_mask(mesh, path, backend=backend, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(n, 9) for n in range(1, 10)]
+    with pytest.raises(Cancelled):
+        render_color_mask(mesh, path, backend=backend, cancel=lambda: True)
+    calls = []
+
+    def stop_after_three(done: int, total: int) -> None:
+        calls.append(done)
+        if done == 3:
+            raise KeyError("from the caller")
+
+    threads = threading.active_count()
+    with pytest.raises(KeyError, match="from the caller"):
+        render_color_mask(mesh, path, backend=backend, progress=stop_after_three)
+    assert calls == [1, 2, 3]
+    assert threading.active_count() == threads
+    assert render_color_mask(mesh, path, backend=backend)[1].shape == (9, 24, 32)
+
+
+@pytest.mark.parametrize("backend", EXACT)
+def test_two_threads_render_at_the_same_time(backend):
+    mesh = wavy("paper", 48, 64)
+    path = Path(np.stack([orbit(a, mesh.radius) for a in np.linspace(-60, 60, 12)]))
+    expected = render_color_mask(mesh, path, backend=backend, keep_first_frame=False, out_dtype="uint8")
+    results: dict[int, tuple] = {}
+
+    def work(n: int) -> None:
+        results[n] = render_color_mask(mesh, path, backend=backend, keep_first_frame=False, out_dtype="uint8")
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for n in range(2):
+        assert all((a == b).all() for a, b in zip(results[n], expected))
+
+
+@pytest.mark.parametrize("backend", EXACT)
+def test_far_and_near_cut(backend):
+    mesh = wavy("paper", 48, 64)
+    path = Path(orbit(10, mesh.radius)[None])
+    _, _, depth = render_color_mask(mesh, path, backend=backend, keep_first_frame=False)
+    _, _, cut = render_color_mask(mesh, path, backend=backend, keep_first_frame=False, near=0.5, far=5.0)
+    assert cut.max() <= 5.0 < depth.max()
+    beyond = depth > 5.0
+    assert (cut[beyond] == 0).all() and torch.equal(cut[~beyond], depth[~beyond])
+
+
+def test_torch_pieces_do_not_change_the_picture(monkeypatch):
+    from ex4d_core.render import torch_backend
+
+    mesh = scene("paper", "random")
+    path = Path(np.stack([VIEWS["inside"], VIEWS["plus 90"]]))
+    whole = render_color_mask(mesh, path, backend="torch", keep_first_frame=False, size=(60, 50))
+    for name, value in (("FACES", 37), ("ROWS", 101), ("SAMPLES", 53)):
+        monkeypatch.setattr(torch_backend, name, value)
+    pieces = render_color_mask(mesh, path, backend="torch", keep_first_frame=False, size=(60, 50))
+    assert all(torch.equal(a, b) for a, b in zip(whole, pieces))
+
+
+def test_auto_takes_the_cpu_backend_for_a_cpu_mesh_when_told_so():
+    mesh = wavy("released", 24, 32)
+    name = "numba" if "numba" in available_backends() else "torch"
+    auto = render_color_mask(mesh, still(2), device="cpu")
+    named = render_color_mask(mesh, still(2), backend=name)
+    assert all(torch.equal(a, b) for a, b in zip(auto, named))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"backend": "vulkan"},
+        {"size": (0, 4)},
+        {"size": (4.5, 4)},
+        {"supersample": 0},
+        {"near": 0.0},
+        {"near": 2.0, "far": 1.0},
+        {"far": float("nan")},
+        {"out_dtype": "int16"},
+        {"keep_first_frame": "maybe"},
+    ],
+)
+def test_refuses_bad_options(options):
+    with pytest.raises(EX4DError):
+        render_color_mask(wavy("released", 8, 8), still(), **options)
+
+
+def test_refuses_bad_poses():
+    mesh = wavy("released", 8, 8)
+    for poses in (np.eye(4), np.full((1, 4, 4), np.nan), np.zeros((0, 4, 4))):
+        with pytest.raises(EX4DError):
+            render_color_mask(mesh, Path(poses))
+    with pytest.raises(EX4DError, match="one per frame"):
+        render_color_mask(mesh, Path(np.stack([np.eye(4)] * 2), (mesh.intrinsics,)))
+
+
+def test_names_the_backend_that_is_missing():
+    if "nvdiffrast" in available_backends():
+        pytest.skip("nvdiffrast is here")
+    with pytest.raises(EX4DError, match="nvdiffrast"):
+        render_color_mask(wavy("released", 8, 8), still(), backend="nvdiffrast")
