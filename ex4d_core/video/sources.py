@@ -39,6 +39,11 @@ def open_source(
     return open_video_file(path)
 
 
+def is_stills(source: Source) -> bool:
+    """Whether the source is a folder or array, whose pictures have no times of their own."""
+    return isinstance(source, (str, PathLike)) and (Path(source).is_dir() or Path(source).suffix.lower() == ".npz")
+
+
 def natural_order(name: str) -> list[tuple[int, str]]:
     """Sorting key by which frame_2 comes before frame_10."""
     return [(int(part), "") if part.isdigit() else (-1, part.lower()) for part in re.split(r"(\d+)", name) if part]

@@ -1,0 +1,1 @@
+"""Geometry in files that other programs read."""

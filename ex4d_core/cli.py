@@ -1,0 +1,85 @@
+"""The command line: finds the command, reports bad input in one message, leaves cleanly when interrupted.
+
+Exit codes: 0 done, 2 bad input (nothing was written), 130 interrupted (nothing was written).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from . import __version__
+from .console import catch_interrupts, say
+from .errors import Cancelled, EX4DError
+
+COMMANDS = {
+    "recon": "turn a video and its depth into colour and mask video along a camera path",
+    "demo": "make a small procedural scene and run the whole chain on it",
+    "generate": "render the final video from colour and mask video with a ComfyUI checkout",
+    "bench": "measure the geometry's speed on this machine",
+}
+PROGRAM = "python -m ex4d_core"
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; ``arguments`` without the program's name, None = those of the process."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] not in COMMANDS:
+        return _overview(words)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        command = importlib.import_module(f".commands.{words[0]}", __package__)
+    except ModuleNotFoundError as error:
+        if error.name != f"{__package__}.commands.{words[0]}":
+            raise
+        say(f"error: the command '{words[0]}' is not part of this version.")
+        return BAD_INPUT
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {words[0]}", description=command.__doc__, allow_abbrev=False, formatter_class=_HelpFormatter
+    )
+    command.add_arguments(parser)
+    try:
+        args = parser.parse_args([_underscored(word) for word in words[1:]])
+    except SystemExit as leave:
+        return int(leave.code or 0)
+    try:
+        with catch_interrupts():
+            return command.run(args)
+    except EX4DError as error:
+        say(f"error: {error}")
+        return BAD_INPUT
+    except (Cancelled, KeyboardInterrupt):
+        say("interrupted; nothing was written.")
+        return INTERRUPTED
+    except MemoryError:
+        say("error: there is not enough memory for this clip. Ask for fewer frames or a smaller --size.")
+        return BAD_INPUT
+
+
+def _overview(words: list[str]) -> int:
+    if words[:1] == ["--version"]:
+        print(__version__)
+        return 0
+    lines = [f"usage: {PROGRAM} COMMAND ...", ""]
+    lines += [f"  {name:<10}{text}" for name, text in COMMANDS.items()]
+    lines += ["", f"{PROGRAM} COMMAND --help shows the flags of a command."]
+    asked = words[:1] in ([], ["-h"], ["--help"])
+    if not asked:
+        lines.insert(0, f"error: there is no command '{words[0]}'.")
+    print("\n".join(lines), file=sys.stdout if asked and words else sys.stderr)
+    return 0 if asked and words else BAD_INPUT
+
+
+def _underscored(word: str) -> str:
+    """--output-dir is --output_dir."""
+    name, equals, value = word.partition("=")
+    return name.replace("-", "_").replace("__", "--", 1) + equals + value if name.startswith("--") else word
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=110)

@@ -1,0 +1,423 @@
+"""Turn a video and its depth into the colour and mask videos that EX-4D completes.
+
+Writes color_<cam>.mp4 and mask_<cam>.mp4 for every camera asked for, and with the --save flags camera_<cam>.npz,
+frames_<cam>.npz (lossless), DW-Mesh.ply and depth.npz. Everything is checked before work starts, and the files appear
+together at the end or not at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+import zipfile
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..console import ProgressBar, interrupted, say
+from ..errors import Cancelled, EX4DError
+from ..staging import staged_folder
+
+if TYPE_CHECKING:
+    from ..camera import Intrinsics
+    from ..depth import DepthClip
+    from ..mesh import DWMesh
+    from ..trajectory import Trajectory
+    from ..video import VideoClip, VideoInfo
+
+DEFAULT_FRAMES = 49
+CHUNK_FRAMES = 16
+"""Frames rendered before they are encoded; bounds memory whatever the clip's length."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags; the published script's keep their names."""
+    source = parser.add_argument_group("video")
+    source.add_argument("--input_video", required=True, help="video file, folder of images, or .npz with rgb")
+    source.add_argument("--num_frames", type=int, help="frames to use, best 4n+1 (default: the camera file's, or 49)")
+    source.add_argument("--start", type=int, default=0, help="first frame (default 0)")
+    source.add_argument("--fps", type=float, help="frame rate to resample to (default: the video's)")
+    source.add_argument("--size", default="512x512", help="WxH, or 'source' for the video's own (default 512x512)")
+    source.add_argument("--fit", default="crop", help="crop, pad or stretch to the size (default crop)")
+
+    depth = parser.add_argument_group("depth")
+    depth.add_argument(
+        "--depth",
+        help=".npz with depth or disparity [T,H,W], folder of 16-bit PNG or EXR, or 16-bit video (default: DepthCrafter)",
+    )
+    depth.add_argument("--depth_kind", help="depth or disparity, where the file does not say")
+    depth.add_argument("--focal", type=float, help="focal length in pixels at the output size (published: 500)")
+
+    camera = parser.add_argument_group("camera")
+    camera.add_argument(
+        "--cam",
+        nargs="+",
+        default=[],
+        help="30, 60, 90, 180, zoom_in, zoom_out or any preset, with its parameters: orbit:angle=-90,rise=0.1",
+    )
+    camera.add_argument("--camera", nargs="+", default=[], help="camera file: .npz .json .txt .chan .gltf .glb")
+
+    mesh = parser.add_argument_group("mesh and rendering")
+    mesh.add_argument("--style", default="released", help="released (as published code) or paper (default released)")
+    mesh.add_argument(
+        "--min_angle", type=float, default=2.5, help="smallest angle of a seen face (default 2.5 degrees)"
+    )
+    mesh.add_argument("--depth_jump", type=float, default=0.013, help="paper style: largest depth jump (default 0.013)")
+    mesh.add_argument("--border_depth", type=float, help="depth of the back plate (default: 100, or from the depth)")
+    mesh.add_argument("--only_first_frame", type=int, default=0, help="1 = the mesh of frame 0 serves the whole path")
+    mesh.add_argument("--backend", default="auto", help="auto, nvdiffrast, numba or torch (default auto)")
+    mesh.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: where the backend runs best)")
+    mesh.add_argument("--supersample", type=int, default=1, help="samples per pixel and axis, 1 to 4 (default 1)")
+    mesh.add_argument("--keep_first_frame", default="auto", help="auto, yes or no: pass the source's frame 0 through")
+
+    output = parser.add_argument_group("output")
+    output.add_argument("--output_dir", required=True, help="folder for the results; made if missing")
+    output.add_argument("--save_mesh", action="store_true", help="write DW-Mesh.ply (frame 0)")
+    output.add_argument("--save_camera", action="store_true", help="write camera_<cam>.npz")
+    output.add_argument("--save_frames", action="store_true", help="write the lossless frames_<cam>.npz")
+    output.add_argument("--save_depth", type=int, nargs="?", const=1, default=0, help="write depth.npz")
+    output.add_argument("--crf", type=float, default=12.0, help="x264 quality, 0 best to 51 (default 12)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check everything, then do the work; see the module for what is written."""
+    started = time.monotonic()
+    plan = _check(args)
+    with staged_folder(args.output_dir) as stage:
+        written = _reconstruct(args, plan, stage)
+    for name in written:
+        print(Path(args.output_dir) / name)
+    say(f"done in {time.monotonic() - started:.1f} s")
+    return 0
+
+
+@dataclass(frozen=True)
+class _Camera:
+    """One path asked for: a preset with parameters, or a file."""
+
+    name: str
+    preset: str | None
+    params: dict[str, Any]
+    file: Path | None
+
+    def trajectory(self, frames: int, fps: float, radius: float | None, intrinsics: Intrinsics) -> Trajectory:
+        from ..trajectory import Trajectory
+
+        if self.preset is not None:
+            return Trajectory.preset(
+                self.preset, frames=frames, fps=fps, radius=radius, intrinsics=intrinsics, **self.params
+            )
+        assert self.file is not None
+        return Trajectory.load(self.file, intrinsics=intrinsics, size=(intrinsics.width, intrinsics.height), fps=fps)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is known before the first frame is decoded."""
+
+    cameras: list[_Camera]
+    frames: int
+    source_frames: int
+    size: tuple[int, int]
+    fps: float | None
+    keep_first_frame: bool | str
+
+
+def _check(args: argparse.Namespace) -> _Plan:
+    """Refuse what cannot work, before anything heavy is loaded or written.
+
+    Raises:
+        EX4DError: any bad flag, file or combination.
+    """
+    from ..camera import Intrinsics
+    from ..video import FITS, probe_video
+
+    _one_of("--fit", args.fit, FITS)
+    _one_of("--style", args.style, ("released", "paper"))
+    _one_of("--keep_first_frame", args.keep_first_frame, ("auto", "yes", "no"))
+    if args.num_frames is not None and args.num_frames < 1:
+        raise EX4DError(f"--num_frames must be 1 or more, got {args.num_frames}.")
+    if args.supersample not in (1, 2, 3, 4):
+        raise EX4DError(f"--supersample must be 1, 2, 3 or 4, got {args.supersample}.")
+    if not 0 <= args.crf <= 51:
+        raise EX4DError(f"--crf must lie between 0 and 51, got {args.crf:g}.")
+    cameras = _cameras(args)
+    _check_device(args)
+    info = probe_video(args.input_video)
+    size = _size(args.size, info)
+    lens = Intrinsics.default(*size) if args.focal is None else Intrinsics.from_focal(args.focal, *size)
+    frames = _path_length(args, cameras, lens)
+    source_frames = 1 if args.only_first_frame else frames
+    _check_length(args, info, source_frames)
+    if args.depth is not None:
+        from ..depth.files import check_depth_file
+
+        check_depth_file(args.depth, args.depth_kind, info, source_frames if args.fps is None else None)
+    else:
+        _depthcrafter()
+    if frames % 4 != 1:
+        below = max(1, (frames - 1) // 4 * 4 + 1)
+        say(f"note: {frames} frames is not 4n+1; the EX-4D sampler takes {below} or {below + 4}.")
+    if size[0] % 16 or size[1] % 16:
+        say(f"note: {size[0]}x{size[1]} is not divisible by 16, which the EX-4D sampler needs.")
+    keep = {"auto": "auto", "yes": True, "no": False}[args.keep_first_frame]
+    return _Plan(cameras, frames, source_frames, size, args.fps, keep)
+
+
+def _one_of(flag: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise EX4DError(f"{flag} must be one of {', '.join(choices)}, got '{value}'.")
+
+
+def _cameras(args: argparse.Namespace) -> list[_Camera]:
+    cameras = [_preset_camera(text) for text in args.cam]
+    cameras += [_Camera(Path(file).stem, None, {}, Path(file)) for file in args.camera]
+    if not cameras:
+        raise EX4DError(
+            "No camera path was given: pass --cam with a preset (180, sweep, zoom_in ...) or --camera FILE."
+        )
+    names = [camera.name for camera in cameras]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise EX4DError(
+            f"Two camera paths would be written as '{sorted(twice)[0]}'. Rename one or run them one by one."
+        )
+    return cameras
+
+
+def _preset_camera(text: str) -> _Camera:
+    """``orbit:angle=-90,rise=0.1`` -> the preset and its parameters."""
+    from ..trajectory import preset_document
+
+    preset, _, rest = text.partition(":")
+    params: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise EX4DError(f"'{part}' in --cam {text} is not of the form name=value.")
+        try:
+            params[name.strip()] = float(value)
+        except ValueError:
+            params[name.strip()] = value.strip()
+    document = preset_document(preset, **params)  # refuses unknown names and values
+    name = document["source"]["preset"] + "".join(f"_{key}{value}" for key, value in _spelled(params))
+    return _Camera(name, document["source"]["preset"], params, None)
+
+
+def _spelled(params: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(key, f"{v:g}" if isinstance(v, float) else re.sub(r"\W", "-", v)) for key, v in params.items()]
+
+
+def _check_device(args: argparse.Namespace) -> None:
+    import torch
+
+    from ..render import BACKENDS, available_backends
+
+    _one_of("--backend", args.backend, ("auto", *BACKENDS))
+    if args.backend != "auto" and args.backend not in available_backends():
+        raise EX4DError(f"--backend {args.backend} cannot run here; there are: {', '.join(available_backends())}.")
+    if args.device is not None:
+        try:
+            torch.empty(1, device=args.device)
+        except (RuntimeError, AssertionError) as error:
+            raise EX4DError(f"--device {args.device} is not there on this machine. Use cpu.") from error
+
+
+def _size(text: str, info: VideoInfo) -> tuple[int, int]:
+    from ..video.fit import check_size
+
+    if text == "source":
+        # The largest size of the same shape that the sampler takes.
+        return check_size((info.size[0] // 16 * 16, info.size[1] // 16 * 16), "The source's size")
+    match = re.fullmatch(r"(\d+)[xX*](\d+)", text.strip())
+    if match is None:
+        raise EX4DError(f"--size must be like 512x512 (width x height) or 'source', got '{text}'.")
+    return check_size((int(match[1]), int(match[2])), "--size")
+
+
+def _path_length(args: argparse.Namespace, cameras: list[_Camera], lens: Intrinsics) -> int:
+    """Frames of every path: --num_frames, or those of the camera files, or 49."""
+    lengths = {c.name: len(c.trajectory(1, 15.0, None, lens)) for c in cameras if c.file is not None}
+    frames = args.num_frames or (next(iter(lengths.values())) if lengths else DEFAULT_FRAMES)
+    for name, length in lengths.items():
+        if length != frames:
+            raise EX4DError(
+                f"The camera file '{name}' has {length} frames, but {frames} are to be rendered. "
+                f"Pass --num_frames {length}, or another file."
+            )
+    return frames
+
+
+def _check_length(args: argparse.Namespace, info: VideoInfo, needed: int) -> None:
+    if args.start < 0:
+        raise EX4DError(f"--start must be 0 or more, got {args.start}.")
+    if args.fps is not None and not 0.01 <= args.fps <= 1000:
+        raise EX4DError(f"--fps must lie between 0.01 and 1000, got {args.fps:g}.")
+    if info.frames is None:
+        return
+    from ..video.sampling import exact_rate, output_length
+    from ..video.sources import is_stills
+
+    rate = info.fps if args.fps is None or is_stills(args.input_video) else exact_rate(args.fps)
+    available = output_length(Fraction(info.frames) / info.fps, rate, info.fps)
+    if args.start + needed > available:
+        advice = f"Pass --num_frames {available - args.start}" if available > args.start else "Pass a smaller --start"
+        raise EX4DError(
+            f"'{args.input_video}' has {available} frames at {float(rate):g} fps; {needed} from frame {args.start} on "
+            f"are needed. {advice}, or a longer video."
+        )
+
+
+def _depthcrafter() -> Any:
+    raise EX4DError(
+        "No depth was given. Pass --depth with an .npz (depth or disparity), a folder of 16-bit pictures or a 16-bit "
+        "video."
+    )
+
+
+def _reconstruct(args: argparse.Namespace, plan: _Plan, stage: Path) -> list[str]:
+    from ..assets.ply import save_ply
+    from ..video import load_video
+
+    with ProgressBar("reading the video") as bar:
+        clip = load_video(
+            args.input_video,
+            start=args.start,
+            count=plan.source_frames,
+            fps=plan.fps,
+            size=plan.size,
+            fit=args.fit,
+            progress=bar,
+            cancel=interrupted,
+        )
+    mesh = _build_mesh(args, clip, _depth(args, clip, stage))
+    # The mesh holds its own copy; the clip goes on only as the source of the sound.
+    clip = replace(clip, frames=clip.frames[:0])
+    if args.save_mesh:
+        save_ply(stage / "DW-Mesh.ply", mesh)
+    for camera in plan.cameras:
+        trajectory = camera.trajectory(plan.frames, clip.fps, mesh.radius, mesh.intrinsics)
+        if args.save_camera:
+            trajectory.for_scene(mesh.intrinsics).save(stage / f"camera_{camera.name}.npz")
+        _render(args, plan, mesh, trajectory, camera.name, clip, stage)
+    return sorted(file.name for file in stage.iterdir())
+
+
+def _depth(args: argparse.Namespace, clip: VideoClip, stage: Path) -> DepthClip:
+    from ..depth.files import load_depth
+
+    with ProgressBar("reading the depth") as bar:
+        depth = load_depth(args.depth, clip, kind=args.depth_kind, progress=bar, cancel=interrupted)
+    if args.save_depth:
+        lens = {} if depth.intrinsics is None else {"intrinsics": depth.intrinsics.matrix()}
+        np.savez(stage / "depth.npz", depth=depth.depth.numpy(), **lens)
+    return depth
+
+
+def _build_mesh(args: argparse.Namespace, clip: VideoClip, depth: DepthClip) -> DWMesh:
+    from ..camera import Intrinsics
+    from ..mesh import build_dw_mesh
+
+    _, height, width = depth.depth.shape
+    lens = depth.intrinsics if args.focal is None else Intrinsics.from_focal(args.focal, width, height)
+    with ProgressBar("building the mesh") as bar:
+        return build_dw_mesh(
+            clip.frames,
+            depth.depth,
+            lens,
+            style=args.style,
+            min_angle=args.min_angle,
+            depth_jump=args.depth_jump,
+            border_depth=args.border_depth,
+            progress=bar,
+            cancel=interrupted,
+        )
+
+
+def _render(
+    args: argparse.Namespace,
+    plan: _Plan,
+    mesh: DWMesh,
+    trajectory: Trajectory,
+    name: str,
+    clip: VideoClip,
+    stage: Path,
+) -> None:
+    """Render a chunk, encode it, forget it."""
+    from ..render import render_color_mask
+    from ..trajectory import Trajectory
+    from ..video import VideoWriter
+
+    cameras = trajectory.for_scene(mesh.intrinsics).intrinsics
+    total = len(trajectory)
+    seen = np.empty(total)
+    with ExitStack() as stack:
+        audio = clip if clip.has_audio else None
+        color_video = stack.enter_context(
+            VideoWriter(stage / f"color_{name}.mp4", clip.fps, audio_from=audio, crf=args.crf)
+        )
+        mask_video = stack.enter_context(VideoWriter(stage / f"mask_{name}.mp4", clip.fps, crf=args.crf))
+        archive = stack.enter_context(_FrameArchive(stage / f"frames_{name}.npz", total)) if args.save_frames else None
+        bar = stack.enter_context(ProgressBar(f"rendering {name}"))
+        for begin in range(0, total, CHUNK_FRAMES):
+            part = slice(begin, min(begin + CHUNK_FRAMES, total))
+            color, mask, _ = render_color_mask(
+                mesh if mesh.frames == 1 else replace(mesh, rgb=mesh.rgb[part], depth=mesh.depth[part]),
+                Trajectory(trajectory.world_to_camera[part], cameras and cameras[part], trajectory.fps),
+                backend=args.backend,
+                device=args.device,
+                keep_first_frame=plan.keep_first_frame if begin == 0 else False,
+                supersample=args.supersample,
+                out_dtype="uint8",
+                cancel=interrupted,
+            )
+            seen[part] = mask.float().mean((1, 2)).cpu().numpy() / 255
+            for index, (picture, holes) in enumerate(zip(color.cpu().numpy(), mask.cpu().numpy()), begin):
+                if interrupted():
+                    raise Cancelled
+                color_video.write(picture)
+                mask_video.write(holes)
+                if archive is not None:
+                    archive.write(picture, holes)
+                bar(index + 1, total)
+    least = int(seen.argmin())
+    say(f"{name}: {100 * seen.mean():.1f} % of the pixels are seen, least in frame {least} ({100 * seen[least]:.1f} %)")
+
+
+class _FrameArchive:
+    """Writes the lossless .npz: colour goes straight to disk, the masks (a third of its size) follow at the end."""
+
+    def __init__(self, path: Path, frames: int) -> None:
+        self.path, self.frames = path, frames
+        self.masks: list[np.ndarray] = []
+
+    def __enter__(self) -> _FrameArchive:
+        self.zip = zipfile.ZipFile(self.path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        self.color: Any = None
+        return self
+
+    def write(self, color: np.ndarray, mask: np.ndarray) -> None:
+        if self.color is None:
+            self.color = self.zip.open("color.npy", "w", force_zip64=True)
+            self._header(self.color, (self.frames, *color.shape))
+        self.color.write(np.ascontiguousarray(color).data)
+        self.masks.append(mask)
+
+    @staticmethod
+    def _header(stream: Any, shape: tuple[int, ...]) -> None:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if self.color is not None:
+            self.color.close()
+        if kind is None:
+            with self.zip.open("mask.npy", "w", force_zip64=True) as stream:
+                self._header(stream, (self.frames, *self.masks[0].shape))
+                for mask in self.masks:
+                    stream.write(np.ascontiguousarray(mask).data)
+        self.zip.close()
