@@ -95,4 +95,20 @@ class EX4DTestImages:
         return pictures[kind].contiguous(), depth.contiguous()
 
 
-NODE_CLASS_MAPPINGS = {cls.__name__: cls for cls in (EX4DTestRecord, EX4DTestImages, *wan.NODES)}
+class EX4DTestWaveform:
+    """The samples of an AUDIO, to record them."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"audio": ("AUDIO",)}}
+
+    RETURN_TYPES = (ANY,)
+    FUNCTION = "run"
+    CATEGORY = "EX-4D/tests"
+
+    def run(self, audio):
+        return (audio["waveform"],)
+
+
+OWN = (EX4DTestRecord, EX4DTestImages, EX4DTestWaveform)
+NODE_CLASS_MAPPINGS = {cls.__name__: cls for cls in (*OWN, *wan.NODES)}

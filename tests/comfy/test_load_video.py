@@ -1,0 +1,183 @@
+"""Load Video: the right frames and sound, and no way out of ComfyUI's folders."""
+
+from __future__ import annotations
+
+import json
+import os
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+WIDTH, HEIGHT, FRAMES, FPS, RATE = 96, 64, 30, 10, 48000
+
+
+def write_clip(path, frames=FRAMES, level=8):
+    """Frame t is grey 8*t; the sound is silent in the first second and a tone after it."""
+    import av
+
+    with av.open(str(path), mode="w") as container:
+        video = container.add_stream("libx264", rate=FPS)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        video.options = {"crf": "0"}
+        audio = container.add_stream("aac", rate=RATE)
+        for t in range(frames):
+            grey = np.full((HEIGHT, WIDTH, 3), level * t, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(video.encode(None))
+        time = np.arange(frames * RATE // FPS) / RATE
+        tone = (0.5 * np.sin(2 * np.pi * 440 * time) * (time >= 1)).astype(np.float32)
+        for start in range(0, len(tone), 1024):
+            sound = av.AudioFrame.from_ndarray(tone[None, start : start + 1024], format="fltp", layout="mono")
+            sound.sample_rate, sound.pts, sound.time_base = RATE, start, Fraction(1, RATE)
+            container.mux(audio.encode(sound))
+        container.mux(audio.encode(None))
+
+
+@pytest.fixture()
+def clip(server):
+    path = server.input / "clip.mp4"
+    if not path.exists():
+        write_clip(path)
+    return path.name
+
+
+def load(file="clip.mp4", **values):
+    inputs = {"file": file, "start": 0, "frames": 5, "fps": 0.0, "width": 32, "height": 32, "fit": "crop"}
+    return {"class_type": "EX4DLoadVideo", "inputs": inputs | values}
+
+
+def record(slot, name="value"):
+    return {"class_type": "EX4DTestRecord", "inputs": {"value": ["load", slot], "name": name}}
+
+
+def mean_levels(client, server, **values):
+    """Mean of each loaded frame, 0..255."""
+    import torch
+
+    client.queue({"load": load(**values), "record": record(0, "levels")}).ok()
+    return torch.load(server.output / "levels.pt", weights_only=True).mean((1, 2, 3)) * 255
+
+
+def test_frames_start_and_count(client, server, clip):
+    levels = mean_levels(client, server, start=3, frames=4)
+    assert levels.tolist() == pytest.approx([24, 32, 40, 48], abs=2)
+
+
+def test_all_frames_at_half_the_rate(client, server, clip):
+    levels = mean_levels(client, server, frames=0, fps=5.0)
+    assert levels.tolist() == pytest.approx([16 * t for t in range(15)], abs=9)
+
+
+def test_own_size_is_kept_with_zero(client, clip):
+    result = client.queue({"load": load(width=0, height=0), "record": record(0)}).ok()
+    assert json.loads(result.text("record"))["shape"] == [5, HEIGHT, WIDTH, 3]
+    assert "5 frames, 96x64, 10 fps" in result.text("load") and "sound" in result.text("load")
+    assert result.outputs["load"]["animated"] == [True]
+
+
+def test_video_socket_is_used_in_place_of_the_file(client, server, clip):
+    """A stock Load Video feeds the socket; then our own trimmed output, whose frames live in memory."""
+    prompt = {
+        "stock": {"class_type": "LoadVideo", "inputs": {"file": clip}},
+        "first": load(video=["stock", 0], start=10, frames=10, width=0, height=0),
+        "load": load(video=["first", 2], start=2, frames=3),
+        "record": record(0, "levels"),
+    }
+    client.queue(prompt).ok()
+    import torch
+
+    levels = torch.load(server.output / "levels.pt", weights_only=True).mean((1, 2, 3)) * 255
+    assert levels.tolist() == pytest.approx([96, 104, 112], abs=2)
+
+
+def test_trimmed_video_keeps_the_sound_of_its_frames(client, server, clip):
+    """Second 0.5 to 1.5 of the clip: silence, then the tone."""
+    prompt = {
+        "load": load(start=5, frames=10),
+        "parts": {"class_type": "GetVideoComponents", "inputs": {"video": ["load", 2]}},
+        "record": {"class_type": "EX4DTestRecord", "inputs": {"value": ["parts", 1], "name": "sound"}},
+        "fps": {"class_type": "EX4DTestRecord", "inputs": {"value": ["parts", 2], "name": "fps"}},
+        "wave": {"class_type": "EX4DTestWaveform", "inputs": {"audio": ["parts", 1]}},
+        "samples": {"class_type": "EX4DTestRecord", "inputs": {"value": ["wave", 0], "name": "wave"}},
+    }
+    result = client.queue(prompt).ok()
+    assert json.loads(result.text("fps")) == FPS
+    import torch
+
+    wave = torch.load(server.output / "wave.pt", weights_only=True)[0, 0]
+    assert len(wave) == pytest.approx(RATE, abs=2)
+    quiet, loud = wave[: RATE // 2 - 2000].abs().max(), wave[RATE // 2 + 2000 :].abs().max()
+    assert quiet < 0.02 and loud > 0.4
+
+
+def test_changed_file_is_read_again(client, server):
+    path = server.input / "changing.mp4"
+    write_clip(path, frames=5, level=10)
+    first = mean_levels(client, server, file=path.name, frames=2)
+    write_clip(path, frames=5, level=40)
+    second = mean_levels(client, server, file=path.name, frames=2)
+    assert first.tolist() == pytest.approx([0, 10], abs=2) and second.tolist() == pytest.approx([0, 40], abs=2)
+
+
+def test_unchanged_file_is_not_read_again(client, clip):
+    prompt = {"load": load(frames=7), "record": record(0)}
+    client.queue(prompt).ok()
+    again = client.queue(prompt | {"record": record(0, "other")}).ok()
+    assert "load" not in again.executed
+
+
+OUTSIDE = [
+    "../secret.mp4",
+    "sub/../../secret.mp4",
+    "..\\secret.mp4",
+    "/etc/hostname",
+    "C:\\Windows\\win.ini",
+    "\\\\server\\share\\clip.mp4",
+    "//server/share/clip.mp4",
+    "~/clip.mp4",
+    "../secret.mp4 [output]",
+]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_names_that_lead_outside_are_refused(client, server, name):
+    write_clip(server.base / "secret.mp4", frames=2)
+    result = client.queue({"load": load(name), "record": record(0)})
+    assert result.status == "refused", result
+    assert "outside ComfyUI's" in result.message
+
+
+def test_links_that_lead_outside_are_refused(client, server):
+    write_clip(server.base / "secret.mp4", frames=2)
+    link = server.input / "link.mp4"
+    try:
+        if not link.is_symlink():
+            os.symlink(server.base / "secret.mp4", link)
+    except OSError:
+        pytest.skip("this system refuses to create links")
+    result = client.queue({"load": load("link.mp4"), "record": record(0)})
+    assert result.status == "refused" and "outside ComfyUI's" in result.message
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "empty.mp4"), (b"this is a text, not a film" * 50, "empty.mp4")],
+    ids=["empty", "text"],
+)
+def test_unreadable_files_are_refused_in_a_sentence(client, server, content, words):
+    (server.input / "empty.mp4").write_bytes(content)
+    result = client.queue({"load": load("empty.mp4"), "record": record(0)})
+    assert result.status == "error" and words in result.message and len(result.message) < 400
+
+
+def test_missing_and_unchosen_files(client):
+    missing = client.queue({"load": load("never-there.mp4"), "record": record(0)})
+    assert missing.status == "refused" and "never-there.mp4" in missing.message
+    unchosen = client.queue({"load": load(""), "record": record(0)})
+    assert unchosen.status == "error" and "No video is chosen" in unchosen.message
+
+
+def test_too_few_frames_says_how_many_there_are(client, clip):
+    result = client.queue({"load": load(start=20, frames=49), "record": record(0)})
+    assert result.status == "error" and "30 frames" in result.message
