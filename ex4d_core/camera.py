@@ -69,7 +69,8 @@ class Intrinsics:
         matrix = np.asarray(matrix, dtype=np.float64)
         if matrix.shape != (3, 3):
             raise EX4DError(f"An intrinsics matrix has shape (3, 3), got {matrix.shape}.")
-        return cls(*(float(v) for v in (matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])), width, height)
+        fx, fy, cx, cy = (float(v) for v in (matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]))
+        return cls(fx, fy, cx, cy, width, height)
 
     @property
     def vertical_fov(self) -> float:
@@ -107,7 +108,7 @@ def opengl_from_opencv(world_to_camera: np.ndarray) -> np.ndarray:
 
 
 def y_up_from_opencv(pose: np.ndarray) -> np.ndarray:
-    """Flips y and z of the camera and of the world: files of 3D programs, y up, cameras looking along -z. Its own inverse.
+    """Flips y and z of camera and world: 3D programs have y up and cameras that look along -z. Its own inverse.
 
     Args:
         pose: (..., 4, 4), world-to-camera or camera-to-world.
@@ -216,7 +217,7 @@ def _next_right(
     previous: Sequence[float], right: Sequence[float], current: Sequence[float], first: bool
 ) -> tuple[float, float, float]:
     """One step of :func:`carry_right`, in plain floats (a path has few steps, numpy would be slower)."""
-    fx, fy, fz = current
+    fx, _, fz = current
     level = math.hypot(fx, fz)
     if first and level >= POLE_UPRIGHT:
         return (fz / level, 0.0, -fx / level)
@@ -263,7 +264,7 @@ def rolled(rotation: np.ndarray, roll: np.ndarray | float) -> np.ndarray:
 
     Args:
         rotation: (..., 3, 3) camera-to-world.
-        roll: (...) degrees; positive turns the camera clockwise as its operator sees it (the picture turns the other way).
+        roll: (...) degrees; positive turns the camera clockwise as its operator sees it (the picture the other way).
     """
     angle = np.radians(np.asarray(roll, dtype=np.float64))
     turn = np.zeros((*angle.shape, 3, 3))

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..camera import Intrinsics, check_poses, invert_pose
 from ..errors import EX4DError
-from ..trajectory import MAX_FRAMES, Trajectory
+from ..trajectory import MAX_FRAMES, Trajectory, document_from_lenses
 from . import chan, gltf, json_path, npz, re10k, transforms
 from .cameras import Cameras, Format, Hints
 
@@ -47,8 +47,9 @@ def load_camera(
     Args:
         path: .npz, .json (ours or transforms.json), .txt, .chan, .gltf, .glb.
         intrinsics: the scene's lens, which a path of ours inherits where it leaves the lens open.
-        size: (width, height) in pixels for formats that hold the lens without an image size; None = the format's
-            best guess, 512 pixels high where nothing else is known.
+        size: (width, height) in pixels for formats that hold the lens without an image size (.chan, glTF, .txt);
+            None = the scene's. Where that is not known either, the path keeps its fields of view and gets its lenses
+            from :meth:`Trajectory.for_scene`.
         fps: frames a second where the file has none; for glTF also the rate at which curves are sampled.
         rebase: make the first frame the source view (identity). Paths of our own JSON are already relative to it and
             stay as they are.
@@ -68,17 +69,23 @@ def load_camera(
         raise EX4DError(f"{path.name}: {error}") from error
     if cameras.document is not None:
         return Trajectory.from_json(cameras.document, intrinsics=intrinsics)
-    return _placed(cameras, rebase, scale, path.name)
+    poses = _placed(cameras.world_to_camera, rebase, scale, path.name)
+    frames_a_second = cameras.fps or fps or 15.0
+    if cameras.fov is None:
+        return Trajectory(poses, cameras.intrinsics, frames_a_second)
+    width, height = size or (None, None)
+    document = document_from_lenses(
+        poses, cameras.fov, cameras.lens_shift, fps=frames_a_second, width=width, height=height
+    )
+    return Trajectory.from_json(document, intrinsics=intrinsics)
 
 
-def _placed(cameras: Cameras, rebase: bool, scale: float, name: str) -> Trajectory:
-    if len(cameras.world_to_camera) > MAX_FRAMES:
-        raise EX4DError(f"{name} has {len(cameras.world_to_camera)} frames, more than the {MAX_FRAMES} a path may have.")
-    poses = check_poses(cameras.world_to_camera, name).copy()
+def _placed(poses: np.ndarray, rebase: bool, scale: float, name: str) -> np.ndarray:
+    if len(poses) > MAX_FRAMES:
+        raise EX4DError(f"{name} has {len(poses)} frames, more than the {MAX_FRAMES} a path may have.")
+    poses = check_poses(poses, name).copy()
     poses[:, :3, 3] *= scale
-    if rebase:
-        poses = poses @ invert_pose(poses[0])
-    return Trajectory(poses, cameras.intrinsics, cameras.fps or 15.0)
+    return poses @ invert_pose(poses[0]) if rebase else poses
 
 
 def _format_of(path: Path):
@@ -102,7 +109,7 @@ def _bytes_of(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         reason = error.strerror or "unreadable"
-        raise EX4DError(f"The camera file {path.name} could not be read: {reason}. Check the name and folder.") from None
+        raise EX4DError(f"{path.name} could not be read: {reason}. Check its name and folder.") from None
     if not data:
         raise EX4DError(f"The camera file {path.name} is empty. Export it again.")
     return data
@@ -138,7 +145,7 @@ def save_camera(trajectory: Trajectory, path: str | Path, *, format: str | None 
     except OSError as error:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
-        raise EX4DError(f"The camera file {path} could not be written: {error.strerror}. Choose another folder.") from None
+        raise EX4DError(f"{path} could not be written: {error.strerror}. Choose another folder.") from None
     return path
 
 

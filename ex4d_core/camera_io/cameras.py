@@ -12,9 +12,7 @@ import numpy as np
 
 from ..camera import Intrinsics
 from ..errors import EX4DError
-from ..trajectory import Trajectory
-
-GUESSED_HEIGHT = 512
+from ..trajectory import Trajectory, evaluate_document
 
 
 @dataclass(frozen=True)
@@ -23,13 +21,17 @@ class Cameras:
 
     Attributes:
         world_to_camera: (T, 4, 4), OpenCV, in the file's own world.
-        intrinsics: T lenses, or None where the file has none.
+        intrinsics: T lenses, or None where the file has none in pixels.
+        fov, lens_shift: (T,) vertical degrees and (T, 2) shares of the image, for formats that tell the lens without
+            an image size; the scene's size is used then.
         fps: frames a second, or None.
         document: the path document for our own JSON, which then decides alone.
     """
 
     world_to_camera: np.ndarray
     intrinsics: tuple[Intrinsics, ...] | None = None
+    fov: np.ndarray | None = None
+    lens_shift: np.ndarray | None = None
     fps: float | None = None
     document: dict[str, Any] | None = None
 
@@ -44,14 +46,11 @@ class Hints:
     size: tuple[int, int] | None = None
     fps: float | None = None
 
-    def image_size(self, aspect: float | None = None) -> tuple[int, int]:
-        """(width, height) in pixels: given, the scene's, or a guess from the aspect ratio width / height."""
+    def image_size(self) -> tuple[int, int] | None:
+        """(width, height) in pixels: given, or the scene's; None where neither is known."""
         if self.size is not None:
             return self.size
-        if self.intrinsics is not None:
-            return self.intrinsics.width, self.intrinsics.height
-        usable = aspect is not None and math.isfinite(aspect) and 0.05 < aspect < 20
-        return (round(GUESSED_HEIGHT * aspect) if usable and aspect else GUESSED_HEIGHT), GUESSED_HEIGHT
+        return None if self.intrinsics is None else (self.intrinsics.width, self.intrinsics.height)
 
 
 @dataclass(frozen=True)
@@ -64,14 +63,33 @@ class Format:
     write: Callable[[Trajectory], bytes]
 
 
-def lenses_of(trajectory: Trajectory, format_title: str) -> tuple[Intrinsics, ...]:
-    """The path's lenses, refused where it has none: a file with a made-up lens would show another picture."""
-    if trajectory.intrinsics is None:
-        raise EX4DError(
-            f"{format_title} files hold the lens, but this path leaves it to the scene. "
-            "Connect the mesh (or give the path a width, height and field of view), or save it as .json."
-        )
-    return trajectory.intrinsics
+def lenses_of(trajectory: Trajectory, format_title: str, *, vertical_only: bool = False) -> tuple[Intrinsics, ...]:
+    """The path's lenses, refused where it has none: a file with a made-up lens would show another picture.
+
+    Args:
+        vertical_only: the format holds just the vertical field of view, so a path that states it needs no image size.
+    """
+    if trajectory.intrinsics is not None:
+        return trajectory.intrinsics
+    if vertical_only and trajectory.path is not None and evaluate_document(trajectory.path).fov is not None:
+        lenses = trajectory.for_scene(Intrinsics.default(512, 512)).intrinsics
+        if lenses is not None:
+            return lenses
+    raise EX4DError(
+        f"{format_title} files hold the lens, but this path leaves it to the scene. "
+        "Connect the mesh (or give the path a width, height and field of view), or save it as .json."
+    )
+
+
+def check_plain_lens(lenses: tuple[Intrinsics, ...], format_title: str) -> None:
+    """Refuses lens shift and pixels that are not square, for formats that know neither."""
+    for i, k in enumerate(lenses):
+        centred = abs(k.cx - k.width / 2) <= 0.01 and abs(k.cy - k.height / 2) <= 0.01
+        if not centred or abs(k.fx - k.fy) > 1e-3 * k.fy:
+            raise EX4DError(
+                f"{format_title} files cannot hold the lens of frame {i}: they know no lens shift and only square "
+                "pixels. Save the path as .json, .npz or .txt instead."
+            )
 
 
 def text_of(data: bytes) -> str:

@@ -5,18 +5,16 @@ The rotation order is Nuke's default ZXY: the camera turns about z first, then x
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from ..camera import Intrinsics, invert_pose, pose_from, y_up_from_opencv
+from ..camera import invert_pose, pose_from, y_up_from_opencv
 from ..errors import EX4DError
 from ..trajectory import Trajectory
-from .cameras import Cameras, Hints, lenses_of, row_of_numbers, text_of
+from .cameras import Cameras, Hints, check_plain_lens, lenses_of, row_of_numbers, text_of
 
 
 def read(data: bytes, hints: Hints) -> Cameras:
-    """Reads 7 or 8 columns; lines that start with # are skipped. Frame numbers must increase by one step."""
+    """Reads 7 or 8 columns; lines that start with # are skipped. The fps is not in the file."""
     lines = [(n, line.split()) for n, line in enumerate(text_of(data).splitlines(), 1)]
     lines = [(n, words) for n, words in lines if words and not words[0].startswith("#")]
     if not lines:
@@ -30,13 +28,10 @@ def read(data: bytes, hints: Hints) -> Cameras:
             )
     rows = np.array([row_of_numbers(words, number) for number, words in lines])
     if len(rows) > 1 and (np.diff(rows[:, 0]) <= 0).any():
-        raise EX4DError(f"the frame number on line {lines[int(np.argmax(np.diff(rows[:, 0]) <= 0)) + 1][0]} does not rise.")
+        line = lines[int(np.argmax(np.diff(rows[:, 0]) <= 0)) + 1][0]
+        raise EX4DError(f"the frame number on line {line} is not above the one before. Sort the lines.")
     poses = y_up_from_opencv(pose_from(_rotation(rows[:, 4:7]), rows[:, 1:4]))
-    lenses = None
-    if columns == 8:
-        width, height = hints.image_size()
-        lenses = tuple(Intrinsics.from_fov(float(fov), width, height) for fov in rows[:, 7])
-    return Cameras(poses, lenses, hints.fps)
+    return Cameras(poses, fov=rows[:, 7] if columns == 8 else None, fps=hints.fps)
 
 
 def _rotation(degrees: np.ndarray) -> np.ndarray:
@@ -52,23 +47,18 @@ def _rotation(degrees: np.ndarray) -> np.ndarray:
 
 def _angles(rotation: np.ndarray) -> np.ndarray:
     """The inverse of :func:`_rotation`; angles unwrapped so that curves do not jump."""
-    x = np.arcsin(np.clip(-rotation[:, 1, 2], -1, 1))
-    locked = np.abs(rotation[:, 1, 2]) > 1 - 1e-9  # straight up or down: y and z turn about one axis, give it all to y
-    y = np.where(locked, np.arctan2(-rotation[:, 2, 0], rotation[:, 0, 0]), np.arctan2(rotation[:, 0, 2], rotation[:, 2, 2]))
-    z = np.where(locked, 0.0, np.arctan2(rotation[:, 1, 0], rotation[:, 1, 1]))
+    r = rotation
+    x = np.arcsin(np.clip(-r[:, 1, 2], -1, 1))
+    locked = np.abs(r[:, 1, 2]) > 1 - 1e-9  # straight up or down: y and z turn about one axis, give it all to y
+    y = np.where(locked, np.arctan2(-r[:, 2, 0], r[:, 0, 0]), np.arctan2(r[:, 0, 2], r[:, 2, 2]))
+    z = np.where(locked, 0.0, np.arctan2(r[:, 1, 0], r[:, 1, 1]))
     return np.degrees(np.unwrap(np.stack([x, y, z], axis=-1), axis=0))
 
 
 def write(trajectory: Trajectory) -> bytes:
     """Writes frames from 1 on, as Nuke counts. The format has no principal point and square pixels only."""
-    lenses = lenses_of(trajectory, ".chan")
-    for i, k in enumerate(lenses):
-        centred = math.isclose(k.cx, k.width / 2, abs_tol=0.01) and math.isclose(k.cy, k.height / 2, abs_tol=0.01)
-        if not centred or not math.isclose(k.fx, k.fy, rel_tol=1e-3):
-            raise EX4DError(
-                f"A .chan file cannot hold the lens of frame {i}: it knows no lens shift and only square pixels. "
-                "Save the path as .json, .npz or .txt instead."
-            )
+    lenses = lenses_of(trajectory, ".chan", vertical_only=True)
+    check_plain_lens(lenses, ".chan")
     pose = invert_pose(y_up_from_opencv(trajectory.world_to_camera.astype(np.float64)))
     angles = _angles(pose[:, :3, :3])
     rows = np.concatenate([pose[:, :3, 3], angles, [[k.vertical_fov] for k in lenses]], axis=1)

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from ..camera import (
-    Intrinsics,
     invert_pose,
     matrix_from_quaternion,
     quaternion_from_matrix,
@@ -26,7 +25,7 @@ from ..camera import (
 )
 from ..errors import EX4DError
 from ..trajectory import MAX_FRAMES, Trajectory
-from .cameras import Cameras, Hints, lenses_of
+from .cameras import Cameras, Hints, check_plain_lens, lenses_of
 
 GLB_MAGIC, JSON_CHUNK, BIN_CHUNK = 0x46546C67, 0x4E4F534A, 0x004E4942
 COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
@@ -71,9 +70,12 @@ def _read(data: bytes, hints: Hints) -> Cameras:
     pose = np.tile(np.eye(4), (len(times), 1, 1))
     for index in chain:
         pose = pose @ _local(nodes[index], index, used, times)
-    pose[:, :3, :3] /= np.maximum(np.linalg.norm(pose[:, :3, :3], axis=1, keepdims=True), 1e-12)  # cameras have no scale
-    lenses = _lenses(document["cameras"][camera]["perspective"], used.get(("yfov", str(camera))), times, hints)
-    return Cameras(y_up_from_opencv(invert_pose(pose)), lenses, fps)
+    # A camera has no scale, whatever its parents have.
+    pose[:, :3, :3] /= np.maximum(np.linalg.norm(pose[:, :3, :3], axis=1, keepdims=True), 1e-12)
+    yfov = float(document["cameras"][camera]["perspective"]["yfov"])
+    track = used.get(("yfov", str(camera)))
+    angles = np.full(len(times), yfov) if track is None else _sampled(track, times, False)[:, 0]
+    return Cameras(y_up_from_opencv(invert_pose(pose)), fov=np.degrees(angles), fps=fps)
 
 
 def _parsed(data: bytes) -> tuple[dict[str, Any], bytes | None]:
@@ -245,14 +247,6 @@ def _sampled(track: Track, times: np.ndarray, rotation: bool) -> np.ndarray:
     return slerp(start, end, u[:, 0]) if rotation else start + (end - start) * u
 
 
-def _lenses(
-    perspective: dict[str, Any], yfov: Track | None, times: np.ndarray, hints: Hints
-) -> tuple[Intrinsics, ...]:
-    width, height = hints.image_size(perspective.get("aspectRatio"))
-    angles = np.full(len(times), float(perspective["yfov"])) if yfov is None else _sampled(yfov, times, False)[:, 0]
-    return tuple(Intrinsics.from_fov(math.degrees(angle), width, height) for angle in angles)
-
-
 def write_gltf(trajectory: Trajectory) -> bytes:
     """Writes JSON text with the animation inside as base64."""
     document, binary = _document(trajectory)
@@ -271,13 +265,8 @@ def write_glb(trajectory: Trajectory) -> bytes:
 
 
 def _document(trajectory: Trajectory) -> tuple[dict[str, Any], bytes]:
-    lenses = lenses_of(trajectory, "glTF")
-    for i, k in enumerate(lenses):
-        if max(abs(k.cx - k.width / 2), abs(k.cy - k.height / 2)) > 0.01 or abs(k.fx - k.fy) > 1e-3 * k.fy:
-            raise EX4DError(
-                f"glTF cannot hold the lens of frame {i}: it knows no lens shift and only square pixels. "
-                "Save the path as .json, .npz or .txt instead."
-            )
+    lenses = lenses_of(trajectory, "glTF", vertical_only=True)
+    check_plain_lens(lenses, "glTF")
     pose = invert_pose(y_up_from_opencv(trajectory.world_to_camera.astype(np.float64)))
     turn = quaternion_from_matrix(pose[:, :3, :3])[:, [1, 2, 3, 0]]
     for i in range(1, len(turn)):  # neighbours on one side, so that naive interpolation takes the short way
@@ -299,7 +288,9 @@ def _document(trajectory: Trajectory) -> tuple[dict[str, Any], bytes]:
     channels = [{"sampler": i, "target": _target(path)} for i, (path, _, _) in enumerate(tracks)]
     samplers = [{"input": 0, "output": i + 1, "interpolation": "LINEAR"} for i in range(len(tracks))]
     first = lenses[0]
-    perspective = {"yfov": float(angles[0, 0]), "aspectRatio": first.width / first.height, "znear": 0.001, "zfar": 1000}
+    perspective = {"yfov": float(angles[0, 0]), "znear": 0.001, "zfar": 1000}
+    if trajectory.intrinsics is not None:
+        perspective["aspectRatio"] = first.width / first.height
     document: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": "EX-4D"},
         "scene": 0,

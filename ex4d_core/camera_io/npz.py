@@ -32,7 +32,7 @@ def read(data: bytes, hints: Hints) -> Cameras:
     matrices = None if "intrinsics" not in arrays else _numbers(arrays["intrinsics"], "intrinsics")
     lenses = None if matrices is None else _lenses(matrices, len(extrinsics), arrays.get("size"), hints)
     fps = float(arrays["fps"]) if "fps" in arrays and arrays["fps"].size == 1 else hints.fps
-    return Cameras(opengl_from_opencv(extrinsics), lenses, fps)
+    return Cameras(opengl_from_opencv(extrinsics), lenses, fps=fps)
 
 
 def _numbers(array: np.ndarray, name: str) -> np.ndarray:
@@ -50,9 +50,13 @@ def _lenses(matrices: np.ndarray, frames: int, size: np.ndarray | None, hints: H
     elif np.isfinite(first).all() and (first[:2, 2] >= 0.5).all():
         width, height = (round(2 * v) for v in first[:2, 2])  # the published file says its size only through the centre
     else:
-        width, height = hints.image_size()
+        width, height = hints.image_size() or _no_size()
     each = [Intrinsics.from_matrix(matrix, width, height) for matrix in matrices.reshape(-1, 3, 3)]
     return tuple(each * frames if len(each) == 1 else each)
+
+
+def _no_size() -> tuple[int, int]:
+    raise EX4DError("intrinsics do not tell the image size (the principal point lies outside). Give the size as well.")
 
 
 def write(trajectory: Trajectory) -> bytes:

@@ -25,14 +25,21 @@ def read(data: bytes, hints: Hints) -> Cameras:
         if len(words) != 19:
             raise EX4DError(f"line {number} has {len(words)} values; RealEstate10K cameras have 19 a frame.")
     rows = np.array([row_of_numbers(words, number) for number, words in lines])
-    fx, fy = rows[0, 1:3]
-    width, height = hints.image_size(fy / fx if fx > 0 else None)
-    lenses = tuple(
-        Intrinsics(r[1] * width, r[2] * height, r[3] * width, r[4] * height, width, height) for r in rows.tolist()
-    )
+    if (rows[:, 1:3] <= 0).any():
+        raise EX4DError(
+            f"line {lines[int(np.argmax((rows[:, 1:3] <= 0).any(axis=1)))][0]} has a focal length of 0 or less."
+        )
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
     poses[:, :3] = rows[:, 7:].reshape(-1, 3, 4)
-    return Cameras(poses, lenses, hints.fps or _fps(rows[:, 0]))
+    fps = hints.fps or _fps(rows[:, 0])
+    if (size := hints.image_size()) is None:
+        fov = np.degrees(2 * np.arctan(0.5 / rows[:, 2]))
+        return Cameras(poses, fov=fov, lens_shift=rows[:, 3:5] - 0.5, fps=fps)
+    width, height = size
+    lenses = (
+        Intrinsics(r[1] * width, r[2] * height, r[3] * width, r[4] * height, width, height) for r in rows.tolist()
+    )
+    return Cameras(poses, tuple(lenses), fps=fps)
 
 
 def _fps(microseconds: np.ndarray) -> float | None:

@@ -40,7 +40,7 @@ def read(data: bytes, hints: Hints) -> Cameras:
     return Cameras(
         invert_pose(y_up_from_opencv(poses)),
         tuple(known) if len(known) == len(lenses) else None,
-        float(fps) if _finite(fps) and fps > 0 else None,
+        fps=float(fps) if _finite(fps) and fps > 0 else None,
     )
 
 
@@ -65,9 +65,14 @@ def _lens(fields: dict[str, Any], index: int, hints: Hints) -> Intrinsics | None
         raise EX4DError("this transforms.json has lens distortion. Undistort the images and export the cameras again.")
     given = {name: fields[name] for name in ("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x") if name in fields}
     for name, value in given.items():
-        if not _finite(value) or value <= 0 and name not in ("cx", "cy"):
+        if not _finite(value) or (value <= 0 and name not in ("cx", "cy")):
             raise EX4DError(f"{name} of frame {index} must be a positive number, got {value!r}.")
-    width, height = (int(given["w"]), int(given["h"])) if "w" in given and "h" in given else hints.image_size()
+    size = (int(given["w"]), int(given["h"])) if "w" in given and "h" in given else hints.image_size()
+    if size is None:
+        if "fl_x" in given or "camera_angle_x" in given:
+            raise EX4DError("this transforms.json has no image size (w, h). Give the size, or connect the mesh.")
+        return None
+    width, height = size
     if "fl_x" in given:
         fx = float(given["fl_x"])
     elif "camera_angle_x" in given:

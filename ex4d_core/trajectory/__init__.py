@@ -6,7 +6,7 @@ The same document is evaluated in the browser by ``web/editor/trajectory.js``; `
 the two together.
 """
 
-from .bake import bake_document, document_from_poses, resample_document
+from .bake import bake_document, document_from_lenses, document_from_poses, resample_document
 from .document import DEFAULT_RADIUS, INTERPOLATIONS, MAX_FRAMES, VERSION, parse_document, preset_document
 from .evaluate import Evaluated, evaluate_document
 from .path import Trajectory
@@ -25,6 +25,7 @@ __all__ = [
     "Preset",
     "Trajectory",
     "bake_document",
+    "document_from_lenses",
     "document_from_poses",
     "evaluate_document",
     "parse_document",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ..camera import Intrinsics, invert_pose, quaternion_from_matrix
 from ..errors import EX4DError
-from .document import MAX_FRAMES, VERSION, parse_document
-from .evaluate import _preset_shot, evaluate_document
+from .document import DEFAULT_RADIUS, MAX_FRAMES, VERSION, parse_document
+from .evaluate import evaluate_document, preset_shot, turn_frames
 from .presets import PRESETS
 
 BAKE_TOLERANCE = 0.02
@@ -35,9 +36,9 @@ def bake_document(document: str | dict[str, Any], tolerance: float = BAKE_TOLERA
         return document
     last = document["frames"] - 1
     exact = evaluate_document(document)
-    shot = _preset_shot(document, exact.times)
+    shot = preset_shot(document, exact.times)
     turns = PRESETS[document["source"]["preset"]].turns
-    frames = set(range(last + 1)) if tolerance <= 0 else {0, last, *(min(math.floor(t * last + 0.5), last) for t in turns)}
+    frames = {0, last, *turn_frames(turns, last)} if tolerance > 0 else set(range(last + 1))
     while True:
         keys = sorted(frames)
         baked = {**document, "source": None, "keyframes": [_target_key(shot, frame) for frame in keys]}
@@ -59,18 +60,16 @@ def _target_key(shot: Any, frame: int) -> dict[str, Any]:
     }
 
 
-def _off_stretches(
-    baked: dict[str, Any], exact: Any, keys: list[int], distance: float, angle: float
-) -> list[int]:
+def _off_stretches(baked: dict[str, Any], exact: Any, keys: list[int], distance: float, angle: float) -> list[int]:
     """Middle frames of the stretches between keys where the baked path leaves the exact one."""
     try:
         tried = evaluate_document(baked)
     except EX4DError:  # too few keys can lead the camera through its target
-        return [(a + b) // 2 for a, b in zip(keys, keys[1:], strict=False) if b - a > 1]
+        return [(a + b) // 2 for a, b in pairwise(keys) if b - a > 1]
     off = np.linalg.norm(tried.position - exact.position, axis=-1) > distance
     # The Frobenius norm of the difference of two rotations is 2 sqrt(2) sin(angle / 2).
     off |= np.linalg.norm(tried.rotation - exact.rotation, axis=(1, 2)) > 2 * math.sqrt(2) * math.sin(angle / 2)
-    return [(a + b) // 2 for a, b in zip(keys, keys[1:], strict=False) if b - a > 1 and off[a : b + 1].any()]
+    return [(a + b) // 2 for a, b in pairwise(keys) if b - a > 1 and off[a : b + 1].any()]
 
 
 def resample_document(document: str | dict[str, Any], frames: int) -> dict[str, Any]:
@@ -115,27 +114,39 @@ def document_from_poses(
         world_to_camera: (T, 4, 4).
         intrinsics: T lenses of one size with square pixels, or None = the scene's.
         fps: frames a second.
-        radius: scene scale for the editor; None = half the path's extent, or the default for a camera that stands still.
+        radius: scene scale for the editor; None = half the path's extent (the default if it stands still).
 
     Raises:
         EX4DError: lenses that a document cannot hold (pixels that are not square, several sizes).
     """
-    from .document import DEFAULT_RADIUS
+    if intrinsics is None:
+        return document_from_lenses(world_to_camera, None, None, fps=fps, radius=radius)
+    width, height = intrinsics[0].width, intrinsics[0].height
+    if any((k.width, k.height) != (width, height) for k in intrinsics):
+        raise EX4DError("A camera path has one image size, this one changes it between frames. Resize it first.")
+    if any(abs(k.fx - k.fy) > 1e-3 * k.fy for k in intrinsics):
+        raise EX4DError("A JSON camera path has square pixels, but fx and fy differ. Save it as .npz instead.")
+    fov = np.array([k.vertical_fov for k in intrinsics])
+    shift = np.array([[k.cx / width - 0.5, k.cy / height - 0.5] for k in intrinsics])
+    return document_from_lenses(world_to_camera, fov, shift, fps=fps, width=width, height=height, radius=radius)
 
+
+def document_from_lenses(
+    world_to_camera: np.ndarray,
+    fov: np.ndarray | None,
+    lens_shift: np.ndarray | None,
+    *,
+    fps: float = 15.0,
+    width: int | None = None,
+    height: int | None = None,
+    radius: float | None = None,
+) -> dict[str, Any]:
+    """Like :func:`document_from_poses`, with lenses as (T,) vertical degrees and (T, 2) shifts in shares of the image."""
     pose = invert_pose(world_to_camera)
-    fov, shift = None, np.zeros((len(pose), 2))
-    width = height = None
-    if intrinsics is not None:
-        width, height = intrinsics[0].width, intrinsics[0].height
-        if any((k.width, k.height) != (width, height) for k in intrinsics):
-            raise EX4DError("A camera path has one image size, this one changes it between frames. Resize it first.")
-        if any(abs(k.fx - k.fy) > 1e-3 * k.fy for k in intrinsics):
-            raise EX4DError("A JSON camera path has square pixels, but fx and fy differ. Save it as .npz instead.")
-        fov = np.array([k.vertical_fov for k in intrinsics])
-        shift = np.array([[k.cx / width - 0.5, k.cy / height - 0.5] for k in intrinsics])
     if radius is None:
         extent = float(np.ptp(pose[:, :3, 3], axis=0).max())
         radius = extent / 2 if extent > 1e-6 else DEFAULT_RADIUS
+    shift = np.zeros((len(pose), 2)) if lens_shift is None else lens_shift
     return parse_document(
         {
             "version": VERSION,

@@ -23,7 +23,7 @@ import math
 from typing import Any
 
 from ..errors import EX4DError
-from .presets import EASES, check_params, preset_named
+from .presets import EASES, check_params, is_finite, preset_named
 
 VERSION = 1
 INTERPOLATIONS = ("linear", "smooth", "catmull-rom")
@@ -51,7 +51,7 @@ def parse_document(text_or_dict: str | dict[str, Any]) -> dict[str, Any]:
         try:
             raw = json.loads(text_or_dict)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise EX4DError(f"The camera path is not valid JSON: {error}. Paste a path as the editor wrote it.") from None
+            raise EX4DError(f"The camera path is not valid JSON: {error}. Paste it as the editor wrote it.") from None
     else:
         raw = text_or_dict
     if not isinstance(raw, dict):
@@ -123,7 +123,9 @@ def preset_document(
 
 def _check_version(raw: dict[str, Any]) -> None:
     if "version" not in raw:
-        raise EX4DError('This JSON is not an EX-4D camera path: it has no "version". Expected version 1 with keyframes.')
+        raise EX4DError(
+            'This JSON is not an EX-4D camera path: it has no "version". Expected version 1 with keyframes.'
+        )
     if isinstance(raw["version"], bool) or raw["version"] != VERSION:
         raise EX4DError(
             f"The camera path has version {_show(raw['version'])}, this pack reads version {VERSION}. "
@@ -135,7 +137,9 @@ def _source(raw: Any) -> dict[str, Any] | None:
     if raw is None:
         return None
     if not isinstance(raw, dict) or not isinstance(raw.get("preset"), str):
-        raise EX4DError(f'The camera path\'s source must be null or {{"preset": name, "params": {{}}}}, got {_show(raw)}.')
+        raise EX4DError(
+            f'The camera path\'s source must be null or {{"preset": name, "params": {{}}}}, got {_show(raw)}.'
+        )
     _refuse_unknown(raw, ("preset", "params"), "The camera path's source")
     preset = preset_named(raw["preset"])
     params = raw.get("params") or {}
@@ -190,7 +194,7 @@ def _unit(quaternion: list[float], name: str) -> list[float]:
 
 
 def _number(value: Any, name: str, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if not is_finite(value):
         raise EX4DError(f"{name} must be a finite number, got {_show(value)}.")
     if not low <= value <= high:
         raise EX4DError(f"{name} must lie between {low:g} and {high:g}, got {value:g}.")
@@ -198,7 +202,7 @@ def _number(value: Any, name: str, low: float, high: float) -> float:
 
 
 def _integer(value: Any, name: str, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value != int(value):
+    if not is_finite(value) or value != int(value):
         raise EX4DError(f"{name} must be a whole number, got {_show(value)}.")
     if not low <= value <= high:
         raise EX4DError(f"{name} must lie between {low} and {high}, got {int(value)}.")
@@ -226,4 +230,3 @@ def _refuse_unknown(raw: dict[str, Any], known: tuple[str, ...], name: str) -> N
 def _show(value: Any) -> str:
     text = "nothing" if value is None else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-

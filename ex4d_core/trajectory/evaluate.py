@@ -70,7 +70,8 @@ def evaluate_document(
     document = parse_document(document)
     last = document["frames"] - 1
     wanted = np.arange(last + 1, dtype=np.float64) if times is None else np.asarray(times, dtype=np.float64)
-    if wanted.ndim != 1 or not len(wanted) or not ((wanted >= 0) & (wanted <= last)).all() or (np.diff(wanted) < 0).any():
+    inside = wanted.ndim == 1 and len(wanted) and wanted.min() >= 0 and wanted.max() <= last
+    if not inside or (np.diff(wanted) < 0).any():
         raise EX4DError(f"A path of {last + 1} frames is evaluated at increasing times in 0..{last}, got {times!r}.")
     # The horizon is carried along the path (carry_right), so it is walked in small steps whatever is asked for.
     walk = np.union1d(_steps(last), wanted)
@@ -95,7 +96,7 @@ def _walk(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
     """Position, unrolled rotation, roll, fov and lens shift along the whole path."""
     if document["source"] is not None:
-        shot = _preset_shot(document, times)
+        shot = preset_shot(document, times)
         rotation = _level(shot.position, shot.target, times)
         return shot.position, rotation, shot.roll, None, np.zeros((len(times), 2))
     keys = document["keyframes"]
@@ -113,11 +114,17 @@ def _walk(
     return position, rotation, along([key["roll"] for key in keys])[:, 0], fov, along([k["lens_shift"] for k in keys])
 
 
-def _preset_shot(document: dict[str, Any], times: np.ndarray) -> Shot:
+def preset_shot(document: dict[str, Any], times: np.ndarray) -> Shot:
+    """Positions and targets of a parsed document's preset at (N,) frames."""
     preset = PRESETS[document["source"]["preset"]]
     params = document["source"]["params"]
     progress = _progress(times, document["frames"] - 1, preset.turns, params["ease"])
     return preset.formula(progress, params, document["radius"], np.array(document["pivot"]))
+
+
+def turn_frames(turns: tuple[float, ...], last: int) -> list[int]:
+    """Whole frames of a preset's sharp turns, before the last frame."""
+    return [max(0, min(math.floor(turn * last + 0.5), last - 1)) for turn in turns]
 
 
 def _progress(times: np.ndarray, last: int, turns: tuple[float, ...], ease: str) -> np.ndarray:
@@ -125,7 +132,7 @@ def _progress(times: np.ndarray, last: int, turns: tuple[float, ...], ease: str)
     if last == 0:
         return np.zeros(len(times))
     progress_at = [0.0, *turns, 1.0]
-    frame_at = [0.0, *(min(math.floor(turn * last + 0.5), last - 1) for turn in turns), float(last)]
+    frame_at = [0, *turn_frames(turns, last), last]
     progress = np.zeros(len(times))
     for i in range(len(progress_at) - 1):
         start, end = frame_at[i], frame_at[i + 1]
@@ -208,9 +215,11 @@ def _turned(at: np.ndarray, u: np.ndarray, key_times: np.ndarray, quaternions: n
 def _key_fovs(keys: list[dict[str, Any]], scene: Intrinsics | None) -> list[float] | None:
     """The keys' fields of view with the scene's in place of null; None where all are null or the scene is missing."""
     fovs = [key["fov"] for key in keys]
-    if all(fov is None for fov in fovs) or (scene is None and any(fov is None for fov in fovs)):
+    if all(fov is None for fov in fovs):
         return None
-    return [scene.vertical_fov if fov is None and scene is not None else fov for fov in fovs]
+    if scene is None:
+        return None if any(fov is None for fov in fovs) else fovs
+    return [scene.vertical_fov if fov is None else fov for fov in fovs]
 
 
 def _scene_lens(document: dict[str, Any], scene: Intrinsics | None) -> Intrinsics | None:

@@ -81,7 +81,7 @@ def _shot(x: Any, y: Any, z: Any, target: np.ndarray, roll: np.ndarray | None = 
 def _ahead(x: Any, y: Any, z: Any, radius: float, roll: np.ndarray | None = None) -> Shot:
     """Position changes, direction stays the source camera's."""
     shot = _shot(x, y, z, np.zeros(3), roll)
-    return Shot(shot.position, shot.position + [0.0, 0.0, radius], shot.roll)
+    return Shot(shot.position, shot.position + np.array([0.0, 0.0, radius]), shot.roll)
 
 
 def _published_orbit(angle: float) -> Formula:
@@ -204,7 +204,9 @@ _ALL = (
     Preset("180", "Published 180: right, left and back", (), _published_180),
     Preset("zoom_in", "Published zoom in", (), _zoom_in),
     Preset("zoom_out", "Published zoom out", (), _zoom_out),
-    Preset("orbit", "Orbit", (_angle(90, "How far around; positive to the right, negative to the left."), _RISE), _orbit),
+    Preset(
+        "orbit", "Orbit", (_angle(90, "How far around; positive to the right, negative to the left."), _RISE), _orbit
+    ),
     Preset(
         "sweep",
         "Full sweep: left, then right",
@@ -213,7 +215,9 @@ _ALL = (
         turns=(1 / 3,),
     ),
     Preset("dolly", "Dolly", (Param("distance", 0.5, -10, 10, "radius", "Forward; negative backward."),), _dolly),
-    Preset("truck", "Truck", (Param("distance", 0.5, -10, 10, "radius", "To the right; negative left."), _FOLLOW), _truck),
+    Preset(
+        "truck", "Truck", (Param("distance", 0.5, -10, 10, "radius", "To the right; negative left."), _FOLLOW), _truck
+    ),
     Preset("crane", "Crane", (Param("height", 0.5, -10, 10, "radius", "Up; negative down."), _FOLLOW), _crane),
     Preset("pan", "Pan", (_angle(30, "Turns right; negative left."),), _pan),
     Preset("tilt", "Tilt", (_angle(20, "Turns up; negative down."),), _tilt),
@@ -234,6 +238,13 @@ _ALL = (
 
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
 PUBLISHED = ("30", "60", "90", "180", "zoom_in", "zoom_out")
+
+
+def is_finite(value: Any) -> bool:
+    """A real, finite number (no bool), small enough for a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) < 1e300 if isinstance(value, int) else math.isfinite(value)
 
 
 def preset_named(name: str) -> Preset:
@@ -262,7 +273,7 @@ def check_params(preset: Preset, params: Mapping[str, Any]) -> dict[str, float]:
     checked: dict[str, Any] = {}
     for param in preset.params:
         value = params.get(param.name, param.default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not is_finite(value):
             raise EX4DError(f"{param.name} of the preset {preset.name!r} must be a finite number, got {value!r}.")
         if not param.low <= value <= param.high:
             raise EX4DError(

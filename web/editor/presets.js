@@ -1,0 +1,143 @@
+// Camera presets as formulas of progress; the twin of ex4d_core/trajectory/presets.py. No side effects.
+
+import { add, radians } from './math.js'
+
+/** @typedef {import("./math.js").Vec3} Vec3 */
+/** @typedef {{name: string, default: number, min: number, max: number, unit: string, description: string}} Param */
+/** @typedef {{position: Vec3, target: Vec3, roll: number}} Shot */
+/** @typedef {Record<string, number>} Values */
+/** @typedef {(u: number, p: Values, r: number, pivot: Vec3) => Shot} Formula */
+/** @typedef {{name: string, label: string, params: Param[], turns: number[], formula: Formula}} Preset */
+
+export const EASES = ['linear', 'in', 'out', 'in-out']
+const RISE = 0.2
+
+/** @param {Vec3} position @param {Vec3} target @param {number} [roll] @returns {Shot} */
+const shot = (position, target, roll = 0) => ({ position, target, roll })
+
+/** @param {Vec3} position @param {number} radius @param {number} [roll] */
+const ahead = (position, radius, roll = 0) => shot(position, add(position, [0, 0, radius]), roll)
+
+/** @param {number} angle @returns {Formula} */
+const publishedOrbit = (angle) => (u, p, r) => {
+  const phi = radians(angle) * u
+  const lift = Math.abs(Math.cos(phi))
+  return shot([r * Math.sin(phi), RISE * r * (lift - 1), r - r * lift], [0, 0, r])
+}
+
+/** The point on the source's axis that stays in sight, from the pivot's depth. @param {Vec3} pivot @param {number} r */
+const reachOf = (pivot, r) => (pivot[2] > 1e-6 * r ? pivot[2] : r) - pivot[2]
+
+/** @param {number} phi @param {Values} p @param {number} r @param {Vec3} pivot @returns {Shot} */
+function orbitAt(phi, p, r, pivot) {
+  const [s, c, reach] = [Math.sin(phi), Math.cos(phi), reachOf(pivot, r)]
+  const [x, , z] = pivot
+  return shot(
+    [x - x * c + z * s, p.rise * r * (c - 1), z - x * s - z * c],
+    [x - x * c - reach * s, 0, z - x * s + reach * c]
+  )
+}
+
+/** @type {Formula} */
+function arcOver(u, p, r, pivot) {
+  const phi = radians(p.angle) * u
+  const [s, c, reach] = [Math.sin(phi), Math.cos(phi), reachOf(pivot, r)]
+  const [, y, z] = pivot
+  return shot([0, y - y * c - z * s, z + y * s - z * c], [0, y - y * c + reach * s, z + y * s + reach * c])
+}
+
+/** @param {Shot} s @param {number} follow @param {number} radius */
+function following(s, follow, radius) {
+  const [x, y, z] = s.target
+  return shot(s.position, [x - follow * x, y - follow * y, z + follow * (radius - z)], s.roll)
+}
+
+/** @param {number} value @param {string} description @returns {Param} */
+const angle = (value, description) => ({
+  name: 'angle',
+  default: value,
+  min: -3600,
+  max: 3600,
+  unit: 'deg',
+  description
+})
+/** @param {string} name @param {number} value @param {number} min @param {number} max @param {string} unit @param {string} description @returns {Param} */
+const param = (name, value, min, max, unit, description) => ({ name, default: value, min, max, unit, description })
+
+const RISE_PARAM = param(
+  'rise',
+  RISE,
+  -5,
+  5,
+  'radius',
+  'How far the camera climbs by the time it has gone 90 degrees around.'
+)
+const FOLLOW = param('follow', 0, 0, 1, '', '0 keeps looking straight ahead, 1 keeps the middle of the scene centred.')
+
+/** @param {string} name @param {string} label @param {Param[]} params @param {Formula} formula @param {number[]} [turns] @returns {Preset} */
+const preset = (name, label, params, formula, turns = []) => ({ name, label, params, turns, formula })
+
+/** @type {Preset[]} */
+export const PRESETS = [
+  preset('30', 'Published 30° right', [], publishedOrbit(30)),
+  preset('60', 'Published 60° right', [], publishedOrbit(60)),
+  preset('90', 'Published 90° right', [], publishedOrbit(90)),
+  preset('180', 'Published 180: right, left and back', [], (u, p, r) => {
+    const phi = 2 * Math.PI * u
+    return shot([r * Math.sin(phi), RISE * r * (Math.cos(phi) - 1), 0], [0, 0, r])
+  }),
+  preset('zoom_in', 'Published zoom in', [], (u, p, r) => ahead([0, 0, 0.5 * r * u], r)),
+  preset('zoom_out', 'Published zoom out', [], (u, p, r) => ahead([0, 0, -0.5 * r * u], r)),
+  preset(
+    'orbit',
+    'Orbit',
+    [angle(90, 'How far around; positive to the right, negative to the left.'), RISE_PARAM],
+    (u, p, r, pivot) => orbitAt(radians(p.angle) * u, p, r, pivot)
+  ),
+  preset(
+    'sweep',
+    'Full sweep: left, then right',
+    [angle(90, 'How far to the left first, and to the right at the end.'), RISE_PARAM],
+    (u, p, r, pivot) => orbitAt(radians(p.angle) * (u <= 1 / 3 ? -3 * u : 3 * u - 2), p, r, pivot),
+    [1 / 3]
+  ),
+  preset('dolly', 'Dolly', [param('distance', 0.5, -10, 10, 'radius', 'Forward; negative backward.')], (u, p, r) =>
+    ahead([0, 0, p.distance * r * u], r)
+  ),
+  preset(
+    'truck',
+    'Truck',
+    [param('distance', 0.5, -10, 10, 'radius', 'To the right; negative left.'), FOLLOW],
+    (u, p, r) => following(ahead([p.distance * r * u, 0, 0], r), p.follow, r)
+  ),
+  preset('crane', 'Crane', [param('height', 0.5, -10, 10, 'radius', 'Up; negative down.'), FOLLOW], (u, p, r) =>
+    following(ahead([0, -p.height * r * u, 0], r), p.follow, r)
+  ),
+  preset('pan', 'Pan', [angle(30, 'Turns right; negative left.')], (u, p, r) => {
+    const a = radians(p.angle) * u
+    return shot([0, 0, 0], [r * Math.sin(a), 0, r * Math.cos(a)])
+  }),
+  preset('tilt', 'Tilt', [angle(20, 'Turns up; negative down.')], (u, p, r) => {
+    const a = radians(p.angle) * u
+    return shot([0, 0, 0], [0, -r * Math.sin(a), r * Math.cos(a)])
+  }),
+  preset('roll', 'Roll', [angle(20, 'Leans clockwise; negative counter-clockwise.')], (u, p, r) =>
+    ahead([0, 0, 0], r, p.angle * u)
+  ),
+  preset(
+    'spiral',
+    'Spiral',
+    [
+      param('turns', 2, -50, 50, '', 'Rounds around the viewing axis.'),
+      param('size', 0.3, 0, 10, 'radius', 'How wide the last round is.'),
+      param('distance', 0, -10, 10, 'radius', 'Forward on the way; negative backward.')
+    ],
+    (u, p, r) => {
+      const a = 2 * Math.PI * p.turns * u
+      const size = p.size * r * u
+      return shot([size * Math.sin(a), -size * Math.cos(a), p.distance * r * u], [0, 0, r])
+    }
+  ),
+  preset('arc_over', 'Arc over the top', [angle(90, 'How far over; 180 ends behind, upside down.')], arcOver),
+  preset('static', 'Static', [], (u, p, r) => ahead([0, 0, 0], r))
+]
