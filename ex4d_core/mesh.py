@@ -111,10 +111,11 @@ class DWMesh:
             points = torch.cat([points, corners.mean(0, keepdim=True)])
         return points.float()
 
-    def quad_face_valid(self, t: int) -> Tensor:
+    def quad_face_valid(self, t: int | list[int]) -> Tensor:
         """The occlusion rule on the faces over pixels: (H-1, W-1, 2) bool, upper left face first; True = not occluded.
 
         Released style: the face's own angle. Paper style: angle and depth range, and both faces of a quad agree.
+        A list of frames adds a leading axis.
         """
         valid = angle_valid(self.depth[t], self.intrinsics, self.pixel_offset, self.min_angle)
         if self.style == "paper":
@@ -132,13 +133,16 @@ class DWMesh:
         plate = self.faces.shape[0] - quads.shape[0]
         return torch.cat([quads, quads.new_full((plate,), self.style == "released")])
 
-    def vertex_valid(self, t: int) -> Tensor:
-        """(V,) bool. Released style: no occluded face touches the vertex. Paper style: some valid face does."""
+    def vertex_valid(self, t: int | list[int]) -> Tensor:
+        """(V,) bool. Released style: no occluded face touches the vertex. Paper style: some valid face does.
+
+        A list of frames adds a leading axis.
+        """
         faces = self.quad_face_valid(t)
         if self.style == "released":
-            return spread_to_vertices(faces)
-        touched = ~spread_to_vertices(~faces)
-        return torch.cat([touched, touched.new_zeros(1)])
+            return spread_to_vertices(faces).flatten(-2)
+        touched = ~spread_to_vertices(~faces).flatten(-2)
+        return torch.nn.functional.pad(touched, (0, 1))
 
     def vertex_alpha(self, t: int) -> Tensor:
         """(V,) float32 opacity that released style interpolates: 0 at every corner of an occluded face, else 1."""
@@ -282,15 +286,22 @@ def jump_valid(depth: Tensor, max_jump: float) -> Tensor:
 
 
 def spread_to_vertices(face_valid: Tensor) -> Tensor:
-    """Released style's rule, (H-1, W-1, 2) bool -> (H*W,) bool: a vertex is valid when every face that touches it is."""
-    rows, columns, _ = face_valid.shape
-    valid = face_valid.new_ones(rows + 1, columns + 1)
+    """Released style's rule: a vertex is valid when every face that touches it is.
+
+    Args:
+        face_valid: (..., H-1, W-1, 2) bool, faces as in `angle_valid`.
+
+    Returns:
+        (..., H, W) bool.
+    """
+    *lead, rows, columns, _ = face_valid.shape
+    valid = face_valid.new_ones(*lead, rows + 1, columns + 1)
     upper, lower = face_valid[..., 0], face_valid[..., 1]
-    valid[:-1, :-1] &= upper
-    valid[1:, 1:] &= lower
-    valid[:-1, 1:] &= upper & lower
-    valid[1:, :-1] &= upper & lower
-    return valid.reshape(-1)
+    valid[..., :-1, :-1] &= upper
+    valid[..., 1:, 1:] &= lower
+    valid[..., :-1, 1:] &= upper & lower
+    valid[..., 1:, :-1] &= upper & lower
+    return valid
 
 
 @lru_cache(maxsize=4)

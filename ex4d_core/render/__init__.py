@@ -14,6 +14,7 @@ import importlib
 import importlib.util
 import logging
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -125,9 +126,22 @@ def available_backends() -> tuple[str, ...]:
     found = {"torch"}
     if importlib.util.find_spec("numba") is not None:
         found.add("numba")
-    if torch.cuda.is_available() and importlib.util.find_spec("nvdiffrast") is not None:
+    if torch.cuda.is_available() and _nvdiffrast_loads():
         found.add("nvdiffrast")
     return tuple(name for name in BACKENDS if name in found)
+
+
+@lru_cache(maxsize=1)
+def _nvdiffrast_loads() -> bool:
+    """Whether it is installed and was built for this torch."""
+    if importlib.util.find_spec("nvdiffrast") is None:
+        return False
+    try:
+        importlib.import_module("nvdiffrast.torch")
+    except Exception as error:
+        log.warning("nvdiffrast is installed but cannot be loaded, so it is left out: %s", error)
+        return False
+    return True
 
 
 def _choose_backend(backend: str, mesh: DWMesh, device: torch.device | str | None) -> str:
