@@ -47,6 +47,7 @@ class Server:
         arguments: further arguments of main.py.
         environment: further environment variables.
         test_nodes: also install tests/host_nodes.
+        python_path: folders to put in front of everything on PYTHONPATH.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Server:
         arguments: tuple[str, ...] = (),
         environment: dict[str, str] | None = None,
         test_nodes: bool = True,
+        python_path: tuple[Path, ...] = (),
     ) -> None:
         self.host, self.base, self.folder_name = host, base, folder_name
         custom_nodes = base / "custom_nodes"
@@ -68,7 +70,7 @@ class Server:
             place(ROOT, custom_nodes / folder_name, copy)
         if test_nodes:
             place(HOST_NODES, custom_nodes / "ex4d_test_nodes", copy)
-        self.arguments, self.environment = arguments, environment or {}
+        self.arguments, self.environment, self.python_path = arguments, environment or {}, python_path
         self.log_path = base / "server.log"
         self.process: subprocess.Popen | None = None
         self.url = ""
@@ -99,8 +101,9 @@ class Server:
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         environment |= {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
         environment["NUMBA_CACHE_DIR"] = str(self.base / "numba")
-        if web is not None:
-            environment["PYTHONPATH"] = str(web)
+        search = [*self.python_path, *([web] if web is not None else [])]
+        if search:
+            environment["PYTHONPATH"] = os.pathsep.join(map(str, search))
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [*command, *self.arguments],

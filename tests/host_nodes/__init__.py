@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -110,5 +111,22 @@ class EX4DTestWaveform:
         return (audio["waveform"],)
 
 
-OWN = (EX4DTestRecord, EX4DTestImages, EX4DTestWaveform)
+class EX4DTestTrajectory:
+    """A preset path for a mesh, straight from ex4d_core as the pack itself has imported it."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"mesh": ("EX4D_DWMESH",), "preset": ("STRING", {"default": "30"})}}
+
+    RETURN_TYPES = ("EX4D_TRAJECTORY",)
+    FUNCTION = "run"
+    CATEGORY = "EX-4D/tests"
+
+    def run(self, mesh, preset):
+        core = type(mesh).__module__.rsplit(".", 1)[0]
+        path = importlib.import_module(f"{core}.trajectory").Trajectory
+        return (path.preset(preset, frames=mesh.frames, radius=mesh.radius),)
+
+
+OWN = (EX4DTestRecord, EX4DTestImages, EX4DTestWaveform, EX4DTestTrajectory)
 NODE_CLASS_MAPPINGS = {cls.__name__: cls for cls in (*OWN, *wan.NODES)}

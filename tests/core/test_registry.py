@@ -1,0 +1,87 @@
+"""What the Comfy registry asks of a pack, and what keeps a host healthy."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+try:
+    import tomllib
+except ImportError:  # Python 3.10
+    tomllib = pytest.importorskip("tomli")
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = [ROOT / "__init__.py", *(ROOT / "nodes").rglob("*.py"), *(ROOT / "ex4d_core").rglob("*.py")]
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
+
+
+@pytest.fixture(scope="module")
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_project_is_named_and_versioned_as_the_registry_wants(project):
+    name, version = project["project"]["name"], project["project"]["version"]
+    assert name == "ex4d" and re.fullmatch(r"[A-Za-z](?:[A-Za-z0-9]|[-_.](?=[A-Za-z0-9]))*", name)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+    assert project["project"]["license"] == {"file": "LICENSE"} and (ROOT / "LICENSE").is_file()
+    assert any(line.startswith("Operating System ::") for line in project["project"]["classifiers"])
+    assert project["tool"]["comfy"]["requires-comfyui"] == ">=0.3.64"
+
+
+def test_version_is_the_same_everywhere(project):
+    text = (ROOT / "ex4d_core" / "__init__.py").read_text(encoding="utf-8")
+    assert f'__version__ = "{project["project"]["version"]}"' in text
+
+
+def test_scripts_are_registered_once(project):
+    assert "web" not in project["tool"]["comfy"], "WEB_DIRECTORY already names the folder"
+
+
+def test_requirements_leave_the_host_alone(project):
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
+    names = {re.split(r"[<>=!~\[]", line)[0].lower() for line in lines}
+    assert not names & {"torch", "torchvision", "torchaudio", "transformers", "xformers", "onnxruntime"}
+    assert not [line for line in lines if "==" in line or "<" in line], "no upper limits"
+    assert len(lines) <= 10
+    assert project["project"]["dynamic"] == ["dependencies"]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_shipped_code_runs_no_text_and_installs_nothing(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in FORBIDDEN_CALLS, f"{node.func.id} in line {node.lineno}"
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            assert "-m pip" not in node.value, f"pip in line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_pack_imports_itself_relatively(path):
+    """The folder may have any name: an absolute import would load a second copy of every class."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            assert (node.module or "").split(".")[0] not in {"ex4d_core", "nodes"}, f"line {node.lineno}"
+        if isinstance(node, ast.Import):
+            assert not {alias.name.split(".")[0] for alias in node.names} & {"ex4d_core"}, f"line {node.lineno}"
+
+
+def test_core_never_imports_the_nodes_and_only_wan_imports_comfy():
+    for path in (ROOT / "ex4d_core").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            modules = []
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                modules = [node.module or ""]
+            for module in modules:
+                if module.split(".")[0] in {"comfy", "comfy_api", "folder_paths", "server"}:
+                    assert "wan" in path.relative_to(ROOT).parts, f"{path} imports {module}"
+
+
+def test_what_users_do_not_need_is_not_published():
+    ignored = (ROOT / ".comfyignore").read_text(encoding="utf-8").split()
+    assert {"tests/", "benchmarks/", "dev.py"} <= set(ignored)
