@@ -1,0 +1,195 @@
+"""Decoding gives exactly the frames, size, colours and orientation asked for."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import torch
+from media import number_of, numbered, set_display_matrix, write_clip, write_png16
+
+from ex4d_core.errors import Cancelled, EX4DError
+from ex4d_core.video import load_video, probe_video
+
+
+@pytest.fixture(scope="module")
+def clip_path(tmp_path_factory):
+    return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", [numbered(i) for i in range(24)])
+
+
+def numbers(clip):
+    return [number_of(frame) for frame in clip.frames]
+
+
+def test_probe_tells_size_rate_and_length(clip_path):
+    info = probe_video(clip_path)
+    assert (info.size, info.fps, info.frames, info.has_audio) == ((64, 48), Fraction(30), 24, False)
+
+
+def test_all_frames_in_order(clip_path):
+    clip = load_video(clip_path)
+    assert clip.frames.shape == (24, 48, 64, 3) and clip.frames.dtype == torch.uint8
+    assert clip.fps == 30 and numbers(clip) == list(range(24)) == list(clip.source_frames)
+
+
+def test_start_and_count(clip_path):
+    clip = load_video(clip_path, start=5, count=7)
+    assert numbers(clip) == list(range(5, 12)) and clip.start_seconds == pytest.approx(5 / 30)
+
+
+def test_half_the_rate_keeps_every_second_frame(clip_path):
+    clip = load_video(clip_path, fps=15)
+    assert clip.fps == 15 and numbers(clip) == list(range(0, 24, 2))
+
+
+def test_double_the_rate_repeats_frames(clip_path):
+    assert numbers(load_video(clip_path, fps=60, count=8)) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_a_late_start_seeks_and_lands_exactly(tmp_path):
+    path = write_clip(tmp_path / "long.mp4", [numbered(i) for i in range(120)], gop=24)
+    decoded = []
+    clip = load_video(path, start=100, count=5, cancel=lambda: decoded.append(1) is not None)
+    assert numbers(clip) == [i % 24 for i in range(100, 105)] and clip.source_frames == tuple(range(100, 105))
+    assert len(decoded) < 40
+
+
+def test_a_variable_rate_follows_the_clock(tmp_path):
+    # Held frames, as screen recorders and phones write them.
+    times = [0, 0.1, 0.2, 0.9, 1.0, 1.1]
+    path = write_clip(tmp_path / "vfr.mkv", [numbered(i) for i in range(6)], rate=Fraction(10), times=times)
+    assert numbers(load_video(path, fps=10, count=12)) == [0, 1, 2, 2, 2, 2, 2, 2, 2, 3, 4, 5]
+
+
+def test_streams_are_read_like_files(clip_path):
+    clip = load_video(io.BytesIO(clip_path.read_bytes()), count=3)
+    assert numbers(clip) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_fits(clip_path, fit):
+    picture = load_video(clip_path, count=1, size=(64, 64), fit=fit).frames[0].numpy()
+    assert picture.shape == (64, 64, 3)
+    middle = numbered(0)[-1, -1, 0]
+    if fit == "pad":
+        assert picture[:7].max() == 0 and picture[-7:].max() == 0
+        assert picture[12, 5, 0] > 250 and abs(int(picture[50, 60, 0]) - middle) < 4
+    else:
+        assert picture[5, 5, 0] > 250 and abs(int(picture[60, 60, 0]) - middle) < 4
+    # Where the white quarter ends tells how much was cut off the sides.
+    edge = int((picture[16] > 140)[:, 0].sum())
+    assert abs(edge - 32) <= 1
+
+
+@pytest.mark.parametrize(
+    ("matrix", "corner"),
+    [
+        ((0, 1, -1, 0), "upper right"),  # a quarter turn clockwise, as phones write it
+        ((-1, 0, 0, -1), "lower right"),
+        ((0, -1, 1, 0), "lower left"),
+        ((-1, 0, 0, 1), "upper right"),  # mirrored
+    ],
+)
+def test_the_display_matrix_is_applied(tmp_path, matrix, corner):
+    path = set_display_matrix(write_clip(tmp_path / "turned.mp4", [numbered(0)] * 2), *matrix)
+    picture = load_video(path).frames[0].numpy()
+    upright = matrix[0] != 0
+    assert picture.shape[:2] == ((48, 64) if upright else (64, 48))
+    assert probe_video(path).size == ((64, 48) if upright else (48, 64))
+    rows = slice(0, 12) if "upper" in corner else slice(-12, None)
+    columns = slice(-12, None) if "right" in corner else slice(0, 12)
+    assert picture[rows, columns].mean() > 250 > picture.mean() * 2
+
+
+def test_pixels_that_are_not_square_are_squared(tmp_path):
+    path = write_clip(tmp_path / "wide.mp4", [numbered(0)] * 2, pixel_aspect=Fraction(4, 3))
+    assert probe_video(path).size == (85, 48)
+    assert load_video(path).frames.shape == (2, 48, 85, 3)
+    assert load_video(path, size=(64, 64), fit="pad").frames[0, :13].max() == 0
+
+
+COLOURS = [(200, 30, 60), (40, 180, 90), (30, 70, 220), (250, 240, 20), (128, 128, 128)]
+
+
+@pytest.mark.parametrize("matrix", [1, 6])
+@pytest.mark.parametrize("full_range", [False, True])
+def test_colour_matrix_and_range_are_those_of_the_file(tmp_path, matrix, full_range):
+    pictures = [np.full((48, 64, 3), colour, np.uint8) for colour in COLOURS]
+    path = write_clip(tmp_path / "c.mp4", pictures, matrix=matrix, full_range=full_range, gop=1)
+    clip = load_video(path)
+    means = clip.frames.float().mean((1, 2)).numpy()
+    assert np.abs(means - np.array(COLOURS)).max() < 2.5
+
+
+def test_untagged_video_is_601_when_small_and_709_when_large(tmp_path):
+    for height, matrix in ((48, 6), (720, 1)):
+        picture = np.full((height, 64, 3), COLOURS[0], np.uint8)
+        path = write_clip(tmp_path / f"{height}.mp4", [picture] * 2, matrix=matrix, tagged=False)
+        mean = load_video(path).frames.float().mean((0, 1, 2)).numpy()
+        assert np.abs(mean - COLOURS[0]).max() < 2.5
+
+
+def test_ten_bits_and_odd_sizes(tmp_path):
+    picture = np.full((47, 63, 3), COLOURS[1], np.uint8)
+    path = write_clip(tmp_path / "odd.mkv", [picture] * 3, codec="ffv1", pixels="yuv444p10le")
+    clip = load_video(path)
+    assert clip.frames.shape == (3, 47, 63, 3)
+    assert np.abs(clip.frames.float().mean((0, 1, 2)).numpy() - COLOURS[1]).max() < 2
+
+
+def test_a_folder_is_a_clip_in_natural_order(tmp_path):
+    for index in (10, 2, 1):
+        frame = av.VideoFrame.from_ndarray(numbered(index), format="rgb24")
+        frame.to_image().save(tmp_path / f"shot_{index}.png")
+    (tmp_path / "notes.txt").write_text("not a picture")
+    clip = load_video(tmp_path)
+    assert numbers(clip) == [1, 2, 10] and clip.fps == 15
+    assert load_video(tmp_path, fps=24, count=2).fps == 24
+
+
+def test_a_grey_16_bit_picture_is_not_clipped(tmp_path):
+    values = np.linspace(0, 65535, 48 * 64).reshape(48, 64).astype(np.uint16)
+    write_png16(tmp_path / "1.png", values)
+    picture = load_video(tmp_path).frames[0].numpy().astype(float)
+    assert np.abs(picture - (values / 257)[..., None]).max() <= 1.5
+
+
+def test_a_folder_of_mixed_sizes_is_refused(tmp_path):
+    for index, size in enumerate((64, 32)):
+        av.VideoFrame.from_ndarray(numbered(0, size, size), format="rgb24").to_image().save(tmp_path / f"{index}.png")
+    with pytest.raises(EX4DError, match=r"1\.png.*32x32.*one size"):
+        load_video(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_npz_frames_come_back_exactly(tmp_path, dtype):
+    rgb = np.random.default_rng(0).integers(0, 256, (5, 20, 24, 3)).astype(np.uint8)
+    np.savez_compressed(tmp_path / "clip.npz", rgb=rgb if dtype == np.uint8 else rgb / np.float32(255))
+    clip = load_video(tmp_path / "clip.npz", start=1, count=3, fps=30)
+    assert np.array_equal(clip.frames.numpy(), rgb[1:4]) and clip.fps == 30
+
+
+def test_too_few_frames_is_an_error_that_says_how_many(clip_path):
+    with pytest.raises(EX4DError, match="has 24 frames"):
+        load_video(clip_path, start=20, count=10)
+
+
+def test_cancel_and_progress(clip_path):
+    seen = []
+    load_video(clip_path, count=4, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    with pytest.raises(Cancelled):
+        load_video(clip_path, cancel=lambda: True)
+
+
+def test_8k_frames_are_read_at_the_size_asked_for(tmp_path):
+    picture = np.zeros((4320, 7680, 3), np.uint8)
+    picture[:, :3840] = 200
+    path = tmp_path / "8k.png"
+    av.VideoFrame.from_ndarray(picture, format="rgb24").to_image().save(path, compress_level=1)
+    clip = load_video(tmp_path, size=(128, 128))
+    assert clip.frames.shape == (1, 128, 128, 3)
+    assert abs(int(clip.frames[0, 64, 20, 0]) - 200) <= 1 and clip.frames[0, 64, 100, 0] == 0
