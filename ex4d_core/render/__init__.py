@@ -178,19 +178,14 @@ def _devices(name: str, mesh: DWMesh, device: torch.device | str | None) -> tupl
 
 
 def _views(mesh: DWMesh, trajectory: Trajectory, width: int, height: int) -> list[View]:
-    poses = np.asarray(trajectory.world_to_camera, dtype=np.float64)
-    if poses.ndim != 3 or poses.shape[1:] != (4, 4) or len(poses) < 1:
-        raise EX4DError(f"A trajectory needs poses (T, 4, 4), got {poses.shape}.")
-    if not np.isfinite(poses).all():
-        raise EX4DError("The trajectory holds poses that are not finite numbers.")
+    trajectory = trajectory.for_scene(mesh.intrinsics)
+    poses = trajectory.world_to_camera.astype(np.float64)
     if mesh.frames not in (1, len(poses)):
         raise EX4DError(
             f"The mesh has {mesh.frames} frames, the camera path {len(poses)}. Make them equal "
             "(a mesh of one frame serves a path of any length)."
         )
     cameras = trajectory.intrinsics or (mesh.intrinsics,) * len(poses)
-    if len(cameras) != len(poses):
-        raise EX4DError(f"The trajectory has {len(poses)} poses but {len(cameras)} intrinsics; it needs one per frame.")
     return [
         View(t, t if mesh.frames > 1 else 0, poses[t], cameras[t].resized(width, height)) for t in range(len(poses))
     ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
@@ -13,16 +11,11 @@ from ex4d_core.demo_scene import DemoScene
 from ex4d_core.depth import depth_from_disparity
 from ex4d_core.mesh import DWMesh, build_dw_mesh
 from ex4d_core.render import available_backends, render_color_mask
+from ex4d_core.trajectory import Trajectory
 from ex4d_core.video import load_video
 
 # nvdiffrast draws the blended silhouettes that the recordings show; the others draw hard ones.
 MASK_IOU = {"numba": 0.998, "torch": 0.998, "nvdiffrast": 0.9999}
-
-
-@dataclass(frozen=True)
-class Path:
-    world_to_camera: np.ndarray
-    intrinsics: tuple[Intrinsics, ...] | None = None
 
 
 def away_from_edges(mask: np.ndarray, distance: int = 2) -> np.ndarray:
@@ -45,7 +38,7 @@ def test_released_style_reproduces_the_recorded_render(reference, backend, name)
     # Recorded rows are right, up, forward with right and up negated once; see the flip to OpenCV.
     poses = np.diag([-1.0, 1.0, 1.0, 1.0]) @ data["poses"][data["idx"]]
     device = "cuda" if backend == "nvdiffrast" else None
-    color, mask, _ = render_color_mask(mesh, Path(poses), backend=backend, device=device, out_dtype="uint8")
+    color, mask, _ = render_color_mask(mesh, Trajectory(poses), backend=backend, device=device, out_dtype="uint8")
     color, mask = color.cpu().numpy().astype(int), mask.cpu().numpy() > 0
     assert (color[0] == data["rgb"][0]).all() and mask[0].all()
     for t in range(1, len(poses)):
@@ -59,7 +52,7 @@ def test_released_style_reproduces_the_recorded_render(reference, backend, name)
 
 def shares_at_source(mesh: DWMesh, backend: str) -> tuple[float, float]:
     """Share of pixels seen from the source camera, and of those within 1/255 of the source."""
-    path = Path(np.eye(4)[None])
+    path = Trajectory(np.eye(4)[None])
     color, mask, _ = render_color_mask(mesh, path, backend=backend, keep_first_frame=False, out_dtype="uint8")
     seen = mask[0].cpu() > 0
     error = (color[0].cpu().int() - mesh.rgb[0].cpu().int()).abs().amax(-1)[seen]
