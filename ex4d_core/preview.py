@@ -124,8 +124,8 @@ def encode_preview(
 
     Returns:
         The file's bytes. Its header holds: version, width, height, frames (in this file), clip_frames,
-        frame_numbers, near, far, levels, style, min_angle (degrees), depth_jump (absolute, at preview size; paper
-        style only), border_depth, radius, pivot [x, y, z], intrinsics {fx, fy, cx, cy} for the preview's size,
+        frame_numbers, near, far, levels, style, min_angle (degrees), max_jump (depth units; null in released style),
+        border_depth, radius, pivot [x, y, z], intrinsics {fx, fy, cx, cy} for the preview's size,
         source [width, height] and sizes [[colour bytes, depth bytes], ...].
 
     Raises:
@@ -170,7 +170,6 @@ def encode_preview(
             break
 
     intrinsics = mesh.intrinsics.resized(width, height)
-    first = unpack_depth(packed[0], width, height, near, far, levels)
     header = {
         "version": 1,
         "width": width,
@@ -182,8 +181,8 @@ def encode_preview(
         "far": far,
         "levels": levels,
         "style": mesh.style,
-        "min_angle": float(getattr(mesh, "min_angle", 2.5)),
-        "depth_jump": float(getattr(mesh, "depth_jump", 0.013)) * float(first.max() - first.min()),
+        "min_angle": float(mesh.min_angle),
+        "max_jump": float(mesh.max_jump) if math.isfinite(mesh.max_jump) else None,
         "border_depth": float(mesh.border_depth),
         "radius": float(mesh.radius),
         "pivot": [float(v) for v in mesh.pivot],

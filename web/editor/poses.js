@@ -1,18 +1,18 @@
 // Vectors, rotations and level horizons; the twin of ex4d_core/camera.py. Plain arrays, float64, no side effects.
 
-import { add, cross, dot, normalize, radians, scale, sub } from './math.js'
+import { add, cross, dot, length, normalize, radians, scale, sub } from './math.js'
 
 /** @typedef {import('./math.js').Vec3} Vec3 */
 /** @typedef {import('./math.js').Intrinsics} Intrinsics */
 /** @typedef {[number, number, number, number]} Quat w, x, y, z; camera-to-world */
 /** @typedef {number[]} Mat3 nine numbers, row by row; camera-to-world: columns are right, down, forward */
 
-/** Below the first sine of the angle to the vertical the right axis is carried along, above the second it is level. */
-const POLE_CARRIED = Math.sin((3 * Math.PI) / 180)
-const POLE_UPRIGHT = Math.sin((10 * Math.PI) / 180)
+/** Angle about the viewing axis per angle that this axis moves, when turning back to a level horizon. */
+const LEVELLING = 6
 
 /**
- * Right axes along a path of viewing directions: level where that is defined, carried on without a flip near the poles.
+ * Right axes along a path of viewing directions: level, without a flip where the path passes straight up or down
+ * (carried by parallel transport, then turned towards level at a limited rate).
  * @param {Vec3[]} forward unit vectors in the order of the path, neighbours less than 90 degrees apart
  * @returns {Vec3[]}
  */
@@ -24,32 +24,11 @@ export function carryRight(forward) {
   /** @type {Vec3} */
   let right = [1, 0, 0]
   for (let i = 0; i < forward.length; i++) {
-    right = nextRight(previous, right, forward[i], i === 0)
+    right = levelled(forward[i], transported(previous, right, forward[i]), i ? previous : null)
     rights.push(right)
     previous = forward[i]
   }
   return rights
-}
-
-/** @param {Vec3} previous @param {Vec3} right @param {Vec3} current @param {boolean} first @returns {Vec3} */
-function nextRight(previous, right, current, first) {
-  const level = Math.hypot(current[0], current[2])
-  if (first && level >= POLE_UPRIGHT) return [current[2] / level, 0, -current[0] / level]
-  const carried = transported(previous, right, current)
-  if (level <= POLE_CARRIED) return carried
-  let ux = current[2] / level
-  let uz = -current[0] / level
-  if (carried[0] * ux + carried[2] * uz < 0) {
-    ux = -ux
-    uz = -uz
-  }
-  const s = Math.min(1, (level - POLE_CARRIED) / (POLE_UPRIGHT - POLE_CARRIED))
-  const w = s * s * (3 - 2 * s)
-  return normalize([
-    carried[0] + w * (ux - carried[0]),
-    carried[1] - w * carried[1],
-    carried[2] + w * (uz - carried[2])
-  ])
 }
 
 /** `right` turned by the smallest rotation from `previous` to `current`. @param {Vec3} previous @param {Vec3} right @param {Vec3} current @returns {Vec3} */
@@ -65,6 +44,21 @@ function transported(previous, right, current) {
     turned = add(add(scale(right, c), cross(v, right)), scale(v, k))
   }
   return normalize(sub(turned, scale(current, dot(turned, current))))
+}
+
+/** `right` turned about `forward` towards level, as far as the way from `previous` allows. @param {Vec3} forward @param {Vec3} right @param {Vec3 | null} previous null = level at once @returns {Vec3} */
+function levelled(forward, right, previous) {
+  const flat = Math.hypot(forward[0], forward[2])
+  if (flat < 1e-9) return right
+  /** @type {Vec3} */
+  let level = [forward[2] / flat, 0, -forward[0] / flat]
+  if (!previous) return level
+  if (dot(right, level) < 0) level = scale(level, -1)
+  const reach = LEVELLING * Math.atan2(length(cross(previous, forward)), dot(previous, forward))
+  const side = cross(forward, right)
+  const off = Math.atan2(dot(side, level), dot(right, level))
+  if (Math.abs(off) <= reach + 1e-9) return level
+  return add(scale(right, Math.cos(reach)), scale(side, Math.sin(reach) * Math.sign(off)))
 }
 
 /** @param {ArrayLike<number>} right @param {ArrayLike<number>} forward @returns {Mat3} camera-to-world */

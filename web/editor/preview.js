@@ -4,7 +4,7 @@
  *
  * @typedef {{version: number, width: number, height: number, frames: number, clip_frames: number,
  *   frame_numbers: number[], near: number, far: number, levels: number, style: 'released' | 'paper',
- *   min_angle: number, depth_jump: number, border_depth: number, radius: number, pivot: [number, number, number],
+ *   min_angle: number, max_jump: number | null, border_depth: number, radius: number, pivot: [number, number, number],
  *   intrinsics: {fx: number, fy: number, cx: number, cy: number}, source: [number, number],
  *   sizes: [number, number][]}} PreviewHeader
  * @typedef {{index: number, image: ImageBitmap, depth: Uint16Array}} PreviewFrame

@@ -265,7 +265,7 @@ export class Renderer {
     this.bindScene(rule, clip, index)
     const cosine = Math.cos((clip.header.min_angle * Math.PI) / 180)
     gl.uniform1f(rule.at('angleLimit'), 4 * cosine * cosine)
-    gl.uniform1f(rule.at('maxJump'), clip.header.depth_jump)
+    gl.uniform1f(rule.at('maxJump'), clip.header.max_jump ?? 1e30)
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.ruleTarget)
     gl.framebufferTextureLayer(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, textures.occlusion, 0, index)
     gl.viewport(0, 0, width, height)

@@ -115,13 +115,17 @@ in vec4 colour;
 in vec2 place;
 flat in float quadValid;
 out vec4 result;
+const float TIE = 0.02; // pixels
 void main() {
   bool seen = paper ? quadValid > 0.5 : colour.a * 255.0 > 125.0;
   vec3 rgb = colour.rgb;
-  if (paper && !seen && place.x >= 0.0) {
+  // Derivatives outside the branches, as GLSL demands.
+  mat2 spread = mat2(dFdx(place), dFdy(place));
+  if (paper && !seen && place.x >= 0.0 && abs(determinant(spread)) > 1e-9) {
     // A pixel centre exactly on a vertex belongs to up to six faces; ties go to the valid one.
-    ivec2 nearest = ivec2(round(place));
-    if (all(lessThan(abs(place - vec2(nearest)), vec2(4e-3)))) {
+    vec2 nearest = round(place);
+    vec2 pixels = inverse(spread) * (place - nearest);
+    if (dot(pixels, pixels) < TIE * TIE) {
       seen = texelFetch(occlusion, ivec3(nearest, layer), 0).g > 0.5;
       rgb = texelFetch(colours, ivec3(nearest, layer), 0).rgb;
     }

@@ -277,7 +277,7 @@ function keyframeOf(raw, index, frames) {
         at('quaternion')
       )
     }
-    key.quaternion = q.map((v) => v / norm)
+    key.quaternion = Math.abs(norm - 1) < 1e-12 ? q : q.map((v) => v / norm)
   }
   key.roll = number(raw.roll === undefined ? 0 : raw.roll, `${name}: roll`, -36000, 36000, at('roll'))
   key.fov = raw.fov == null ? null : number(raw.fov, `${name}: fov`, 0.1, 179, at('fov'))
@@ -441,8 +441,10 @@ function walked(doc, times, lens) {
     keyTimes,
     keys.map((key) => key.ease)
   )
-  /** @param {number[][]} values */
-  const along = (values) => curve(at.segment, at.share, keyTimes, values, doc.interpolation)
+  /** @param {number[][]} values @param {string} [mode] */
+  const along = (values, mode = doc.interpolation) => curve(at.segment, at.share, keyTimes, values, mode)
+  // A curve that overshoots could leave the range of possible lenses.
+  const fovMode = doc.interpolation === 'catmull-rom' ? 'smooth' : doc.interpolation
   const position = /** @type {Vec3[]} */ (along(keys.map((key) => key.position)))
   const rotation = keyedRotation(doc, times, keyTimes, at, position)
   const fovs = keyFovs(keys, sceneLens(doc, lens))
@@ -450,7 +452,12 @@ function walked(doc, times, lens) {
     position,
     rotation,
     roll: along(keys.map((key) => [key.roll])).map((v) => v[0]),
-    fov: fovs && along(fovs.map((fov) => [fov])).map((v) => v[0]),
+    fov:
+      fovs &&
+      along(
+        fovs.map((fov) => [fov]),
+        fovMode
+      ).map((v) => v[0]),
     shift: /** @type {[number, number][]} */ (along(keys.map((key) => key.lens_shift)))
   }
 }
@@ -745,4 +752,42 @@ function offStretches(baked, exact, keys, distance, angle) {
     if (off) found.push(Math.floor((a + b) / 2))
   }
   return found
+}
+
+/**
+ * The same path over another number of frames. Keyframes move to the nearest frame; where two would fall together, the
+ * path gets a key on every frame instead.
+ * @param {string | object} document
+ * @param {number} frames
+ * @returns {Document}
+ */
+export function resampleDocument(document, frames) {
+  const doc = parseDocument(document)
+  if (!Number.isInteger(frames) || frames < 1 || frames > MAX_FRAMES) {
+    throw new TrajectoryError(`A camera path has 1 to ${MAX_FRAMES} frames, got ${show(frames)}.`, { field: 'frames' })
+  }
+  const [last, newLast] = [doc.frames - 1, frames - 1]
+  if (last === newLast || !doc.keyframes.length) return { ...doc, frames }
+  const factor = last ? newLast / last : 0
+  const moved = doc.keyframes.map((key) => Math.floor(key.frame * factor + 0.5))
+  if (new Set(moved).size === moved.length) {
+    return { ...doc, frames, keyframes: doc.keyframes.map((key, i) => ({ ...key, frame: moved[i] })) }
+  }
+  if (doc.source) return { ...doc, frames, keyframes: [] }
+  const whole = evaluateDocument(
+    doc,
+    null,
+    Array.from({ length: frames }, (_, i) => (newLast ? (i * last) / newLast : 0))
+  )
+  /** @type {Keyframe[]} */
+  const keyframes = whole.position.map((position, frame) => ({
+    frame,
+    position,
+    quaternion: quaternionFromMatrix(whole.rotation[frame]),
+    roll: 0,
+    fov: whole.fov ? whole.fov[frame] : null,
+    lens_shift: whole.lensShift[frame],
+    ease: 'linear'
+  }))
+  return { ...doc, frames, keyframes }
 }

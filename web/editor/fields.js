@@ -1,0 +1,270 @@
+// @ts-check
+/** Numeric fields: type, drag the label, arrow keys or wheel; the inspector made of them; the preset bar. */
+import { axesOf, eyeOf, fovOf } from './math.js'
+import { aimed, keyAt, placedAround, refitted, spherical, translated } from './edits.js'
+import { make, onDrag } from './dom.js'
+import { EASES, INTERPOLATIONS, PRESETS, presetDocument } from './trajectory.js'
+
+/**
+ * @typedef {import('./math.js').Vec3} Vec3
+ * @typedef {import('./editor.js').Editor} Editor
+ */
+
+const NAMES = {
+  ease: { linear: 'Linear', in: 'Ease in', out: 'Ease out', 'in-out': 'Ease in-out' },
+  interpolation: { linear: 'Straight', smooth: 'Smooth', 'catmull-rom': 'Round' }
+}
+
+/** One number. */
+export class NumberField {
+  /**
+   * @param {{label: string, title: string, digits?: number, step: () => number, get: () => number | null, set: (value: number) => void,
+   *   settle?: () => void, axis?: string, clear?: () => void, empty?: () => string, low?: number, high?: number}} options
+   *   `clear` is called for an emptied field; `empty` tells the inherited value
+   */
+  constructor(options) {
+    this.options = options
+    this.input = make('input', {
+      type: 'text', inputMode: 'decimal', autocomplete: 'off', spellcheck: false, title: options.title, 'aria-label': options.title,
+      onchange: () => this.take(),
+      onkeydown: (/** @type {KeyboardEvent} */ event) => this.key(event)
+    })
+    const handle = make('i', { title: `${options.title}. Drag to change.` }, [options.label])
+    this.element = make('label', { class: 'ex4d-field' }, [handle, this.input])
+    if (options.axis) this.element.dataset.axis = options.axis
+    onDrag(handle, (event) => {
+      let last = event.clientX
+      const start = options.get()
+      if (start === null && !options.empty) return null
+      return {
+        move: (next) => {
+          const dx = next.clientX - last
+          last = next.clientX
+          this.shift(dx * options.step() * (next.shiftKey ? 0.1 : 0.5))
+        },
+        end: () => options.settle?.()
+      }
+    })
+    this.refresh()
+  }
+
+  /** @param {number} value */
+  put(value) {
+    const { low = -Infinity, high = Infinity } = this.options
+    this.options.set(Math.min(high, Math.max(low, value)))
+  }
+
+  /** @param {number} delta */
+  shift(delta) {
+    const now = this.options.get() ?? Number.parseFloat(this.options.empty?.() ?? '')
+    if (Number.isFinite(now)) this.put(now + delta)
+    this.refresh(true)
+  }
+
+  take() {
+    const text = this.input.value.trim().replace(',', '.')
+    const value = Number(text)
+    if (text === '' && this.options.clear) this.options.clear()
+    else if (text !== '' && Number.isFinite(value)) this.put(value)
+    this.options.settle?.()
+    this.refresh(true)
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    event.stopPropagation()
+    if (event.key === 'ArrowUp' || event.key === 'ArrowDown') {
+      event.preventDefault()
+      this.shift((event.key === 'ArrowUp' ? 1 : -1) * this.options.step() * (event.shiftKey ? 10 : 1))
+    } else if (event.key === 'Enter') {
+      this.take()
+      this.input.select()
+    } else if (event.key === 'Escape') {
+      this.refresh(true)
+      this.input.blur()
+    }
+  }
+
+  /** @param {boolean} [always] also while the field is being typed in */
+  refresh(always = false) {
+    if (!always && document.activeElement === this.input) return
+    const value = this.options.get()
+    this.input.value = value === null ? '' : String(Number(value.toFixed(this.options.digits ?? 2)))
+    this.input.placeholder = value === null ? (this.options.empty?.() ?? '–') : ''
+  }
+}
+
+/** @param {string} title @param {Record<string, string>} names @param {string[]} values @param {(value: string) => void} choose */
+function choice(title, names, values, choose) {
+  const element = make('select', { title, 'aria-label': title, onchange: () => choose(element.value) }, values.map((value) => make('option', { value }, [names[value] ?? value])))
+  element.addEventListener('keydown', (event) => event.stopPropagation())
+  return element
+}
+
+/** The row of numbers for the camera at the playhead. */
+export class Inspector {
+  /** @param {Editor} editor */
+  constructor(editor) {
+    this.editor = editor
+    const { state } = editor
+    const settle = () => state.settle()
+    const eye = () => {
+      const camera = state.camera()
+      return camera ? eyeOf(camera.pose) : null
+    }
+    const around = (/** @type {'azimuth' | 'elevation' | 'distance'} */ name) => ({
+      get: () => {
+        const at = eye()
+        return at && spherical(at, state.document.pivot)[name]
+      },
+      set: (/** @type {number} */ value) => state.editKey(name, (key) => placedAround(key, state.document.pivot, { [name]: value })),
+      settle
+    })
+    const length = () => state.document.radius / 50
+    const place = (/** @type {number} */ i) => ({
+      get: () => eye()?.[i] ?? null,
+      set: (/** @type {number} */ value) =>
+        state.editKey('position', (key) => {
+          const delta = /** @type {Vec3} */ ([0, 0, 0])
+          delta[i] = value - key.position[i]
+          return translated(key, delta, false)
+        }),
+      step: length, settle, axis: 'xyz'[i], label: 'XYZ'[i], digits: 3
+    })
+    const aim = (/** @type {number} */ i) => ({
+      get: () => editor.sceneView.target?.[i] ?? null,
+      set: (/** @type {number} */ value) => {
+        const target = editor.sceneView.target
+        if (!target) return
+        const next = /** @type {Vec3} */ ([...target])
+        next[i] = value
+        state.editKey('aim', (key) => aimed(key, next))
+      },
+      step: length, settle, axis: 'xyz'[i], label: 'XYZ'[i], digits: 3
+    })
+    const key = () => (state.document.source ? undefined : keyAt(state.document, state.frame))
+    const f = (/** @type {ConstructorParameters<typeof NumberField>[0]} */ options) => new NumberField(options)
+    const degree = () => 1
+    const groups = /** @type {[string, NumberField[]][]} */ ([
+      ['Around the pivot', [
+        f({ label: '↔', title: 'Angle around the pivot, degrees; positive = right', step: degree, digits: 1, ...around('azimuth') }),
+        f({ label: '↕', title: 'Height over the pivot, degrees; positive = up', step: degree, digits: 1, low: -89, high: 89, ...around('elevation') }),
+        f({ label: '⟷', title: 'Distance from the pivot', step: length, digits: 3, low: 1e-4, ...around('distance') })
+      ]],
+      ['Camera', [0, 1, 2].map((i) => f({ title: `Camera ${'XYZ'[i]} (x right, y down, z into the picture)`, ...place(i) }))],
+      ['Looks at', [0, 1, 2].map((i) => f({ title: `Target ${'XYZ'[i]} (x right, y down, z into the picture)`, ...aim(i) }))],
+      ['Lens', [
+        f({
+          label: 'roll', title: 'Roll, degrees; positive leans clockwise', step: degree, digits: 1, settle,
+          get: () => key()?.roll ?? rollOf(editor),
+          set: (value) => state.editKey('roll', (k) => ({ ...k, roll: value }))
+        }),
+        f({
+          label: 'fov', title: 'Vertical field of view, degrees; empty = the clip\'s own', step: degree, digits: 1, settle, low: 1, high: 170,
+          get: () => key()?.fov ?? null,
+          empty: () => fovOf(state.camera()?.intrinsics ?? state.lens).toFixed(1),
+          set: (value) => state.editKey('fov', (k) => ({ ...k, fov: value })),
+          clear: () => state.editKey('fov', (k) => ({ ...k, fov: null }))
+        })
+      ]]
+    ])
+    this.fields = groups.flatMap(([, fields]) => fields)
+    this.ease = choice('How the move into this key runs', NAMES.ease, EASES, (value) => {
+      state.editKey('ease', (k) => ({ ...k, ease: value }))
+      state.settle()
+      editor.focus()
+    })
+    this.element = make('div', { class: 'ex4d-fields' }, groups.map(([name, fields]) =>
+      make('div', { class: 'ex4d-fieldset' }, [make('span', {}, [name]), ...fields.map((field) => field.element), name === 'Lens' ? this.ease : null])))
+  }
+
+  refresh() {
+    const { state } = this.editor
+    for (const field of this.fields) field.refresh()
+    const key = state.document.source ? undefined : keyAt(state.document, state.frame)
+    this.ease.disabled = !key
+    this.ease.value = key?.ease ?? 'linear'
+  }
+}
+
+/** Roll of the camera at the playhead against the level horizon, degrees. @param {Editor} editor */
+function rollOf(editor) {
+  const camera = editor.state.camera()
+  if (!camera) return null
+  const { right, forward } = axesOf(camera.pose)
+  const level = Math.hypot(forward[0], forward[2])
+  // Positive roll lowers the right side of the camera.
+  return level < 1e-6 ? 0 : (Math.atan2(right[1], (right[0] * forward[2] - right[2] * forward[0]) / level) * 180) / Math.PI
+}
+
+/** Preset, its parameters, interpolation and length of the path. */
+export class PathBar {
+  /** @param {Editor} editor */
+  constructor(editor) {
+    this.editor = editor
+    const { state } = editor
+    this.preset = make('select', { title: 'Starting point: a preset path. The first change by hand turns it into keyframes.', 'aria-label': 'Preset', onchange: () => this.choose(this.preset.value) }, [
+      make('option', { value: '' }, ['Keyframes']),
+      ...PRESETS.map((preset) => make('option', { value: preset.name }, [preset.label]))
+    ])
+    this.preset.addEventListener('keydown', (event) => event.stopPropagation())
+    this.params = make('span', { class: 'ex4d-fieldset' })
+    /** @type {NumberField[]} */
+    this.fields = []
+    this.shown = ''
+    this.interpolation = choice('How the path runs between keys', NAMES.interpolation, INTERPOLATIONS, (value) => {
+      state.edit('interpolation', (document) => ({ ...document, interpolation: value }))
+      state.settle()
+      editor.focus()
+    })
+    this.length = new NumberField({
+      label: 'frames', title: 'Length of the path in frames (EX-4D wants 49)', step: () => 1, digits: 0, low: 1, high: 2000,
+      get: () => state.document.frames,
+      set: (value) => state.edit('length', (document) => refitted(document, Math.round(value)))
+    })
+    this.element = make('div', { class: 'ex4d-fieldset' }, [this.preset, this.params, this.interpolation, this.length.element])
+  }
+
+  /** @param {string} name */
+  choose(name) {
+    const { state } = this.editor
+    if (name) {
+      state.edit('preset', (document) => /** @type {any} */ (presetDocument(name, {
+        frames: document.frames, fps: document.fps, width: document.width, height: document.height,
+        radius: state.scene?.radius ?? document.radius, pivot: state.scene?.pivot ?? document.pivot,
+        interpolation: document.interpolation === 'linear' ? 'catmull-rom' : document.interpolation
+      })))
+    } else state.edit('keys', (document, path) => this.editor.bake(document, path))
+    state.settle()
+    state.selected = null
+    this.editor.focus()
+    this.editor.redraw()
+  }
+
+  /** @param {string} name parameter of the preset @param {number} value */
+  setParam(name, value) {
+    this.editor.state.edit(`param ${name}`, (document) => ({
+      ...document, source: document.source && { ...document.source, params: { ...document.source.params, [name]: value } }
+    }))
+  }
+
+  refresh() {
+    const { state } = this.editor
+    const source = state.document.source
+    this.preset.value = source?.preset ?? ''
+    this.interpolation.value = state.document.interpolation
+    this.interpolation.hidden = !!source
+    if (this.shown !== (source?.preset ?? '')) {
+      this.shown = source?.preset ?? ''
+      const preset = PRESETS.find((p) => p.name === this.shown)
+      this.fields = (preset?.params ?? []).map((param) => new NumberField({
+        label: param.name, title: `${param.description}${param.unit === 'radius' ? ' In radii of the scene.' : ''}`, low: param.min, high: param.max,
+        step: () => (param.unit === 'deg' ? 1 : param.unit === 'radius' ? 0.02 : 0.1), digits: 2, settle: () => state.settle(),
+        get: () => state.document.source?.params[param.name] ?? null,
+        set: (value) => this.setParam(param.name, value)
+      }))
+      this.params.replaceChildren(...this.fields.map((field) => field.element))
+    }
+    for (const field of [...this.fields, this.length]) field.refresh()
+  }
+}

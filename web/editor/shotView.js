@@ -1,0 +1,225 @@
+// @ts-check
+/** The shot view: what the camera at the playhead sees. Dragging in it moves that camera. */
+import { axesOf, distance, eyeOf, normalize, radians, add, scale, resized } from './math.js'
+import { dollied, looked, orbited, spherical, translated } from './edits.js'
+import { Surface, button, make, onDrag, wheelSteps } from './dom.js'
+import { drawPath, Pen } from './overlay.js'
+
+/**
+ * @typedef {import('./math.js').Vec3} Vec3
+ * @typedef {import('./math.js').Camera} Camera
+ * @typedef {import('./editor.js').Editor} Editor
+ * @typedef {'colour' | 'mask' | 'checker'} ShotMode
+ */
+
+/** Turning speed of a drag over the whole height of the picture, radians. */
+const TURN = 1.6
+
+export class ShotView {
+  /** @param {Editor} editor */
+  constructor(editor) {
+    this.editor = editor
+    this.surface = new Surface('Shot view: what the camera sees at the playhead')
+    this.tag = make('div', { class: 'ex4d-tag' })
+    /** @type {ShotMode} */
+    this.mode = 'checker'
+    this.modes = /** @type {[ShotMode, string, string][]} */ ([
+      ['colour', 'Colour', 'The rendered picture, holes black (1)'],
+      ['mask', 'Mask', 'White = seen, black = to be generated (2)'],
+      ['checker', 'Holes', 'The picture over a checkerboard of holes (3)']
+    ]).map(([mode, text, title]) => {
+      const element = button('', title, () => this.setMode(mode), text)
+      element.setAttribute('aria-pressed', String(mode === this.mode))
+      return { mode, element }
+    })
+    this.element = make('div', { class: 'ex4d-view ex4d-shot' }, [
+      this.surface.canvas, this.tag,
+      make('div', { class: 'ex4d-tools' }, [make('div', { class: 'ex4d-group' }, this.modes.map((m) => m.element))])
+    ])
+    this.surface.canvas.addEventListener('contextmenu', (event) => event.preventDefault())
+    onDrag(this.surface.canvas, (event) => this.press(event))
+    this.surface.canvas.addEventListener('pointermove', () => {
+      this.surface.canvas.style.cursor = this.editor.picking ? 'crosshair' : 'move'
+    })
+    this.surface.canvas.addEventListener('wheel', (event) => {
+      event.preventDefault()
+      event.stopPropagation()
+      const { state } = this.editor
+      if (event.shiftKey) this.editor.zoomLens(wheelSteps(event) || Math.sign(event.deltaX))
+      else state.editKey('dolly', (key) => dollied(key, state.document.pivot, 1.06 ** wheelSteps(event)))
+      this.editor.touch()
+    }, { passive: false })
+  }
+
+  /** @param {ShotMode} mode */
+  setMode(mode) {
+    this.mode = mode
+    for (const { mode: name, element } of this.modes) element.setAttribute('aria-pressed', String(name === mode))
+    this.editor.remember()
+    this.editor.redraw('shot')
+  }
+
+  /** The picture's place inside the view, letterboxed. */
+  get frame() {
+    const { width, height } = this.surface.canvas
+    const lens = this.editor.state.camera()?.intrinsics ?? this.editor.state.lens
+    const size = Math.min(width / lens.width, height / lens.height)
+    const w = Math.max(2, Math.round(lens.width * size))
+    const h = Math.max(2, Math.round(lens.height * size))
+    return { x: Math.round((width - w) / 2), y: Math.round((height - h) / 2), width: w, height: h }
+  }
+
+  /** The camera for a picture of that size. @param {number} width @param {number} height @returns {Camera | null} */
+  cameraAt(width, height) {
+    const camera = this.editor.state.camera()
+    return camera && { pose: camera.pose, intrinsics: resized(camera.intrinsics, width, height) }
+  }
+
+  /** @param {PointerEvent} event */
+  press(event) {
+    const { editor } = this
+    const { state } = editor
+    editor.focus()
+    const start = this.surface.place(event)
+    const box = this.frame
+    if (editor.picking && event.button === 0) {
+      const camera = this.cameraAt(box.width, box.height)
+      const point = camera && editor.surfacePoint(camera, start.x - box.x, start.y - box.y)
+      if (point) editor.setPivot(point)
+      return null
+    }
+    let last = start
+    const button = event.button
+    return {
+      move: (/** @type {PointerEvent} */ next) => {
+        const now = this.surface.place(next)
+        const [dx, dy] = [(now.x - last.x) / box.height, (now.y - last.y) / box.height]
+        last = now
+        const camera = state.camera()
+        if (!camera) return
+        const pivot = state.document.pivot
+        if (editor.flying || next.ctrlKey || next.metaKey) {
+          state.editKey('look', (key) => looked(key, -dx * TURN * 0.6, dy * TURN * 0.6))
+        } else if (button === 1 || button === 2 || next.shiftKey) {
+          const { right, down } = axesOf(camera.pose)
+          const size = (Math.max(distance(eyeOf(camera.pose), pivot), 1e-3) * box.height) / resized(camera.intrinsics, box.width, box.height).fx
+          state.editKey('truck', (key) => translated(key, add(scale(right, -dx * size), scale(down, -dy * size)), true))
+        } else if (next.altKey) {
+          state.editKey('roll', (key) => ({ ...key, roll: key.roll + dx * 90 }))
+        } else {
+          state.editKey('orbit', (key) => orbited(key, pivot, -dx * TURN, dy * TURN))
+        }
+        editor.touch()
+      },
+      end: () => {
+        if (editor.snapping) this.snapAngle()
+        state.settle()
+      }
+    }
+  }
+
+  /** With snapping on, an orbit ends on a whole 5 degrees. */
+  snapAngle() {
+    const { state } = this.editor
+    if (state.lastEdit.label !== `orbit ${state.frame}`) return
+    const camera = state.camera()
+    if (!camera) return
+    const { azimuth } = spherical(eyeOf(camera.pose), state.document.pivot)
+    state.editKey('orbit', (key) => orbited(key, state.document.pivot, radians(Math.round(azimuth / 5) * 5 - azimuth), 0))
+  }
+
+  /** One step of fly mode. @param {Set<string>} keys codes that are held @param {number} seconds */
+  fly(keys, seconds) {
+    const { state } = this.editor
+    const camera = state.camera()
+    if (!camera) return
+    const { right, forward } = axesOf(camera.pose)
+    /** @type {Vec3} */
+    let way = [0, 0, 0]
+    for (const [code, direction] of /** @type {[string, Vec3][]} */ ([
+      ['KeyW', forward], ['KeyS', scale(forward, -1)], ['KeyD', right], ['KeyA', scale(right, -1)], ['KeyE', [0, -1, 0]], ['KeyQ', [0, 1, 0]]
+    ])) if (keys.has(code)) way = add(way, direction)
+    if (way.every((v) => v === 0)) return
+    const speed = state.document.radius * 0.6 * (keys.has('ShiftLeft') || keys.has('ShiftRight') ? 3 : 1)
+    state.editKey('fly', (key) => translated(key, scale(normalize(way), speed * seconds), true))
+    this.editor.touch()
+  }
+
+  draw() {
+    if (!this.surface.fit()) return
+    const { editor, surface } = this
+    const { context, canvas, unit } = surface
+    const { state } = editor
+    context.fillStyle = '#0d0f12'
+    context.fillRect(0, 0, canvas.width, canvas.height)
+    const box = this.frame
+    const camera = this.cameraAt(box.width, box.height)
+    if (!camera) return
+    context.save()
+    context.translate(box.x, box.y)
+    context.beginPath()
+    context.rect(0, 0, box.width, box.height)
+    context.clip()
+    const scene = { clip: editor.clip, index: editor.clipIndex, camera, width: box.width, height: box.height, step: editor.step, near: 0.01 * state.document.radius }
+    if (editor.showsSource()) this.drawSource(box)
+    else if (editor.clip && editor.renderer) {
+      if (this.mode === 'checker') drawChecker(context, box.width, box.height, 9 * unit)
+      editor.renderer.paint(context, { ...scene, mode: this.mode })
+    } else this.drawEmpty(camera, box)
+    context.restore()
+    const holes = editor.holes[state.frame]
+    const { azimuth, elevation } = spherical(eyeOf(camera.pose), state.document.pivot)
+    const parts = ['Shot', `${signed(azimuth)}°`, `height ${signed(elevation)}°`]
+    if (editor.clip && holes >= 0) parts.push(`${Math.round(100 * holes)} % holes`)
+    if (editor.showsSource()) parts.push('source frame')
+    this.tag.textContent = parts.join('  ·  ')
+  }
+
+  /** Frame 0 at the source's own place is passed through untouched by the renderer, with a full mask. @param {{width: number, height: number}} box */
+  drawSource(box) {
+    const { context } = this.surface
+    const image = this.editor.clip?.frames[0]?.image
+    if (this.mode === 'mask' || !image) {
+      context.fillStyle = '#ffffff'
+      context.fillRect(0, 0, box.width, box.height)
+    } else context.drawImage(image, 0, 0, box.width, box.height)
+  }
+
+  /** Without a scene: the stage as the camera sees it. @param {Camera} camera @param {{width: number, height: number}} box */
+  drawEmpty(camera, box) {
+    const { context, unit } = this.surface
+    const { state } = this.editor
+    const shade = context.createLinearGradient(0, 0, 0, box.height)
+    shade.addColorStop(0, '#23272e')
+    shade.addColorStop(1, '#181a1e')
+    context.fillStyle = shade
+    context.fillRect(0, 0, box.width, box.height)
+    this.editor.renderer?.paint(context, {
+      clip: null, index: -1, camera, width: box.width, height: box.height, mode: 'scene', near: 0.01 * state.document.radius,
+      ground: { centre: [0, this.editor.groundHeight, state.document.radius], cell: state.document.radius / 2, tint: [0.75, 0.8, 0.9, 0.34] }
+    })
+    const path = state.path
+    if (!path) return
+    const pen = new Pen(context, camera, unit)
+    drawPath(pen, {
+      poses: [], frame: -1, keys: [], selected: null, camera, sourceLens: state.lens, target: null, pivot: state.document.pivot,
+      radius: state.document.radius, hot: null, inside: [], keyCameras: []
+    })
+  }
+}
+
+/** @param {number} value */
+const signed = (value) => (Math.abs(value) < 0.05 ? '0.0' : `${value > 0 ? '+' : '−'}${Math.abs(value).toFixed(1)}`)
+
+/** @param {CanvasRenderingContext2D} context @param {number} width @param {number} height @param {number} size */
+function drawChecker(context, width, height, size) {
+  context.fillStyle = '#2b2022'
+  context.fillRect(0, 0, width, height)
+  context.fillStyle = '#4a3034'
+  const cell = Math.max(2, Math.round(size))
+  context.beginPath()
+  for (let y = 0, row = 0; y < height; y += cell, row++) {
+    for (let x = row % 2 ? cell : 0; x < width; x += 2 * cell) context.rect(x, y, cell, cell)
+  }
+  context.fill()
+}
