@@ -90,9 +90,9 @@ class Intrinsics:
 OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 """Turns an OpenCV camera frame into an OpenGL one (x right, y up, z backward), and back."""
 
-POLE_CARRIED, POLE_UPRIGHT = math.sin(math.radians(3.0)), math.sin(math.radians(10.0))
-"""Sine of the angle between viewing direction and the vertical: below the first the camera's right axis is carried
-along without turning (parallel transport), above the second the horizon is level."""
+LEVELLING = 6.0
+"""How fast a camera turns back to a level horizon: angle about its viewing axis per angle that this axis moves. A level
+camera turns by the tangent of its elevation, so up to 80 degrees (tan = 5.7) the horizon is simply level."""
 
 
 def opengl_from_opencv(world_to_camera: np.ndarray) -> np.ndarray:
@@ -182,19 +182,13 @@ def check_poses(world_to_camera: np.ndarray, what: str = "The camera path") -> n
     return poses
 
 
-def upright_right(forward: np.ndarray) -> np.ndarray:
-    """The right axis of a level camera, (..., 3), for unit viewing directions (..., 3) that are not vertical."""
-    right = np.stack([forward[..., 2], np.zeros_like(forward[..., 0]), -forward[..., 0]], axis=-1)
-    return right / np.linalg.norm(right, axis=-1, keepdims=True)
-
-
 def carry_right(forward: np.ndarray) -> np.ndarray:
-    """Right axes along a path of viewing directions: level where that is defined, carried on without a flip elsewhere.
+    """Right axes along a path of viewing directions: level, without a flip where the path passes straight up or down.
 
-    A level horizon turns by 180 degrees within one step where a path crosses the vertical. Within 3 degrees of it the
-    right axis is therefore carried by parallel transport (the smallest rotation from one direction to the next), beyond
-    10 degrees it is level again, on the side that continues the path (so a camera that went over the top stays upside
-    down until it comes back over), and in between the two are blended.
+    A level horizon turns by up to 180 degrees at once where a path crosses the vertical. So the right axis is carried
+    along by parallel transport (the smallest rotation from one direction to the next) and then turned towards the
+    nearer level one, at most :data:`LEVELLING` times as far as the direction moved. Away from the vertical that is
+    exactly level; a camera that goes over the top comes out upside down, and stays so until it comes back over.
 
     Args:
         forward: (N, 3) unit vectors, world frame (OpenCV, y down), in the order of the path and dense enough that
@@ -207,37 +201,20 @@ def carry_right(forward: np.ndarray) -> np.ndarray:
     rights = np.empty((len(forward), 3))
     previous, right = (0.0, 0.0, 1.0), (1.0, 0.0, 0.0)
     for i, current in enumerate(forward.tolist()):
-        right = _next_right(previous, right, current, first=i == 0)
+        right = _levelled(current, _transported(previous, right, current), previous if i else None)
         rights[i] = right
         previous = current
     return rights
 
 
-def _next_right(
-    previous: Sequence[float], right: Sequence[float], current: Sequence[float], first: bool
-) -> tuple[float, float, float]:
-    """One step of :func:`carry_right`, in plain floats (a path has few steps, numpy would be slower)."""
-    fx, _, fz = current
-    level = math.hypot(fx, fz)
-    if first and level >= POLE_UPRIGHT:
-        return (fz / level, 0.0, -fx / level)
-    x, y, z = _transported(previous, right, current)
-    if level <= POLE_CARRIED:
-        return (x, y, z)
-    ux, uz = fz / level, -fx / level
-    if x * ux + z * uz < 0:
-        ux, uz = -ux, -uz
-    s = min(1.0, (level - POLE_CARRIED) / (POLE_UPRIGHT - POLE_CARRIED))
-    w = s * s * (3 - 2 * s)
-    x, y, z = x + w * (ux - x), y - w * y, z + w * (uz - z)
-    norm = math.sqrt(x * x + y * y + z * z)
-    return (x / norm, y / norm, z / norm)
+Axis = Sequence[float]
 
 
-def _transported(
-    previous: Sequence[float], right: Sequence[float], current: Sequence[float]
-) -> tuple[float, float, float]:
-    """``right`` turned by the smallest rotation that takes ``previous`` to ``current``, kept perpendicular."""
+def _transported(previous: Axis, right: Axis, current: Axis) -> tuple[float, float, float]:
+    """``right`` turned by the smallest rotation that takes ``previous`` to ``current``, kept perpendicular.
+
+    In plain floats, since a path has few steps and numpy would be slower.
+    """
     (ax, ay, az), (bx, by, bz), (rx, ry, rz) = previous, current, right
     c = ax * bx + ay * by + az * bz
     if c < -0.999999:  # straight back: every axis is as short, so turn about the camera's own vertical
@@ -252,6 +229,30 @@ def _transported(
     x, y, z = x - dot * bx, y - dot * by, z - dot * bz
     norm = math.sqrt(x * x + y * y + z * z)
     return (x / norm, y / norm, z / norm)
+
+
+def _levelled(forward: Axis, right: Axis, previous: Axis | None) -> tuple[float, float, float]:
+    """``right`` turned about ``forward`` towards level, as far as the way from ``previous`` allows (None = upright)."""
+    fx, fy, fz = forward
+    x, y, z = right
+    flat = math.hypot(fx, fz)
+    if flat < 1e-9:
+        return (x, y, z)
+    ux, uz = fz / flat, -fx / flat
+    if previous is None:
+        return (ux, 0.0, uz)
+    if x * ux + z * uz < 0:
+        ux, uz = -ux, -uz
+    px, py, pz = previous
+    cross = math.sqrt((py * fz - pz * fy) ** 2 + (pz * fx - px * fz) ** 2 + (px * fy - py * fx) ** 2)
+    reach = LEVELLING * math.atan2(cross, px * fx + py * fy + pz * fz)
+    # f x right, the axis that right turns towards.
+    sx, sy, sz = fy * z - fz * y, fz * x - fx * z, fx * y - fy * x
+    off = math.atan2(sx * ux + sz * uz, x * ux + z * uz)
+    if abs(off) <= reach + 1e-9:
+        return (ux, 0.0, uz)
+    cos, sin = math.cos(reach), math.copysign(math.sin(reach), off)
+    return (x * cos + sx * sin, y * cos + sy * sin, z * cos + sz * sin)
 
 
 def rotation_from_axes(right: np.ndarray, forward: np.ndarray) -> np.ndarray:

@@ -190,7 +190,8 @@ def _unit(quaternion: list[float], name: str) -> list[float]:
     norm = math.hypot(*quaternion)
     if norm < 1e-6:
         raise EX4DError(f"{name} has no length, so it is no orientation. The source camera's is [1, 0, 0, 0].")
-    return [v / norm for v in quaternion]
+    # A unit quaternion stays as it is to the last bit, so that parsing twice changes nothing.
+    return quaternion if abs(norm - 1) < 1e-12 else [v / norm for v in quaternion]
 
 
 def _number(value: Any, name: str, low: float, high: float) -> float:

@@ -103,14 +103,16 @@ def _walk(
     key_times = np.array([key["frame"] for key in keys], dtype=np.float64)
     segment, share = segments_of(times, key_times, [key["ease"] for key in keys])
 
-    def along(values: Any) -> np.ndarray:
+    def along(values: Any, mode: str = document["interpolation"]) -> np.ndarray:
         values = np.array(values, dtype=np.float64).reshape(len(keys), -1)
-        return curve(segment, share, key_times, values, document["interpolation"])
+        return curve(segment, share, key_times, values, mode)
 
     position = along([key["position"] for key in keys])
     rotation = _keyed_rotation(document, times, key_times, segment, share, position)
     fovs = _key_fovs(keys, _scene_lens(document, intrinsics))
-    fov = None if fovs is None else along(fovs)[:, 0]
+    # A curve that overshoots could leave the range of possible lenses.
+    fov_mode = "smooth" if document["interpolation"] == "catmull-rom" else document["interpolation"]
+    fov = None if fovs is None else along(fovs, fov_mode)[:, 0]
     return position, rotation, along([key["roll"] for key in keys])[:, 0], fov, along([k["lens_shift"] for k in keys])
 
 

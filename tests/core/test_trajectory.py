@@ -1,0 +1,279 @@
+"""Camera paths: published ones, presets, keyframes, documents."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ex4d_core.camera import Intrinsics, check_poses, invert_pose, matrix_from_quaternion, opengl_from_opencv
+from ex4d_core.errors import EX4DError
+from ex4d_core.trajectory import (
+    EASES,
+    INTERPOLATIONS,
+    PRESETS,
+    Trajectory,
+    bake_document,
+    document_from_poses,
+    evaluate_document,
+    parse_document,
+    preset_document,
+    resample_document,
+)
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "trajectory.json").read_text("utf-8"))
+fx, fy, cx, cy, width, height = GOLDEN["scene"]
+SCENE = Intrinsics(fx, fy, cx, cy, width, height)
+
+
+def keyed(*keys, frames=None, **fields):
+    """A document of keyframes; each looks at (0, 0, 5) unless it says otherwise."""
+    keys = [key if "target" in key or "quaternion" in key else {"target": [0, 0, 5], **key} for key in keys]
+    return {"version": 1, "frames": frames or keys[-1]["frame"] + 1, "keyframes": keys, **fields}
+
+
+def positions(trajectory):
+    return invert_pose(trajectory.world_to_camera)[:, :3, 3]
+
+
+def azimuth(trajectory):
+    """Degrees around the vertical, unwrapped, from the viewing direction."""
+    forward = trajectory.world_to_camera[:, 2, :3].astype(np.float64)
+    return np.degrees(np.unwrap(np.arctan2(-forward[:, 0], forward[:, 2])))
+
+
+@pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["name"])
+def test_evaluates_as_recorded(case):
+    found = evaluate_document(case["document"], intrinsics=SCENE, times=case["times"])
+    np.testing.assert_allclose(found.world_to_camera.reshape(-1, 16), case["world_to_camera"], atol=1e-9)
+    lenses = [[k.fx, k.fy, k.cx, k.cy, k.width, k.height] for k in found.intrinsics]
+    np.testing.assert_allclose(lenses, case["intrinsics"], atol=1e-7)
+
+
+@pytest.mark.parametrize("name", GOLDEN["refused"])
+def test_refuses(name):
+    with pytest.raises(EX4DError) as error:
+        Trajectory.from_json(GOLDEN["refused"][name])
+    assert str(error.value).count(". ") <= 1, "one or two sentences"
+
+
+def test_the_published_180_is_reproduced(reference):
+    recorded = np.load(reference / "flower" / "camera_180.npz")
+    ours = Trajectory.preset("180", radius=2.74)
+    np.testing.assert_allclose(opengl_from_opencv(ours.world_to_camera), recorded["extrinsics"], atol=1e-4)
+
+
+@pytest.mark.parametrize("frames", [2, 13, 49, 81])
+@pytest.mark.parametrize("angle", [30, 60, 90])
+def test_published_orbits_sweep_their_angle_whatever_the_length(angle, frames):
+    path = Trajectory.preset(str(angle), frames=frames, radius=3.0)
+    phi = np.radians(angle)
+    expected = [3 * np.sin(phi), 0.6 * (np.cos(phi) - 1), 3 - 3 * np.cos(phi)]
+    np.testing.assert_allclose(positions(path)[-1], expected, atol=1e-6)
+    assert azimuth(path)[-1] == pytest.approx(angle, abs=1e-3)
+
+
+def test_published_zooms_move_half_a_radius_along_the_axis():
+    for name, end in (("zoom_in", 1.5), ("zoom_out", -1.5)):
+        path = Trajectory.preset(name, radius=3.0)
+        np.testing.assert_allclose(positions(path)[-1], [0, 0, end], atol=1e-6)
+        np.testing.assert_array_equal(path.world_to_camera[:, :3, :3], np.tile(np.eye(3), (49, 1, 1)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(-720, 720), st.integers(2, 60), st.floats(0.01, 1000))
+def test_orbit_sweeps_any_angle_without_a_flip(angle, frames, radius):
+    path = Trajectory.preset("orbit", angle=angle, frames=frames, radius=radius)
+    np.testing.assert_array_equal(path.world_to_camera[0], np.eye(4))
+    if abs(angle) / (frames - 1) < 170:
+        assert azimuth(path)[-1] == pytest.approx(angle, abs=0.05)
+    assert (path.world_to_camera[:, 1, 1] > 0).all(), "upside down"
+
+
+@pytest.mark.parametrize("frames", [3, 17, 49, 50, 81])
+def test_full_sweep_goes_left_then_right(frames):
+    angles = azimuth(Trajectory.preset("sweep", frames=frames, angle=90))
+    assert angles[0] == 0
+    assert angles.min() == pytest.approx(-90, abs=1e-3)
+    assert angles[-1] == pytest.approx(90, abs=1e-3)
+
+
+def test_arc_over_the_top_does_not_flip():
+    path = Trajectory.preset("arc_over", angle=360, frames=73)
+    steps = path.world_to_camera[1:, :3, :3] @ np.swapaxes(path.world_to_camera[:-1, :3, :3], 1, 2)
+    turned = np.degrees(np.arccos(np.clip((np.trace(steps, axis1=1, axis2=2) - 1) / 2, -1, 1)))
+    np.testing.assert_allclose(turned, 5, atol=0.1)
+    np.testing.assert_allclose(path.world_to_camera[-1], np.eye(4), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("pivot", [None, (0.7, -0.4, 5.0)])
+def test_every_preset_starts_at_the_source_view(name, pivot):
+    path = Trajectory.preset(name, frames=7, radius=3, pivot=pivot)
+    np.testing.assert_allclose(path.world_to_camera[0], np.eye(4), atol=1e-6)
+    assert len(path) == 7 and path.intrinsics is None
+    assert len(Trajectory.preset(name, frames=1)) == 1
+
+
+def test_orbit_keeps_an_off_axis_pivot_at_its_distance():
+    pivot = np.array([1.0, 0.5, 4.0])
+    path = Trajectory.preset("orbit", angle=120, rise=0, pivot=pivot)
+    np.testing.assert_allclose(np.linalg.norm((positions(path) - pivot)[:, [0, 2]], axis=1), np.hypot(1, 4), atol=1e-5)
+
+
+vectors = st.lists(st.floats(-9, 9), min_size=3, max_size=3)
+aims = st.one_of(
+    st.fixed_dictionaries({"target": st.lists(st.floats(20, 30), min_size=3, max_size=3)}),
+    st.fixed_dictionaries(
+        {"quaternion": st.lists(st.floats(-1, 1), min_size=4, max_size=4).filter(lambda q: np.linalg.norm(q) > 0.1)}
+    ),
+)
+keys = st.fixed_dictionaries(
+    {
+        "position": vectors,
+        "roll": st.floats(-180, 180),
+        "fov": st.one_of(st.none(), st.floats(5, 150)),
+        "ease": st.sampled_from(EASES),
+        "lens_shift": st.lists(st.floats(-0.5, 0.5), min_size=2, max_size=2),
+    }
+)
+
+
+@st.composite
+def documents(draw):
+    chosen = draw(st.lists(st.tuples(keys, aims, st.integers(1, 6)), min_size=1, max_size=5))
+    frame, made = 0, []
+    for key, aim, gap in chosen:
+        made.append({"frame": frame, **key, **aim})
+        frame += gap
+    last = made[-1]["frame"] + draw(st.integers(1, 3))
+    return {"version": 1, "frames": last, "keyframes": made, "interpolation": draw(st.sampled_from(INTERPOLATIONS))}
+
+
+@settings(max_examples=60, deadline=None)
+@given(documents())
+def test_any_path_is_rigid_and_passes_through_its_keyframes(document):
+    try:
+        found = evaluate_document(document, intrinsics=SCENE)
+    except EX4DError as error:
+        assert "exactly at its target" in str(error)
+        return
+    check_poses(found.world_to_camera)
+    for key in parse_document(document)["keyframes"]:
+        frame = key["frame"]
+        np.testing.assert_allclose(found.position[frame], key["position"], atol=1e-9)
+        if "target" in key:
+            seen = found.world_to_camera[frame] @ [*key["target"], 1]
+            np.testing.assert_allclose(seen[:2], 0, atol=1e-6)
+        elif key["roll"] == 0:
+            np.testing.assert_allclose(
+                found.rotation[frame], matrix_from_quaternion(np.array(key["quaternion"])), atol=1e-7
+            )
+        fov = SCENE.vertical_fov if key["fov"] is None else key["fov"]
+        assert found.intrinsics[frame].vertical_fov == pytest.approx(fov, rel=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(documents())
+def test_documents_survive_their_own_text(document):
+    parsed = parse_document(document)
+    assert parse_document(json.dumps(parsed)) == parsed
+
+
+def test_smooth_never_leaves_the_range_of_its_keys_and_catmull_rom_is_rounder():
+    steps = [0, 1, 1, 5, 4]
+    document = keyed(*[{"frame": 6 * i, "position": [x, 0, 0]} for i, x in enumerate(steps)])
+    smooth = evaluate_document({**document, "interpolation": "smooth"}).position[:, 0]
+    for i in range(4):
+        part = smooth[6 * i : 6 * i + 7]
+        assert part.min() >= min(steps[i : i + 2]) - 1e-12 and part.max() <= max(steps[i : i + 2]) + 1e-12
+    assert evaluate_document({**document, "interpolation": "catmull-rom"}).position[:, 0].max() > 5
+
+
+def test_ease_warps_time_only():
+    def middle(ease):
+        path = keyed({"frame": 0, "position": [0, 0, 0]}, {"frame": 4, "position": [4, 0, 0], "ease": ease})
+        return evaluate_document(path).position[:, 0].tolist()
+
+    assert middle("linear") == [0, 1, 2, 3, 4]
+    assert middle("in") == [0, 0.25, 1, 2.25, 4]
+    assert middle("out") == [0, 1.75, 3, 3.75, 4]
+    assert middle("in-out") == [0, 0.625, 2, 3.375, 4]
+
+
+def test_the_lens_is_inherited_set_and_shifted():
+    path = keyed(
+        {"frame": 0, "position": [0, 0, 0]}, {"frame": 2, "position": [0, 0, 1], "fov": 90, "lens_shift": [0.5, -0.25]}
+    )
+    lenses = Trajectory.from_json(path, intrinsics=SCENE).intrinsics
+    assert lenses[0] == SCENE
+    assert (lenses[2].fy, lenses[2].cx, lenses[2].cy) == pytest.approx((256, 512, 122))
+    assert Trajectory.from_json(path).intrinsics is None
+    assert Trajectory.from_json(path).for_scene(SCENE).intrinsics == lenses
+    wide = Trajectory.from_json({**path, "width": 640, "height": 320}, intrinsics=SCENE).intrinsics[0]
+    assert (wide.width, wide.height) == (640, 320) and wide.vertical_fov == pytest.approx(SCENE.vertical_fov)
+
+
+@pytest.mark.parametrize("frames", [10, 49, 120])
+def test_resampled_presets_end_where_they_did(frames):
+    path = Trajectory.preset("orbit", angle=70, frames=49)
+    np.testing.assert_allclose(path.resampled(frames).world_to_camera[-1], path.world_to_camera[-1], atol=1e-6)
+    assert len(path.resampled(frames)) == frames
+
+
+def test_poses_become_a_document_and_back():
+    path = Trajectory.preset("arc_over", angle=170, intrinsics=SCENE)
+    again = Trajectory.from_json(document_from_poses(path.world_to_camera, path.intrinsics))
+    np.testing.assert_allclose(again.world_to_camera, path.world_to_camera, atol=1e-6)
+    assert again.intrinsics[5].fx == pytest.approx(SCENE.fx) and again.intrinsics[5].cy == pytest.approx(SCENE.cy)
+    bare = Trajectory(path.world_to_camera)
+    assert json.loads(bare.to_json())["keyframes"][3]["fov"] is None
+    with pytest.raises(EX4DError, match="square pixels"):
+        document_from_poses(path.world_to_camera, (Intrinsics(400, 500, 1, 1, 4, 4),) * 49)
+
+
+def test_baking_with_no_tolerance_is_exact():
+    document = preset_document("spiral", frames=21)
+    baked = bake_document(document, tolerance=0)
+    assert len(baked["keyframes"]) == 21
+    np.testing.assert_allclose(
+        evaluate_document(baked).world_to_camera, evaluate_document(document).world_to_camera, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "not valid JSON"),
+        ("{", "not valid JSON"),
+        ("[" * 100000, "not valid JSON"),
+        ("3", "JSON object"),
+        ('{"version": 1, "frames": 1e999}', "whole number"),
+        ('{"version": 1, "frames": ' + "9" * 400 + "}", "whole number"),
+        ('{"version": 1, "frames": 2, "keyframes": [{"frame": 0, "position": [0, 0, NaN]}]}', r"Keyframe 0 \(frame 0\): pos"),
+        ('{"version": 1, "frames": 20, "keyframes": [{"frame": 9, "position": [0,0,0], "target": [0,0,0]}]}', "same point"),
+        ('{"version": 1, "frames": 20, "keyframes": [{"frame": 9, "position": [0,0,0], "target": [0,0,1], "fov": 0}]}', "fov"),
+    ],
+)  # fmt: skip
+def test_bad_text_is_refused_with_the_place(text, sentence):
+    with pytest.raises(EX4DError, match=sentence):
+        Trajectory.from_json(text)
+
+
+def test_bad_calls_are_refused():
+    poses = np.tile(np.eye(4), (3, 1, 1))
+    for call in (
+        lambda: Trajectory.preset("orbit", frames=0),
+        lambda: Trajectory.preset("orbit", radius=-1),
+        lambda: Trajectory.preset("orbit", angle=float("nan")),
+        lambda: Trajectory.preset("around"),
+        lambda: Trajectory(poses * np.nan),
+        lambda: Trajectory(poses, (SCENE,) * 2),
+        lambda: Trajectory(poses, fps=0),
+        lambda: resample_document(preset_document("orbit"), 0),
+        lambda: evaluate_document(preset_document("orbit"), times=[3, 99]),
+    ):
+        with pytest.raises(EX4DError):
+            call()

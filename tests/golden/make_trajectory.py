@@ -1,0 +1,142 @@
+"""Writes trajectory.json: documents and what they evaluate to, which pytest and the JavaScript tests both read.
+
+Run it after a deliberate change of the interpolation, look at the difference, and commit both::
+
+    python tests/golden/make_trajectory.py
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from ex4d_core.camera import Intrinsics
+from ex4d_core.trajectory import PRESETS, bake_document, evaluate_document, preset_document, resample_document
+
+SCENE = Intrinsics(500.0, 500.0, 256.0, 250.0, 512, 512)
+TURNED = [0.9, 0.1, -0.4, 0.15]
+
+
+def key(frame: int, position: list[float], **fields) -> dict:
+    """A keyframe that looks at the point (0, 0, 2.7) unless told otherwise."""
+    aim = {} if "quaternion" in fields else {"target": [0.0, 0.0, 2.7]}
+    return {"frame": frame, "position": position, **aim, **fields}
+
+
+def document(keyframes: list[dict], **fields) -> dict:
+    return {"version": 1, "frames": 25, "fps": 15, "radius": 2.7, "keyframes": keyframes, **fields}
+
+
+def documents() -> dict[str, dict]:
+    """Every case by name."""
+    positions = [key(0, [0, 0, 0]), key(7, [1, -0.3, 0.4]), key(12, [2, 0.1, 1.5]), key(24, [2.4, -0.8, 3])]
+    cases = {f"preset {name}": preset_document(name, frames=13, radius=2.74) for name in PRESETS}
+    cases |= {
+        f"positions {mode}": document(positions, interpolation=mode) for mode in ("linear", "smooth", "catmull-rom")
+    }
+    eases = [key(0, [0, 0, 0])]
+    eases += [
+        key(6 * i + 6, [0.5 * i, 0.2, 0.1], ease=ease) for i, ease in enumerate(("linear", "in", "out", "in-out"))
+    ]
+    cases["eases"] = document(eases, interpolation="smooth")
+    turns = [
+        key(0, [0, 0, 0], quaternion=[1, 0, 0, 0]),
+        key(9, [1, 0, 0], quaternion=TURNED, roll=30, ease="in-out"),
+        key(18, [1, 1, 0], quaternion=[-0.3, 0.2, 0.7, 0.1]),
+        key(24, [1, 1, 1], quaternion=[-0.5, 0.5, 0.5, 0.5], roll=-400),
+    ]
+    cases |= {f"quaternions {mode}": document(turns, interpolation=mode) for mode in ("linear", "catmull-rom")}
+    mixed = [turns[0], key(6, [0.5, 0, 0]), key(12, [1, -1, 0.5]), {**turns[1], "frame": 17}, key(22, [2, 0, 2])]
+    cases |= {f"targets and quaternions {mode}": document(mixed, interpolation=mode) for mode in ("linear", "smooth")}
+    over = [key(0, [0, 0, 0]), key(8, [0.02, -2.6, 2.2]), key(16, [0.05, -2.5, 3.4]), key(24, [0, 0, 5.4])]
+    cases["over the pole"] = document(over, interpolation="smooth")
+    cases["over the pole, exactly"] = preset_document("arc_over", frames=21, angle=200, radius=2)
+    cases["starts looking up"] = document([key(0, [0.1, 2.7, 2.7]), key(24, [2.7, 1, 2.7])], interpolation="linear")
+    cases["orbit close to the pole"] = document([key(i, [0.2 * (i % 3), -2.5, 2.5 + i / 20]) for i in range(0, 25, 3)])
+    lens = [
+        key(0, [0, 0, 0], fov=40, lens_shift=[0.1, 0]),
+        key(12, [0, 0, 0.5], ease="out"),
+        key(20, [0, 0, 1], fov=90, lens_shift=[-0.2, 0.25]),
+    ]
+    cases["lens"] = document(lens, interpolation="catmull-rom")
+    cases["lens at a wide size"] = document(lens, width=640, height=352)
+    cases["lens at the scene's aspect"] = document(lens, width=256, height=256)
+    cases["one keyframe"] = document([key(5, [0.3, 0.2, 0.1], roll=10, fov=50)])
+    cases["one frame"] = document([key(0, [0, 0, 0])], frames=1)
+    off_axis = {"frames": 9, "radius": 3, "pivot": [1.0, -0.5, 4.0]}
+    cases |= {
+        f"{name} around a pivot off the axis": preset_document(name, **off_axis, ease="in-out") for name in AROUND
+    }
+    cases["orbit to the left, all the way"] = preset_document("orbit", frames=17, angle=-400, rise=0.5, ease="in")
+    cases["sweep of few frames"] = preset_document("sweep", frames=5, angle=45)
+    cases["baked orbit"] = bake_document(preset_document("orbit", angle=170))
+    cases["resampled keyframes"] = resample_document(cases["positions smooth"], 40)
+    cases["resampled until keys collide"] = resample_document(cases["quaternions linear"], 3)
+    return cases
+
+
+AROUND = ("orbit", "sweep", "arc_over")
+
+REFUSED = {
+    "not an object": [1],
+    "no version": {"frames": 3},
+    "another version": document([key(0, [0, 0, 0])], version=2),
+    "frames 0": document([key(0, [0, 0, 0])], frames=0),
+    "unknown field": document([key(0, [0, 0, 0])], speed=3),
+    "no keyframes": document([]),
+    "eye is target": document([key(0, [0, 0, 0]), key(9, [0, 0, 2.7])]),
+    "fov 0": document([key(0, [0, 0, 0]), key(9, [0, 0, 1], fov=0)]),
+    "text for a number": document([key(0, [0, 0, 0]), key(9, [0, "1", 1])]),
+    "unsorted": document([key(4, [0, 0, 0]), key(3, [0, 0, 1])]),
+    "beyond the end": document([key(25, [0, 0, 0])]),
+    "target and quaternion": document([key(0, [0, 0, 0]), {**key(3, [0, 0, 1]), "quaternion": [1, 0, 0, 0]}]),
+    "no orientation": document([{"frame": 0, "position": [0, 0, 0]}]),
+    "zero quaternion": document([key(0, [0, 0, 0], quaternion=[0, 0, 0, 0])]),
+    "unknown ease": document([key(0, [0, 0, 0], ease="bounce")]),
+    "unknown interpolation": document([key(0, [0, 0, 0])], interpolation="cubic"),
+    "unknown preset": {"version": 1, "frames": 5, "source": {"preset": "fly"}},
+    "unknown parameter": {"version": 1, "frames": 5, "source": {"preset": "orbit", "params": {"angel": 3}}},
+    "parameter out of range": {"version": 1, "frames": 5, "source": {"preset": "orbit", "params": {"angle": 1e9}}},
+    "half a size": document([key(0, [0, 0, 0])], width=640),
+    "through the target": document([key(0, [0, 0, 0]), key(24, [0, 0, 5.4])], interpolation="linear"),
+}
+
+
+def golden() -> dict:
+    """The file's content; seven evaluated frames a case, some between the whole ones."""
+    cases = []
+    for name, case in documents().items():
+        last = case["frames"] - 1
+        times = sorted({0, 1 if last else 0, last // 4, last // 2 + (0.3 if last > 1 else 0), 3 * last // 4, last})
+        evaluated = evaluate_document(case, intrinsics=SCENE, times=times)
+        lenses = [] if evaluated.intrinsics is None else evaluated.intrinsics
+        cases.append(
+            {
+                "name": name,
+                "document": case,
+                "times": times,
+                "world_to_camera": evaluated.world_to_camera.reshape(-1, 16).round(12).tolist(),
+                "intrinsics": [[k.fx, k.fy, k.cx, k.cy, k.width, k.height] for k in lenses],
+                "baked": [key["frame"] for key in bake_document(case)["keyframes"]],
+            }
+        )
+    presets = [
+        {
+            "name": preset.name,
+            "label": preset.label,
+            "turns": list(preset.turns),
+            "params": [[p.name, p.default, p.low, p.high, p.unit, p.description] for p in preset.params],
+        }
+        for preset in PRESETS.values()
+    ]
+    scene = [SCENE.fx, SCENE.fy, SCENE.cx, SCENE.cy, SCENE.width, SCENE.height]
+    return {"scene": scene, "presets": presets, "cases": cases, "refused": REFUSED}
+
+
+if __name__ == "__main__":
+    target = Path(__file__).with_name("trajectory.json")
+    target.write_text(json.dumps(golden(), indent=None, separators=(",", ":"), ensure_ascii=False) + "\n", "utf-8")
+    print(f"{target} {target.stat().st_size} bytes")
