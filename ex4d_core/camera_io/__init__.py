@@ -63,29 +63,29 @@ def load_camera(
         raise EX4DError(f"The scale of an imported camera path must be positive, got {scale}.")
     read = _format_of(path)
     data = _bytes_of(path)
+    hints = Hints(path.name, path.parent, intrinsics, size, fps)
     try:
-        cameras = read(data, Hints(path.name, path.parent, intrinsics, size, fps))
+        return _trajectory(read(data, hints), hints, rebase, scale)
     except EX4DError as error:
         raise EX4DError(f"{path.name}: {error}") from error
+
+
+def _trajectory(cameras: Cameras, hints: Hints, rebase: bool, scale: float) -> Trajectory:
     if cameras.document is not None:
-        return Trajectory.from_json(cameras.document, intrinsics=intrinsics)
-    poses = _placed(cameras.world_to_camera, rebase, scale, path.name)
-    frames_a_second = cameras.fps or fps or 15.0
-    if cameras.fov is None:
-        return Trajectory(poses, cameras.intrinsics, frames_a_second)
-    width, height = size or (None, None)
-    document = document_from_lenses(
-        poses, cameras.fov, cameras.lens_shift, fps=frames_a_second, width=width, height=height
-    )
-    return Trajectory.from_json(document, intrinsics=intrinsics)
-
-
-def _placed(poses: np.ndarray, rebase: bool, scale: float, name: str) -> np.ndarray:
-    if len(poses) > MAX_FRAMES:
-        raise EX4DError(f"{name} has {len(poses)} frames, more than the {MAX_FRAMES} a path may have.")
-    poses = check_poses(poses, name).copy()
+        return Trajectory.from_json(cameras.document, intrinsics=hints.intrinsics)
+    frames = len(cameras.world_to_camera)
+    if frames > MAX_FRAMES:
+        raise EX4DError(f"this camera path has {frames} frames, more than the {MAX_FRAMES} a path may have.")
+    poses = check_poses(cameras.world_to_camera, "this camera path").copy()
     poses[:, :3, 3] *= scale
-    return poses @ invert_pose(poses[0]) if rebase else poses
+    if rebase:
+        poses = poses @ invert_pose(poses[0])
+    fps = cameras.fps or hints.fps or 15.0
+    if cameras.fov is None:
+        return Trajectory(poses, cameras.intrinsics, fps)
+    width, height = hints.size or (None, None)
+    document = document_from_lenses(poses, cameras.fov, cameras.lens_shift, fps=fps, width=width, height=height)
+    return Trajectory.from_json(document, intrinsics=hints.intrinsics)
 
 
 def _format_of(path: Path):

@@ -16,12 +16,19 @@ from ..errors import EX4DError
 from ..trajectory import Trajectory
 from .cameras import Cameras, Hints
 
+MAX_UNPACKED = 256 * 2**20
+
 
 def read(data: bytes, hints: Hints) -> Cameras:
     """Reads the published file or ours."""
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            if sum(entry.file_size for entry in packed.infolist()) > MAX_UNPACKED:
+                raise EX4DError("this .npz holds far more than a camera path. Is it another kind of file?")
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in ("extrinsics", "intrinsics", "size", "fps") if name in archive}
+    except EX4DError:
+        raise
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError):
         raise EX4DError("this is not a readable .npz archive of plain arrays. Export the camera again.") from None
     if "extrinsics" not in arrays:
