@@ -89,7 +89,7 @@ def render_color_mask(
     width, height = _check_size(size, mesh)
     _check_options(supersample, near, far, out_dtype, keep_first_frame)
     views = _views(mesh, trajectory, width * supersample, height * supersample)
-    name = _choose_backend(backend, mesh, device)
+    name = choose_backend(backend, mesh, device)
     compute, result = _devices(name, mesh, device)
     render = importlib.import_module(f".{name}_backend", __package__).render
 
@@ -144,7 +144,12 @@ def _nvdiffrast_loads() -> bool:
     return True
 
 
-def _choose_backend(backend: str, mesh: DWMesh, device: torch.device | str | None) -> str:
+def choose_backend(backend: str, mesh: DWMesh, device: torch.device | str | None) -> str:
+    """The backend that `render_color_mask` takes for these arguments.
+
+    Raises:
+        EX4DError: a backend that is unknown or cannot run here.
+    """
     if backend not in ("auto", *BACKENDS):
         raise EX4DError(f"Unknown backend {backend!r}; choose one of: auto, {', '.join(BACKENDS)}.")
     available = available_backends()

@@ -45,10 +45,14 @@ def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings
     for _ in range(threads):
         workspaces.put(_Workspace(mesh, picture, settings.supersample))
 
+    inference = torch.is_inference_mode_enabled()
+
     def draw(view: View) -> None:
         workspace = workspaces.get()
         try:
-            _draw(mesh, depth[view.source], rgb[view.source], view, picture, settings, workspace)
+            # The mode is a thread's own, and tensors made in it (as ComfyUI's are) are written to in it only.
+            with torch.inference_mode(inference):
+                _draw(mesh, depth[view.source], rgb[view.source], view, picture, settings, workspace)
         finally:
             workspaces.put(workspace)
 

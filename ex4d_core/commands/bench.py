@@ -1,0 +1,182 @@
+"""Measure the geometry's speed here: depth and colour in memory -> mesh -> uint8 colour and mask of a whole camera path.
+
+Uses the demo scene, so nothing has to be downloaded. Prints milliseconds a frame; --json keeps every run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..console import ProgressBar, interrupted
+from ..errors import Cancelled, EX4DError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.add_argument("--size", nargs="+", default=["512x512"], help="WxH, one or more (default 512x512)")
+    parser.add_argument("--frames", type=int, default=49, help="frames of clip and path (default 49)")
+    parser.add_argument("--style", nargs="+", default=["released"], help="released, paper or both (default released)")
+    parser.add_argument("--cam", default="sweep", help="camera path, any preset (default sweep: 0, -90 .. 90 degrees)")
+    parser.add_argument("--backend", nargs="+", default=["auto"], help="auto, nvdiffrast, numba, torch (default auto)")
+    parser.add_argument("--device", help="cpu, cuda ...; the clip lies there before and the result after")
+    parser.add_argument("--runs", type=int, default=5, help="warm runs, of which the median counts (default 5)")
+    parser.add_argument("--json", help="file for the full result")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure every combination asked for."""
+    sizes = [_size(text) for text in args.size]
+    if args.frames < 1 or args.runs < 1:
+        raise EX4DError("--frames and --runs must be 1 or more.")
+    if args.json is not None and not Path(args.json).resolve().parent.is_dir():
+        raise EX4DError(f"--json: the folder of {args.json} does not exist.")
+    results = []
+    for width, height in sizes:
+        rgb, depth = demo_clip(width, height, args.frames)
+        for style in args.style:
+            for backend in args.backend:
+                result = measure(
+                    rgb, depth, cam=args.cam, style=style, backend=backend, device=args.device, runs=args.runs
+                )
+                results.append(result)
+                print(line(result))
+    if args.json is not None:
+        Path(args.json).write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n")
+    return 0
+
+
+def demo_clip(width: int, height: int, frames: int) -> tuple[Tensor, Tensor]:
+    """The demo scene as colour (T, H, W, 3) uint8 and depth (T, H, W) on the CPU."""
+    from ..demo_scene import DemoScene
+
+    with ProgressBar(f"drawing {frames} frames of {width}x{height}") as bar:
+        return DemoScene(width, height, frames).clip(progress=bar, cancel=interrupted)
+
+
+def measure(
+    rgb: Tensor,
+    depth: Tensor,
+    *,
+    cam: str = "sweep",
+    style: str = "released",
+    backend: str = "auto",
+    device: str | None = None,
+    runs: int = 5,
+) -> dict[str, Any]:
+    """Time the chain from tensors to tensors.
+
+    Args:
+        rgb: (T, H, W, 3) uint8 colours; moved to ``device`` before the clock starts.
+        depth: (T, H, W) float32 planar depth, likewise.
+        cam: preset of the camera path.
+        style: mesh style.
+        backend: rendering backend.
+        device: where clip and result lie; None = CPU.
+        runs: warm runs; one more run goes before them.
+
+    Returns:
+        Settings, "build", "render" and "total" in milliseconds a frame (median of the warm runs, with "best" for the
+        smallest total), "first_run" in seconds, every warm total, and the share of pixels seen.
+    """
+    import torch
+
+    from ..mesh import build_dw_mesh
+    from ..render import choose_backend, render_color_mask
+    from ..trajectory import Trajectory
+
+    frames, height, width = depth.shape
+    if device is not None:
+        rgb, depth = rgb.to(device), depth.to(device)
+    synchronize: Callable[[], None] = torch.cuda.synchronize if depth.is_cuda else lambda: None
+    mesh = build_dw_mesh(rgb, depth, style=style, border_depth=100.0)
+    trajectory = Trajectory.preset(cam, frames=frames, radius=mesh.radius)
+    name = choose_backend(backend, mesh, device)
+    if depth.is_cuda:
+        torch.cuda.reset_peak_memory_stats()
+    build, render = [], []
+    seen = 0.0
+    for _ in range(runs + 1):
+        if interrupted():
+            raise Cancelled
+        synchronize()
+        start = time.perf_counter()
+        mesh = build_dw_mesh(rgb, depth, style=style, border_depth=100.0)
+        synchronize()
+        middle = time.perf_counter()
+        _, mask, _ = render_color_mask(mesh, trajectory, backend=name, device=device, out_dtype="uint8")
+        synchronize()
+        render.append(time.perf_counter() - middle)
+        build.append(middle - start)
+        seen = float((mask > 0).float().mean())
+    totals = [b + r for b, r in zip(build[1:], render[1:])]
+    per_frame = 1e3 / frames
+    return {
+        "size": f"{width}x{height}",
+        "frames": frames,
+        "cam": cam,
+        "style": style,
+        "backend": name,
+        "device": str(depth.device),
+        "build": statistics.median(build[1:]) * per_frame,
+        "render": statistics.median(render[1:]) * per_frame,
+        "total": statistics.median(totals) * per_frame,
+        "best": min(totals) * per_frame,
+        "first_run": build[0] + render[0],
+        "totals": [t * per_frame for t in totals],
+        "seen": seen,
+        "gpu_memory_gib": torch.cuda.max_memory_allocated() / 2**30 if depth.is_cuda else None,
+    }
+
+
+def line(result: dict[str, Any]) -> str:
+    """One result for people."""
+    clip = result["total"] * result["frames"] / 1e3
+    return (
+        f"{result['size']} x {result['frames']} {result['cam']} {result['style']:<8} {result['backend']:<10} "
+        f"{result['device']:<7} {result['total']:6.2f} ms a frame (build {result['build']:.2f}, "
+        f"render {result['render']:.2f}, best {result['best']:.2f}), clip {clip:.3f} s"
+    )
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers depend on."""
+    import torch
+
+    from ..render import available_backends
+
+    return {
+        "cores": os.cpu_count(),
+        "processor": _processor(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "backends": available_backends(),
+    }
+
+
+def _processor() -> str:
+    try:
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor()
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)[xX](\d+)", text)
+    if match is None or min(int(match[1]), int(match[2])) < 3:
+        raise EX4DError(f"--size must be like 512x512 (width x height, 3 or more), got '{text}'.")
+    return int(match[1]), int(match[2])
