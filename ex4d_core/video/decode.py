@@ -191,7 +191,8 @@ def upright_rgb(frame: Any, info: VideoInfo, placement: Placement, scaler: Any) 
         height=width if info.transposed else height,
         format="rgb24",
         src_colorspace=matrix,
-        dst_colorspace=matrix,
+        # RGB has no matrix of its own; PyAV 14 ignores all of this where both sides look alike.
+        dst_colorspace=BT709 if matrix != BT709 else BT601,
         interpolation=SCALING,
         src_color_range=JPEG_RANGE if full_range else MPEG_RANGE,
         dst_color_range=JPEG_RANGE,

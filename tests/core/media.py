@@ -40,6 +40,7 @@ def write_clip(
     pixel_aspect: Fraction | None = None,
     gop: int = 12,
     sound: float = 0.0,
+    sound_codec: str = "aac",
     options: dict[str, str] | None = None,
 ) -> Path:
     """Encode pictures (H, W, 3) uint8; ``times`` in seconds makes a variable rate, ``sound`` adds that many seconds."""
@@ -59,7 +60,7 @@ def write_clip(
             context.color_range = 2 if full_range else 1
         if times is not None:
             context.time_base = Fraction(1, 1000)
-        audio = container.add_stream("aac", rate=48000) if sound else None
+        audio = container.add_stream(sound_codec, rate=48000) if sound else None
         if options:
             stream.options = options
         for index, picture in enumerate(pictures):
@@ -76,13 +77,15 @@ def write_clip(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if audio is not None:
+            converter = av.AudioResampler("s16" if sound_codec.startswith("pcm") else "fltp", "stereo", 48000)
             for begin in range(0, int(sound * 48000), 1024):
                 # The pitch rises with time, so that a cut shows where it was made.
                 t = (np.arange(begin, begin + 1024) / 48000).astype(np.float32)
                 wave = 0.5 * np.sin(2 * np.pi * (200 * t + 100 * t * t)).astype(np.float32)
                 tone = av.AudioFrame.from_ndarray(np.stack([wave, wave]), format="fltp", layout="stereo")
                 tone.sample_rate, tone.pts = 48000, begin
-                container.mux(audio.encode(tone))
+                for converted in converter.resample(tone):
+                    container.mux(audio.encode(converted))
             container.mux(audio.encode(None))
     return path
 
