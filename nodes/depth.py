@@ -83,8 +83,8 @@ class EX4DDepthFromImage(io.ComfyNode):
             clip = from_geometry(given[0], near, far)
         frames, height, width = clip.depth.shape
         low, high = (float(value) for value in torch.aminmax(clip.depth))
-        text = f"{frames} frames, {width}x{height}, depth {low:.3g} to {high:.4g}"
-        return io.NodeOutput(clip, ui=previews.play(previews.colored_depth(clip.depth), 15, text))
+        lines = f"{frames} frames, {width}x{height}", f"depth {low:.3g} to {high:.5g}"
+        return io.NodeOutput(clip, ui=previews.play(previews.colored_depth(clip.depth), 15, *lines))
 
 
 def from_pictures(images: torch.Tensor, kind: str, near: float, far: float):

@@ -96,13 +96,13 @@ class EX4DBuildDWMesh(io.ComfyNode):
                 progress=job.progress,
                 cancel=job.cancel,
             )
-        text = (
-            f"{frames} frames, {width}x{height}, {mesh.occluded_share:.1%} occluded, radius {mesh.radius:.3g}, "
-            f"focal {mesh.intrinsics.fx:.0f} px"
-        )
+        lines = [
+            f"{frames} frames, {width}x{height}, {mesh.occluded_share:.1%} occluded",
+            f"radius {mesh.radius:.3g}, focal {mesh.intrinsics.fx:.0f} px",
+        ]
         if was != (height, width):
-            text += f"\ndepth resized from {was[1]}x{was[0]}"
-        return io.NodeOutput(mesh, ui=previews.play(previews.occlusion_overlay(mesh), 15, text))
+            lines.append(f"depth resized from {was[1]}x{was[0]}")
+        return io.NodeOutput(mesh, ui=previews.play(previews.occlusion_overlay(mesh), 15, *lines))
 
 
 def check_counts(frames: int, height: int, width: int, depth) -> None:

@@ -101,8 +101,8 @@ def render_text(color: torch.Tensor, seen: torch.Tensor) -> str:
     frames, height, width = color.shape[:3]
     holes = 1 - seen.flatten(1).mean(1)
     return (
-        f"{frames} frames, {width}x{height}, holes {float(holes.mean()):.1%} on average, "
-        f"{float(holes.max()):.1%} at most (frame {int(holes.argmax())})"
+        f"{frames} frames, {width}x{height}\n"
+        f"holes {float(holes.mean()):.1%} on average, {float(holes.max()):.1%} at most (frame {int(holes.argmax())})"
     )
 
 

@@ -23,7 +23,7 @@ class Result:
         status: "success", "error" (a node raised), "interrupted", or "refused" (the prompt never ran).
         outputs: node id -> the node's ui dictionary (images, text, animated, ...).
         error: the host's error message data, for "error".
-        node_errors: node id -> validation errors, for "refused".
+        node_errors: node id -> validation errors; other branches of the graph may still have run.
         executed, cached: node ids that ran, and that were taken from the cache.
         progress: (node id, value, maximum) in order of arrival.
         previews: binary previews, without their header.
@@ -51,7 +51,8 @@ class Result:
     def ok(self) -> Result:
         """Itself; an assertion error with all the details when the prompt did not succeed."""
         trace = "".join(self.error.get("traceback", []))
-        assert self.status == "success", f"{self.status}: {self.message}\n{json.dumps(self.node_errors)}\n{trace}"
+        good = self.status == "success" and not self.node_errors
+        assert good, f"{self.status}: {self.message}\n{json.dumps(self.node_errors)}\n{trace}"
         return self
 
     def text(self, node: str) -> str:

@@ -1,0 +1,156 @@
+"""Render Color + Mask and Draft Fill in a real ComfyUI: outputs for our nodes and stock ones, progress, cancelling."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import torch
+from test_geometry_nodes import depth_from, images, mesh_from, record
+
+
+def path_of(preset="30", mesh="mesh"):
+    return {"class_type": "EX4DTestTrajectory", "inputs": {"mesh": [mesh, 0], "preset": preset}}
+
+
+def render_of(**values):
+    inputs = {"backend": "auto", "width": 0, "height": 0, "first_frame": "auto", "supersample": 1}
+    return {
+        "class_type": "EX4DRenderColorMask",
+        "inputs": inputs | {"mesh": ["mesh", 0], "trajectory": ["path", 0]} | values,
+    }
+
+
+def shot(preset="30", width=64, height=48, frames=5, **values):
+    return {
+        "clip": images("colour", width, height, frames),
+        "depth": images("depth", width, height, frames),
+        "metric": depth_from(),
+        "mesh": mesh_from(),
+        "path": path_of(preset),
+        "render": render_of(**values),
+    }
+
+
+def tensors(client, server, prompt, **slots):
+    """Run and bring back outputs of the render node by slot."""
+    sinks = {f"r_{name}": record("render", slot, f"render_{name}") for name, slot in slots.items()}
+    result = client.queue(prompt | sinks).ok()
+    load = lambda name: torch.load(server.output / f"render_{name}.pt", weights_only=True)  # noqa: E731
+    return result, {name: load(name) for name in slots}
+
+
+def test_outputs_agree_with_each_other(client, server):
+    result, out = tensors(client, server, shot("60"), color=0, seen=1, holes=2, depth=3)
+    assert out["color"].shape == (5, 48, 64, 3) and out["seen"].shape == (5, 48, 64)
+    assert torch.equal(out["holes"], 1 - out["seen"])
+    assert out["seen"][0].min() == 1, "the first frame is kept"
+    assert 0 < out["holes"][-1].mean() < 1
+    assert out["color"][out["seen"] == 0].max() == 0, "holes are black"
+    assert out["depth"].max() == 1 and out["depth"].min() == 0 and out["depth"].shape == (5, 48, 64, 3)
+    assert "holes" in result.text("render") and result.outputs["render"]["animated"] == [True]
+
+
+def test_progress_counts_frames(client):
+    result = client.queue(shot("90")).ok()
+    values = [(value, total) for node, value, total in result.progress if node == "render"]
+    assert values[-1] == (5, 5)
+
+
+def test_another_size_is_rendered_not_scaled(client, server):
+    _, out = tensors(
+        client, server, shot("30", width=64, height=48) | {"render": render_of(width=128, height=96)}, color=0
+    )
+    assert out["color"].shape == (5, 96, 128, 3)
+
+
+def test_stock_nodes_take_the_outputs(client):
+    """Masks and images go straight into core nodes."""
+    prompt = shot("30") | {
+        "grown": {
+            "class_type": "GrowMask",
+            "inputs": {"mask": ["render", 2], "expand": 2, "tapered_corners": True},
+        },
+        "scaled": {
+            "class_type": "ImageScale",
+            "inputs": {
+                "image": ["render", 3],
+                "upscale_method": "bilinear",
+                "width": 32,
+                "height": 32,
+                "crop": "center",
+            },
+        },
+        "video": {"class_type": "CreateVideo", "inputs": {"images": ["render", 0], "fps": 15.0}},
+        "r1": record("grown"),
+        "r2": record("scaled"),
+        "r3": record("video"),
+    }
+    result = client.queue(prompt).ok()
+    assert json.loads(result.text("r1"))["shape"] == [5, 48, 64]
+    assert json.loads(result.text("r2"))["shape"] == [5, 32, 32, 3]
+
+
+def test_path_of_another_length_is_refused(client):
+    prompt = shot("30") | {
+        "short": images("colour", 64, 48, 3),
+        "short_depth": images("depth", 64, 48, 3),
+        "short_metric": depth_from("short_depth"),
+        "short_mesh": mesh_from("short", "short_metric"),
+        "path": path_of("30", "short_mesh"),
+    }
+    result = client.queue(prompt)
+    assert result.status == "error" and result.error["node_type"] == "EX4DRenderColorMask"
+    assert "5 frames" in result.message and "3" in result.message
+
+
+def test_half_a_size_is_refused_before_running(client):
+    result = client.queue(shot("30", width=64) | {"render": render_of(width=64)})
+    assert "render" in result.node_errors and "render" not in result.executed
+    assert "both width and height" in result.message
+
+
+def test_cancel_ends_within_a_second_and_leaves_all_usable(client):
+    prompt = shot("30", 128, 128, 33) | {"render": render_of(backend="torch", supersample=4)}
+    pressed = []
+
+    def press(kind, data):
+        if kind == "progress" and data.get("node") == "render" and data["value"] >= 2 and not pressed:
+            pressed.append(time.monotonic())
+            client.interrupt()
+
+    result = client.queue(prompt, on_message=press)
+    assert result.status == "interrupted" and pressed
+    assert time.monotonic() - pressed[0] < 2.0, "one second on an idle machine"
+    client.queue(shot("30", 64, 48, 5) | {"render": render_of(supersample=2)}).ok()
+
+
+def test_draft_fill_closes_the_holes(client, server):
+    prompt = shot("90") | {
+        "draft": {
+            "class_type": "EX4DDraftFill",
+            "inputs": {"color": ["render", 0], "seen": ["render", 1], "fps": 15.0},
+        },
+        "r": record("draft", 0, "draft"),
+        "c": record("render", 0, "draft_color"),
+        "s": record("render", 1, "draft_seen"),
+    }
+    result = client.queue(prompt).ok()
+    filled, color, seen = (
+        torch.load(server.output / f"{name}.pt", weights_only=True) for name in ("draft", "draft_color", "draft_seen")
+    )
+    assert torch.allclose(filled[seen == 1], color[seen == 1], atol=1 / 255)
+    assert (filled[seen == 0].sum(-1) > 0).float().mean() > 0.9
+    assert result.outputs["draft"]["animated"] == [True]
+
+
+def test_draft_fill_refuses_another_clips_mask(client):
+    prompt = shot("30") | {
+        "other": images("depth", 32, 32, 2),
+        "draft": {
+            "class_type": "EX4DDraftFill",
+            "inputs": {"color": ["render", 0], "seen": ["other", 1], "fps": 15.0},
+        },
+    }
+    result = client.queue(prompt)
+    assert result.status == "error" and "64x48" in result.message and "32x32" in result.message

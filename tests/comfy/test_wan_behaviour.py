@@ -1,0 +1,207 @@
+"""The adapter among everything else that users put on a Wan model, and in every state ComfyUI's memory can be in."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from harness.wan import Tiny, distance, node
+from safetensors.torch import load_file
+
+TRAJECTORY = 5e-5
+
+
+@pytest.fixture()
+def tiny(server, reference) -> Tiny:
+    return Tiny(server, reference)
+
+
+@pytest.fixture()
+def final(tiny) -> torch.Tensor:
+    return tiny.golden("traj_r16_cfg5_final", "sampler_golden")
+
+
+def spied(tiny: Tiny, prompt: dict, name: str, latent=("sampled", 0)):
+    """Calls of the spy of this name, and what each added to the tokens."""
+    tiny.run(prompt | {"calls": node("EX4DTestCalls", after=list(latent), name=name)})
+    return json.loads(tiny.result.text("calls")), torch.load(tiny.server.output / f"{name}.pt")
+
+
+def test_the_prior_is_encoded_once_and_freed(tiny, client):
+    prompt = tiny.loaders() | tiny.conditioning() | tiny.ksampler(steps=4, seed=1)
+    prompt["prior"] = node("EX4DTestPrior", model=["ready", 0], after=["sampled", 0])
+    prompt["state"] = node("EX4DTestRecord", value=["prior", 2], name="state")
+    state = json.loads(json.loads(client.queue(prompt).ok().text("state")))
+    assert state == {"encodings": 1, "held": False}
+
+
+def test_cond_and_uncond_meet_the_recorded_prior(tiny, client):
+    prompt = tiny.loaders() | tiny.conditioning() | tiny.ksampler(steps=2, seed=2, model=("spy", 0))
+    prompt["spy"] = node("EX4DTestSpy", model=["ready", 0], name="both")
+    calls, added = spied(tiny, prompt, "both")
+    assert sum(call["shape"][0] for call in calls) == 4
+    for values in added:
+        for one in values:
+            assert distance(one[None], tiny.golden("prior")) < 1e-5
+
+
+@pytest.mark.parametrize("node_under_test", ["ksampler", "sampler"])
+def test_at_cfg_1_the_negative_prompt_is_not_computed(tiny, client, node_under_test):
+    prompt = tiny.loaders()
+    if node_under_test == "ksampler":
+        prompt |= tiny.conditioning() | tiny.ksampler(steps=4, cfg=1, seed=3, model=("spy", 0))
+        prompt["spy"] = node("EX4DTestSpy", model=["ready", 0], name="ones")
+    else:
+        prompt |= tiny.sampler(mode="few steps", few_steps=4, seed=3, model=("spy", 0))
+        prompt["spy"] = node("EX4DTestSpy", model=["adapter", 0], name="ones")
+    calls, _ = spied(tiny, prompt, "ones")
+    assert [call["shape"][0] for call in calls] == [1, 1, 1, 1]
+
+
+def test_a_batch_of_two_makes_the_recorded_video_twice(tiny, client, final):
+    prompt = tiny.loaders() | tiny.conditioning(batch_size=2) | tiny.ksampler()
+    latent = tiny.run(prompt, latent=("latent", 0))["latent"]
+    assert latent.shape[0] == 2
+    assert all(distance(one[None], final) < TRAJECTORY for one in latent)
+
+
+def test_start_and_end_bound_the_steps_that_see_the_render(tiny, client):
+    prompt = tiny.loaders(prior_start=0.2, prior_end=0.7) | tiny.conditioning()
+    prompt |= tiny.ksampler(steps=5, cfg=1, seed=4, model=("spy", 0))
+    prompt["spy"] = node("EX4DTestSpy", model=["ready", 0], name="span")
+    _, added = spied(tiny, prompt, "span")
+    assert [bool(values.abs().max() > 1e-3) for values in added] == [False, True, True, True, False]
+
+
+def test_prior_strength_scales_what_is_added(tiny, client):
+    prompt = tiny.loaders(prior_strength=0.5) | tiny.conditioning() | tiny.ksampler(1, 1, ("spy", 0), seed=5)
+    prompt["spy"] = node("EX4DTestSpy", model=["ready", 0], name="half")
+    _, added = spied(tiny, prompt, "half")
+    assert distance(added[0], 0.5 * tiny.golden("prior")) < 1e-5
+
+
+def test_unloading_and_cloning_change_nothing(tiny, client, final):
+    prompt = tiny.loaders() | tiny.conditioning() | tiny.ksampler()
+    prompt["unloaded"] = node("EX4DTestUnload", model=["noise", 0], after=["sampled", 0])
+    again = tiny.ksampler(model=("unloaded", 0))
+    prompt |= {"sampled2": again["sampled"], "latent2": node("EX4DTestSamples", latent=["sampled2", 0])}
+    out = tiny.run(prompt, first=("latent", 0), second=("latent2", 0))
+    assert distance(out["first"], final) < TRAJECTORY
+    assert distance(out["second"], final) < TRAJECTORY
+
+
+def test_weights_that_stay_away_until_needed_give_the_same(tiny, client, final):
+    prompt = tiny.loaders() | tiny.conditioning() | tiny.ksampler(model=("little", 0))
+    prompt["little"] = node("EX4DTestLowMemory", model=["noise", 0])
+    assert distance(tiny.run(prompt, latent=("latent", 0))["latent"], final) < TRAJECTORY
+
+
+def test_other_wrappers_and_block_replacements_stay_at_work(tiny, client, final):
+    prompt = tiny.loaders() | tiny.conditioning(("replaced", 0)) | tiny.ksampler(seed=6, model=("after", 0))
+    prompt["before"] = node("EX4DTestSpy", model=["adapter", 0], name="before")
+    prompt["replaced"] = node("EX4DTestReplaceBlock", model=["before", 0], name="blocks")
+    prompt["after"] = node("EX4DTestSpy", model=["noise", 0], name="after")
+    prompt["blocks"] = node("EX4DTestCalls", after=["sampled", 0], name="blocks")
+    prompt["earlier"] = node("EX4DTestCalls", after=["sampled", 0], name="before")
+    latent = tiny.run(prompt, latent=("latent", 0))["latent"]
+    assert distance(latent, final) < TRAJECTORY
+    assert len(json.loads(tiny.result.text("blocks"))) >= 5
+    assert len(json.loads(tiny.result.text("earlier"))) >= 5
+
+
+def test_another_lora_may_come_before_or_after(tiny, client, final):
+    state = load_file(tiny.folder / "ex4d_tiny_r16.safetensors")
+    other = {f"diffusion_model.{k.replace('.default', '')}": 0.3 * v for k, v in state.items() if "lora" in k}
+    tiny.write("loras", "other.safetensors", other)
+    lora = {"lora_name": "other.safetensors", "strength_model": 1.0}
+    first = tiny.loaders() | tiny.conditioning() | tiny.ksampler()
+    first["lora"] = node("LoraLoaderModelOnly", model=["model", 0], **lora)
+    first["adapter"]["inputs"]["model"] = ["lora", 0]
+    last = tiny.loaders() | tiny.conditioning(("lora", 0)) | tiny.ksampler()
+    last["lora"] = node("LoraLoaderModelOnly", model=["adapter", 0], **lora)
+    results = [tiny.run(prompt, latent=("latent", 0))["latent"] for prompt in (first, last)]
+    assert distance(*results) < TRAJECTORY
+    assert distance(results[0], final) > 1e-2
+
+
+def windowed(tiny: Tiny, **settings) -> dict:
+    prompt = tiny.loaders() | tiny.conditioning(("windows", 0)) | tiny.ksampler(2, 1, ("spy", 0), seed=7)
+    inputs = {
+        "context_length": 5, "context_overlap": 1, "context_schedule": "standard_static", "context_stride": 1,
+        "closed_loop": False, "fuse_method": "pyramid", **settings,
+    }  # fmt: skip
+    prompt["windows"] = node("WanContextWindowsManual", model=["adapter", 0], **inputs)
+    prompt["spy"] = node("EX4DTestSpy", model=["ready", 0], name="windows")
+    return prompt
+
+
+def test_context_windows_take_their_own_part_of_the_prior(tiny, client, host):
+    if host.release < (0, 8):
+        message = tiny.refusal(windowed(tiny))
+        assert "context windows do not cut" in message and "segments" in message
+        return
+    calls, added = spied(tiny, windowed(tiny, freenoise=False), "windows")
+    assert [call["window"] for call in calls] == [[0, 1], [1, 2]] * 2
+    for call, values in zip(calls, added, strict=True):
+        assert distance(values, tiny.golden("prior")[:, :, call["window"]]) < 1e-5
+
+
+def test_frames_that_windows_retain_keep_their_prior_too(tiny, client, host):
+    if host.release < (0, 8):
+        pytest.skip("this host's windows cannot retain frames")
+    more = {"freenoise": False, "cond_retain_index_list": "0", "split_conds_to_windows": False}
+    prompt = windowed(tiny, **more, context_length=2, dim=2)
+    prompt["windows"]["class_type"] = "ContextWindowsManual"
+    calls, added = spied(tiny, prompt, "windows")
+    assert calls[1]["window"] == [1, 2]
+    assert distance(added[1], tiny.golden("prior")[:, :, [0, 2]]) < 1e-5
+
+
+def test_cancelling_mid_run_leaves_everything_usable(tiny, client, final):
+    long = tiny.loaders() | tiny.sampler(steps=400, seed=8)
+    long["end"] = node("EX4DTestRecord", value=["sampled", 0], name="end")
+    stop = lambda kind, data: client.interrupt() if kind == "progress" and data["node"] == "sampled" else None  # noqa: E731
+    assert client.queue(long, on_message=stop).status == "interrupted"
+    again = tiny.loaders() | tiny.sampler()
+    assert distance(tiny.run(again, latent=("latent", 0))["latent"], final) < TRAJECTORY
+
+
+def test_progress_counts_every_step_of_every_segment(tiny, client):
+    prompt = tiny.loaders() | tiny.sampler(model=("adapter", 0), segment_frames=9, segment_overlap=5, steps=3, seed=9)
+    prompt["clip"]["inputs"]["frames"] = 17
+    prompt["vae"] = node("EX4DTestTinyVAE", folder=str(tiny.folder))
+    out = tiny.run(prompt, frames=("sampled", 0), latent=("latent", 0))
+    assert out["frames"].shape == (17, 128, 192, 3)
+    assert out["latent"].shape == (1, 16, 5, 16, 24)
+    steps = [(value, top) for where, value, top in tiny.result.progress if where == "sampled" and top == 9]
+    assert steps[-1] == (9, 9)
+
+
+def test_a_long_clip_continues_from_its_first_segment(tiny, client):
+    def shot(frames: int, segment: int):
+        prompt = tiny.loaders() | tiny.sampler(
+            model=("adapter", 0), frames=frames, segment_frames=segment, segment_overlap=5, steps=2, seed=10
+        )
+        prompt["clip"]["inputs"]["frames"] = 13
+        prompt["vae"] = node("EX4DTestTinyVAE", folder=str(tiny.folder))
+        return tiny.run(prompt, frames=("sampled", 0))["frames"]
+
+    whole, segmented = shot(13, 0), shot(13, 9)
+    assert whole.shape == segmented.shape == (13, 128, 192, 3)
+    prompt = tiny.loaders() | tiny.sampler(model=("adapter", 0), segment_frames=9, steps=2, seed=10)
+    prompt["vae"] = node("EX4DTestTinyVAE", folder=str(tiny.folder))
+    first = tiny.run(prompt | {"clip": short_clip(13, 9)["clip"], "cut": short_clip(13, 9)["cut"]} | cut_inputs(prompt),
+                     frames=("sampled", 0))["frames"]  # fmt: skip
+    assert torch.equal(segmented[:5], first[:5])
+    assert not torch.equal(segmented[9:], whole[9:])
+
+
+def short_clip(frames: int, kept: int) -> dict:
+    clip = node("EX4DTestClip", width=192, height=128, frames=frames, variant="good")
+    return {"clip": clip, "cut": node("EX4DTestCut", color=["clip", 0], mask=["clip", 1], frames=kept)}
+
+
+def cut_inputs(prompt: dict) -> dict:
+    sampled = prompt["sampled"]
+    return {"sampled": {**sampled, "inputs": {**sampled["inputs"], "color": ["cut", 0], "mask": ["cut", 1]}}}
