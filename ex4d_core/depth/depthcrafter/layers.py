@@ -5,15 +5,14 @@ Everything here is exact: the same sums as the modules' own ``forward``, in anot
 * Activations are (T, C, H, W) in channels-last memory, so that a frame's pixels are rows of channels: attention tokens,
   2D convolutions and temporal convolutions all read the same memory without transposing it.
 * GroupNorm is split into statistics and a scale + offset per channel. Temporal norms share statistics over all frames,
-  yet can then be applied to a few frames at a time. A convolution's bias before a norm becomes part of the offset.
-* A (3, 1, 1) convolution over time is a 2D convolution over an image of T rows and H*W columns.
+  yet can then be applied to a band of positions at a time. A convolution's bias before a norm becomes part of the offset.
+* A (3, 1, 1) convolution over time is a 2D convolution over an image of T rows and one column per position.
 * Cross-attention to ONE token weighs that token with 1: it is to_out(to_v(token)), whatever the queries are.
 * Blending spatial and temporal features, a*x + (1-a)*(x + f), is x + (1-a)*f.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,9 +22,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .memory import Execution
+from .rows import add_residual, gated_gelu, group_norm_affine, image_of, layer_norm, rows_of, scale_offset
 
 MAX_ELEMENTS = 2**31 - 1
 """Convolutions and copies index with 32 bits."""
+
+MAX_COLUMNS = 2**17
+"""Positions convolved over time together; cuDNN falls back to a slow kernel for much wider images."""
 
 MAX_ATTENTION_BATCH = 32768
 """Scaled dot-product attention fails at a batch of 65,536 and more."""
@@ -48,97 +51,6 @@ def source_of(x: Tensor) -> Source:
     return Source(lambda first, last: x[first:last], (x.shape[2], x.shape[3]))
 
 
-# --- norms -----------------------------------------------------------------------------------------------------------
-
-
-def rows_of(x: Tensor) -> Tensor:
-    """(T, C, H, W) to (T, H*W, C), without a copy where the memory is channels-last."""
-    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, x.shape[1])
-
-
-def image_of(rows: Tensor, height: int, width: int) -> Tensor:
-    """(T, H*W, C) to (T, C, H, W) in channels-last memory, without a copy."""
-    return rows.reshape(rows.shape[0], height, width, -1).permute(0, 3, 1, 2)
-
-
-def norm_affine(x: Tensor, norm: nn.GroupNorm, shift: Tensor | None = None, *, joint: bool) -> tuple[Tensor, Tensor]:
-    """GroupNorm of ``x + shift`` as a scale and an offset for ``x``.
-
-    Args:
-        x: (T, C, H, W).
-        norm: its groups, epsilon and weights.
-        shift: (C,) added to every pixel before the norm, or None.
-        joint: statistics over all frames together (temporal blocks) instead of each frame's own.
-
-    Returns:
-        scale, offset: (T or 1, C) float32.
-    """
-    mean, variance = _channel_statistics(rows_of(x))
-    if shift is not None:
-        mean = mean + shift.float()
-    frames, channels = mean.shape
-    groups = norm.num_groups
-    mean_g = mean.view(frames, groups, -1)
-    variance_g = variance.view(frames, groups, -1)
-    if joint:
-        mean_g = mean_g.transpose(0, 1).reshape(1, groups, -1)
-        variance_g = variance_g.transpose(0, 1).reshape(1, groups, -1)
-    centre = mean_g.mean(-1, keepdim=True)
-    total = variance_g.mean(-1, keepdim=True) + (mean_g - centre).square().mean(-1, keepdim=True)
-    inverse = torch.rsqrt(total + norm.eps)
-    weight = norm.weight.float().view(1, groups, -1)
-    scale = (weight * inverse).reshape(-1, channels)
-    offset = norm.bias.float() - centre.expand(-1, -1, channels // groups).reshape(-1, channels) * scale
-    if shift is not None:
-        offset = offset + shift.float() * scale
-    return scale, offset
-
-
-def apply_affine(x: Tensor, scale: Tensor, offset: Tensor, *, silu: bool) -> Tensor:
-    """``x * scale + offset`` (then SiLU) for (n, C, H, W) and scale, offset of (n or 1, C), in x's dtype."""
-    rows = rows_of(x)
-    fused = _kernels(x)
-    if fused is not None:
-        out = torch.empty_like(rows, memory_format=torch.contiguous_format)
-        fused.scale_offset(rows.contiguous(), scale.contiguous(), offset.contiguous(), out, silu)
-    else:
-        out = rows.float() * scale[:, None, :]
-        out += offset[:, None, :]
-        if silu:
-            out = F.silu(out, inplace=True)
-        out = out.to(x.dtype)
-    return image_of(out, x.shape[2], x.shape[3])
-
-
-def norm_silu(x: Tensor, norm: nn.GroupNorm, shift: Tensor | None = None, *, silu: bool = True) -> Tensor:
-    """GroupNorm of each frame's ``x + shift``, then SiLU."""
-    return apply_affine(x, *norm_affine(x, norm, shift, joint=False), silu=silu)
-
-
-def _channel_statistics(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of each frame's channels, (T, C) float32, of (T, P, C)."""
-    fused = _kernels(rows)
-    if fused is None:
-        parts = [torch.var_mean(frame.float(), dim=0, correction=0) for frame in rows]
-        return torch.stack([mean for _, mean in parts]), torch.stack([variance for variance, _ in parts])
-    frames, count, channels = rows.shape
-    size = fused.ROWS_PER_STATISTIC
-    blocks = -(-count // size)
-    means = torch.empty((frames, blocks, channels), dtype=torch.float32, device=rows.device)
-    squares = torch.empty_like(means)
-    fused.channel_moments(rows.contiguous(), means, squares)
-    if blocks == 1:
-        return means[:, 0], squares[:, 0] / count
-    share = torch.full((blocks, 1), size / count, dtype=torch.float32, device=rows.device)
-    share[-1] = (count - (blocks - 1) * size) / count
-    mean = (means * share).sum(1)
-    variance = squares.sum(1) / count + ((means - mean[:, None]).square() * share).sum(1)
-    return mean, variance
-
-
-# --- convolutions and residual blocks --------------------------------------------------------------------------------
-
-
 def conv2d(conv: nn.Conv2d, x: Tensor, *, bias: bool = True) -> Tensor:
     """A stock convolution, optionally leaving its bias to what comes next."""
     return F.conv2d(
@@ -146,24 +58,17 @@ def conv2d(conv: nn.Conv2d, x: Tensor, *, bias: bool = True) -> Tensor:
     )
 
 
-def conv_over_time(conv: nn.Conv3d, x: Tensor, *, bias: bool = True) -> Tensor:
-    """A (3, 1, 1) convolution of (n, C, H, W) frames, zeros before the first and after the last."""
-    frames, _, height, width = x.shape
-    plane = rows_of(x)[None].permute(0, 3, 1, 2)
-    out = F.conv2d(plane, conv.weight.squeeze(-1), conv.bias if bias else None, padding=(conv.weight.shape[2] // 2, 0))
-    return image_of(out.permute(0, 2, 3, 1).reshape(frames, height * width, -1), height, width)
+def conv_over_time(conv: nn.Conv3d, rows: Tensor, *, bias: bool = True) -> Tensor:
+    """A (3, 1, 1) convolution of dense (T, P, C) rows, zeros before the first frame and after the last."""
+    image = rows[None].permute(0, 3, 1, 2)
+    out = F.conv2d(image, conv.weight.squeeze(-1), conv.bias if bias else None, padding=(conv.weight.shape[2] // 2, 0))
+    return out.permute(0, 2, 3, 1)[0]
 
 
-def add_residual(x: Tensor, residual: Tensor, bias: Tensor, out: Tensor, weight: Tensor | None = None) -> Tensor:
-    """``out = residual + weight * (x + bias)`` for (n, C, H, W), bias (C,); ``out`` may be either input."""
-    fused = _kernels(x)
-    if fused is not None and all(_is_rows(t) for t in (x, residual, out)):
-        channels = x.shape[1]
-        one = weight if weight is not None else torch.ones(1, dtype=torch.float32, device=x.device)
-        fused.add_residual(*(rows_of(t).view(-1, channels) for t in (x, residual)), bias, one, _flat(out))
-        return out
-    x = x + bias[None, :, None, None]
-    return torch.add(residual, x if weight is None else x * weight.to(x.dtype), out=out)
+def norm_silu(x: Tensor, norm: nn.GroupNorm, shift: Tensor | None = None, *, silu: bool = True) -> Tensor:
+    """GroupNorm of each frame's ``x + shift``, then SiLU, of (n, C, H, W)."""
+    rows = rows_of(x)
+    return image_of(scale_offset(rows, group_norm_affine([rows], norm, shift), silu=silu), x.shape[2], x.shape[3])
 
 
 def spatial_resnet(block: Any, source: Source, frames: int, embedding: Tensor | None, run: Execution) -> Tensor:
@@ -175,60 +80,51 @@ def spatial_resnet(block: Any, source: Source, frames: int, embedding: Tensor | 
         embedding: (1, E) time embedding, or None.
 
     Returns:
-        (frames, Cout, H, W), a new tensor.
+        (frames, Cout, H, W), a new channels-last tensor.
     """
     with run.weights(block, *source.modules):
-        shift = block.conv1.bias
-        if block.time_emb_proj is not None:
-            shift = shift + block.time_emb_proj(F.silu(embedding))[0]
-
-        def piece(first: int, last: int) -> Tensor:
+        weight = block.conv1.weight
+        shift = _with_embedding(block, embedding)
+        bias = block.conv2.bias if block.conv_shortcut is None else block.conv2.bias + block.conv_shortcut.bias
+        out = torch.empty((frames, *source.size, block.out_channels), dtype=weight.dtype, device=weight.device)
+        # In and out, their normed copies, and the convolution's own working copy.
+        numbers = (3 * block.in_channels + 4 * block.out_channels) * source.size[0] * source.size[1]
+        for first, last in run.pieces(frames, numbers * weight.element_size(), MAX_ELEMENTS, numbers // 2):
             x = source.read(first, last)
             h = conv2d(block.conv1, norm_silu(x, block.norm1), bias=False)
             h = conv2d(block.conv2, norm_silu(h, block.norm2, shift), bias=False)
-            if block.conv_shortcut is None:
-                return add_residual(h, x, block.conv2.bias, out=h)
-            x = conv2d(block.conv_shortcut, x)
-            return add_residual(h, x, block.conv2.bias, out=h)
-
-        # In and out, their normed copies, and the convolution's own working copy.
-        channels = 3 * block.in_channels + 4 * block.out_channels
-        return _by_frames(piece, frames, channels, block.conv1.weight.element_size(), source, run)
+            if block.conv_shortcut is not None:
+                x = conv2d(block.conv_shortcut, x, bias=False)
+            add_residual(rows_of(h), rows_of(x), bias[None], rows_of(out[first:last].permute(0, 3, 1, 2)))
+            run.poll()
+    return out.permute(0, 3, 1, 2)
 
 
 def temporal_resnet(block: Any, x: Tensor, embedding: Tensor | None, weight: Tensor, run: Execution) -> Tensor:
-    """``x + weight * f(x)`` with f a residual block over time, written into ``x``.
+    """``x + weight * f(x)`` with f a residual block over time, written into ``x``, a band of positions at a time.
 
     Args:
         block: diffusers' TemporalResnetBlock of as many channels out as in.
-        x: (T, C, H, W), overwritten.
+        x: (T, C, H, W) channels-last, overwritten.
         embedding: (1, E) time embedding, or None.
         weight: share of the temporal branch, a tensor of one number.
     """
-    frames, channels, height, width = x.shape
+    rows = rows_of(x)
+    frames, positions, channels = rows.shape
     with run.weights(block):
-        shift = block.conv1.bias
-        if block.time_emb_proj is not None:
-            shift = shift + block.time_emb_proj(F.silu(embedding))[0]
-        pieces = run.pieces(frames, 4 * channels * height * width * x.element_size(), MAX_ELEMENTS, x[0].numel())
-
-        def convolve(conv: nn.Conv3d, of: Tensor, affine: tuple[Tensor, Tensor], first: int, last: int) -> Tensor:
-            before, after = max(first - 1, 0), min(last + 1, frames)
-            normed = apply_affine(of[before:after], *affine, silu=True)
-            return conv_over_time(conv, normed, bias=False)[first - before : last - before]
-
-        affine = norm_affine(x, block.norm1, joint=True)
-        if len(pieces) == 1:
-            hidden = convolve(block.conv1, x, affine, 0, frames)
-        else:
-            hidden = torch.empty_like(x, memory_format=torch.channels_last)
-            for first, last in pieces:
-                hidden[first:last] = convolve(block.conv1, x, affine, first, last)
-                run.poll()
-        affine = norm_affine(hidden, block.norm2, shift, joint=True)
-        for first, last in pieces:
-            change = convolve(block.conv2, hidden, affine, first, last)
-            add_residual(change, x[first:last], block.conv2.bias, out=x[first:last], weight=weight)
+        shift = _with_embedding(block, embedding)
+        column = frames * channels
+        bands = run.pieces(positions, 4 * column * x.element_size(), min(MAX_ELEMENTS, MAX_COLUMNS * column), column)
+        affine = group_norm_affine([rows], block.norm1, joint=True)
+        hidden = []
+        for first, last in bands:
+            hidden.append(conv_over_time(block.conv1, scale_offset(rows[:, first:last], affine, silu=True), bias=False))
+            run.poll()
+        affine = group_norm_affine(hidden, block.norm2, shift, joint=True)
+        for first, last in bands:
+            change = conv_over_time(block.conv2, scale_offset(hidden.pop(0), affine, silu=True), bias=False)
+            band = rows[:, first:last]
+            add_residual(change, band, block.conv2.bias[None], band, weight)
             run.poll()
     return x
 
@@ -246,48 +142,30 @@ def temporal_share(mixer: Any, run: Execution) -> Tensor:
         return alpha if mixer.switch_spatial_to_temporal_mix else 1 - alpha
 
 
-def resample(conv: Any, source: Source, frames: int, channels: int, run: Execution) -> Tensor:
-    """A convolution that changes the size of each frame, a few frames at a time."""
+def downsampled(conv: Any, source: Source, frames: int, run: Execution) -> Tensor:
+    """A strided convolution of each frame, a few frames at a time."""
     with run.weights(conv, *source.modules):
-        element = conv.weight.element_size()
-        return _by_frames(lambda a, b: conv2d(conv, source.read(a, b)), frames, channels, element, source, run)
+        numbers = 2 * conv.in_channels * source.size[0] * source.size[1]
+        pieces = run.pieces(frames, numbers * conv.weight.element_size(), MAX_ELEMENTS, numbers // 2)
+        parts = [conv2d(conv, source.read(first, last)) for first, last in pieces]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def upsampled(upsampler: Any, x: Tensor) -> Source:
     """Twice the size: nearest pixel, then the convolution, when read."""
     conv = upsampler.conv
+    _, channels, height, width = x.shape
 
     def read(first: int, last: int) -> Tensor:
-        return conv2d(conv, F.interpolate(x[first:last], scale_factor=2.0, mode="nearest"))
+        pixels = rows_of(x[first:last]).view(-1, height, 1, width, 1, channels)
+        doubled = pixels.expand(-1, -1, 2, -1, 2, -1).reshape(-1, 4 * height * width, channels)
+        return conv2d(conv, image_of(doubled, 2 * height, 2 * width))
 
-    return Source(read, (2 * x.shape[2], 2 * x.shape[3]), (conv,))
-
-
-def _by_frames(
-    piece: Callable[[int, int], Tensor], frames: int, channels: int, element: int, source: Source, run: Execution
-) -> Tensor:
-    """``piece`` over all frames, collected in one channels-last tensor; ``channels`` and ``element`` size the pieces."""
-    numbers = channels * source.size[0] * source.size[1]
-    pieces = run.pieces(frames, numbers * element, MAX_ELEMENTS, numbers // 2)
-    if len(pieces) == 1:
-        return piece(0, frames).contiguous(memory_format=torch.channels_last)
-    out = None
-    for start, stop in pieces:
-        part = piece(start, stop)
-        if out is None:
-            shape = (frames, *part.shape[1:])
-            out = torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=torch.channels_last)
-        out[start:stop] = part
-        run.poll()
-    assert out is not None
-    return out
-
-
-# --- attention -------------------------------------------------------------------------------------------------------
+    return Source(read, (2 * height, 2 * width), (conv,))
 
 
 def self_attention(attention: Any, tokens: Tensor, *, over_time: bool = False) -> Tensor:
-    """Self-attention before the output projection's residual.
+    """Self-attention with its output projection, before the residual.
 
     Args:
         attention: diffusers' Attention.
@@ -300,8 +178,7 @@ def self_attention(attention: Any, tokens: Tensor, *, over_time: bool = False) -
     bias = attention.to_q.bias
     if bias is not None:
         bias = torch.cat([bias, attention.to_k.bias, attention.to_v.bias])
-    heads = attention.heads
-    qkv = F.linear(tokens, weights, bias).unflatten(-1, (3, heads, -1))
+    qkv = F.linear(tokens, weights, bias).unflatten(-1, (3, attention.heads, -1))
     order = (1, 2, 0, 3) if over_time else (0, 2, 1, 3)
     query, key, value = (part.permute(order) for part in qkv.unbind(2))
     parts = [
@@ -314,30 +191,19 @@ def self_attention(attention: Any, tokens: Tensor, *, over_time: bool = False) -
 
 
 def single_token_attention(attention: Any, token: Tensor) -> Tensor:
-    """Cross-attention to one token, (n, 1, D) to (n, 1, C): the softmax of one score is 1."""
-    return attention.to_out[0](attention.to_v(token))
+    """Cross-attention to one token, (n, 1, D) to (n, C): the softmax of one score is 1."""
+    return attention.to_out[0](attention.to_v(token))[:, 0]
 
 
 def add_feed_forward(feed_forward: Any, norm: nn.LayerNorm, tokens: Tensor, run: Execution) -> None:
-    """``tokens += feed_forward(norm(tokens))`` by rows; tokens (n, S, C) contiguous, overwritten."""
+    """``tokens += feed_forward(norm(tokens))`` by rows; tokens (n, S, C) dense, overwritten."""
     rows = tokens.view(-1, tokens.shape[-1])
     gate, out = feed_forward.net[0], feed_forward.net[2]
     wide = gate.proj.weight.shape[0]
     row_bytes = (wide * 3 // 2 + 2 * rows.shape[1]) * rows.element_size()
     for first, last in run.pieces(rows.shape[0], row_bytes, MAX_ELEMENTS, wide):
         piece = rows[first:last]
-        piece += out(_gated(gate, norm(piece)))
-
-
-def _gated(gate: Any, rows: Tensor) -> Tensor:
-    both = gate.proj(rows)
-    fused = _kernels(both)
-    if fused is None:
-        value, control = both.chunk(2, dim=-1)
-        return value * F.gelu(control)
-    out = torch.empty((both.shape[0], both.shape[1] // 2), dtype=both.dtype, device=both.device)
-    fused.gated_gelu(both, out)
-    return out
+        piece += out(gated_gelu(gate.proj(layer_norm(piece, norm))))
 
 
 def spatiotemporal_transformer(block: Any, x: Tensor, tokens: Tensor, run: Execution) -> Tensor:
@@ -352,9 +218,10 @@ def spatiotemporal_transformer(block: Any, x: Tensor, tokens: Tensor, run: Execu
     positions = height * width
     with run.weights(block):
         place = block.time_proj(torch.arange(frames, device=x.device)).to(x.dtype)
-        place = block.time_pos_embed(place)[:, None, :]
-        hidden = torch.empty((frames, positions, channels), dtype=x.dtype, device=x.device)
+        place = block.time_pos_embed(place).float()
+        one = torch.ones((1, channels), dtype=torch.float32, device=x.device)
         share = temporal_share(block.time_mixer, run).to(x.dtype)
+        hidden = torch.empty((frames, positions, channels), dtype=x.dtype, device=x.device)
         frame_bytes = 7 * positions * channels * x.element_size()
         pieces = run.pieces(frames, frame_bytes, MAX_ELEMENTS, 3 * positions * channels)
         for first, last in pieces:
@@ -363,18 +230,20 @@ def spatiotemporal_transformer(block: Any, x: Tensor, tokens: Tensor, run: Execu
             own = single_token_attention(spatial.attn2, tokens)
             for first, last in pieces:
                 part = hidden[first:last]
-                part += self_attention(spatial.attn1, spatial.norm1(part))
-                part += own[first:last]
+                seen = self_attention(spatial.attn1, layer_norm(part, spatial.norm1))
+                add_residual(seen, part, own[first:last], part)
+                del seen
                 add_feed_forward(spatial.ff, spatial.norm3, part, run)
                 run.poll()
             shared = single_token_attention(temporal.attn2, tokens[:1])
             column_bytes = 8 * frames * channels * x.element_size()
             for first, last in run.pieces(positions, column_bytes, MAX_ELEMENTS, 3 * frames * channels):
                 part = hidden[:, first:last]
-                mixed = part + place
+                mixed = scale_offset(part, (one, place))
                 add_feed_forward(temporal.ff_in, temporal.norm_in, mixed, run)
-                mixed += self_attention(temporal.attn1, temporal.norm1(mixed), over_time=True)
-                mixed += shared
+                seen = self_attention(temporal.attn1, layer_norm(mixed, temporal.norm1), over_time=True)
+                add_residual(seen, mixed, shared, mixed)
+                del seen
                 add_feed_forward(temporal.ff, temporal.norm3, mixed, run)
                 part.lerp_(mixed, share)
                 run.poll()
@@ -395,39 +264,11 @@ def image_attention(attention: Any, x: Tensor, run: Execution) -> Tensor:
     return x
 
 
-# --- fused kernels ---------------------------------------------------------------------------------------------------
-
-_fused: Any = None
-_fused_tried = False
-
-
-def _kernels(x: Tensor) -> Any:
-    """The Triton kernels where they can run on ``x``, else None."""
-    global _fused, _fused_tried
-    if not x.is_cuda or _fused is False:
-        return None
-    if not _fused_tried:
-        _fused_tried = True
-        try:
-            from . import kernels
-
-            probe = torch.randn((2, 70, 32), device=x.device)
-            kernels.scale_offset(probe, probe[:1, 0], probe[:1, 1], torch.empty_like(probe), True)
-            kernels.channel_moments(probe, torch.empty_like(probe[:, :1]), torch.empty_like(probe[:, :1]))
-            _fused = kernels
-        except Exception as error:  # no Triton, no compiler, an unsupported card: torch does it, only slower
-            logging.getLogger(__name__).info("DepthCrafter runs without Triton kernels: %s", error)
-            _fused = False
-            return None
-    return _fused
-
-
-def _is_rows(x: Tensor) -> bool:
-    return x.permute(0, 2, 3, 1).is_contiguous()
-
-
-def _flat(x: Tensor) -> Tensor:
-    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+def _with_embedding(block: Any, embedding: Tensor | None) -> Tensor:
+    """The first convolution's bias, plus the time embedding that is added to its result."""
+    if block.time_emb_proj is None or embedding is None:
+        return block.conv1.bias
+    return block.conv1.bias + block.time_emb_proj(F.silu(embedding))[0]
 
 
 def _pair(value: Any) -> Sequence[int]:

@@ -41,7 +41,7 @@ class MemoryMode:
     skips_on_host: bool = False
 
 
-SPEED = MemoryMode("speed", 2048 * MIB, 8, keep_networks=True)
+SPEED = MemoryMode("speed", 2048 * MIB, 4, keep_networks=True)
 BALANCED = MemoryMode("balanced", 512 * MIB, 2)
 LOW = MemoryMode("low", 128 * MIB, 1, stream_weights=True, skips_on_host=True)
 

@@ -12,9 +12,9 @@ from .layers import (
     Source,
     conv2d,
     conv_over_time,
+    downsampled,
     image_attention,
     norm_silu,
-    resample,
     source_of,
     spatial_resnet,
     spatiotemporal_resnet,
@@ -22,6 +22,7 @@ from .layers import (
     upsampled,
 )
 from .memory import Execution
+from .rows import image_of, rows_of
 
 Shelf = Callable[[int, int], Tensor]
 
@@ -44,7 +45,7 @@ def encode(encoder: Any, quant_conv: Any, pixels: Tensor, run: Execution) -> Ten
             x = spatial_resnet(resnet, source_of(x), frames, None, run)
         for downsampler in block.downsamplers or ():
             padded = torch.nn.functional.pad(x, (0, 1, 0, 1))
-            x = resample(downsampler.conv, source_of(padded), frames, 3 * x.shape[1], run)
+            x = downsampled(downsampler.conv, source_of(padded), frames, run)
     middle = encoder.mid_block
     x = spatial_resnet(middle.resnets[0], source_of(x), frames, None, run)
     for attention, resnet in zip(middle.attentions, middle.resnets[1:]):
@@ -86,7 +87,7 @@ def denoise(
                 x = spatiotemporal_transformer(block.attentions[index], x, tokens, run)
             skips.append(run.shelve(x))
         for downsampler in block.downsamplers or ():
-            x = resample(downsampler.conv, source_of(x), frames, 2 * x.shape[1], run)
+            x = downsampled(downsampler.conv, source_of(x), frames, run)
             skips.append(run.shelve(x))
 
     middle = unet.mid_block
@@ -139,7 +140,8 @@ def decode(decoder: Any, latents: Tensor, run: Execution) -> Tensor:
     with run.weights(decoder.conv_norm_out, decoder.conv_out, decoder.time_conv_out):
         pieces = run.pieces(frames, 4 * x[0].numel() * x.element_size())
         parts = [conv2d(decoder.conv_out, norm_silu(x[a:b], decoder.conv_norm_out)) for a, b in pieces]
-        return conv_over_time(decoder.time_conv_out, torch.cat(parts))
+        rows = rows_of(torch.cat(parts))
+        return image_of(conv_over_time(decoder.time_conv_out, rows), x.shape[2], x.shape[3])
 
 
 def embed(encoder: Any, pixels: Tensor) -> Tensor:
