@@ -33,9 +33,8 @@ SMALL = 64
 MAX_THREADS = 16
 
 
-# "contract" lets a * b + c be one instruction; nothing else about the arithmetic is loosened.
-_compile = njit(nogil=True, error_model="numpy", fastmath={"contract"})
-_inline = numba.njit(inline="always", error_model="numpy", fastmath={"contract"})
+_compile = njit(nogil=True, error_model="numpy")
+_inline = numba.njit(inline="always", error_model="numpy")
 
 
 def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings) -> None:
