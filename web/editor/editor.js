@@ -164,6 +164,10 @@ export class Editor {
       ]),
       this.timeline.element, this.inspector.element, this.status
     ])
+    root.addEventListener('pointerdown', () => {
+      this.state.held = true
+      window.addEventListener('pointerup', () => (this.state.held = false), { once: true, capture: true })
+    }, true)
     root.addEventListener('pointerdown', (event) => {
       event.stopPropagation()
       const target = /** @type {Element} */ (event.target)
@@ -393,7 +397,7 @@ export class Editor {
     // A round number near a twentieth of the scene's radius.
     const rough = this.state.document.radius / 20
     const power = 10 ** Math.floor(Math.log10(rough))
-    return power * ([1, 2, 5].findLast((f) => f * power <= rough) ?? 1)
+    return power * ([5, 2].find((f) => f * power <= rough) ?? 1)
   }
 
   /** @param {number} right degrees @param {number} up degrees */

@@ -109,6 +109,7 @@ export function spots({ view, unit, eye, target, pivot, active, keys }) {
 
 /** The place under a pointer: the nearest in reach, gizmo before points. @param {Spot[]} list @param {number} x @param {number} y @returns {Spot | null} */
 export function pick(list, x, y) {
+  /** @type {Spot | null} */
   let best = null
   let bestScore = Infinity
   list.forEach((spot, order) => {

@@ -84,7 +84,7 @@ export class Pen {
       c.fillStyle = colour
       c.fill()
       c.strokeStyle = hot ? '#ffffff' : '#14161acc'
-      c.stroke()
+      if (size > 2) c.stroke()
     }
     c.restore()
   }

@@ -32,6 +32,7 @@ export function insideSurface(header, depth, eye) {
 export function meetSurface(header, depth, ray) {
   const near = 0.02 * header.radius
   const growth = ((60 * header.border_depth) / near) ** (1 / STEPS)
+  /** @type {number | null} */
   let before = null
   let last = near
   for (let i = 0, t = near; i <= STEPS; i++, t *= growth) {

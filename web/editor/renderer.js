@@ -104,14 +104,18 @@ export function gridIndices(width, height, style, step = 1) {
   const rim = 2 * (width + height - 2)
   const out = new Uint32Array(6 * quads + (style === 'paper' ? 3 * rim : 6))
   let n = 0
-  for (let r = 0; r + 1 < rows.length; r++) {
-    for (let c = 0; c + 1 < columns.length; c++) {
-      const upperLeft = rows[r] * width + columns[c]
-      const upperRight = rows[r] * width + columns[c + 1]
-      const lowerLeft = rows[r + 1] * width + columns[c]
-      const lowerRight = rows[r + 1] * width + columns[c + 1]
-      out.set([upperLeft, lowerLeft, upperRight, lowerLeft, lowerRight, upperRight], n)
-      n += 6
+  // Narrow bands keep a row of vertices in the processor's small vertex cache until the row below needs it.
+  for (let band = 0; band + 1 < columns.length; band += BAND) {
+    const stop = Math.min(band + BAND, columns.length - 1)
+    for (let r = 0; r + 1 < rows.length; r++) {
+      for (let c = band; c < stop; c++) {
+        const upperLeft = rows[r] * width + columns[c]
+        const upperRight = rows[r] * width + columns[c + 1]
+        const lowerLeft = rows[r + 1] * width + columns[c]
+        const lowerRight = rows[r + 1] * width + columns[c + 1]
+        out.set([upperLeft, lowerLeft, upperRight, lowerLeft, lowerRight, upperRight], n)
+        n += 6
+      }
     }
   }
   const corners = [0, width - 1, (height - 1) * width, height * width - 1]
@@ -139,6 +143,34 @@ function groundLines(cells) {
 }
 
 const GROUND_CELLS = 12
+/** Columns of quads per band of the grid. */
+const BAND = 12
+
+/** Programs and buffers of a context; made anew after it was lost. @param {WebGL2RenderingContext} gl */
+function buildTools(gl) {
+  const ground = gl.createVertexArray()
+  gl.bindVertexArray(ground)
+  gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer())
+  const lines = groundLines(GROUND_CELLS)
+  gl.bufferData(gl.ARRAY_BUFFER, lines, gl.STATIC_DRAW)
+  gl.enableVertexAttribArray(0)
+  gl.vertexAttribPointer(0, 3, gl.FLOAT, false, 0, 0)
+  return {
+    mesh: buildProgram(gl, meshVertex, meshFragment),
+    rule: buildProgram(gl, fullScreenVertex, occlusionFragment),
+    line: buildProgram(gl, lineVertex, lineFragment),
+    empty: gl.createVertexArray(),
+    /** @type {Map<string, {array: WebGLVertexArrayObject, count: number}>} */
+    grids: new Map(),
+    ground,
+    groundCount: lines.length / 3,
+    ruleTarget: gl.createFramebuffer(),
+    offscreen: gl.createFramebuffer(),
+    offscreenSize: [0, 0],
+    offscreenColour: gl.createRenderbuffer(),
+    offscreenDepth: gl.createRenderbuffer()
+  }
+}
 
 export class Renderer {
   constructor() {
@@ -159,38 +191,15 @@ export class Renderer {
       this.announce()
     })
     this.canvas.addEventListener('webglcontextrestored', () => {
-      this.prepare()
+      this.tools = buildTools(gl)
       this.lost = false
       this.announce()
     })
-    this.prepare()
+    this.tools = buildTools(gl)
   }
 
   announce() {
     for (const listener of this.listeners) listener()
-  }
-
-  prepare() {
-    const gl = this.gl
-    this.mesh = buildProgram(gl, meshVertex, meshFragment)
-    this.rule = buildProgram(gl, fullScreenVertex, occlusionFragment)
-    this.line = buildProgram(gl, lineVertex, lineFragment)
-    this.empty = /** @type {WebGLVertexArrayObject} */ (gl.createVertexArray())
-    /** @type {Map<string, {array: WebGLVertexArrayObject, count: number}>} */
-    this.grids = new Map()
-    this.ground = /** @type {WebGLVertexArrayObject} */ (gl.createVertexArray())
-    gl.bindVertexArray(this.ground)
-    gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer())
-    const lines = groundLines(GROUND_CELLS)
-    gl.bufferData(gl.ARRAY_BUFFER, lines, gl.STATIC_DRAW)
-    gl.enableVertexAttribArray(0)
-    gl.vertexAttribPointer(0, 3, gl.FLOAT, false, 0, 0)
-    this.groundCount = lines.length / 3
-    this.offscreen = /** @type {WebGLFramebuffer} */ (gl.createFramebuffer())
-    this.ruleTarget = /** @type {WebGLFramebuffer} */ (gl.createFramebuffer())
-    this.offscreenSize = [0, 0]
-    this.offscreenColour = /** @type {WebGLRenderbuffer} */ (gl.createRenderbuffer())
-    this.offscreenDepth = /** @type {WebGLRenderbuffer} */ (gl.createRenderbuffer())
   }
 
   /** @param {Clip} clip */
@@ -261,17 +270,17 @@ export class Renderer {
       textures.uploaded[index] = true
     }
     if (textures.ruled[index]) return
-    const rule = /** @type {Program} */ (this.rule)
+    const rule = this.tools.rule
     this.bindScene(rule, clip, index)
     const cosine = Math.cos((clip.header.min_angle * Math.PI) / 180)
     gl.uniform1f(rule.at('angleLimit'), 4 * cosine * cosine)
     gl.uniform1f(rule.at('maxJump'), clip.header.max_jump ?? 1e30)
-    gl.bindFramebuffer(gl.FRAMEBUFFER, this.ruleTarget)
+    gl.bindFramebuffer(gl.FRAMEBUFFER, this.tools.ruleTarget)
     gl.framebufferTextureLayer(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, textures.occlusion, 0, index)
     gl.viewport(0, 0, width, height)
     gl.disable(gl.DEPTH_TEST)
     gl.disable(gl.BLEND)
-    gl.bindVertexArray(this.empty)
+    gl.bindVertexArray(this.tools.empty)
     gl.drawArrays(gl.TRIANGLES, 0, 3)
     gl.bindFramebuffer(gl.FRAMEBUFFER, null)
     textures.ruled[index] = true
@@ -282,7 +291,7 @@ export class Renderer {
     const gl = this.gl
     const { width, height, style } = clip.header
     const name = `${width}x${height} ${style} ${step}`
-    let grid = this.grids.get(name)
+    let grid = this.tools.grids.get(name)
     if (!grid) {
       const array = /** @type {WebGLVertexArrayObject} */ (gl.createVertexArray())
       gl.bindVertexArray(array)
@@ -290,7 +299,7 @@ export class Renderer {
       const indices = gridIndices(width, height, style, step)
       gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, indices, gl.STATIC_DRAW)
       grid = { array, count: indices.length }
-      this.grids.set(name, grid)
+      this.tools.grids.set(name, grid)
     }
     return grid
   }
@@ -315,7 +324,7 @@ export class Renderer {
     const far = mode === 'scene' ? Math.max(SHOT_FAR, 4 * (clip?.header.far ?? 0)) : SHOT_FAR
     const matrix = clipMatrix(camera, near, far)
     if (clip && index >= 0 && clip.frames[index]) {
-      const mesh = /** @type {Program} */ (this.mesh)
+      const mesh = this.tools.mesh
       this.bindScene(mesh, clip, index)
       const textures = this.texturesOf(clip)
       gl.activeTexture(gl.TEXTURE1)
@@ -338,7 +347,7 @@ export class Renderer {
   /** @param {{centre: [number, number, number], tint: [number, number, number, number], cell: number}} ground @param {Camera} camera @param {number} near @param {number} far */
   drawGround(ground, camera, near, far) {
     const gl = this.gl
-    const line = /** @type {Program} */ (this.line)
+    const line = this.tools.line
     const { pose, intrinsics } = camera
     // Grid cells become the unit: the pose's translation shrinks instead of the lines growing.
     const scaled = Array.from(pose)
@@ -352,8 +361,8 @@ export class Renderer {
     gl.enable(gl.BLEND)
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA)
     gl.depthMask(false)
-    gl.bindVertexArray(this.ground)
-    gl.drawArrays(gl.LINES, 0, this.groundCount)
+    gl.bindVertexArray(this.tools.ground)
+    gl.drawArrays(gl.LINES, 0, this.tools.groundCount)
     gl.depthMask(true)
     gl.disable(gl.BLEND)
   }
@@ -379,21 +388,20 @@ export class Renderer {
    * @param {Parameters<Renderer['draw']>[0]} scene @returns {Uint8Array<ArrayBuffer>} RGBA
    */
   read(scene) {
-    const gl = this.gl
+    const { gl, tools } = this
     const { width, height } = scene
-    gl.bindFramebuffer(gl.FRAMEBUFFER, /** @type {WebGLFramebuffer} */ (this.offscreen))
-    const held = /** @type {number[]} */ (this.offscreenSize)
-    if (held[0] !== width || held[1] !== height) {
-      gl.bindRenderbuffer(gl.RENDERBUFFER, /** @type {WebGLRenderbuffer} */ (this.offscreenColour))
+    gl.bindFramebuffer(gl.FRAMEBUFFER, tools.offscreen)
+    if (tools.offscreenSize[0] !== width || tools.offscreenSize[1] !== height) {
+      gl.bindRenderbuffer(gl.RENDERBUFFER, tools.offscreenColour)
       gl.renderbufferStorage(gl.RENDERBUFFER, gl.RGBA8, width, height)
-      gl.framebufferRenderbuffer(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.RENDERBUFFER, /** @type {WebGLRenderbuffer} */ (this.offscreenColour))
-      gl.bindRenderbuffer(gl.RENDERBUFFER, /** @type {WebGLRenderbuffer} */ (this.offscreenDepth))
+      gl.framebufferRenderbuffer(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.RENDERBUFFER, tools.offscreenColour)
+      gl.bindRenderbuffer(gl.RENDERBUFFER, tools.offscreenDepth)
       gl.renderbufferStorage(gl.RENDERBUFFER, gl.DEPTH_COMPONENT24, width, height)
-      gl.framebufferRenderbuffer(gl.FRAMEBUFFER, gl.DEPTH_ATTACHMENT, gl.RENDERBUFFER, /** @type {WebGLRenderbuffer} */ (this.offscreenDepth))
-      this.offscreenSize = [width, height]
+      gl.framebufferRenderbuffer(gl.FRAMEBUFFER, gl.DEPTH_ATTACHMENT, gl.RENDERBUFFER, tools.offscreenDepth)
+      tools.offscreenSize = [width, height]
     }
     if (scene.clip && scene.index >= 0) this.prepareFrame(scene.clip, scene.index)
-    gl.bindFramebuffer(gl.FRAMEBUFFER, /** @type {WebGLFramebuffer} */ (this.offscreen))
+    gl.bindFramebuffer(gl.FRAMEBUFFER, tools.offscreen)
     this.draw(scene)
     const upsideDown = new Uint8Array(width * height * 4)
     gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, upsideDown)

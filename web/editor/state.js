@@ -55,6 +55,8 @@ export class EditorState {
     /** @type {EvaluatedPath | null} */
     this.evaluated = null
     this.version = 0
+    /** A pointer is down: whatever its drag changes is one undo step, however long it takes. */
+    this.held = false
   }
 
   /** @param {'path' | 'frame' | 'scene'} what */
@@ -155,7 +157,8 @@ export class EditorState {
       return false
     }
     const now = this.now()
-    const merge = label === this.lastEdit.label && now - this.lastEdit.at < MERGE_WITHIN && this.past.length > 0
+    const soon = this.held || now - this.lastEdit.at < MERGE_WITHIN
+    const merge = label === this.lastEdit.label && soon && this.past.length > 0
     if (!merge) {
       this.past.push(JSON.stringify(this.document))
       if (this.past.length > UNDO_STEPS) this.past.shift()

@@ -75,6 +75,7 @@ export class Timeline {
     const unit = this.surface.unit
     const { x, y } = this.surface.place(event)
     if (y < RULER * unit - 3 * unit || y > (RULER + KEY_ROW + 3) * unit) return null
+    /** @type {number | null} */
     let best = null
     let nearest = 9 * unit
     for (const key of document.keyframes) {
@@ -178,7 +179,7 @@ export class Timeline {
   jump(way) {
     const { state } = this.editor
     const frames = state.document.source ? [0, state.document.frames - 1] : state.document.keyframes.map((key) => key.frame)
-    const next = way > 0 ? frames.find((frame) => frame > state.frame) : frames.findLast((frame) => frame < state.frame)
+    const next = way > 0 ? frames.find((frame) => frame > state.frame) : frames.reverse().find((frame) => frame < state.frame)
     if (next === undefined) return
     state.goTo(next)
     state.selected = state.document.source ? null : next
