@@ -41,10 +41,10 @@ def write_clip(
     gop: int = 12,
     sound: float = 0.0,
     sound_codec: str = "aac",
-    options: dict[str, str] | None = None,
+    faststart: bool = False,
 ) -> Path:
     """Encode pictures (H, W, 3) uint8; ``times`` in seconds makes a variable rate, ``sound`` adds that many seconds."""
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options={"movflags": "faststart"} if faststart else {}) as container:
         pictures = list(pictures)
         stream = container.add_stream(codec, rate=rate)
         stream.height, stream.width = pictures[0].shape[:2]
@@ -61,8 +61,6 @@ def write_clip(
         if times is not None:
             context.time_base = Fraction(1, 1000)
         audio = container.add_stream(sound_codec, rate=48000) if sound else None
-        if options:
-            stream.options = options
         for index, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame = frame.reformat(
