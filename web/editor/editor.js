@@ -17,7 +17,7 @@
  * @property {(name: string, value: any) => void} remember
  */
 import { eyeOf, pixelRay, radians, resized } from './math.js'
-import { baked, dollied, orbited, refitted, withPivot } from './edits.js'
+import { baked, dollied, orbited, withPivot } from './edits.js'
 import { button, make } from './dom.js'
 import { Inspector, PathBar } from './fields.js'
 import { groundHeight, insideSurface, meetSurface } from './picking.js'
@@ -29,6 +29,7 @@ import { SceneView } from './sceneView.js'
 import { ShotView } from './shotView.js'
 import { installTheme, themeOf } from './theme.js'
 import { Timeline } from './timeline.js'
+import { resampleDocument } from './trajectory.js'
 
 /** @type {Layout[]} */
 const LAYOUTS = ['both', 'swapped', 'scene', 'shot']
@@ -500,7 +501,7 @@ export class Editor {
         `The path has ${state.document.frames} frames, the clip ${scene.frames}. `,
         make('button', {
           type: 'button', class: 'ex4d-link', onclick: () => {
-            state.edit('length', (document) => refitted(document, scene.frames))
+            state.edit('length', (document) => /** @type {any} */ (resampleDocument(/** @type {any} */ (document), scene.frames)))
             state.settle()
           }
         }, ['Fit the path'])

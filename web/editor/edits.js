@@ -234,20 +234,3 @@ export function placedAround(key, pivot, wanted) {
 /** @param {PathDocument} doc @param {Vec3} pivot @returns {PathDocument} */
 export const withPivot = (doc, pivot) => ({ ...doc, pivot: tidyAll(pivot) })
 
-
-/**
- * The same path over another number of frames: keys move in proportion; where two would meet, the later one gives way.
- * @param {PathDocument} doc @param {number} frames @returns {PathDocument}
- */
-export function refitted(doc, frames) {
-  if (doc.source || doc.frames === frames) return { ...doc, frames, keyframes: doc.source ? [] : doc.keyframes }
-  const share = doc.frames > 1 ? (frames - 1) / (doc.frames - 1) : 0
-  const taken = new Set()
-  const keyframes = []
-  for (const key of doc.keyframes) {
-    const frame = clamp(Math.round(key.frame * share), 0, frames - 1)
-    if (!taken.has(frame)) keyframes.push({ ...key, frame })
-    taken.add(frame)
-  }
-  return { ...doc, frames, keyframes }
-}

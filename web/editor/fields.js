@@ -1,9 +1,9 @@
 // @ts-check
 /** Numeric fields: type, drag the label, arrow keys or wheel; the inspector made of them; the preset bar. */
 import { axesOf, eyeOf, fovOf } from './math.js'
-import { aimed, keyAt, placedAround, refitted, spherical, translated } from './edits.js'
+import { aimed, keyAt, placedAround, spherical, translated } from './edits.js'
 import { make, onDrag } from './dom.js'
-import { EASES, INTERPOLATIONS, PRESETS, presetDocument } from './trajectory.js'
+import { EASES, INTERPOLATIONS, PRESETS, presetDocument, resampleDocument } from './trajectory.js'
 
 /**
  * @typedef {import('./math.js').Vec3} Vec3
@@ -220,7 +220,7 @@ export class PathBar {
     this.length = new NumberField({
       label: 'frames', title: 'Length of the path in frames (EX-4D wants 49)', step: () => 1, digits: 0, low: 1, high: 2000,
       get: () => state.document.frames,
-      set: (value) => state.edit('length', (document) => refitted(document, Math.round(value)))
+      set: (value) => state.edit('length', (document) => /** @type {any} */ (resampleDocument(/** @type {any} */ (document), Math.round(value))))
     })
     this.element = make('div', { class: 'ex4d-fieldset' }, [this.preset, this.params, this.interpolation, this.length.element])
   }

@@ -119,6 +119,15 @@ export class EditorState {
     this.announce('path')
   }
 
+  /** Drops the edited path for the node's own preset widgets; undo brings it back. @param {() => PathDocument} fallback */
+  reset(fallback) {
+    this.past.push(JSON.stringify(this.document))
+    this.future = []
+    this.settle()
+    this.write('')
+    this.read('', fallback)
+  }
+
   /** @param {SceneFacts | null} scene */
   setScene(scene) {
     this.scene = scene
