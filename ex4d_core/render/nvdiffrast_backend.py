@@ -3,6 +3,9 @@
 nvdiffrast is never required and not on any registry; its licence allows non-commercial use only. What differs from the
 other backends: vertices are snapped to 1/16 pixel, set-up is float32, and with ``antialias`` (released style's default,
 as published) silhouettes are blended over one pixel.
+
+Released style also repeats the published float32 arithmetic and order of faces: a depth of 100 has few bits left
+between near 1e-3 and far 1e3, so rounding decides which of two surfaces near the back plate wins.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..camera import Intrinsics
 from ..errors import EX4DError
 from ..mesh import DWMesh, grid_faces, unproject
 from .view import Picture, Settings, View, reduce_samples, store
@@ -23,8 +27,8 @@ ELEMENTS = 2**21
 """Vertices or samples in flight: about 100 bytes each."""
 MAX_FACES = 2**23
 """nvdiffrast stores at most 2^24 triangles, some of them cut in two by the near plane."""
-ON_VERTEX = 0.999
-"""A sample with one weight above this lies on that vertex."""
+ON_EDGE = 1e-3
+"""Samples this close to an edge, in pixels, lie on it."""
 
 _lock = threading.Lock()
 
@@ -57,18 +61,14 @@ def _draw(
 
     device = settings.device
     sources = [view.source for view in views]
-    depth = mesh.depth[sources].to(device)
-    points = unproject(depth, mesh.intrinsics, mesh.pixel_offset).reshape(len(views), -1, 3)
-    poses = torch.from_numpy(np.stack([view.world_to_camera for view in views])).to(device)
-    points = points @ poses[:, :3, :3].transpose(1, 2) + poses[:, None, :3, 3]
-    clip = _to_clip(points, views, settings).float().contiguous()
-    attributes = _attributes(mesh, sources, points[..., 2].float(), device)
-    context, faces, topology = _shared(mesh.height, mesh.width, device)
-    raster, _ = dr.rasterize(context, clip, faces, (rows, columns), grad_db=False)
-    values, _ = dr.interpolate(attributes, raster, faces)
+    clip = _clip_positions(mesh, views, settings)
+    context, faces, topology = _shared(mesh.height, mesh.width, mesh.style, device)
+    raster, slopes = dr.rasterize(context, clip, faces, (rows, columns), grad_db=False)
+    # Clip space's w is the depth.
+    values, _ = dr.interpolate(_attributes(mesh, sources, clip[..., 3]), raster, faces)
     color, z = values[..., :4].contiguous(), values[..., 4]
     if mesh.style == "paper":
-        color = color * _visible(mesh, sources, raster)[..., None]
+        color = color * _visible(mesh, sources, faces, raster, slopes)[..., None]
     if settings.antialias:
         color = dr.antialias(color, raster, clip, faces, topology_hash=topology)
     mask = color[..., 3] > 125.0
@@ -77,64 +77,83 @@ def _draw(
     return color[..., :3], mask, z
 
 
-def _to_clip(points: Tensor, views: list[View], settings: Settings) -> Tensor:
-    """Camera space (n, V, 3) to homogeneous clip space (n, V, 4), row 0 of the picture at y = -1."""
-    lens = [(v.intrinsics.fx, v.intrinsics.fy, v.intrinsics.cx, v.intrinsics.cy) for v in views]
-    fx, fy, cx, cy = torch.tensor(lens, dtype=torch.float64, device=points.device).T[..., None]
-    width, height = views[0].intrinsics.width, views[0].intrinsics.height
-    x, y, z = points.unbind(-1)
-    near, far = settings.near, settings.far
-    return torch.stack(
+def _clip_positions(mesh: DWMesh, views: list[View], settings: Settings) -> Tensor:
+    """Homogeneous clip space (n, V, 4) float32; row 0 of the picture at y = -1, w = depth."""
+    depth = mesh.depth[[view.source for view in views]].to(settings.device)
+    projections = np.stack([_projection(view.intrinsics, settings.near, settings.far) for view in views])
+    poses = np.stack([view.world_to_camera for view in views])
+    if mesh.style == "paper":
+        points = unproject(depth, mesh.intrinsics, mesh.pixel_offset).flatten(1, 2)
+        matrix = torch.from_numpy(projections @ poses).to(depth.device)
+        return (points @ matrix[..., :3].mT + matrix[:, None, :, 3]).float().contiguous()
+    lens = mesh.intrinsics
+    x = (torch.arange(mesh.width, dtype=torch.float32, device=depth.device) - lens.cx) / lens.fx
+    y = (torch.arange(mesh.height, dtype=torch.float32, device=depth.device) - lens.cy) / lens.fy
+    matrix = torch.from_numpy(projections.astype(np.float32) @ poses.astype(np.float32)).to(depth.device)
+    columns = matrix.double()[:, None, None].unbind(-1)
+    # One float32 rounding a term, as a float32 matrix product does it; a real one could be switched to TF32 by anybody.
+    clip = (depth * x)[..., None] * columns[0].float()
+    clip = ((depth * y[:, None]).double()[..., None] * columns[1] + clip).float()
+    clip = (depth.double()[..., None] * columns[2] + clip).float()
+    return (columns[3] + clip).float().flatten(1, 2).contiguous()
+
+
+def _projection(lens: Intrinsics, near: float, far: float) -> np.ndarray:
+    """(4, 4) float64, camera space to clip space."""
+    return np.array(
         [
-            (fx * x + cx * z) * (2.0 / width) - z,
-            (fy * y + cy * z) * (2.0 / height) - z,
-            ((far + near) * z - 2.0 * far * near) / (far - near),
-            z,
-        ],
-        dim=-1,
+            [2 * lens.fx / lens.width, 0, 2 * lens.cx / lens.width - 1, 0],
+            [0, 2 * lens.fy / lens.height, 2 * lens.cy / lens.height - 1, 0],
+            [0, 0, (far + near) / (far - near), -2 * far * near / (far - near)],
+            [0, 0, 1, 0],
+        ]
     )
 
 
-def _attributes(mesh: DWMesh, sources: list[int], z: Tensor, device: torch.device) -> Tensor:
+def _attributes(mesh: DWMesh, sources: list[int], z: Tensor) -> Tensor:
     """Per vertex: RGB and alpha 0..255, depth. Invisible vertices are transparent black in released style."""
-    rgb = mesh.rgb[sources].to(device).reshape(len(sources), -1, 3).float()
+    rgb = mesh.rgb[sources].to(z.device).reshape(len(sources), -1, 3).float()
     alpha = torch.full_like(z, 255.0)
     if mesh.style == "released":
-        valid = mesh.vertex_valid(sources).to(device)
+        valid = mesh.vertex_valid(sources).to(z.device)
         rgb, alpha = rgb * valid[..., None], alpha * valid
     return torch.cat([rgb, alpha[..., None], z[..., None]], dim=-1).contiguous()
 
 
-def _visible(mesh: DWMesh, sources: list[int], raster: Tensor) -> Tensor:
+def _visible(mesh: DWMesh, sources: list[int], faces: Tensor, raster: Tensor, slopes: Tensor) -> Tensor:
     """Paper style: samples (n, rows, columns) whose face is visible, or that lie on a vertex of a visible face.
 
     At the source camera every sample lies on a vertex, and the fill rule gives it to any of six faces.
     """
-    valid = mesh.quad_face_valid(sources).to(raster.device)
+    valid = mesh.quad_face_valid(sources).to(raster.device).reshape(len(sources), -1)
     frames = torch.arange(len(sources), device=raster.device)[:, None, None]
     face = raster[..., 3].long() - 1
-    quads = valid.shape[1] * valid.shape[2] * 2
-    over_pixels = (face >= 0) & (face < quads)
-    face = face.clamp(0, quads - 1)
-    visible = valid.reshape(len(sources), -1)[frames, face]
-    weights = torch.stack([raster[..., 0], raster[..., 1], 1.0 - raster[..., 0] - raster[..., 1]], -1)
-    largest, corner = weights.max(-1)
-    _, indices, _ = _shared(mesh.height, mesh.width, raster.device)
-    vertex = indices[face, corner].long()
-    touched = mesh.vertex_valid(sources).to(raster.device)
-    visible = visible | ((largest > ON_VERTEX) & touched[frames, vertex])
-    return visible & over_pixels
+    over_pixels = (face >= 0) & (face < valid.shape[1])
+    face = face.clamp(0, valid.shape[1] - 1)
+    u, v = raster[..., 0], raster[..., 1]
+    du, dv = slopes[..., :2], slopes[..., 2:]
+    weights = torch.stack([u, v, 1.0 - u - v], -1)
+    steepness = torch.stack([du.norm(dim=-1), dv.norm(dim=-1), (du + dv).norm(dim=-1)], -1)
+    on_edge = weights.abs() <= ON_EDGE * steepness
+    vertex = faces[face, weights.argmax(-1)].long()
+    touched = mesh.vertex_valid(sources).to(raster.device)[frames, vertex]
+    return over_pixels & (valid[frames, face] | ((on_edge.sum(-1) >= 2) & touched))
 
 
 @lru_cache(maxsize=4)
-def _shared(height: int, width: int, device: torch.device) -> tuple[Any, Tensor, Any]:
+def _shared(height: int, width: int, style: str, device: torch.device) -> tuple[Any, Tensor, Any]:
     """The device's context, the faces there, and their topology for antialiasing.
 
-    Both styles share the released faces: paper style's fan is coplanar with its two back faces and never visible.
+    Both styles draw the released faces: paper style's fan is coplanar with their two back faces and never visible.
+    Released style has the published order: all upper left faces first, each named from its second vertex.
     """
     import nvdiffrast.torch as dr
 
-    faces = grid_faces(height, width, "released").to(device).contiguous()
+    faces = grid_faces(height, width, "released")
+    if style == "released":
+        upper, lower, plate = faces[:-2:2], faces[1:-2:2], faces[-2:]
+        faces = torch.cat([upper[:, [1, 0, 2]], lower[:, [0, 2, 1]], plate])
+    faces = faces.to(device).contiguous()
     return _context(device), faces, dr.antialias_construct_topology_hash(faces)
 
 
