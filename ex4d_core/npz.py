@@ -1,4 +1,4 @@
-"""Frame-by-frame reading of one (T, ...) array inside an .npz, so that a clip is never in memory twice."""
+"""Frame-by-frame reading and writing of (T, ...) arrays in .npz files, so that a clip is never in memory twice."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -89,3 +90,57 @@ def _read_header(stream) -> tuple[tuple[int, ...], bool, np.dtype]:
         return read(stream)
     except (ValueError, OSError, zlib.error, zipfile.BadZipFile, EOFError) as error:
         raise EX4DError(f"An array in '{getattr(stream, 'name', '.npz')}' cannot be read: {error}.") from error
+
+
+class NpzWriter:
+    """A context manager that writes arrays piece by piece; an error passes through and leaves a file to be removed.
+
+    Args:
+        path: target.
+        compressed: deflate at its fastest.
+    """
+
+    def __init__(self, path: str | Path, *, compressed: bool = True) -> None:
+        self.path = Path(path)
+        self.compression = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+
+    def __enter__(self) -> NpzWriter:
+        # Unbuffered and the writer's own, so that a full disk is reported once and not again when objects are dropped.
+        self._file = open(self.path, "wb", buffering=0)
+        self._zip = zipfile.ZipFile(self._file, "w", self.compression, compresslevel=1)
+        self._member: Any = None
+        return self
+
+    def begin(self, name: str, shape: tuple[int, ...], dtype: np.dtype | type) -> None:
+        """Start an array; its items follow with `write`."""
+        self._end()
+        self._member = self._zip.open(f"{name}.npy", "w", force_zip64=True)
+        descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+        header = {"descr": descr, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._member, header)
+
+    def write(self, items: np.ndarray) -> None:
+        """The next part of the array begun last."""
+        self._member.write(np.ascontiguousarray(items).data)
+
+    def array(self, name: str, array: np.ndarray) -> None:
+        """A whole array."""
+        self.begin(name, array.shape, array.dtype)
+        if array.size:
+            self.write(array)
+
+    def _end(self) -> None:
+        if self._member is not None:
+            self._member.close()
+            self._member = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._end()
+                self._zip.close()
+        finally:
+            self._zip.fp = None
+            self._file.close()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import re
 import time
-import zipfile
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -21,11 +20,13 @@ import numpy as np
 
 from ..console import ProgressBar, interrupted, say
 from ..errors import Cancelled, EX4DError
+from ..npz import NpzWriter
 from ..staging import staged_folder
 
 if TYPE_CHECKING:
     from ..camera import Intrinsics
     from ..depth import DepthClip
+    from ..depth.depthcrafter import DepthCrafter
     from ..mesh import DWMesh
     from ..trajectory import Trajectory
     from ..video import VideoClip, VideoInfo
@@ -51,6 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=".npz with depth or disparity [T,H,W], folder of 16-bit PNG or EXR, or 16-bit video (default: DepthCrafter)",
     )
     depth.add_argument("--depth_kind", help="depth or disparity, where the file does not say")
+    depth.add_argument("--depth_model", help="DepthCrafter: folder or Hugging Face id of its UNet")
+    depth.add_argument("--depth_base", help="DepthCrafter: folder or id of Stable Video Diffusion (autoencoder, CLIP)")
+    depth.add_argument("--models_dir", help="where ids are looked for and downloaded (default models/depthcrafter)")
+    depth.add_argument("--offline", action="store_true", help="never download")
+    depth.add_argument("--depth_steps", type=int, default=5, help="DepthCrafter: denoising steps (default 5)")
+    depth.add_argument("--depth_seed", type=int, default=42, help="DepthCrafter: seed of its noise (default 42)")
     depth.add_argument("--focal", type=float, help="focal length in pixels at the output size (published: 500)")
 
     camera = parser.add_argument_group("camera")
@@ -158,8 +165,6 @@ def _check(args: argparse.Namespace) -> _Plan:
         from ..depth.files import check_depth_file
 
         check_depth_file(args.depth, args.depth_kind, info, source_frames if args.fps is None else None)
-    else:
-        _depthcrafter()
     if frames % 4 != 1:
         below = max(1, (frames - 1) // 4 * 4 + 1)
         say(f"note: {frames} frames is not 4n+1; the EX-4D sampler takes {below} or {below + 4}.")
@@ -273,17 +278,12 @@ def _check_length(args: argparse.Namespace, info: VideoInfo, needed: int) -> Non
         )
 
 
-def _depthcrafter() -> Any:
-    raise EX4DError(
-        "No depth was given. Pass --depth with an .npz (depth or disparity), a folder of 16-bit pictures or a 16-bit "
-        "video."
-    )
-
-
 def _reconstruct(args: argparse.Namespace, plan: _Plan, stage: Path) -> list[str]:
     from ..assets.ply import save_ply
     from ..video import load_video
 
+    # The networks come first: a missing or damaged model is told before the video is read.
+    depthcrafter = None if args.depth is not None else _load_depthcrafter(args)
     with ProgressBar("reading the video") as bar:
         clip = load_video(
             args.input_video,
@@ -295,7 +295,8 @@ def _reconstruct(args: argparse.Namespace, plan: _Plan, stage: Path) -> list[str
             progress=bar,
             cancel=interrupted,
         )
-    mesh = _build_mesh(args, clip, _depth(args, clip, stage))
+    mesh = _build_mesh(args, clip, _depth(args, clip, depthcrafter, stage))
+    del depthcrafter
     # The mesh holds its own copy; the clip goes on only as the source of the sound.
     clip = replace(clip, frames=clip.frames[:0])
     if args.save_mesh:
@@ -308,14 +309,38 @@ def _reconstruct(args: argparse.Namespace, plan: _Plan, stage: Path) -> list[str
     return sorted(file.name for file in stage.iterdir())
 
 
-def _depth(args: argparse.Namespace, clip: VideoClip, stage: Path) -> DepthClip:
+def _load_depthcrafter(args: argparse.Namespace) -> DepthCrafter:
+    from ..depth.depthcrafter import DepthCrafter
+
+    say("note: no --depth was given, so DepthCrafter estimates it; its weights are for non-commercial, academic use.")
+    with ProgressBar("fetching DepthCrafter") as bar:
+        return DepthCrafter.from_pretrained(
+            args.depth_model,
+            args.depth_base,
+            device=args.device,
+            folder=args.models_dir,
+            offline=args.offline,
+            progress=bar,
+            cancel=interrupted,
+        )
+
+
+def _depth(args: argparse.Namespace, clip: VideoClip, depthcrafter: DepthCrafter | None, stage: Path) -> DepthClip:
     from ..depth.files import load_depth
 
-    with ProgressBar("reading the depth") as bar:
-        depth = load_depth(args.depth, clip, kind=args.depth_kind, progress=bar, cancel=interrupted)
+    if depthcrafter is not None:
+        with ProgressBar("estimating the depth") as bar:
+            depth = depthcrafter.depth_clip(
+                clip.frames, steps=args.depth_steps, seed=args.depth_seed, progress=bar, cancel=interrupted
+            )
+    else:
+        with ProgressBar("reading the depth") as bar:
+            depth = load_depth(args.depth, clip, kind=args.depth_kind, progress=bar, cancel=interrupted)
     if args.save_depth:
-        lens = {} if depth.intrinsics is None else {"intrinsics": depth.intrinsics.matrix()}
-        np.savez(stage / "depth.npz", depth=depth.depth.numpy(), **lens)
+        with NpzWriter(stage / "depth.npz") as archive:
+            archive.array("depth", depth.depth.numpy())
+            if depth.intrinsics is not None:
+                archive.array("intrinsics", depth.intrinsics.matrix())
     return depth
 
 
@@ -362,7 +387,10 @@ def _render(
             VideoWriter(stage / f"color_{name}.mp4", clip.fps, audio_from=audio, crf=args.crf)
         )
         mask_video = stack.enter_context(VideoWriter(stage / f"mask_{name}.mp4", clip.fps, crf=args.crf))
-        archive = stack.enter_context(_FrameArchive(stage / f"frames_{name}.npz", total)) if args.save_frames else None
+        archive = stack.enter_context(NpzWriter(stage / f"frames_{name}.npz")) if args.save_frames else None
+        if archive is not None:
+            archive.begin("color", (total, mesh.height, mesh.width, 3), np.uint8)
+            masks = np.empty((total, mesh.height, mesh.width), np.uint8)
         bar = stack.enter_context(ProgressBar(f"rendering {name}"))
         for begin in range(0, total, CHUNK_FRAMES):
             part = slice(begin, min(begin + CHUNK_FRAMES, total))
@@ -383,41 +411,10 @@ def _render(
                 color_video.write(picture)
                 mask_video.write(holes)
                 if archive is not None:
-                    archive.write(picture, holes)
+                    archive.write(picture)
+                    masks[index] = holes
                 bar(index + 1, total)
+        if archive is not None:
+            archive.array("mask", masks)
     least = int(seen.argmin())
     say(f"{name}: {100 * seen.mean():.1f} % of the pixels are seen, least in frame {least} ({100 * seen[least]:.1f} %)")
-
-
-class _FrameArchive:
-    """Writes the lossless .npz: colour goes straight to disk, the masks (a third of its size) follow at the end."""
-
-    def __init__(self, path: Path, frames: int) -> None:
-        self.path, self.frames = path, frames
-        self.masks: list[np.ndarray] = []
-
-    def __enter__(self) -> _FrameArchive:
-        self.zip = zipfile.ZipFile(self.path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
-        self.color: Any = None
-        return self
-
-    def write(self, color: np.ndarray, mask: np.ndarray) -> None:
-        if self.color is None:
-            self.color = self.zip.open("color.npy", "w", force_zip64=True)
-            self._header(self.color, (self.frames, *color.shape))
-        self.color.write(np.ascontiguousarray(color).data)
-        self.masks.append(mask)
-
-    @staticmethod
-    def _header(stream: Any, shape: tuple[int, ...]) -> None:
-        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        if self.color is not None:
-            self.color.close()
-        if kind is None:
-            with self.zip.open("mask.npy", "w", force_zip64=True) as stream:
-                self._header(stream, (self.frames, *self.masks[0].shape))
-                for mask in self.masks:
-                    stream.write(np.ascontiguousarray(mask).data)
-        self.zip.close()

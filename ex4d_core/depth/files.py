@@ -152,7 +152,8 @@ def _read_maps(
         if cancel is not None and cancel():
             raise Cancelled
         while filled < len(wanted) and wanted[filled] == number:
-            values[filled] = torch.from_numpy(values_of_frame.astype(np.float32))
+            with np.errstate(over="ignore", invalid="ignore"):  # becomes infinite or NaN, which is refused below
+                values[filled] = torch.from_numpy(values_of_frame.astype(np.float32))
             filled += 1
             if progress is not None:
                 progress(filled, len(wanted))

@@ -140,3 +140,14 @@ def test_the_recorded_clip_renders_along_a_published_path(reference, tmp_path):
     assert np.abs(ours["extrinsics"][:, :3, :3] - theirs["extrinsics"][:, :3, :3]).max() < 1e-4
     scale = ours["extrinsics"][1:-1, 2, 3] / theirs["extrinsics"][1:-1, 2, 3]
     assert scale.std() < 1e-4 and abs(scale.mean() - 1) < 0.02
+
+
+def test_without_depth_depthcrafter_estimates_it(scene, reference, tmp_path, capfd):
+    pytest.importorskip("diffusers")
+    models = reference / "depthcrafter"
+    words = ["--input_video", scene / "video.mp4", "--output_dir", tmp_path, "--num_frames", "5", "--size", "64x64"]
+    words += ["--cam", "30", "--depth_model", models / "depthcrafter_unet_tiny", "--depth_base", models / "svd_tiny"]
+    assert cli.main(["recon", *map(str, words), "--device", "cpu", "--save_depth"]) == 0
+    depth = np.load(tmp_path / "depth.npz")["depth"]
+    assert depth.shape == (5, 64, 64) and depth.min() == pytest.approx(10000 / 3900)
+    assert "non-commercial" in capfd.readouterr().err
