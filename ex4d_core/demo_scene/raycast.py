@@ -24,8 +24,14 @@ GROUND_RADIUS = 24.0
 PLAZA_RADIUS = 5.6
 PLAZA_CENTRE_Z = 3.62
 SKY_RADIUS = 60.0
-SUN = (-0.56, -0.70, -0.44)  # towards the light: upper left, behind the source camera
-EDGE_DIFFERENCE = 0.02  # neighbouring centre samples that differ by more are supersampled
+SUN = (-0.5606, -0.7008, -0.4411)  # towards the light, a unit vector: upper left, behind the source camera
+SUN_RIGHT = (-SUN[2] / math.hypot(SUN[0], SUN[2]), 0.0, SUN[0] / math.hypot(SUN[0], SUN[2]))
+SUN_UP = (
+    SUN[1] * SUN_RIGHT[2] - SUN[2] * SUN_RIGHT[1],
+    SUN[2] * SUN_RIGHT[0] - SUN[0] * SUN_RIGHT[2],
+    SUN[0] * SUN_RIGHT[1] - SUN[1] * SUN_RIGHT[0],
+)
+EDGE_DIFFERENCE = 0.035  # neighbouring centre samples that differ by more are supersampled
 TILE = 32
 
 
@@ -140,11 +146,13 @@ def _to_local(m, x, y, z, translate):
 @njit(nogil=True, error_model="numpy")
 def _in_shadow(x, y, z, solids):
     """True where a solid stands between the point and the sun."""
-    shape, to_local, bounds, _, number, _ = solids
+    shape, to_local, _, from_sun, _, number, _ = solids
+    across = x * SUN_RIGHT[0] + y * SUN_RIGHT[1] + z * SUN_RIGHT[2]
+    up = x * SUN_UP[0] + y * SUN_UP[1] + z * SUN_UP[2]
+    along = x * SUN[0] + y * SUN[1] + z * SUN[2]
     for i in range(len(shape)):
-        cx, cy, cz = bounds[i, 0] - x, bounds[i, 1] - y, bounds[i, 2] - z
-        along = cx * SUN[0] + cy * SUN[1] + cz * SUN[2]
-        if along < -bounds[i, 3] or cx * cx + cy * cy + cz * cz - along * along > bounds[i, 3] ** 2:
+        da, db, radius = from_sun[i, 0] - across, from_sun[i, 1] - up, from_sun[i, 3]
+        if da * da + db * db > radius * radius or from_sun[i, 2] - along < -radius:
             continue
         o = _to_local(to_local[i], x, y, z, 1.0)
         d = _to_local(to_local[i], SUN[0], SUN[1], SUN[2], 0.0)
@@ -247,7 +255,7 @@ def _sky_colour(x, y, z):
 @njit(nogil=True, error_model="numpy")
 def _cast(eye, d, solids, candidates, count):
     """Colour and distance of the nearest surface along ``eye + t * d``."""
-    shape, to_local, _, material, number, colour = solids
+    shape, to_local, _, _, material, number, colour = solids
     best, which, nx, ny, nz = math.inf, -1, 0.0, 0.0, 0.0
     for c in range(count):
         i = candidates[c]

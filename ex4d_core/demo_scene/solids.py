@@ -10,7 +10,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import SUBJECT
-from .raycast import BALL, BANDS, BOX, CHECKER, CONE, CRATE, CYLINDER, MERIDIANS, PLAIN, RING, RINGS, SPIRAL
+from .raycast import (
+    BALL,
+    BANDS,
+    BOX,
+    CHECKER,
+    CONE,
+    CRATE,
+    CYLINDER,
+    MERIDIANS,
+    PLAIN,
+    RING,
+    RINGS,
+    SPIRAL,
+    SUN,
+    SUN_RIGHT,
+    SUN_UP,
+)
 from .raycast import GROUND_HEIGHT as GROUND
 
 CREAM, SAND, CORAL, BRICK = (0.98, 0.93, 0.83), (0.90, 0.80, 0.66), (0.94, 0.44, 0.33), (0.74, 0.32, 0.27)
@@ -134,7 +150,11 @@ def _hills() -> list[Solid]:
 
 
 def packed(solids: list[Solid]) -> tuple[np.ndarray, ...]:
-    """The arrays that the ray caster reads: shape, world-to-solid map, bounding ball, pattern, numbers, colours."""
+    """The arrays that the ray caster reads, one row a solid.
+
+    Shape; map from the world into the solid; bounding ball; that ball as the sun sees it (right, up, towards the sun,
+    radius); pattern; numbers; colours.
+    """
     to_local = np.empty((len(solids), 3, 4))
     bounds = np.empty((len(solids), 4))
     for i, solid in enumerate(solids):
@@ -152,6 +172,7 @@ def packed(solids: list[Solid]) -> tuple[np.ndarray, ...]:
         np.array([solid.shape for solid in solids], np.int64),
         to_local,
         bounds,
+        np.column_stack([bounds[:, :3] @ np.array([SUN_RIGHT, SUN_UP, SUN]).T, bounds[:, 3]]),
         np.array([solid.pattern for solid in solids], np.int64),
         np.array([(s.frequency, s.softness, s.inner, s.bounce, s.grain) for s in solids], np.float64),
         np.array([(*solid.colour, *solid.second) for solid in solids], np.float64),

@@ -1,0 +1,164 @@
+"""How well seen pixels agree with the truth, and how much of the difference the source picture itself forces."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..camera import Intrinsics
+from ..errors import Cancelled
+from ..masks import erode
+from . import DemoScene
+
+RIM = 5
+"""Kernel that cuts hole rims off the inside of a mask: two pixels to each side."""
+
+SAME_SURFACE = 0.02
+"""Rendered and true depth within this share of each other are the same surface."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One frame against the truth. PSNR in dB over RGB, infinite where nothing differs, NaN where nothing is seen.
+
+    Attributes:
+        angle: azimuth of the camera in degrees, positive to the right.
+        seen: share of the picture that is seen.
+        psnr: over all seen pixels.
+        psnr_inside: two pixels away from holes, on the right surface.
+        psnr_limit: the same pixels looked up in the source picture with the EXACT geometry. No mesh can do better than
+            about this: it is what resampling a picture of that resolution costs.
+        other_surface: share of the seen pixels that show another surface than the truth.
+        depth_error: median relative error of the rendered depth.
+    """
+
+    angle: float
+    seen: float
+    psnr: float
+    psnr_inside: float
+    psnr_limit: float
+    other_surface: float
+    depth_error: float
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the cameras of a path would see, and what they can know of it from the source video.
+
+    Attributes:
+        color, depth: (T, H, W, 3) uint8 and planar depth (T, H, W) from the path's cameras.
+        looked_up: (T, H, W, 3) uint8, the source's colours carried there through the exact geometry (``look_up``).
+        visible: (T, H, W) bool, where the source camera sees the same point.
+        world_to_camera: (T, 4, 4).
+    """
+
+    color: Tensor
+    depth: Tensor
+    looked_up: Tensor
+    visible: Tensor
+    world_to_camera: np.ndarray
+
+
+def truth_along(
+    scene: DemoScene,
+    source: tuple[Tensor, Tensor],
+    world_to_camera: np.ndarray,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Truth:
+    """The truth from every camera of a path.
+
+    Args:
+        source: ``scene.clip()``.
+        world_to_camera: (frames, 4, 4).
+        progress: called with (frames done, frames in all).
+        cancel: polled before each frame.
+    """
+    color, depth = torch.empty_like(source[0]), torch.empty_like(source[1])
+    looked_up, visible = torch.empty_like(color), torch.empty(depth.shape, dtype=torch.bool)
+    for t in range(scene.frames):
+        if cancel is not None and cancel():
+            raise Cancelled("The ground truth was cancelled.")
+        color[t], depth[t] = scene.frame(t, world_to_camera[t])
+        looked_up[t], visible[t] = look_up(source[0][t], source[1][t], depth[t], world_to_camera[t], scene.intrinsics)
+        if progress is not None:
+            progress(t + 1, scene.frames)
+    return Truth(color, depth, looked_up, visible, world_to_camera)
+
+
+def compare_with_truth(color: Tensor, mask: Tensor, depth: Tensor, truth: Truth) -> list[Agreement]:
+    """Compare a render with the truth from the same cameras, frame by frame.
+
+    Args:
+        color: (T, H, W, 3) uint8.
+        mask: (T, H, W) uint8, 0 = hole.
+        depth: (T, H, W) planar depth.
+    """
+    result = []
+    for t in range(len(color)):
+        pose = truth.world_to_camera[t]
+        seen = mask[t] > 0
+        error = _squared_error(color[t], truth.color[t])
+        depth_error = (depth[t] / truth.depth[t] - 1).abs()
+        right = seen & (depth_error < SAME_SURFACE)
+        inside = erode(seen[None], RIM)[0] & right & truth.visible[t]
+        sample = depth_error[::4, ::4][seen[::4, ::4]]
+        result.append(
+            Agreement(
+                angle=math.degrees(math.atan2(-float(pose[2, 0]), float(pose[2, 2]))) + 0.0,  # no minus zero
+                seen=float(seen.float().mean()),
+                psnr=_psnr(error, seen),
+                psnr_inside=_psnr(error, inside),
+                psnr_limit=_psnr(_squared_error(truth.looked_up[t], truth.color[t]), inside),
+                other_surface=1 - int(right.sum()) / max(1, int(seen.sum())),
+                depth_error=float(sample.median()) if len(sample) else math.nan,
+            )
+        )
+    return result
+
+
+def look_up(
+    source_color: Tensor, source_depth: Tensor, true_depth: Tensor, world_to_camera: np.ndarray, intrinsics: Intrinsics
+) -> tuple[Tensor, Tensor]:
+    """What a camera sees, taken bilinearly from the source picture through the true depth of that camera.
+
+    Args:
+        source_color, source_depth: (H, W, 3) uint8 and planar depth (H, W) of the source camera.
+        true_depth: (H, W) planar depth of the other camera.
+        world_to_camera: (4, 4) of the other camera.
+        intrinsics: of both.
+
+    Returns:
+        Colour (H, W, 3) uint8, and where the source camera sees that point too, (H, W) bool.
+    """
+    k = intrinsics
+    to_world = torch.from_numpy(np.linalg.inv(np.asarray(world_to_camera, np.float64))).float()
+    u = (torch.arange(k.width) + 0.5 - k.cx) / k.fx
+    v = ((torch.arange(k.height) + 0.5 - k.cy) / k.fy)[:, None]
+    x, y, z = ((row[0] * u + row[1] * v + row[2]) * true_depth + row[3] for row in to_world[:3])
+    column, row = k.fx * x / z + k.cx, k.fy * y / z + k.cy
+    grid = torch.stack([2 / k.width * column - 1, 2 / k.height * row - 1], -1)[None]
+    picture = source_color.permute(2, 0, 1)[None].float()
+    color = F.grid_sample(picture, grid, mode="bilinear", align_corners=False)[0].permute(1, 2, 0)
+    nearest = F.grid_sample(source_depth[None, None], grid, mode="nearest", align_corners=False)[0, 0]
+    framed = (z > 0) & (column > 1) & (column < k.width - 1) & (row > 1) & (row < k.height - 1)
+    return color.round_().to(torch.uint8), framed & ((nearest / z - 1).abs() < SAME_SURFACE)
+
+
+def _squared_error(a: Tensor, b: Tensor) -> Tensor:
+    return (a.float() - b.float()).square_().sum(-1)
+
+
+def _psnr(squared_error: Tensor, where: Tensor) -> float:
+    count = int(where.sum())
+    if not count:
+        return math.nan
+    mean = float((squared_error * where).sum(dtype=torch.float64)) / (3 * 255**2 * count)
+    return -10 * math.log10(mean) if mean > 0 else math.inf
