@@ -217,7 +217,9 @@ class Prior:
         if self._span is None:
             return self.settings.strength
         sigma = float(options["sigmas"][0])
-        return self.settings.strength if self._span[1] <= sigma <= self._span[0] else 0.0
+        # A bound may be exactly a step's noise level, computed another way.
+        inside = self._span[1] - 1e-4 <= sigma <= self._span[0] + 1e-4
+        return self.settings.strength if inside else 0.0
 
     def _prior_of(self, options: dict, x: Tensor) -> Tensor:
         """(1, dim, F, H/16, W/16) for the latent frames that this forward works on."""

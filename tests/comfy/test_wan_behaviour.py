@@ -147,17 +147,6 @@ def test_context_windows_take_their_own_part_of_the_prior(tiny, client, host):
         assert distance(values, tiny.golden("prior")[:, :, call["window"]]) < 1e-5
 
 
-def test_frames_that_windows_retain_keep_their_prior_too(tiny, client, host):
-    if host.release < (0, 8):
-        pytest.skip("this host's windows cannot retain frames")
-    more = {"freenoise": False, "cond_retain_index_list": "0", "split_conds_to_windows": False}
-    prompt = windowed(tiny, **more, context_length=2, dim=2)
-    prompt["windows"]["class_type"] = "ContextWindowsManual"
-    calls, added = spied(tiny, prompt, "windows")
-    assert calls[1]["window"] == [1, 2]
-    assert distance(added[1], tiny.golden("prior")[:, :, [0, 2]]) < 1e-5
-
-
 def test_cancelling_mid_run_leaves_everything_usable(tiny, client, final):
     long = tiny.loaders() | tiny.sampler(steps=400, seed=8)
     long["end"] = node("EX4DTestRecord", value=["sampled", 0], name="end")
@@ -167,41 +156,24 @@ def test_cancelling_mid_run_leaves_everything_usable(tiny, client, final):
     assert distance(tiny.run(again, latent=("latent", 0))["latent"], final) < TRAJECTORY
 
 
-def test_progress_counts_every_step_of_every_segment(tiny, client):
-    prompt = tiny.loaders() | tiny.sampler(model=("adapter", 0), segment_frames=9, segment_overlap=5, steps=3, seed=9)
-    prompt["clip"]["inputs"]["frames"] = 17
+def small(tiny: Tiny, frames: int, **settings) -> dict:
+    """A run with the real (small) VAE on a small picture; ``frames`` of a clip of 13."""
+    prompt = tiny.loaders() | tiny.sampler(model=("adapter", 0), steps=2, seed=10, segment_overlap=5, **settings)
     prompt["vae"] = node("EX4DTestTinyVAE", folder=str(tiny.folder))
-    out = tiny.run(prompt, frames=("sampled", 0), latent=("latent", 0))
-    assert out["frames"].shape == (17, 128, 192, 3)
-    assert out["latent"].shape == (1, 16, 5, 16, 24)
-    steps = [(value, top) for where, value, top in tiny.result.progress if where == "sampled" and top == 9]
-    assert steps[-1] == (9, 9)
+    prompt["clip"] = node("EX4DTestClip", width=48, height=32, frames=13, variant="good")
+    prompt["cut"] = node("EX4DTestCut", color=["clip", 0], mask=["clip", 1], frames=frames)
+    prompt["sampled"]["inputs"] |= {"color": ["cut", 0], "mask": ["cut", 1]}
+    return prompt
 
 
 def test_a_long_clip_continues_from_its_first_segment(tiny, client):
-    def shot(frames: int, segment: int):
-        prompt = tiny.loaders() | tiny.sampler(
-            model=("adapter", 0), frames=frames, segment_frames=segment, segment_overlap=5, steps=2, seed=10
-        )
-        prompt["clip"]["inputs"]["frames"] = 13
-        prompt["vae"] = node("EX4DTestTinyVAE", folder=str(tiny.folder))
-        return tiny.run(prompt, frames=("sampled", 0))["frames"]
-
-    whole, segmented = shot(13, 0), shot(13, 9)
-    assert whole.shape == segmented.shape == (13, 128, 192, 3)
-    prompt = tiny.loaders() | tiny.sampler(model=("adapter", 0), segment_frames=9, steps=2, seed=10)
-    prompt["vae"] = node("EX4DTestTinyVAE", folder=str(tiny.folder))
-    first = tiny.run(prompt | {"clip": short_clip(13, 9)["clip"], "cut": short_clip(13, 9)["cut"]} | cut_inputs(prompt),
-                     frames=("sampled", 0))["frames"]  # fmt: skip
-    assert torch.equal(segmented[:5], first[:5])
-    assert not torch.equal(segmented[9:], whole[9:])
-
-
-def short_clip(frames: int, kept: int) -> dict:
-    clip = node("EX4DTestClip", width=192, height=128, frames=frames, variant="good")
-    return {"clip": clip, "cut": node("EX4DTestCut", color=["clip", 0], mask=["clip", 1], frames=kept)}
-
-
-def cut_inputs(prompt: dict) -> dict:
-    sampled = prompt["sampled"]
-    return {"sampled": {**sampled, "inputs": {**sampled["inputs"], "color": ["cut", 0], "mask": ["cut", 1]}}}
+    segmented = tiny.run(small(tiny, 13, segment_frames=9), frames=("sampled", 0), latent=("latent", 0))
+    # Two segments of two steps, and one bar over both.
+    steps = [value for where, value, top in tiny.result.progress if where == "sampled" and top == 4]
+    assert steps[-1] == 4
+    first = tiny.run(small(tiny, 9, segment_frames=9), frames=("sampled", 0))["frames"]
+    whole = tiny.run(small(tiny, 13, segment_frames=0), frames=("sampled", 0))["frames"]
+    assert segmented["frames"].shape == whole.shape == (13, 32, 48, 3)
+    assert segmented["latent"].shape == (1, 16, 4, 4, 6)
+    assert torch.equal(segmented["frames"][:5], first[:5])
+    assert not torch.equal(segmented["frames"][9:], whole[9:])

@@ -8,6 +8,7 @@ import os
 import re
 
 import folder_paths
+import numpy as np
 import torch
 
 from . import wan
@@ -25,6 +26,8 @@ ANY = AnyType("*")
 
 def describe(value):
     """Shapes and statistics of anything that travels on a socket, as JSON."""
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(value.copy())
     if isinstance(value, torch.Tensor):
         numbers = value.detach().float()
         finite = numbers[torch.isfinite(numbers)]

@@ -11,11 +11,14 @@ import os
 import comfy.clip_vision
 import comfy.latent_formats
 import comfy.ldm.wan.vae
+import comfy.model_base
 import comfy.model_management
+import comfy.model_patcher
 import comfy.patcher_extension
 import comfy.samplers
 import comfy.sd
 import comfy.utils
+import folder_paths
 import torch
 
 FOLDER = {"folder": ("STRING", {"default": ""})}
@@ -167,7 +170,10 @@ class EX4DTestForward:
 
 
 class EX4DTestSpy:
-    """A MODEL that notes, under a name, the shape of every forward and of every encoding of the prior."""
+    """A MODEL that notes, under a name, the shape and window of every forward and what was added to the tokens.
+
+    Put it after EX4DConditioning: its hook then runs after the pack's.
+    """
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -180,17 +186,28 @@ class EX4DTestSpy:
     def run(self, model, name):
         calls = CALLS[name] = []
 
-        def wrapper(executor, x, *args, **kwargs):
-            calls.append(list(x.shape))
-            return executor(x, *args, **kwargs)
+        def wrapper(executor, x, timestep, context, clip_fea, time_dim_concat, options, **kwargs):
+            embedding = executor.class_obj.patch_embedding
+            window = options.get("context_window")
+            call = {"shape": list(x.shape), "window": list(window.index_list) if window else None}
+
+            def note(module, inputs, output):
+                call["added"] = (output - module.forward(*inputs)).cpu()
+
+            handle = embedding.register_forward_hook(note)
+            try:
+                return executor(x, timestep, context, clip_fea, time_dim_concat, options, **kwargs)
+            finally:
+                handle.remove()
+                calls.append(call)
 
         model = model.clone()
-        model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, "ex4d_test", wrapper)
+        model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, "ex4d_test_spy", wrapper)
         return (model,)
 
 
 class EX4DTestCalls:
-    """What a spy has noted, once ``after`` is there."""
+    """What a spy has noted, once ``after`` is there: as text, and what was added as output/<name>.pt."""
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -205,8 +222,162 @@ class EX4DTestCalls:
     def VALIDATE_INPUTS(cls, input_types):
         return True
 
+    @classmethod
+    def IS_CHANGED(cls, **_):
+        return float("nan")
+
     def run(self, after, name):
-        return {"ui": {"text": [json.dumps(CALLS.get(name, []))]}}
+        calls = CALLS.get(name, [])
+        added = [call["added"] for call in calls]
+        torch.save(added, os.path.join(folder_paths.get_output_directory(), f"{name}.pt"))
+        plain = [{key: value for key, value in call.items() if key != "added"} for call in calls]
+        return {"ui": {"text": [json.dumps(plain)]}}
+
+
+class EX4DTestPrior:
+    """The state of a MODEL's prior once ``after`` is there: latents, times it was encoded, whether it is still held."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"model": ("MODEL",), "after": ("*",)}}
+
+    RETURN_TYPES = ("LATENT_TENSOR", "LATENT_TENSOR", "STRING")
+    FUNCTION = "run"
+    CATEGORY = "EX-4D/tests"
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, input_types):
+        return True
+
+    def run(self, model, after):
+        prior = model.wrappers[comfy.patcher_extension.WrappersMP.OUTER_SAMPLE]["ex4d"][0].__self__
+        state = {"encodings": prior.encodings, "held": prior._encoded is not None}
+        return prior.color, prior.mask, json.dumps(state)
+
+
+class EX4DTestReplaceBlock:
+    """A MODEL whose block 0 is replaced by itself, as other packs do it, and a second LoRA-free object patch."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"model": ("MODEL",), "name": ("STRING", {"default": "blocks"})}}
+
+    RETURN_TYPES = ("MODEL",)
+    FUNCTION = "run"
+    CATEGORY = "EX-4D/tests"
+
+    def run(self, model, name):
+        calls = CALLS[name] = []
+
+        def replaced(args, extra):
+            calls.append({"added": torch.zeros(0)})
+            return extra["original_block"](args)
+
+        model = model.clone()
+        model.set_model_patch_replace(replaced, "dit", "double_block", 0)
+        return (model,)
+
+
+class EX4DTestLowMemory:
+    """A MODEL that is loaded with next to no memory for weights: everything stays away until it is needed."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"model": ("MODEL",)}}
+
+    RETURN_TYPES = ("MODEL",)
+    FUNCTION = "run"
+    CATEGORY = "EX-4D/tests"
+
+    def run(self, model):
+        def wrapper(executor, *args, **kwargs):
+            patcher = comfy.model_patcher.ModelPatcher
+            load = patcher.load
+
+            def little(self, device_to=None, lowvram_model_memory=0, force_patch_weights=False, full_load=False):
+                return load(self, device_to, 1024, force_patch_weights, False)
+
+            comfy.model_management.unload_all_models()
+            patcher.load = little
+            try:
+                return executor(*args, **kwargs)
+            finally:
+                patcher.load = load
+                comfy.model_management.unload_all_models()
+
+        model = model.clone()
+        model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.OUTER_SAMPLE, "ex4d_test_memory", wrapper)
+        return (model,)
+
+
+class EX4DTestRecordedClip:
+    """The colour and mask videos for which the small VAE's latents were recorded."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": FOLDER}
+
+    RETURN_TYPES = ("IMAGE", "MASK")
+    FUNCTION = "run"
+    CATEGORY = "EX-4D/tests"
+
+    def run(self, folder):
+        data = comfy.utils.load_torch_file(os.path.join(folder, "vae_golden.safetensors"))
+        color = data["pixels_u8_1x3x9x64x96"][0].movedim(0, -1).float() / 255
+        return color, data["mask01_1x1x9x64x96"][0, 0].float()
+
+
+class EX4DTestSeen:
+    """What a recorded VAE's network would have been given, once ``after`` is there: masked colour, mask, start image."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"vae": ("VAE",), "after": ("*",)}}
+
+    RETURN_TYPES = ("LATENT_TENSOR", "LATENT_TENSOR", "LATENT_TENSOR")
+    FUNCTION = "run"
+    CATEGORY = "EX-4D/tests"
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, input_types):
+        return True
+
+    def run(self, vae, after):
+        return tuple(vae.seen[name] for name in ("video_latent", "mask_latent", "y_image_latent"))
+
+
+class EX4DTestOtherModel:
+    """A MODEL of another kind: Wan text-to-video, a smaller Wan, or no Wan at all."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {**FOLDER, "kind": (["t2v", "one block", "narrow", "flux"],)}}
+
+    RETURN_TYPES = ("MODEL",)
+    FUNCTION = "run"
+    CATEGORY = "EX-4D/tests"
+
+    def run(self, folder, kind):
+        if kind == "flux":
+            model = comfy.model_base.BaseModel.__new__(comfy.model_base.Flux)
+            torch.nn.Module.__init__(model)
+            return (comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu")),)
+        state = comfy.utils.load_torch_file(os.path.join(folder, "dit_tiny.safetensors"))
+        if kind == "t2v":
+            state = {k: v for k, v in state.items() if "img" not in k}
+            state["patch_embedding.weight"] = state["patch_embedding.weight"][:, :16].contiguous()
+        elif kind == "one block":
+            state = {k: v for k, v in state.items() if not k.startswith("blocks.1.")}
+        elif kind == "narrow":
+            for block in range(2):
+                for key, cut in (
+                    ("0.weight", (slice(256),)),
+                    ("0.bias", (slice(256),)),
+                    ("2.weight", (slice(None), slice(256))),
+                ):
+                    name = f"blocks.{block}.ffn.{key}"
+                    state[name] = state[name][cut].contiguous()
+        return (comfy.sd.load_diffusion_model_state_dict(state),)
 
 
 class EX4DTestSamples:
@@ -282,7 +453,23 @@ class EX4DTestClip:
         return color, mask
 
 
+class EX4DTestCut:
+    """The first frames of a clip."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"color": ("IMAGE",), "mask": ("MASK",), "frames": ("INT", {"default": 9})}}
+
+    RETURN_TYPES = ("IMAGE", "MASK")
+    FUNCTION = "run"
+    CATEGORY = "EX-4D/tests"
+
+    def run(self, color, mask, frames):
+        return color[:frames], mask[:frames]
+
+
 NODES = (
+    EX4DTestCut,
     EX4DTestText,
     EX4DTestRecordedVAE,
     EX4DTestTinyVAE,
@@ -290,6 +477,12 @@ NODES = (
     EX4DTestForward,
     EX4DTestSpy,
     EX4DTestCalls,
+    EX4DTestPrior,
+    EX4DTestReplaceBlock,
+    EX4DTestLowMemory,
+    EX4DTestRecordedClip,
+    EX4DTestSeen,
+    EX4DTestOtherModel,
     EX4DTestSamples,
     EX4DTestUnload,
     EX4DTestClip,

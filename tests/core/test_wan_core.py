@@ -1,0 +1,283 @@
+"""Adapter files, schedule, prior and preprocessing, without ComfyUI."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from ex4d_core.errors import EX4DError
+from ex4d_core.wan import clip as clips
+from ex4d_core.wan import segments
+from ex4d_core.wan.checkpoint import check_fits, combine, convert, load_adapter, parse_adapter
+from ex4d_core.wan.conditioning import pad_text
+from ex4d_core.wan.patch import Prior, PriorSettings
+from ex4d_core.wan.prior import PriorEncoder
+from ex4d_core.wan.schedule import sigmas
+from ex4d_core.wan.videos import read_color_and_mask
+
+
+@pytest.fixture(scope="module")
+def folder(request):
+    return request.getfixturevalue("reference") / "adapter"
+
+
+@pytest.fixture()
+def state(folder):
+    return load_file(folder / "ex4d_tiny_r16.safetensors")
+
+
+class TestSchedule:
+    @pytest.mark.parametrize("steps", [4, 5, 10, 25, 30, 50])
+    def test_matches_the_recorded_sigmas(self, folder, steps):
+        golden = load_file(folder / "sampler_golden.safetensors")[f"sigmas_{steps}"]
+        ours = sigmas(steps)
+        assert ours[-1] == 0
+        assert float((ours[:-1] - golden).abs().max()) < 2e-7
+
+    def test_a_run_without_steps_or_shift_is_refused(self):
+        for bad in ({"steps": 0}, {"shift": 0.0}, {"shift": float("nan")}):
+            with pytest.raises(EX4DError):
+                sigmas(**bad)
+
+
+class TestCheckpoint:
+    @pytest.mark.parametrize(("name", "rank"), [("ex4d_tiny_r4.ckpt", 4), ("ex4d_tiny_r16.safetensors", 16)])
+    def test_sizes_are_read_from_the_tensors(self, folder, name, rank):
+        adapter = load_adapter(folder / name)
+        assert (adapter.rank, adapter.blocks, adapter.dim, adapter.ffn_dim, adapter.hidden) == (rank, 2, 256, 512, 64)
+
+    def test_every_recorded_key_is_used(self, folder):
+        keys = json.loads((folder / "checkpoint_keys.json").read_text())["r16"]
+        adapter = load_adapter(folder / "ex4d_tiny_r16.ckpt")
+        assert 2 * len(adapter.lora) + len(adapter.prior) == len(keys)
+
+    def test_comfyui_names_are_the_same_adapter(self, state):
+        renamed = {f"diffusion_model.{k.replace('.default', '')}" if "lora" in k else k: v for k, v in state.items()}
+        assert parse_adapter(renamed, "renamed").lora.keys() == parse_adapter(state, "plain").lora.keys()
+
+    def test_a_wrong_prefix_is_refused_with_the_count(self, state):
+        with pytest.raises(EX4DError, match=r"48 of its 48 keys .*pipe\."):
+            parse_adapter({f"pipe.{k}": v for k, v in state.items()}, "wrong.ckpt")
+
+    def test_a_missing_tensor_is_refused_by_name(self, state):
+        del state["blocks.1.ffn.2.lora_B.default.weight"]
+        with pytest.raises(EX4DError, match=r"1 of 40 LoRA tensors .*blocks\.1\.ffn\.2\.lora_B"):
+            parse_adapter(state, "short.ckpt")
+
+    def test_a_missing_block_in_the_middle_is_refused(self, state):
+        state = {k.replace("blocks.1.", "blocks.2."): v for k, v in state.items()}
+        with pytest.raises(EX4DError, match="20 of 60"):
+            parse_adapter(state, "gap.ckpt")
+
+    def test_an_incomplete_prior_is_refused(self, state):
+        del state["latent_encoder.2.bias"]
+        with pytest.raises(EX4DError, match=r"1 of 8 prior .*latent_encoder\.2\.bias"):
+            parse_adapter(state, "short.ckpt")
+
+    def test_values_that_are_not_finite_are_refused(self, state):
+        state["latent_encoder.0.bias"][0] = float("nan")
+        with pytest.raises(EX4DError, match=r"not finite .*latent_encoder\.0\.bias"):
+            parse_adapter(state, "nan.ckpt")
+
+    def test_contradicting_shapes_are_refused(self, state):
+        state["blocks.0.ffn.0.lora_A.default.weight"] = torch.zeros(3, 256)
+        with pytest.raises(EX4DError, match=r"blocks\.0\.ffn\.0"):
+            parse_adapter(state, "shape.ckpt")
+
+    @pytest.mark.parametrize("name", ["ex4d_tiny_r4.ckpt", "ex4d_tiny_r16.safetensors"])
+    def test_a_cut_off_download_is_refused(self, folder, tmp_path, name):
+        cut = tmp_path / name
+        cut.write_bytes((folder / name).read_bytes()[:300_000])
+        with pytest.raises(EX4DError, match=r"300,000 bytes.*again"):
+            load_adapter(cut)
+
+    def test_a_pickle_that_runs_code_is_refused(self, tmp_path):
+        path = tmp_path / "evil.ckpt"
+        torch.save({"blocks.0": SimpleNamespace(a=1)}, path)
+        with pytest.raises(EX4DError):
+            load_adapter(path)
+
+    def test_a_missing_file_says_where_to_get_it(self, tmp_path):
+        with pytest.raises(EX4DError, match="huggingface"):
+            load_adapter(tmp_path / "ex4d.ckpt")
+
+    def test_a_lora_file_and_a_prior_file_make_one_adapter(self, state):
+        lora = parse_adapter({k: v for k, v in state.items() if "lora" in k}, "lora")
+        prior = parse_adapter({k: v for k, v in state.items() if "lora" not in k}, "prior")
+        both = combine(lora, prior)
+        assert both.lora == lora.lora and both.prior == prior.prior
+        with pytest.raises(EX4DError, match="no prior encoder"):
+            combine(lora, lora)
+        with pytest.raises(EX4DError, match="no LoRA"):
+            combine(prior, prior)
+
+    @pytest.mark.parametrize("wrong", [{"dim": 1536}, {"blocks": 30}, {"ffn_dim": 8960}, {"in_channels": 16}])
+    def test_another_model_is_refused(self, state, wrong):
+        adapter = parse_adapter(state, "tiny")
+        fits = {"dim": 256, "ffn_dim": 512, "blocks": 2, "in_channels": 36}
+        check_fits(adapter, **fits)
+        with pytest.raises(EX4DError, match="14B"):
+            check_fits(adapter, **fits | wrong)
+
+    def test_conversion_keeps_every_value(self, folder, tmp_path, state):
+        convert(folder / "ex4d_tiny_r16.ckpt", tmp_path / "out.safetensors")
+        converted = load_file(tmp_path / "out.safetensors")
+        assert converted.keys() == state.keys()
+        assert all(torch.equal(converted[k], state[k]) for k in state)
+        assert [p.name for p in tmp_path.iterdir()] == ["out.safetensors"]
+
+    def test_conversion_of_a_bad_file_leaves_nothing(self, tmp_path):
+        save_file({"x": torch.zeros(1)}, tmp_path / "bad.safetensors")
+        with pytest.raises(EX4DError):
+            convert(tmp_path / "bad.safetensors", tmp_path / "out.safetensors")
+        assert [p.name for p in tmp_path.iterdir()] == ["bad.safetensors"]
+
+
+class TestPrior:
+    def test_matches_the_recorded_encoder(self, folder):
+        inputs, golden = load_file(folder / "inputs.safetensors"), load_file(folder / "dit_golden.safetensors")
+        encoder = PriorEncoder.from_state_dict(load_adapter(folder / "ex4d_tiny_r4.ckpt").prior)
+        prior = encoder(inputs["video_latent"], inputs["mask_latent"])
+        assert float((prior - golden["prior"]).norm() / golden["prior"].norm()) < 1e-5
+        swapped = encoder(inputs["mask_latent"], inputs["video_latent"])
+        assert float((swapped - golden["prior"]).norm() / golden["prior"].norm()) > 0.1
+
+    def test_windows_take_their_part_and_retained_frames_their_own(self):
+        encoder = SimpleNamespace(model=lambda color, mask: torch.arange(5.0).reshape(1, 1, 5, 1, 1))
+        prior = Prior(encoder, torch.zeros(1, 16, 5, 2, 2), torch.zeros(1, 16, 5, 2, 2), PriorSettings())
+        x = torch.zeros(1, 36, 3, 2, 2)
+        window = SimpleNamespace(index_list=[2, 3, 4], dim=2)
+        assert prior._prior_of({"context_window": window}, x).flatten().tolist() == [2, 3, 4]
+        prior._retained = [0]
+        assert prior._prior_of({"context_window": window}, x).flatten().tolist() == [0, 3, 4]
+        assert prior.encodings == 1
+
+    def test_a_forward_that_never_embeds_patches_is_an_error(self):
+        encoder = SimpleNamespace(model=lambda color, mask: torch.zeros(1, 1, 1, 1, 1))
+        prior = Prior(encoder, torch.zeros(1, 16, 1, 2, 2), torch.zeros(1, 16, 1, 2, 2), PriorSettings())
+
+        class Executor:
+            class_obj = SimpleNamespace(patch_embedding=torch.nn.Identity())
+
+            def __call__(self, x, *args, **kwargs):
+                return x
+
+        with pytest.raises(EX4DError, match="was not added"):
+            prior.around_forward(Executor(), torch.zeros(1, 36, 1, 2, 2), None, None)
+        assert not Executor.class_obj.patch_embedding._forward_hooks
+
+    def test_text_is_padded_with_zeros(self):
+        padded = pad_text(torch.ones(1, 20, 4096))
+        assert padded.shape == (1, 512, 4096)
+        assert float(padded[:, 20:].abs().sum()) == 0
+        assert pad_text(torch.ones(1, 600, 4096)).shape == (1, 600, 4096)
+
+
+class TestClip:
+    FRAMES = (0, 12, 24, 48)
+
+    def recorded(self, folder):
+        data = load_file(folder / "preprocess_golden.safetensors")
+        pick = lambda name: torch.stack([data[f"{name}_f{t}"] for t in self.FRAMES])  # noqa: E731
+        five = lambda x: torch.cat([x, x[-1:]])  # 4n + 1  # noqa: E731
+        return data, five(pick("color_u8")), five(pick("mask_raw_u8")), pick("mask_bits")
+
+    @pytest.mark.parametrize("kernel", range(2, 9))
+    def test_erosion_and_threshold_match_the_recorded_masks(self, folder, kernel):
+        _, color, mask, bits = self.recorded(folder)
+        clip = clips.prepare_clip(color, mask, erosion="fixed", kernel=kernel)
+        assert torch.equal(clip.seen[:4].to(torch.uint8), (bits >> (kernel - 2)) & 1)
+
+    def test_masked_colour_matches_exactly(self, folder):
+        data, color, mask, _ = self.recorded(folder)
+        clip = clips.prepare_clip(color, mask, erosion="fixed", kernel=5)
+        for i, t in enumerate(self.FRAMES[1:], start=1):
+            assert torch.equal(clip.color[i], data[f"color_masked_k5_u8_f{t}"])
+
+    def test_picking_and_squashing_a_video_match_exactly(self, folder, reference):
+        data = load_file(folder / "preprocess_golden.safetensors")
+        record = json.loads((folder / "preprocess_record.json").read_text())
+        color, mask = read_color_and_mask(
+            reference / "flower" / "render_180.mp4", reference / "flower" / "mask_180.mp4"
+        )
+        digest = hashlib.sha256(color.numpy().tobytes()).hexdigest()
+        assert digest == record["color_u8_sha256_49x512x512x3"]
+        settings = {"frames": 9, "width": 192, "height": 128}
+        unmasked = clips.prepare_clip(color, torch.full_like(mask, 255), **settings, erosion="off")
+        assert torch.equal(unmasked.color, data["small_color_u8_9x128x192x3"])
+        clip = clips.prepare_clip(color, mask, **settings, erosion="fixed", kernel=3)
+        assert torch.equal(clip.seen.to(torch.uint8), data["small_mask_k3_9x128x192"])
+
+    def test_the_vae_sees_exactly_what_the_published_code_gives_it(self, folder):
+        _, color, mask, _ = self.recorded(folder)
+        clip = clips.prepare_clip(color.float() / 255, mask.float() / 255, erosion="fixed", kernel=5)
+        wanted = (color * clip.seen[..., None]).float() / 255 * 2 - 1
+        assert torch.equal(clips.color_images(clip) * 2 - 1, wanted)
+        seen = clips.mask_images(clip) * 2 - 1
+        assert torch.equal(seen, torch.where(clip.seen, 1.0, -3.0)[..., None].expand(-1, -1, -1, 3))
+        start = clips.start_images(clip) * 2 - 1
+        assert torch.equal(start[0], wanted[0]) and float(start[1:].abs().max()) == 0
+
+    def test_frames_beyond_4n_plus_1_are_left_out_and_said(self):
+        clip = clips.prepare_clip(torch.zeros(12, 16, 16, 3), torch.ones(12, 16, 16))
+        assert clip.frames == 9
+        assert "last 3 are left out" in clip.notes[0]
+
+    def test_a_short_clip_repeats_its_last_frame(self):
+        color = torch.arange(3.0).reshape(3, 1, 1, 1).expand(3, 16, 16, 3) / 255
+        clip = clips.prepare_clip(color, torch.ones(3, 16, 16), frames=5)
+        assert clip.color[:, 0, 0, 0].tolist() == [0, 1, 2, 2, 2]
+
+    def test_cropping_keeps_the_middle(self):
+        color = torch.zeros(1, 32, 64, 3)
+        color[:, :, 16:48] = 1.0
+        clip = clips.prepare_clip(color, torch.ones(1, 32, 64), width=32, height=32, fit="crop", erosion="off")
+        assert int(clip.color.min()) == 255
+
+    @pytest.mark.parametrize(
+        ("color", "mask", "settings", "words"),
+        [
+            (torch.zeros(5, 16, 16, 3), torch.ones(4, 16, 16), {}, "5 frames and the mask 4"),
+            (torch.zeros(5, 16, 16, 3), torch.ones(5, 16, 32), {}, "16x16 and the mask 32x16"),
+            (torch.zeros(0, 16, 16, 3), torch.ones(0, 16, 16), {}, "no frames"),
+            (torch.full((5, 16, 16, 3), float("nan")), torch.ones(5, 16, 16), {}, "NaN"),
+            (torch.zeros(5, 16, 16, 3), torch.zeros(5, 16, 16), {}, "no seen pixel"),
+            (torch.zeros(5, 20, 16, 3), torch.ones(5, 20, 16), {}, "multiples of 16"),
+            (torch.zeros(5, 16, 16, 3), torch.ones(5, 16, 16), {"frames": 6}, "use 5 or 9"),
+            (torch.zeros(5, 16, 16, 4), torch.ones(5, 16, 16), {}, "shape"),
+            (torch.zeros(5, 16, 16, 3), torch.ones(5, 16, 16), {"erosion": "some"}, "erosion"),
+        ],
+    )
+    def test_clips_that_cannot_work_are_refused(self, color, mask, settings, words):
+        with pytest.raises(EX4DError, match=words):
+            clips.prepare_clip(color, mask, **settings)
+
+
+class TestSegments:
+    @pytest.mark.parametrize(
+        ("frames", "length", "overlap"), [(49, 49, 9), (81, 49, 9), (161, 49, 9), (53, 49, 1), (9, 5, 4)]
+    )
+    def test_segments_cover_the_clip_and_overlap(self, frames, length, overlap):
+        parts = segments.plan(frames, length, overlap)
+        assert parts[0][0] == 0 and parts[-1][1] == frames
+        assert all(stop - start == length for start, stop in parts)
+        assert all(a[1] - b[0] >= overlap for a, b in pairwise(parts))
+
+    def test_zero_means_one_piece(self):
+        assert segments.plan(161, 0, 9) == [(0, 161)]
+
+    def test_impossible_segments_are_refused(self):
+        for length, overlap in ((48, 9), (1, 0), (9, 9), (9, 0)):
+            with pytest.raises(EX4DError):
+                segments.plan(81, length, overlap)
+
+    def test_joining_fades_from_old_to_new(self):
+        done, new = torch.zeros(6, 1, 1, 3), torch.ones(5, 1, 1, 3)
+        joined = segments.join(done, new, 2)[:, 0, 0, 0]
+        assert joined.tolist() == [0, 0, 0, 0.25, 0.5, 0.75, 1]
