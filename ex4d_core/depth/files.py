@@ -249,12 +249,12 @@ def _read_picture(path: Path) -> np.ndarray:
         from .exr import read_exr
 
         return read_exr(path)
-    import av
+    from av.error import FFmpegError
 
     with open_container(path) as container:
         try:
             frame = next(iter(container.decode(video=0)), None) if container.streams.video else None
-        except av.FFmpegError:
+        except FFmpegError:
             frame = None
         if frame is None or frame.is_corrupt:
             raise EX4DError(f"'{path}' is not a picture that can be read, or it is cut off. Replace it.")

@@ -69,13 +69,13 @@ class AudioCarrier:
                 self._write(packet)
 
     def _next_packet(self) -> Any:
-        import av
+        from av.error import FFmpegError
 
         try:
             for packet in self._packets:
                 if packet.pts is not None and packet.dts is not None and not packet.is_corrupt:
                     return packet
-        except av.FFmpegError:
+        except FFmpegError:
             pass
         return None
 

@@ -95,6 +95,7 @@ class VideoWriter:
         self._part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.part")
         self._file: Any = None
         self._container: Any = None
+        self._audio: AudioCarrier | None = None
         self._size: tuple[int, int] | None = None
 
     def __enter__(self) -> VideoWriter:
@@ -117,8 +118,7 @@ class VideoWriter:
         if picture.ndim != 3 or picture.shape[2] != 3:
             raise EX4DError(f"A video frame has shape (height, width, 3) or (height, width), got {picture.shape}.")
         with write_errors(self.path):
-            if self._container is None:
-                self._open((picture.shape[1], picture.shape[0]))
+            container = self._container or self._open((picture.shape[1], picture.shape[0]))
             if picture.shape[1::-1] != self._size:
                 raise EX4DError(
                     f"All frames of '{self.path}' must have one size: frame {self.frames} is "
@@ -127,12 +127,12 @@ class VideoWriter:
             video_frame = self._coded(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24"))
             video_frame.pts = self.frames
             video_frame.time_base = 1 / self.rate
-            self._container.mux(self._stream.encode(video_frame))
+            container.mux(self._stream.encode(video_frame))
             self.frames += 1
             if self._audio is not None:
                 self._audio.mux_until(self.frames / self.rate)
 
-    def _open(self, size: tuple[int, int]) -> None:
+    def _open(self, size: tuple[int, int]) -> Any:
         import av
         from av.video.reformatter import VideoReformatter
 
@@ -149,9 +149,9 @@ class VideoWriter:
         context.colorspace = 0 if self._lossless else BT709
         context.color_range = JPEG_RANGE if self._lossless else MPEG_RANGE
         self._stream = stream
-        self._audio = None
         if self._audio_from is not None:
             self._audio = AudioCarrier.open(self._audio_from, self._container)
+        return self._container
 
     def _coded(self, frame: Any) -> Any:
         if self._lossless:
@@ -190,7 +190,7 @@ class VideoWriter:
 
     def _clean(self) -> None:
         # Closing an unfinished container writes its trailer, which may fail again on a full disk.
-        for resource in (getattr(self, "_audio", None), self._container, self._file):
+        for resource in (self._audio, self._container, self._file):
             if resource is not None:
                 with contextlib.suppress(Exception):
                     resource.close()
@@ -208,7 +208,7 @@ def write_errors(path: Path):
     Raises:
         EX4DError: the disk is full, the folder cannot be written, or the encoder failed.
     """
-    import av
+    from av.error import FFmpegError
 
     try:
         yield
@@ -216,7 +216,7 @@ def write_errors(path: Path):
         raise
     except OSError as error:
         raise EX4DError(write_failure(path, error)) from error
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise EX4DError(f"'{path}' cannot be encoded: {error.strerror or error}.") from error
 
 

@@ -98,11 +98,12 @@ def open_container(source: Source) -> Iterator[Any]:
         EX4DError: missing, unreadable, or not a media file.
     """
     import av
+    from av.error import FFmpegError
 
     path = source_name(source)
     try:
         container = av.open(path if isinstance(source, (str, PathLike)) else source, mode="r")
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise EX4DError(
             f"'{path}' is not a video that can be read ({error.strerror or error}). "
             "It may be cut off or of another kind; re-export it as MP4."
@@ -195,7 +196,7 @@ def _frame_time(frame: Any, stream: Any) -> Fraction | None:
 
 def _decode(container: Any, stream: Any, path: str) -> Iterator[Any]:
     """Frames until the end; whole ones only. Damage ends the stream with an error once the good frames are out."""
-    import av
+    from av.error import FFmpegError
 
     damage: Exception | str | None = None
     count = 0
@@ -205,7 +206,7 @@ def _decode(container: Any, stream: Any, path: str) -> Iterator[Any]:
             packet = next(packets)
         except StopIteration:
             break
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             damage = error
             break
         if packet.is_corrupt:
@@ -213,7 +214,7 @@ def _decode(container: Any, stream: Any, path: str) -> Iterator[Any]:
             break
         try:
             decoded = packet.decode()
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             damage = error
             break
         for frame in decoded:
@@ -231,7 +232,7 @@ def _decode(container: Any, stream: Any, path: str) -> Iterator[Any]:
             if not frame.is_corrupt:
                 count += 1
                 yield frame
-    except av.FFmpegError:
+    except FFmpegError:
         pass
     reason = damage if isinstance(damage, str) else getattr(damage, "strerror", None) or str(damage)
     raise EX4DError(
@@ -266,7 +267,7 @@ def _timed(
 
 def _seek(container: Any, stream: Any, info: VideoInfo, origin: Fraction, time: Fraction) -> Iterator[Any]:
     """Frames from the last keyframe before ``time``; from the start where the index is wrong."""
-    import av
+    from av.error import FFmpegError
 
     try:
         container.seek(int((origin + time) / stream.time_base), stream=stream)
@@ -275,7 +276,7 @@ def _seek(container: Any, stream: Any, info: VideoInfo, origin: Fraction, time: 
         stamp = None if landed is None else _frame_time(landed, stream)
         if stamp is not None and stamp - origin <= time:
             return chain([landed], frames)
-    except (av.FFmpegError, EX4DError):
+    except (FFmpegError, EX4DError):
         pass
     container.seek(0)
     return _decode(container, stream, info.path)

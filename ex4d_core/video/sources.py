@@ -68,12 +68,12 @@ def read_picture(path: Path) -> Any:
     Raises:
         EX4DError: not a picture.
     """
-    import av
+    from av.error import FFmpegError
 
     with open_container(path) as container:
         try:
             frame = next(iter(container.decode(video=0)), None) if container.streams.video else None
-        except av.FFmpegError:
+        except FFmpegError:
             frame = None
         if frame is None or frame.is_corrupt:
             raise EX4DError(f"'{path}' is not a picture that can be read, or it is cut off. Replace or remove it.")
