@@ -14,6 +14,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +202,7 @@ class Bench:
                 torch.cuda.reset_peak_memory_stats()
 
         disparity = crafter(clip, memory=mode, progress=progress)
-        seconds = [round(b - a, 3) for a, b in zip(marks, marks[1:])]
+        seconds = [round(b - a, 3) for a, b in pairwise(marks)]
         return {
             "clip_and_encode_s": seconds[0],
             "unet_s": seconds[1],
@@ -226,51 +228,42 @@ class Bench:
     def all(self) -> None:
         height, width = (int(v) for v in self.args.size.split("x"))
         self.note("agreement", self.agreement)
-        latents, pixels = self.latents(8, height, width), self.pixels(8, height, width)
-        encoder: Any = self.networks.encoder
-        for frames in self.args.frames:
-            sample, token = self.unet_input(frames, height, width)
-            self.note(f"unet stock {frames}", lambda s=sample, t=token: timed(lambda: self.stock_unet(s, t)))
-            self.note(f"unet ours {frames}", lambda s=sample, t=token: timed(lambda: self.our_unet(s, t)))
-        self.note("decode 8 stock", lambda: timed(lambda: self.vae.decode(latents, num_frames=8).sample))
-        self.note("decode 8 ours", lambda: timed(lambda: nets.decode(self.vae.decoder, latents, self.run)))
-
-        def stock_encode() -> Any:
-            return self.vae.quant_conv(self.vae.encoder(pixels))
-
-        def our_encode() -> Any:
-            return nets.encode(encoder["encoder"], encoder["quant_conv"], pixels, self.run)
-
-        self.note("encode 8 stock", lambda: timed(stock_encode))
-        self.note("encode 8 ours", lambda: timed(our_encode))
-        for module in self.networks.parts().values():
-            _channels_last(module)
-        self.note("decode 8 ours, weights channels-last", lambda: timed(lambda: nets.decode(self.vae.decoder, latents, self.run)))
-        self.note("encode 8 ours, weights channels-last", lambda: timed(our_encode))
-        self.note(f"unet ours {frames}, weights channels-last", lambda: timed(lambda: self.our_unet(sample, token)))
-        with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=True):
-            self.note("decode 8 ours, cudnn.benchmark", lambda: timed(lambda: nets.decode(self.vae.decoder, latents, self.run)))
-            self.note("encode 8 ours, cudnn.benchmark", lambda: timed(our_encode))
-            self.note(f"unet ours {frames}, cudnn.benchmark", lambda: timed(lambda: self.our_unet(sample, token)))
-        from torch.nn.attention import SDPBackend, sdpa_kernel
-
-        with sdpa_kernel([SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION], set_priority=True):
-            self.note(f"unet ours {frames}, cuDNN attention", lambda: timed(lambda: self.our_unet(sample, token)))
-        if self.args.profile:
-            self.note("profile unet", lambda: self.profile(lambda: self.our_unet(sample, token)))
-            self.note("profile decode", lambda: self.profile(lambda: nets.decode(self.vae.decoder, latents, self.run)))
-            self.note("profile encode", lambda: self.profile(our_encode))
-            for line in [l for k in ("unet", "decode", "encode") for l in self.results.get(f"profile {k}", [])]:
-                print(line)
-        del sample, token, latents, pixels
+        self.networks_alone(height, width)
         for mode in self.args.modes:
             if mode != "speed":
                 for module in self.networks.parts().values():
                     module.to("cpu")
             for frames in self.args.frames:
-                self.note(f"{mode} {frames}", lambda m=mode, f=frames: self.end_to_end(m, f, height, width))
+                self.note(f"{mode} {frames}", partial(self.end_to_end, mode, frames, height, width))
         if self.args.compile:
             self.compare_compiled(height, width)
+
+    def networks_alone(self, height: int, width: int) -> None:
+        """One pass of each network, weights on the card: diffusers' own execution and ours."""
+        encoder: Any = self.networks.encoder
+        latents, pixels = self.latents(8, height, width), self.pixels(8, height, width)
+        stock = {
+            "decode 8": lambda: self.vae.decode(latents, num_frames=8).sample,
+            "encode 8": lambda: self.vae.quant_conv(self.vae.encoder(pixels)),
+        }
+        ours = {
+            "decode 8": lambda: nets.decode(self.vae.decoder, latents, self.run),
+            "encode 8": lambda: nets.encode(encoder["encoder"], encoder["quant_conv"], pixels, self.run),
+        }
+        for frames in self.args.frames:
+            sample, token = self.unet_input(frames, height, width)
+            stock[f"unet {frames}"] = partial(self.stock_unet, sample, token)
+            ours[f"unet {frames}"] = partial(self.our_unet, sample, token)
+        for name, work in stock.items():
+            self.note(f"{name} stock", partial(timed, work))
+        for module in self.networks.parts().values():
+            _channels_last(module)
+        for name, work in ours.items():
+            self.note(f"{name} ours", partial(timed, work))
+        if self.args.profile:
+            for name, work in ours.items():
+                for line in self.note(f"{name} profile", partial(self.profile, work)) or ():
+                    print(line)
 
     def compare_compiled(self, height: int, width: int) -> None:
         self.vae.decoder.to(self.device)

@@ -48,6 +48,7 @@ class Networks:
         return {"clip": self.clip, "encoder": self.encoder, "unet": self.unet, "decoder": self.decoder}
 
 
+@torch.inference_mode(False)
 def load_networks(unet: str | os.PathLike[str], base: str | os.PathLike[str], dtype: torch.dtype) -> Networks:
     """Load from two folders.
 

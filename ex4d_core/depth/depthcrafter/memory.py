@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -95,7 +96,7 @@ class Execution:
         edges = [0]
         for index in range(number):
             edges.append(edges[-1] + size + (index < longer))
-        return list(zip(edges[:-1], edges[1:]))
+        return list(pairwise(edges))
 
     def weights(self, *modules: nn.Module) -> AbstractContextManager[None]:
         """The modules' weights on the device for a while."""

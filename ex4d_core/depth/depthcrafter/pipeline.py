@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import torch
@@ -133,7 +134,7 @@ class DepthCrafter:
         *,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
-        folder: str | os.PathLike[str] | None = None,
+        folder: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
         revision: str | None = None,
         offline: bool = False,
         placement: Placement | None = None,
@@ -147,7 +148,8 @@ class DepthCrafter:
                 downloaded there. None is the published pair (tencent/DepthCrafter, Stable Video Diffusion img2vid).
             dtype: float16 or float32; None is float16 on a GPU and float32 on the CPU. Never taken from the files.
             device: None is the best there is.
-            folder: where downloads go; None is ``models/depthcrafter`` in the working directory.
+            folder: one or several folders that ids are looked for in; downloads go to the first. None is
+                ``models/depthcrafter`` in the working directory.
             revision: commit, branch or tag of the UNet's repository; None is the pinned one.
             offline: never download; a missing file is an error that lists what to put where.
             placement: see the class.
@@ -355,7 +357,7 @@ class DepthCrafter:
                 latents = schedule.start_from_finished(latents, finished, window)
             part = conditioning[window.start : window.stop].to(self.device)
             seen = tokens[window.start : window.stop].to(self.device)
-            for step, (sigma, next_sigma) in enumerate(zip(levels, levels[1:])):
+            for step, (sigma, next_sigma) in enumerate(pairwise(levels)):
                 denoised = self._guarded(
                     lambda latents=latents, sigma=sigma, part=part, seen=seen: self._estimate(
                         latents, part, seen, sigma, guidance, run
