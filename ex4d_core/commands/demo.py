@@ -43,7 +43,8 @@ What limits the PSNR of seen pixels (psnr.json has every frame):
            resolution costs. The paper style comes within about 1 dB of it, so its geometry is not what is missing.
   all      falls below 'inside' by the rims: silhouette pixels of the source mix two surfaces and keep the mixture when
            the two move apart.
-  other    seen pixels that show another surface than the truth: silhouettes are cut at whole source pixels.
+  other    seen pixels that show another surface than the truth: silhouettes are cut at whole source pixels, and low
+           steps that stay under both occlusion thresholds are bridged by stretched faces.
 The released style places samples half a pixel up and left, as the published code does, which costs most of the rest."""
 
 

@@ -17,10 +17,11 @@ def test_demo_writes_videos_sheet_and_table(tmp_path, capsys) -> None:
         "side_by_side.mp4",
     }  # fmt: skip
     report = json.loads((tmp_path / "d/psnr.json").read_text())
-    for style, least_seen in (("paper", 0.9), ("released", 0.8)):
+    for style, least_seen in (("paper", 0.9), ("released", 0.7)):
         rows = report["styles"][style]["frames"]
         assert [round(row["angle"]) for row in rows] == [0, -22, -45, -68, -90, -68, -45, -22, 0, 22, 45, 68, 90]
-        assert all(row["psnr"] is None or row["psnr"] > 15 for row in rows)
+        inside = [row["psnr_inside"] for row in rows if row["psnr_inside"] is not None]
+        assert len(inside) > 8 and min(inside) > 15
         assert report["styles"][style]["source_view"]["seen"] > least_seen
     assert report["styles"]["paper"]["source_view"]["largest_difference"] <= 1
     printed = capsys.readouterr().out
