@@ -27,8 +27,8 @@ ELEMENTS = 2**21
 """Vertices or samples in flight: about 100 bytes each."""
 MAX_FACES = 2**23
 """nvdiffrast stores at most 2^24 triangles, some of them cut in two by the near plane."""
-ON_EDGE = 1e-3
-"""Samples this close to an edge, in pixels, lie on it."""
+ON_VERTEX = 1e-3
+"""A sample this close to a vertex, in pixels and along each axis, lies on it."""
 
 _lock = threading.Lock()
 
@@ -63,12 +63,12 @@ def _draw(
     sources = [view.source for view in views]
     clip = _clip_positions(mesh, views, settings)
     context, faces, topology = _shared(mesh.height, mesh.width, mesh.style, device)
-    raster, slopes = dr.rasterize(context, clip, faces, (rows, columns), grad_db=False)
+    raster, _ = dr.rasterize(context, clip, faces, (rows, columns), grad_db=False)
     # Clip space's w is the depth.
     values, _ = dr.interpolate(_attributes(mesh, sources, clip[..., 3]), raster, faces)
     color, z = values[..., :4].contiguous(), values[..., 4]
     if mesh.style == "paper":
-        color = color * _visible(mesh, sources, faces, raster, slopes)[..., None]
+        color = color * _visible(mesh, sources, faces, clip, raster)[..., None]
     if settings.antialias:
         color = dr.antialias(color, raster, clip, faces, topology_hash=topology)
     mask = color[..., 3] > 125.0
@@ -120,7 +120,7 @@ def _attributes(mesh: DWMesh, sources: list[int], z: Tensor) -> Tensor:
     return torch.cat([rgb, alpha[..., None], z[..., None]], dim=-1).contiguous()
 
 
-def _visible(mesh: DWMesh, sources: list[int], faces: Tensor, raster: Tensor, slopes: Tensor) -> Tensor:
+def _visible(mesh: DWMesh, sources: list[int], faces: Tensor, clip: Tensor, raster: Tensor) -> Tensor:
     """Paper style: samples (n, rows, columns) whose face is visible, or that lie on a vertex of a visible face.
 
     At the source camera every sample lies on a vertex, and the fill rule gives it to any of six faces.
@@ -130,14 +130,20 @@ def _visible(mesh: DWMesh, sources: list[int], faces: Tensor, raster: Tensor, sl
     face = raster[..., 3].long() - 1
     over_pixels = (face >= 0) & (face < valid.shape[1])
     face = face.clamp(0, valid.shape[1] - 1)
-    u, v = raster[..., 0], raster[..., 1]
-    du, dv = slopes[..., :2], slopes[..., 2:]
-    weights = torch.stack([u, v, 1.0 - u - v], -1)
-    steepness = torch.stack([du.norm(dim=-1), dv.norm(dim=-1), (du + dv).norm(dim=-1)], -1)
-    on_edge = weights.abs() <= ON_EDGE * steepness
+    weights = torch.stack([raster[..., 0], raster[..., 1], 1.0 - raster[..., 0] - raster[..., 1]], -1)
     vertex = faces[face, weights.argmax(-1)].long()
     touched = mesh.vertex_valid(sources).to(raster.device)[frames, vertex]
-    return over_pixels & (valid[frames, face] | ((on_edge.sum(-1) >= 2) & touched))
+    return over_pixels & (valid[frames, face] | (touched & _on_vertex(clip[frames, vertex])))
+
+
+def _on_vertex(clip: Tensor) -> Tensor:
+    """Where the position (n, rows, columns, 4) given for each sample is the sample's own, (n, rows, columns) bool."""
+    _, rows, columns, _ = clip.shape
+    x = (clip[..., 0] / clip[..., 3] + 1.0) * (columns / 2) - 0.5
+    y = (clip[..., 1] / clip[..., 3] + 1.0) * (rows / 2) - 0.5
+    x -= torch.arange(columns, device=clip.device)
+    y -= torch.arange(rows, device=clip.device)[:, None]
+    return (x.abs() < ON_VERTEX) & (y.abs() < ON_VERTEX)
 
 
 @lru_cache(maxsize=4)
