@@ -14,7 +14,7 @@ import numpy as np
 
 from ..camera import Intrinsics, check_poses, invert_pose
 from ..errors import EX4DError
-from ..trajectory import MAX_FRAMES, Trajectory, document_from_lenses
+from ..trajectory import MAX_FRAMES, Trajectory, document_from_lenses, scale_document
 from . import chan, gltf, json_path, npz, re10k, transforms
 from .cameras import Cameras, Format, Hints
 
@@ -41,6 +41,7 @@ def load_camera(
     fps: float | None = None,
     rebase: bool = True,
     scale: float = 1.0,
+    radius: float | None = None,
 ) -> Trajectory:
     """Reads a camera path from a file; its name's ending and content tell the format.
 
@@ -52,8 +53,9 @@ def load_camera(
             from :meth:`Trajectory.for_scene`.
         fps: frames a second where the file has none; for glTF also the rate at which curves are sampled.
         rebase: make the first frame the source view (identity). Paths of our own JSON are already relative to it and
-            stay as they are.
-        scale: scene units per unit of the file, applied to positions.
+            stay where they are.
+        scale: scene units per unit of the file.
+        radius: the scene's radius, noted in the path's document for the editor; None = guessed from the path's extent.
 
     Raises:
         EX4DError: a missing, foreign or corrupt file; says what was found.
@@ -63,7 +65,7 @@ def load_camera(
         raise EX4DError(f"The scale of an imported camera path must be positive, got {scale}.")
     read = _format_of(path)
     data = _bytes_of(path)
-    hints = Hints(path.name, path.parent, intrinsics, size, fps)
+    hints = Hints(path.name, path.parent, intrinsics, size, fps, radius)
     try:
         return _trajectory(read(data, hints), hints, rebase, scale)
     except EX4DError as error:
@@ -72,7 +74,7 @@ def load_camera(
 
 def _trajectory(cameras: Cameras, hints: Hints, rebase: bool, scale: float) -> Trajectory:
     if cameras.document is not None:
-        return Trajectory.from_json(cameras.document, intrinsics=hints.intrinsics)
+        return Trajectory.from_json(scale_document(cameras.document, scale), intrinsics=hints.intrinsics)
     frames = len(cameras.world_to_camera)
     if frames > MAX_FRAMES:
         raise EX4DError(f"this camera path has {frames} frames, more than the {MAX_FRAMES} a path may have.")
@@ -84,7 +86,9 @@ def _trajectory(cameras: Cameras, hints: Hints, rebase: bool, scale: float) -> T
     if cameras.fov is None:
         return Trajectory(poses, cameras.intrinsics, fps)
     width, height = hints.size or (None, None)
-    document = document_from_lenses(poses, cameras.fov, cameras.lens_shift, fps=fps, width=width, height=height)
+    document = document_from_lenses(
+        poses, cameras.fov, cameras.lens_shift, fps=fps, width=width, height=height, radius=hints.radius
+    )
     return Trajectory.from_json(document, intrinsics=hints.intrinsics)
 
 

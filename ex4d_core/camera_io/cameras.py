@@ -45,6 +45,7 @@ class Hints:
     intrinsics: Intrinsics | None = None
     size: tuple[int, int] | None = None
     fps: float | None = None
+    radius: float | None = None
 
     def image_size(self) -> tuple[int, int] | None:
         """(width, height) in pixels: given, or the scene's; None where neither is known."""

@@ -6,11 +6,12 @@ The same document is evaluated in the browser by ``web/editor/trajectory.js``; `
 the two together.
 """
 
-from .bake import bake_document, document_from_lenses, document_from_poses, resample_document
+from .bake import bake_document, document_from_lenses, document_from_poses, resample_document, scale_document
 from .document import DEFAULT_RADIUS, INTERPOLATIONS, MAX_FRAMES, VERSION, parse_document, preset_document
 from .evaluate import Evaluated, evaluate_document
 from .path import Trajectory
 from .presets import EASES, PRESETS, PUBLISHED, Param, Preset
+from .summary import Summary, summarize
 
 __all__ = [
     "DEFAULT_RADIUS",
@@ -23,6 +24,7 @@ __all__ = [
     "Evaluated",
     "Param",
     "Preset",
+    "Summary",
     "Trajectory",
     "bake_document",
     "document_from_lenses",
@@ -31,4 +33,6 @@ __all__ = [
     "parse_document",
     "preset_document",
     "resample_document",
+    "scale_document",
+    "summarize",
 ]

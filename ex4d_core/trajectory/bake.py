@@ -72,6 +72,17 @@ def _off_stretches(baked: dict[str, Any], exact: Any, keys: list[int], distance:
     return [(a + b) // 2 for a, b in pairwise(keys) if b - a > 1 and off[a : b + 1].any()]
 
 
+def scale_document(document: str | dict[str, Any], scale: float) -> dict[str, Any]:
+    """The same path in a scene that is ``scale`` times as large: radius, pivot, positions and targets."""
+    document = parse_document(document)
+    keys = [
+        {**key, **{name: [scale * v for v in key[name]] for name in ("position", "target") if name in key}}
+        for key in document["keyframes"]
+    ]
+    pivot = [scale * v for v in document["pivot"]]
+    return parse_document({**document, "radius": scale * document["radius"], "pivot": pivot, "keyframes": keys})
+
+
 def resample_document(document: str | dict[str, Any], frames: int) -> dict[str, Any]:
     """The same path over another number of frames, in the same time if ``fps`` is scaled too (it is not).
 

@@ -92,11 +92,13 @@ class Trajectory:
         size: tuple[int, int] | None = None,
         fps: float | None = None,
         rebase: bool = True,
+        scale: float = 1.0,
+        radius: float | None = None,
     ) -> Trajectory:
         """Reads a camera file of any known format; see :func:`ex4d_core.camera_io.load_camera`."""
         from ..camera_io import load_camera
 
-        return load_camera(path, intrinsics=intrinsics, size=size, fps=fps, rebase=rebase)
+        return load_camera(path, intrinsics=intrinsics, size=size, fps=fps, rebase=rebase, scale=scale, radius=radius)
 
     def save(self, path: str | Path, format: str | None = None) -> Path:
         """Writes a camera file, its format told by the name's ending; see :func:`ex4d_core.camera_io.save_camera`."""
@@ -104,11 +106,11 @@ class Trajectory:
 
         return save_camera(self, path, format=format)
 
-    def document(self) -> dict[str, Any]:
-        """The JSON document: the one this path came from, or one keyframe a frame."""
+    def document(self, radius: float | None = None) -> dict[str, Any]:
+        """The JSON document: the one this path came from, or one keyframe a frame with the scene's ``radius``."""
         if self.path is not None:
             return self.path
-        return document_from_poses(self.world_to_camera, self.intrinsics, fps=self.fps)
+        return document_from_poses(self.world_to_camera, self.intrinsics, fps=self.fps, radius=radius)
 
     def to_json(self) -> str:
         """The document as JSON text."""

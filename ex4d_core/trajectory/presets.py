@@ -152,7 +152,7 @@ def _truck(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray) -
 
 
 def _crane(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray) -> Shot:
-    return _following(_ahead(0 * u, -p["height"] * r * u, 0 * u, r), p["follow"], r)
+    return _following(_ahead(0 * u, -p["distance"] * r * u, 0 * u, r), p["follow"], r)
 
 
 def _following(shot: Shot, follow: float, radius: float) -> Shot:
@@ -218,7 +218,7 @@ _ALL = (
     Preset(
         "truck", "Truck", (Param("distance", 0.5, -10, 10, "radius", "To the right; negative left."), _FOLLOW), _truck
     ),
-    Preset("crane", "Crane", (Param("height", 0.5, -10, 10, "radius", "Up; negative down."), _FOLLOW), _crane),
+    Preset("crane", "Crane", (Param("distance", 0.5, -10, 10, "radius", "Up; negative down."), _FOLLOW), _crane),
     Preset("pan", "Pan", (_angle(30, "Turns right; negative left."),), _pan),
     Preset("tilt", "Tilt", (_angle(20, "Turns up; negative down."),), _tilt),
     Preset("roll", "Roll", (_angle(20, "Leans clockwise; negative counter-clockwise."),), _roll),

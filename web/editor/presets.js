@@ -110,8 +110,8 @@ export const PRESETS = [
     [param('distance', 0.5, -10, 10, 'radius', 'To the right; negative left.'), FOLLOW],
     (u, p, r) => following(ahead([p.distance * r * u, 0, 0], r), p.follow, r)
   ),
-  preset('crane', 'Crane', [param('height', 0.5, -10, 10, 'radius', 'Up; negative down.'), FOLLOW], (u, p, r) =>
-    following(ahead([0, -p.height * r * u, 0], r), p.follow, r)
+  preset('crane', 'Crane', [param('distance', 0.5, -10, 10, 'radius', 'Up; negative down.'), FOLLOW], (u, p, r) =>
+    following(ahead([0, -p.distance * r * u, 0], r), p.follow, r)
   ),
   preset('pan', 'Pan', [angle(30, 'Turns right; negative left.')], (u, p, r) => {
     const a = radians(p.angle) * u

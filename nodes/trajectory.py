@@ -1,0 +1,299 @@
+"""The camera path: from a preset, the editor's keyframes, or a file of another program; and back into files."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import folder_paths
+from comfy_api.latest import io
+
+from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.trajectory import DEFAULT_RADIUS, EASES, PRESETS, Trajectory, parse_document
+from . import files, previews, types
+from .progress import Job
+from .schema import schema
+
+NO_FILE = "none"
+CAMERA_SUFFIXES = (".npz", ".json", ".txt", ".chan", ".gltf", ".glb")
+FORMATS = ["json", "npz", "re10k", "chan", "transforms", "gltf", "glb"]
+DEFAULT_FRAMES = 49
+
+
+class EX4DCameraTrajectory(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return schema(
+            node_id="EX4DCameraTrajectory",
+            display_name="Camera Trajectory",
+            description="The path of the new camera: a preset, keyframes drawn in the editor, or a camera file from "
+            "another program. Connect the mesh to fit the path to the scene and to see both.",
+            search_aliases=["camera path", "camera control", "orbit", "keyframes", "camera motion", "import camera"],
+            is_output_node=True,
+            inputs=[
+                io.Combo.Input(
+                    "preset",
+                    options=list(PRESETS),
+                    default="orbit",
+                    tooltip="Which move. 30, 60, 90, 180, zoom_in and zoom_out are the published paths; the others use "
+                    "the settings below. Not used while the editor holds a path or a file is chosen.",
+                ),
+                io.Float.Input(
+                    "angle",
+                    default=90.0,
+                    min=-3600.0,
+                    max=3600.0,
+                    step=1.0,
+                    tooltip="Degrees, for orbit, sweep, pan, tilt, roll and arc_over. Orbit: positive goes right, "
+                    "negative left.",
+                ),
+                io.Float.Input(
+                    "distance",
+                    default=0.5,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.05,
+                    tooltip="In radii (the distance to the nearest surface): how far dolly, truck and crane go, how wide "
+                    "the spiral is. Negative: backward, left, down.",
+                ),
+                io.Float.Input(
+                    "turns", default=2.0, min=-50.0, max=50.0, step=0.25, tooltip="How many rounds the spiral makes."
+                ),
+                io.Float.Input(
+                    "rise",
+                    default=0.2,
+                    min=-5.0,
+                    max=5.0,
+                    step=0.05,
+                    tooltip="In radii: how far orbit and sweep climb until 90 degrees. 0.2 as published, 0 stays level.",
+                ),
+                io.Float.Input(
+                    "follow",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="For truck and crane: 0 keeps looking straight ahead, 1 keeps the scene in the middle.",
+                ),
+                io.Combo.Input(
+                    "ease",
+                    options=list(EASES),
+                    default="linear",
+                    tooltip="How a preset starts and stops: at constant speed, or gently at the start (in), the end (out) "
+                    "or both.",
+                ),
+                io.Int.Input(
+                    "frames",
+                    default=0,
+                    min=0,
+                    max=10_000,
+                    tooltip="Length of a preset. 0 = as many frames as the mesh has (49 without one). The whole angle is "
+                    "covered whatever the length.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=15.0,
+                    min=0.1,
+                    max=240.0,
+                    step=0.01,
+                    tooltip="Frames per second; EX-4D renders at 15.",
+                ),
+                io.Float.Input(
+                    "scale",
+                    default=1.0,
+                    min=0.0001,
+                    max=10_000.0,
+                    step=0.01,
+                    round=0.0001,
+                    tooltip="Makes a preset larger or smaller than the scene's radius; for a file, scene units per unit "
+                    "of the file.",
+                ),
+                io.Combo.Input(
+                    "file",
+                    options=[NO_FILE, *files.listing(CAMERA_SUFFIXES)],
+                    default=NO_FILE,
+                    tooltip="A camera from ComfyUI's input folder: EX-4D .npz or .json, RealEstate10K .txt, Nuke .chan, "
+                    "transforms.json, glTF. Its first frame becomes the source view.",
+                ),
+                types.Mesh.Input(
+                    "mesh",
+                    optional=True,
+                    tooltip="The scene: gives the path its radius, pivot, lens and length, and shows it in the preview.",
+                ),
+                io.String.Input(
+                    "path",
+                    default="",
+                    optional=True,
+                    tooltip="The path as JSON, written by the editor (or pasted). While it holds anything, it alone "
+                    "decides; empty it to go back to the preset.",
+                ),
+            ],
+            outputs=[types.Trajectory.Output(display_name="trajectory", tooltip="One camera pose per frame.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, path=None, file=None):
+        if path and path.strip():
+            try:
+                parse_document(path)
+            except EX4DError as error:
+                return str(error)
+            return True
+        return True if file == NO_FILE else files.problem(file, "camera file")
+
+    @classmethod
+    def fingerprint_inputs(cls, file=None, **others):
+        # The host passes every input here, and a call that fails counts as "always changed".
+        return "" if file == NO_FILE else files.fingerprint(file)
+
+    @classmethod
+    def execute(
+        cls, preset, angle, distance, turns, rise, follow, ease, frames, fps, scale, file, mesh=None, path=""
+    ) -> io.NodeOutput:
+        intrinsics = None if mesh is None else mesh.intrinsics
+        if path and path.strip():
+            trajectory, origin = Trajectory.from_json(path, intrinsics=intrinsics), "Keyframes"
+            if trajectory.path and trajectory.path["source"]:
+                origin = PRESETS[trajectory.path["source"]["preset"]].label
+        elif file != NO_FILE:
+            radius = None if mesh is None else mesh.radius
+            source = files.resolve(file, "camera file")
+            trajectory, origin = Trajectory.load(source, intrinsics=intrinsics, scale=scale, radius=radius), file
+        else:
+            values = {"angle": angle, "distance": distance, "turns": turns, "rise": rise, "follow": follow}
+            trajectory = preset_trajectory(preset, values, ease, frames, fps, scale, mesh)
+            origin = PRESETS[preset].label
+        return io.NodeOutput(trajectory, ui=trajectory_ui(trajectory, mesh, origin))
+
+
+def preset_trajectory(
+    preset: str, values: dict[str, float], ease: str, frames: int, fps: float, scale: float, mesh
+) -> Trajectory:
+    """A preset with the node's widgets as its parameters, fitted to the mesh.
+
+    Args:
+        values: widget values by name; each preset takes those it has. ``distance`` is a spiral's size.
+        frames: 0 = the mesh's, or 49.
+    """
+    names = {param.name for param in PRESETS[preset].params}
+    params = {name: value for name, value in values.items() if name in names}
+    if preset == "spiral":
+        params |= {"size": abs(values["distance"]), "distance": 0.0}
+    return Trajectory.preset(
+        preset,
+        frames=frames or frames_of(mesh),
+        fps=fps,
+        radius=scale * (DEFAULT_RADIUS if mesh is None else mesh.radius),
+        intrinsics=None if mesh is None else mesh.intrinsics,
+        ease=ease,
+        **params,
+    )
+
+
+def frames_of(mesh) -> int:
+    """The length that fits a mesh; a mesh of one frame serves any."""
+    return mesh.frames if mesh is not None and mesh.frames > 1 else DEFAULT_FRAMES
+
+
+def trajectory_ui(trajectory: Trajectory, mesh, origin: str) -> dict:
+    """The drawing of the path over the scene, its numbers, and what the editor needs (see web/editor)."""
+    from ..ex4d_core.trajectory import summarize
+    from ..ex4d_core.trajectory_preview import draw_trajectory, mesh_points
+
+    facts = {} if trajectory.path is not None or mesh is None else {"radius": mesh.radius, "pivot": mesh.pivot}
+    lines = [origin, *summarize(trajectory, **facts).lines()]
+    if mesh is not None and mesh.frames not in (1, len(trajectory)):
+        lines.append(
+            f"The mesh has {mesh.frames} frames, the path {len(trajectory)}: give both the same count to render."
+        )
+    points, colors = (None, None) if mesh is None else mesh_points(mesh)
+    lens = None if mesh is None else mesh.intrinsics
+    picture = draw_trajectory(trajectory, points=points, colors=colors, lens=lens, **facts)
+    text = "\n".join(lines)
+    previews.show_text(text)
+    ui = {"images": [previews.temp_picture(picture)], "text": (text,)}
+    document = editable(trajectory, facts.get("radius"))
+    if document is not None:
+        ui["ex4d_path"] = (json.dumps(document),)
+    if mesh is not None:
+        from ..ex4d_core.preview import publish_preview
+
+        with Job() as job:
+            folder = folder_paths.get_temp_directory()
+            ui["ex4d_preview"] = [publish_preview(mesh, folder, progress=job.progress, cancel=job.cancel)]
+    return ui
+
+
+def editable(trajectory: Trajectory, radius: float | None) -> dict | None:
+    """The path as the editor shows it; None for the rare file whose lens a path document cannot hold."""
+    try:
+        return trajectory.document(radius)
+    except EX4DError:
+        return None
+
+
+class EX4DSaveTrajectory(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return schema(
+            node_id="EX4DSaveTrajectory",
+            display_name="Save Trajectory",
+            description="Writes the camera path into ComfyUI's output folder, for Blender, Nuke, Unreal, NeRF tools or "
+            "EX-4D itself.",
+            search_aliases=["export camera", "camera file", "nuke chan", "gltf camera", "nerf transforms", "blender"],
+            is_output_node=True,
+            inputs=[
+                types.Trajectory.Input("trajectory", tooltip="The camera path."),
+                io.String.Input(
+                    "name",
+                    default="EX-4D/camera",
+                    tooltip="File name, below the output folder; a number is added so that nothing is overwritten. "
+                    "%year%, %month%, %day% and the like are filled in.",
+                ),
+                io.Combo.Input(
+                    "format",
+                    options=FORMATS,
+                    default="json",
+                    tooltip="json: this pack, everything kept. npz: published EX-4D scripts. re10k: RealEstate10K, "
+                    "CameraCtrl. chan: Nuke, Houdini. transforms: NeRF tools. gltf, glb: Blender, Unreal.",
+                ),
+                types.Mesh.Input(
+                    "mesh",
+                    optional=True,
+                    tooltip="Gives the lens to a path that has none of its own; most formats need one.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, trajectory, name, format, mesh=None) -> io.NodeOutput:
+        from ..ex4d_core.camera_io import FORMATS as formats
+
+        if mesh is not None:
+            trajectory = trajectory.for_scene(mesh.intrinsics)
+        folder, stem, counter, subfolder = output_place(name)
+        file_name = f"{stem}_{counter:05}_{formats[format].suffix}"
+        trajectory.save(os.path.join(folder, file_name), format=format)
+        text = f"{len(trajectory)} frames saved as {os.path.join(subfolder, file_name)} in ComfyUI's output folder"
+        previews.show_text(text)
+        return io.NodeOutput(ui={"text": (text,)})
+
+
+def output_place(name: str) -> tuple[str, str, int, str]:
+    """Folder, file stem, next free number and subfolder for a name below ComfyUI's output folder.
+
+    Raises:
+        EX4DError: an empty name, or one that leads out of the output folder (also through a link).
+    """
+    plain = name.strip().replace("\\", "/")
+    base = os.path.realpath(folder_paths.get_output_directory())
+    outside = EX4DError(f"'{name}' lies outside ComfyUI's output folder. Give a plain name, such as EX-4D/camera.")
+    if not plain.strip("/.") or "\0" in plain or ":" in plain or plain.startswith(("/", "~")) or plain.endswith("/"):
+        raise outside
+    if os.path.commonpath([base, os.path.realpath(os.path.join(base, plain))]) != base:
+        raise outside
+    folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(plain, base)
+    return folder, stem, counter, subfolder
+
+
+NODES = [EX4DCameraTrajectory, EX4DSaveTrajectory]

@@ -1,0 +1,137 @@
+"""Camera paths in a real ComfyUI: presets, the editor's JSON, files in and out."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from test_geometry_nodes import record, recorded, scene
+
+WIDGETS = {
+    "preset": "orbit",
+    "angle": 90.0,
+    "distance": 0.5,
+    "turns": 2.0,
+    "rise": 0.2,
+    "follow": 0.0,
+    "ease": "linear",
+    "frames": 0,
+    "fps": 15.0,
+    "scale": 1.0,
+    "file": "none",
+    "path": "",
+}
+
+
+def camera(mesh=None, **values):
+    links = {} if mesh is None else {"mesh": [mesh, 0]}
+    return {"class_type": "EX4DCameraTrajectory", "inputs": WIDGETS | values | links}
+
+
+def save(format="json", **values):
+    inputs = {"trajectory": ["path", 0], "name": "EX-4D/camera", "format": format} | values
+    return {"class_type": "EX4DSaveTrajectory", "inputs": inputs}
+
+
+def keyed(**key):
+    keys = [{"frame": 0, "position": [0, 0, 0], "target": [0, 0, 3]}]
+    keys.append({"frame": 4, "position": [1, 0, 0], "target": [0, 0, 3]} | key)
+    return json.dumps({"version": 1, "frames": 5, "fps": 24, "keyframes": keys})
+
+
+def test_a_preset_fits_the_mesh_and_is_drawn(client):
+    result = client.queue({**scene(), "path": camera("mesh"), "record": record("path")}).ok()
+    path = recorded(result)
+    assert path["class"] == "Trajectory" and path["world_to_camera"]["shape"] == [5, 4, 4]
+    shown = result.outputs["path"]
+    assert client.view(shown["images"][0]).startswith(b"\x89PNG")
+    assert "5 frames, 15 fps" in result.text("path") and "0° to 90°" in result.text("path")
+    document = json.loads(shown["ex4d_path"][0])
+    assert document["source"]["preset"] == "orbit" and document["frames"] == 5
+    assert shown["ex4d_preview"][0]["type"] == "temp"
+
+
+def test_without_a_mesh_a_path_has_the_published_length(client):
+    result = client.queue({"path": camera(preset="180"), "record": record("path")}).ok()
+    assert recorded(result)["world_to_camera"]["shape"] == [49, 4, 4]
+    assert "ex4d_preview" not in result.outputs["path"]
+
+
+@pytest.mark.parametrize("preset", ["sweep", "zoom_in", "crane", "spiral", "arc_over", "roll", "static"])
+def test_presets_take_the_widgets(client, preset):
+    result = client.queue({"path": camera(preset=preset, angle=33.0, frames=3, scale=2.0)}).ok()
+    document = json.loads(result.outputs["path"]["ex4d_path"][0])
+    assert document["source"]["preset"] == preset and document["frames"] == 3
+    assert document["source"]["params"].get("angle", 33.0) == 33.0
+    assert document["radius"] == pytest.approx(2 * (10000 / 3900 + 0.15))
+
+
+def test_the_editors_path_alone_decides(client):
+    result = client.queue({"path": camera(path=keyed(fov=50), frames=81), "record": record("path")}).ok()
+    assert recorded(result)["world_to_camera"]["shape"] == [5, 4, 4]
+    assert result.text("path").startswith("Keyframes\n5 frames, 24 fps")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (keyed(fov=0), "Keyframe 1 (frame 4): fov"),
+        (keyed(target=[1, 0, 0]), "same point"),
+        ("{oops", "not valid JSON"),
+        ('{"version": 7}', "version 7"),
+    ],
+)
+def test_a_wrong_path_is_refused_before_running(client, path, words):
+    result = client.queue({"path": camera(path=path)})
+    assert result.status == "refused" and words in result.message
+
+
+def test_a_path_through_its_target_turns_the_node_red(client):
+    keys = [{"frame": f, "position": [0, 0, z], "target": [0, 0, 3]} for f, z in ((0, 0), (4, 6))]
+    path = json.dumps({"version": 1, "frames": 5, "keyframes": keys})
+    result = client.queue({"path": camera(path=path), "record": record("path")})
+    assert result.status == "error" and "At frame 2" in result.message
+
+
+@pytest.mark.parametrize("format", ["json", "npz", "re10k", "chan", "transforms", "gltf", "glb"])
+def test_saved_paths_come_back(client, server, format):
+    graph = {
+        **scene(),
+        "path": camera("mesh", angle=40.0),
+        "save": save(format, name=f"paths/{format}", mesh=["mesh", 0]),
+    }
+    text = client.queue(graph).ok().text("save")
+    saved = sorted((server.output / "paths").glob(f"{format}_*"))[-1]
+    assert saved.name in text and "5 frames" in text
+    (server.input / saved.name).write_bytes(saved.read_bytes())
+    result = client.queue({**scene(), "path": camera("mesh", file=saved.name), "record": record("path")}).ok()
+    assert recorded(result)["world_to_camera"]["shape"] == [5, 4, 4]
+    assert "0° to 40°" in result.text("path")
+
+
+def test_files_outside_the_folders_are_refused(client, server):
+    (server.input / "camera.npz").write_bytes(b"nothing")
+    result = client.queue({"path": camera(file="camera.npz"), "record": record("path")})
+    assert result.status == "error" and "camera.npz" in result.message
+    for name in ("../camera.npz", "/etc/hostname", "\\\\host\\share\\camera.npz", "missing.chan"):
+        assert client.queue({"path": camera(file=name)}).status == "refused"
+    for name in ("../camera", "/tmp/camera", "a/../../camera", "C:camera", "~/camera", "", ".."):
+        result = client.queue({"path": camera(frames=5), "save": save(name=name)})
+        assert result.status == "error" and "outside ComfyUI's output folder" in result.message, name
+    assert client.queue({"path": camera(frames=5), "save": save(name="EX-4D/fine")}).ok()
+
+
+def test_a_format_that_needs_a_lens_says_so(client):
+    result = client.queue({"path": camera(frames=4), "save": save("chan")})
+    assert result.status == "error" and "Connect the mesh" in result.message
+
+
+def test_a_changed_camera_file_runs_again_and_an_unchanged_one_does_not(client, server):
+    poses = np.tile(np.eye(4, dtype=np.float32), (3, 1, 1)) * [[[1], [-1], [-1], [1]]]
+    np.savez(server.input / "changing.npz", extrinsics=poses)
+    graph = {"path": camera(file="changing.npz"), "record": record("path")}
+    assert "3 frames" in client.queue(graph).ok().text("path")
+    assert "path" in client.queue(graph).ok().cached
+    np.savez(server.input / "changing.npz", extrinsics=poses[[0, 1, 2, 2]])
+    assert "4 frames" in client.queue(graph).ok().text("path")
