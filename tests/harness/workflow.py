@@ -9,6 +9,7 @@ from pathlib import Path
 MUTED, BYPASSED = 2, 4
 FRONTEND_ONLY = {"Note", "MarkdownNote"}
 PLAIN_WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+FILE_SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".gguf", ".mp4", ".png", ".npz", ".json")
 SUBGRAPH_INPUT, SUBGRAPH_OUTPUT = -10, -20
 
 
@@ -85,7 +86,8 @@ def check_value(where: str, name: str, value, spec) -> None:
     allowed = choices(spec)
     if allowed is not None:
         # File lists differ from machine to machine.
-        if value not in allowed and not any(key.endswith("_upload") for key in options):
+        is_file = any(key.endswith("_upload") for key in options) or str(value).lower().endswith(FILE_SUFFIXES)
+        if value not in allowed and not is_file:
             raise WorkflowError(f"{where}: {name} = {value!r} is not one of {allowed}")
         return
     fits = {"INT": lambda: type(value) is int, "FLOAT": lambda: type(value) in (int, float)}

@@ -1,0 +1,154 @@
+// Drives a real ComfyUI frontend in Chromium: open, load templates, queue, read widgets and previews.
+
+import { existsSync } from "node:fs";
+import { chromium } from "playwright-core";
+
+const FLAGS = [
+  "--no-sandbox",
+  "--use-gl=angle",
+  "--use-angle=swiftshader",
+  "--enable-unsafe-swiftshader",
+  "--ignore-gpu-blocklist",
+];
+
+/** Where Chromium is: CHROMIUM, Debian's, or whatever is on the PATH under a usual name. */
+export function chromiumPath() {
+  const candidates = [process.env.CHROMIUM, "/usr/lib/chromium/chromium", "/usr/bin/chromium", "/usr/bin/google-chrome"];
+  return candidates.find((path) => path && existsSync(path));
+}
+
+/** Settings that keep first-run dialogs and animations out of the way. */
+export const SETTINGS = {
+  "Comfy.TutorialCompleted": true,
+  "Comfy.InstalledVersion": "9.9.9",
+  "Comfy.Workflow.ShowMissingModelsWarning": true,
+  "Comfy.Workflow.ShowMissingNodesWarning": true,
+  "Comfy.Release.Status": "what's new seen",
+  "Comfy.Notification.ShowVersionUpdates": false,
+  "Comfy.Graph.CanvasInfo": false,
+  "Comfy.Minimap.Visible": false,
+};
+
+/**
+ * Open the frontend of a server.
+ * @returns {Promise<{browser, page, seen}>} seen: what went wrong so far (console errors, failed and external requests,
+ *   policy violations)
+ */
+export async function open(url, { settings = {}, width = 1720, height = 1120 } = {}) {
+  const response = await fetch(`${url}/api/settings`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ ...SETTINGS, ...settings }),
+  });
+  if (!response.ok) throw new Error(`settings: ${response.status}`);
+  const browser = await chromium.launch({
+    executablePath: chromiumPath(),
+    headless: true,
+    args: ["--headless=new", ...FLAGS],
+  });
+  const page = await browser.newPage({ viewport: { width, height } });
+  const seen = { errors: [], failed: [], external: [], policy: [] };
+  page.on("pageerror", (error) => seen.errors.push(String(error)));
+  page.on("console", (message) => {
+    if (message.type() !== "error") return;
+    const text = message.text();
+    (/Content Security Policy/i.test(text) ? seen.policy : seen.errors).push(`${text} ${message.location()?.url ?? ""}`);
+  });
+  page.on("response", (answer) => {
+    if (answer.status() >= 400) seen.failed.push(`${answer.status()} ${answer.url()}`);
+  });
+  // Nothing may leave the machine; what tries to is noted and stopped.
+  await page.route("**/*", (route) => {
+    const target = route.request().url();
+    if (target.startsWith(url) || /^(data|blob|about):/.test(target)) return route.continue();
+    seen.external.push(target);
+    return route.abort();
+  });
+  await page.goto(url, { waitUntil: "domcontentloaded" });
+  await page.waitForFunction(() => window.app?.graph && window.app?.extensionManager && document.querySelector("#graph-canvas"), null, {
+    timeout: 90000,
+  });
+  await page.waitForTimeout(1500);
+  return { browser, page, seen };
+}
+
+/** Replace the graph by an empty one. */
+export async function clear(page) {
+  await page.evaluate(() => window.app.graph.clear());
+}
+
+/** The graph as it would be saved. */
+export async function saved(page) {
+  return page.evaluate(() => window.app.graph.serialize());
+}
+
+/** Every node of the graph in view: id, type, and its widgets by name. */
+export async function widgets(page) {
+  return page.evaluate(() =>
+    window.app.graph.nodes.map((node) => ({
+      id: node.id,
+      type: node.type,
+      missing: !!node.has_errors || node.type === undefined,
+      widgets: Object.fromEntries((node.widgets ?? []).map((widget) => [widget.name, widget.value])),
+    })),
+  );
+}
+
+/** The prompt that the frontend would queue. */
+export async function prompt(page) {
+  return page.evaluate(async () => (await window.app.graphToPrompt()).output);
+}
+
+/** Open the template browser and click the card of one of a pack's example graphs. */
+export async function openTemplate(page, pack, name) {
+  await page.evaluate(() => window.app.extensionManager.command.execute("Comfy.BrowseTemplates"));
+  const dialog = page.locator(".p-dialog, [role=dialog]").last();
+  await dialog.waitFor({ timeout: 20000 });
+  await dialog.getByText(pack, { exact: true }).first().click();
+  await dialog.getByText(name, { exact: true }).first().click();
+  await dialog.waitFor({ state: "hidden", timeout: 20000 });
+  await page.waitForTimeout(1000);
+}
+
+/** Press Run and wait for the end; returns {status, error}. */
+export async function run(page, timeout = 180000) {
+  const ended = page.evaluate(
+    (limit) =>
+      new Promise((resolve) => {
+        const done = (status) => (event) => resolve({ status, error: event.detail?.exception_message ?? null });
+        for (const status of ["success", "error", "interrupted"])
+          window.app.api.addEventListener(`execution_${status}`, done(status), { once: true });
+        setTimeout(() => resolve({ status: "timeout", error: null }), limit);
+      }),
+    timeout,
+  );
+  await page.evaluate(() => window.app.extensionManager.command.execute("Comfy.QueuePrompt"));
+  const result = await ended;
+  await page.waitForTimeout(1500);
+  return result;
+}
+
+/** Fit the whole graph into the window. */
+export async function fit(page) {
+  await page.evaluate(() => window.app.extensionManager.command.execute("Comfy.Canvas.FitView"));
+  await page.waitForTimeout(900);
+}
+
+/** The videos and pictures that nodes show, by node id. */
+export async function previews(page) {
+  return page.evaluate(() =>
+    Object.fromEntries(
+      window.app.graph.nodes.map((node) => {
+        const media = [...(node.imgs ?? []), ...(node.videoContainer?.querySelectorAll?.("video") ?? [])];
+        const shown = media.map((item) => ({
+          kind: item.tagName,
+          width: item.videoWidth ?? item.naturalWidth ?? 0,
+          height: item.videoHeight ?? item.naturalHeight ?? 0,
+          ready: item.readyState ?? (item.complete ? 4 : 0),
+          error: item.error?.message ?? null,
+        }));
+        return [node.id, shown];
+      }),
+    ),
+  );
+}

@@ -1,0 +1,178 @@
+// The camera editor in a real frontend: run to the mesh, drag, save, reload, run, and hand pictures out for comparison.
+// node editor.mjs URL FOLDER [vue]
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { open, run, fit } from './comfy.mjs'
+
+const [url, folder, renderer = 'litegraph'] = process.argv.slice(2)
+const vue = renderer === 'vue'
+const { browser, page, seen } = await open(url, { settings: { 'Comfy.VueNodes.Enabled': vue }, width: 1500, height: 1100 })
+const report = { seen, renderer }
+const shoot = (name) => page.screenshot({ path: join(folder, `editor-${renderer}-${name}.png`) })
+const NODE = "window.app.graph.nodes.find((node) => node.type === 'EX4DCameraTrajectory')"
+/** Runs a function of (editor, node, argument) in the page. */
+const inEditor = (work, argument) =>
+  page.evaluate(`(async () => { const node = ${NODE}; return (${work})(node?.ex4dEditor, node, ${JSON.stringify(argument) ?? 'null'}) })()`)
+const settled = () => page.waitForFunction(`(() => { const e = ${NODE}?.ex4dEditor; return e?.clip && e.clip.loaded === e.clip.header.frames && !e.loadNote })()`, null, { timeout: 30000 })
+const box = async (selector) => (await page.locator(selector).first().boundingBox())
+
+async function build() {
+  await page.evaluate(async () => {
+    const { app, LiteGraph } = window
+    app.graph.clear()
+    const add = (type, x, y) => {
+      const node = LiteGraph.createNode(type)
+      node.pos = [x, y]
+      app.graph.add(node)
+      return node
+    }
+    const clip = add('EX4DDemoClip', 0, 0)
+    const mesh = add('EX4DBuildDWMesh', 340, 0)
+    const path = add('EX4DCameraTrajectory', 700, 0)
+    const render = add('EX4DRenderColorMask', 1520, 0)
+    const set = (node, name, value) => {
+      const widget = node.widgets.find((w) => w.name === name)
+      if (widget) widget.value = value
+    }
+    set(clip, 'width', 256)
+    set(clip, 'height', 256)
+    set(clip, 'frames', 9)
+    const link = (from, type, to, input) => from.connect(from.outputs.findIndex((o) => o.type === type), to, to.inputs.findIndex((i) => i.name === input))
+    link(clip, 'IMAGE', mesh, 'images')
+    link(clip, 'EX4D_DEPTH', mesh, 'depth')
+    link(mesh, 'EX4D_DWMESH', path, 'mesh')
+    link(mesh, 'EX4D_DWMESH', render, 'mesh')
+    link(path, 'EX4D_TRAJECTORY', render, 'trajectory')
+  })
+  await page.waitForTimeout(800)
+}
+
+try {
+  await build()
+  await fit(page)
+  report.before = await inEditor(`(editor) => ({ note: editor.sceneNote, frames: editor.state.document.frames, text: editor.host.read() })`)
+  // From the server's word that the node has ended to the first picture.
+  await page.evaluate(`(() => {
+    const node = ${NODE}
+    const editor = node.ex4dEditor
+    const adopt = editor.adopt.bind(editor)
+    window.app.api.addEventListener('executed', (event) => { if (String(event.detail.node) === String(node.id)) window.ended ??= performance.now() })
+    editor.adopt = (clip) => { adopt(clip); requestAnimationFrame(() => requestAnimationFrame(() => { window.pictured ??= performance.now() })) }
+  })()`)
+  report.firstRun = await run(page)
+  await settled()
+  report.firstPicture = await page.evaluate(() => Math.round(window.pictured - window.ended))
+  report.scene = await inEditor(`(editor, node) => ({ radius: editor.state.scene.radius, frames: editor.state.document.frames, header: editor.clip.header, kept: node.properties.ex4d_preview })`)
+  await shoot('1-scene')
+
+  // The editor fills the window, so that gestures do not depend on the graph's zoom.
+  await inEditor(`(editor) => editor.setLarge(true)`)
+  await page.waitForTimeout(600)
+  const time = await box('.ex4d-time canvas')
+  await page.mouse.click(time.x + time.width / 2, time.y + 8)
+  report.playhead = await inEditor(`(editor) => editor.state.frame`)
+  const before = await inEditor(`(editor) => ({ text: editor.host.read(), eye: editor.inspector.fields.slice(0, 3).map((f) => f.options.get()), pixels: Array.from(editor.shotPixels(32, 32, 'colour')) })`)
+  const shot = await box('.ex4d-shot canvas')
+  await page.mouse.move(shot.x + shot.width / 2, shot.y + shot.height / 2)
+  await page.mouse.down()
+  await inEditor(`(editor) => { editor.intervals = []; editor.tally = []; const draw = editor.shotView.draw.bind(editor.shotView); editor.shotView.draw = () => { editor.tally.push(performance.now()); draw() } }`)
+  for (let i = 1; i <= 30; i++) {
+    await page.mouse.move(shot.x + shot.width / 2 - i * 4, shot.y + shot.height / 2 + i)
+    await page.waitForTimeout(15)
+  }
+  report.drag = await inEditor(`(editor) => { const t = editor.tally; return { draws: t.length, seconds: (t[t.length - 1] - t[0]) / 1000, step: editor.step } }`)
+  await page.mouse.up()
+  await page.waitForTimeout(700)
+  const after = await inEditor(`(editor) => ({ text: editor.host.read(), eye: editor.inspector.fields.slice(0, 3).map((f) => f.options.get()), pixels: Array.from(editor.shotPixels(32, 32, 'colour')), past: editor.state.past.length })`)
+  report.gesture = {
+    changedText: before.text !== after.text, angleBefore: before.eye[0], angleAfter: after.eye[0], distanceBefore: before.eye[2], distanceAfter: after.eye[2],
+    changedPixels: before.pixels.filter((v, i) => Math.abs(v - after.pixels[i]) > 8).length, undoSteps: after.past
+  }
+
+  // Keys by keyboard; frame by arrow; undo and redo leave the graph alone.
+  const nodes = await page.evaluate(() => window.app.graph.nodes.length)
+  await page.keyboard.press('Home')
+  for (let i = 0; i < 2; i++) await page.keyboard.press('ArrowRight')
+  await page.keyboard.press('k')
+  report.keys = await inEditor(`(editor) => editor.state.document.keyframes.map((key) => key.frame)`)
+  await page.keyboard.press('Control+z')
+  report.undone = await inEditor(`(editor) => editor.state.document.keyframes.map((key) => key.frame)`)
+  await page.keyboard.press('Control+Shift+z')
+  report.redone = await inEditor(`(editor) => editor.state.document.keyframes.map((key) => key.frame)`)
+  report.nodesKept = (await page.evaluate(() => window.app.graph.nodes.length)) === nodes
+  await page.keyboard.press('End')
+  await shoot('2-large')
+  await inEditor(`(editor) => editor.setLarge(false)`)
+  await page.waitForTimeout(700)
+  await shoot('3-edited')
+
+  // API export, save, reload.
+  report.path = await inEditor(`(editor) => editor.host.read()`)
+  const prompt = await page.evaluate(async () => (await window.app.graphToPrompt()).output)
+  const sent = Object.values(prompt).find((node) => node.class_type === 'EX4DCameraTrajectory')
+  report.prompt = { path: sent.inputs.path, names: Object.keys(sent.inputs) }
+  const workflow = await page.evaluate(() => JSON.stringify(window.app.graph.serialize()))
+  report.saved = JSON.parse(workflow).nodes.find((node) => node.type === 'EX4DCameraTrajectory').widgets_values
+  await page.reload({ waitUntil: 'domcontentloaded' })
+  await page.waitForFunction(() => window.app?.graph && window.app?.extensionManager && document.querySelector('#graph-canvas'), null, { timeout: 90000 })
+  await page.waitForTimeout(1500)
+  await page.evaluate((text) => window.app.loadGraphData(JSON.parse(text)), workflow)
+  await settled()
+  report.reloaded = await inEditor(`(editor, node) => ({ path: editor.host.read(), keys: editor.state.document.keyframes.map((key) => key.frame) })`)
+  report.secondRun = await run(page)
+  await settled()
+
+  // The shot at the preview's size, frame by frame, for the comparison with the renderer.
+  const header = report.scene.header
+  report.pictures = []
+  for (let frame = 0; frame < header.frames; frame++) {
+    for (const mode of ['colour', 'mask']) {
+      const data = await inEditor(`(editor, node, at) => { editor.state.goTo(at.frame); const p = editor.shotPixels(at.width, at.height, at.mode); let s = ''; for (let i = 0; i < p.length; i += 8192) s += String.fromCharCode(...p.subarray(i, i + 8192)); return btoa(s) }`,
+        { frame, mode, width: header.width, height: header.height })
+      writeFileSync(join(folder, `editor-${renderer}-${mode}-${frame}.rgba`), Buffer.from(data, 'base64'))
+    }
+    report.pictures.push(frame)
+  }
+
+  // Bad text in the widget, a copy of the node, and its removal.
+  report.foreign = await inEditor(`(editor, node) => {
+    const widget = node.widgets.find((w) => w.name === 'path')
+    const good = widget.value
+    widget.value = '{"nodes": []}'
+    widget.callback?.(widget.value)
+    const problem = editor.state.problem
+    const kept = widget.value
+    widget.value = good
+    widget.callback?.(good)
+    return { problem, kept, healed: editor.state.problem === null }
+  }`)
+  report.copy = await inEditor(`(editor, node) => {
+    const { app } = window
+    const twin = node.clone()
+    twin.pos = [node.pos[0], node.pos[1] + 900]
+    app.graph.add(twin)
+    const same = twin.widgets.find((w) => w.name === 'path').value === node.widgets.find((w) => w.name === 'path').value
+    const two = twin.ex4dEditor && twin.ex4dEditor !== editor && twin.ex4dEditor.renderer === editor.renderer
+    const other = twin.ex4dEditor
+    app.graph.remove(twin)
+    return { same, two, disposed: other.disposed, alive: !editor.disposed }
+  }`)
+  // A lost context comes back with the picture.
+  report.context = await inEditor(`async (editor) => {
+    const lose = editor.renderer.gl.getExtension('WEBGL_lose_context')
+    const sum = () => editor.shotPixels(32, 32, 'colour').reduce((a, b) => a + b, 0)
+    editor.state.goTo(1)
+    const before = sum()
+    lose.loseContext()
+    await new Promise((done) => setTimeout(done, 300))
+    const told = editor.sceneNote
+    lose.restoreContext()
+    await new Promise((done) => setTimeout(done, 600))
+    return { before, after: sum(), told }
+  }`)
+  // A preview that is gone.
+  report.gone = await inEditor(`async (editor) => { await editor.load({ filename: 'nothing.ex4d', subfolder: 'ex4d_preview', type: 'temp' }); return editor.loadNote }`)
+} finally {
+  await browser.close()
+}
+console.log(JSON.stringify(report))
