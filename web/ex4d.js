@@ -13,13 +13,19 @@ import { app } from '../../scripts/app.js'
 import { api } from '../../scripts/api.js'
 import { Editor } from './editor/editor.js'
 import { isReference } from './editor/preview.js'
-import { presetDocument, PRESETS } from './editor/trajectory.js'
+import { DEFAULT_RADIUS, parseDocument, presetDocument, PRESETS } from './editor/trajectory.js'
 
 const NODE = 'EX4DCameraTrajectory'
 const PATH = 'path'
 const SCENE = 'ex4d_preview'
-const MINIMUM = [420, 460]
-const FRESH = [760, 860]
+const RESULT = 'ex4d_path'
+const WIDGETS = 'ex4d_widgets'
+const NO_FILE = 'none'
+/** Widgets that the editor's preset bar takes the place of. */
+const REPLACED = new Set(['preset', 'angle', 'distance', 'turns', 'rise', 'follow', 'ease', 'frames', 'fps', 'scale'])
+const LEAST_HEIGHT = 460
+const TEXT_HEIGHT = 66
+const FRESH = [760, 780]
 
 /** @typedef {import('./editor/edits.js').PathDocument} PathDocument */
 
@@ -37,21 +43,42 @@ function follow(object, name, after) {
 const widgetOf = (node, name) => node.widgets?.find((/** @type {any} */ widget) => widget.name === name)
 
 /**
- * The path that the node's preset widgets ask for, as Python would make it.
+ * The path while `path` is empty: what the last run made of a camera file, else the preset of the node's widgets as
+ * Python reads them (nodes/trajectory.py).
  * @param {any} node @param {import('./editor/state.js').SceneFacts | null} scene @returns {PathDocument}
  */
-function presetOf(node, scene) {
+function pathOfWidgets(node, scene) {
   const value = (/** @type {string} */ name) => widgetOf(node, name)?.value
-  const preset = PRESETS.find((p) => p.name === value('preset')) ?? PRESETS[0]
-  /** @type {Record<string, any>} */
-  const params = {}
-  for (const { name } of preset.params) {
-    const given = value(name)
-    if (typeof given === 'number') params[name] = given
+  if (value('file') && value('file') !== NO_FILE && node.properties[RESULT]) {
+    return /** @type {any} */ (parseDocument(node.properties[RESULT]))
   }
-  const frames = Number(value('frames'))
-  const options = { frames: frames >= 1 ? Math.round(frames) : scene?.frames ?? 49, fps: Number(value('fps')) || 15, radius: scene?.radius, pivot: scene?.pivot, params }
-  return /** @type {any} */ (presetDocument(preset.name, options))
+  const preset = PRESETS.find((p) => p.name === value('preset')) ?? PRESETS[0]
+  const given = { angle: value('angle'), distance: value('distance'), turns: value('turns'), rise: value('rise'), follow: value('follow') }
+  if (preset.name === 'spiral') Object.assign(given, { size: Math.abs(given.distance), distance: 0 })
+  const values = /** @type {Record<string, any>} */ ({ ...given, height: given.distance })
+  /** @type {Record<string, any>} */
+  const params = { ease: value('ease') ?? 'linear' }
+  for (const { name } of preset.params) if (typeof values[name] === 'number') params[name] = values[name]
+  const frames = Number(value('frames')) || (scene && scene.frames > 1 ? scene.frames : 49)
+  const radius = (Number(value('scale')) || 1) * (scene?.radius ?? DEFAULT_RADIUS)
+  return /** @type {any} */ (presetDocument(preset.name, { frames, fps: Number(value('fps')) || 15, radius, params }))
+}
+
+/** Keeps the host's own text below the editor as small as it is. @param {any} node */
+function limitText(node) {
+  const text = node.widgets.find((/** @type {any} */ widget) => widget.name === '$$node-text-preview')
+  if (text?.options) text.options.getMaxHeight = () => TEXT_HEIGHT
+}
+
+/** Hides the preset's widgets, which the editor's own bar replaces; one that is linked stays. @param {any} node */
+function hidePresetWidgets(node) {
+  const shown = !!node.properties?.[WIDGETS]
+  for (const widget of node.widgets) {
+    if (!REPLACED.has(widget.name)) continue
+    const linked = node.inputs?.some((/** @type {any} */ input) => input.widget?.name === widget.name && input.link != null)
+    widget.hidden = !shown && !linked
+    if (widget.options) widget.options.hidden = widget.hidden
+  }
 }
 
 /** @param {any} node */
@@ -73,7 +100,7 @@ function attach(node) {
       clearTimeout(noted)
       noted = setTimeout(() => app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState?.(), 400)
     },
-    fallback: (scene) => presetOf(node, scene),
+    fallback: (scene) => pathOfWidgets(node, scene),
     url: ({ filename, subfolder, type }) => api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`),
     recall: (name) => node.properties?.[name],
     remember: (name, value) => {
@@ -86,9 +113,11 @@ function attach(node) {
   home.style.cssText = 'width:100%;height:100%;min-height:0'
   editor.mount(home)
   const widget = node.addDOMWidget('camera_editor', 'EX4D_CAMERA_EDITOR', home, {
-    serialize: false, hideOnZoom: false, getMinHeight: () => MINIMUM[1], getValue: () => '', setValue: () => {}, margin: 6
+    serialize: false, hideOnZoom: false, getMinHeight: () => LEAST_HEIGHT, getValue: () => '', setValue: () => {}, margin: 6
   })
   widget.serialize = false
+  node.hideOutputImages = true
+  hidePresetWidgets(node)
   node.setSize([Math.max(node.size[0], FRESH[0]), Math.max(node.size[1], FRESH[1])])
 
   follow(path, 'callback', () => {
@@ -99,21 +128,40 @@ function attach(node) {
     follow(other, 'callback', () => {
       if (writing || app.configuringGraph) return
       // A preset chosen on the node takes the place of an edited path.
-      if (String(path.value ?? '').trim()) editor.state.reset(() => presetOf(node, editor.state.scene))
+      if (String(path.value ?? '').trim()) editor.state.reset(() => pathOfWidgets(node, editor.state.scene))
       else editor.refresh()
     })
   }
   follow(node, 'onConfigure', () => {
+    hidePresetWidgets(node)
     editor.recallSettings()
     editor.refresh()
     void editor.load(node.properties?.[SCENE])
   })
   follow(node, 'onExecuted', (/** @type {any} */ output) => {
+    limitText(node)
+    // The editor shows the path itself; the run's drawing of it is for hosts and clients without one.
+    if (output?.images) delete output.images
+    const result = output?.[RESULT]?.[0]
+    if (typeof result === 'string' && widgetOf(node, 'file')?.value !== NO_FILE) node.properties[RESULT] = result
+    else delete node.properties[RESULT]
     const reference = output?.[SCENE]?.[0]
     if (!isReference(reference)) return
     node.properties[SCENE] = { filename: reference.filename, subfolder: reference.subfolder, type: reference.type }
     editor.refresh()
     void editor.load(reference)
+  })
+  follow(node, 'onConnectionsChange', () => hidePresetWidgets(node))
+  follow(node, 'getExtraMenuOptions', (/** @type {any} */ _, /** @type {any[]} */ options) => {
+    const shown = !!node.properties[WIDGETS]
+    options.push({
+      content: `${shown ? 'Hide' : 'Show'} the preset's own widgets`,
+      callback: () => {
+        node.properties[WIDGETS] = !shown
+        hidePresetWidgets(node)
+        node.setSize(node.computeSize())
+      }
+    })
   })
   follow(node, 'onRemoved', () => {
     clearTimeout(noted)

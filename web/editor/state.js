@@ -141,6 +141,7 @@ export class EditorState {
     const next = Math.min(Math.max(0, Math.round(frame)), this.document.frames - 1)
     if (next === this.frame) return
     this.frame = next
+    this.selected = !this.document.source && keyAt(this.document, next) ? next : null
     this.announce('frame')
   }
 

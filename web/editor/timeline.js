@@ -207,7 +207,8 @@ export class Timeline {
       c.fillStyle = share > editor.holeLimit ? COLOURS.hole : COLOURS.source
       c.globalAlpha = share > editor.holeLimit ? 0.38 : 0.2
       const size = share * (bottom - top)
-      c.fillRect(this.x(i) - column / 2, bottom - size, Math.ceil(column), size)
+      const left = Math.max(this.x(0), this.x(i) - column / 2)
+      c.fillRect(left, bottom - size, Math.min(this.x(this.span), this.x(i) + column / 2) - left, size)
     }
     c.globalAlpha = 1
 
