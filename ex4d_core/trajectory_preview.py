@@ -212,7 +212,7 @@ def _draw_path(
             draw.line(line, fill=shade or _time_color(i / max(last, 1)), width=width * FINE, joint="curve")
     length = 34 * FINE / view.scale
     _draw_frustum(draw, view, np.eye(4), lenses[0], 1.25 * length, SOURCE, filled=False)
-    for i in sorted({round(j * last / (FRUSTA - 1)) for j in range(FRUSTA)}):
+    for i in sorted({round(j * last / (FRUSTA - 1)) for j in range(FRUSTA)}, reverse=True):  # the first stays on top
         color = _time_color(i / max(last, 1))
         _draw_frustum(draw, view, poses[i], lenses[i], length, color, filled=True)
     _draw_pivot(draw, pivot)
