@@ -77,8 +77,8 @@ def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings
         scene = _set_up(mesh, view, settings)
         keys = _rasterise(scene, rows, columns, settings)
         rgb = mesh.rgb[view.source].to(settings.device).reshape(-1, 3)
-        samples = _shade(scene, keys, rgb, rows, columns)
-        pixels = reduce_samples(*(s[None] for s in samples), settings.supersample)
+        color, mask, depth = (s[None] for s in _shade(scene, keys, rgb, rows, columns))
+        pixels = reduce_samples(color, mask, depth, settings.supersample)
         store(picture, slice(view.output, view.output + 1), *pixels, released=not scene.paper)
         settings.frame_done()
 
@@ -273,7 +273,7 @@ def _shade(scene: _Scene, keys: Tensor, rgb: Tensor, rows: int, columns: int) ->
         visible = weights.sum(0) * 255.0 > 125.0
         sample, z, weights = sample[visible], z[visible], weights[:, visible]
         corners = tuple(v[visible] for v in corners)
-    mixed = sum(w[:, None] * rgb[v].double() for w, v in zip(weights, corners, strict=True))
+    mixed = (weights[..., None] * torch.stack([rgb[v].double() for v in corners])).sum(0)
     color = torch.zeros((rows * columns, 3), dtype=torch.float32, device=keys.device)
     mask = torch.zeros(rows * columns, dtype=torch.bool, device=keys.device)
     depth = torch.zeros(rows * columns, dtype=torch.float32, device=keys.device)
