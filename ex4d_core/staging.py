@@ -1,7 +1,8 @@
-"""All files of a run, or none: they are written into a hidden folder and moved when everything is done."""
+"""Files that appear whole or not at all: written under a hidden name and moved when they are done."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -10,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import EX4DError
-from .video.encode import write_failure
 
 
 @contextmanager
@@ -47,3 +47,30 @@ def staged_folder(output: str | Path) -> Iterator[Path]:
                     folder.rmdir()
                 except OSError:
                     break
+
+
+@contextmanager
+def staged_file(path: str | Path) -> Iterator[Path]:
+    """A name beside ``path`` to write to; leaving normally renames it, leaving by an error removes it.
+
+    Raises:
+        EX4DError: the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    except OSError as error:
+        raise EX4DError(write_failure(path, error)) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_failure(path: Path, error: OSError) -> str:
+    """What to tell a user when the system refuses to write ``path``."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"The disk is full: '{path}' could not be written and was removed. Free some space or choose another."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"'{path}' cannot be written: no permission. Choose another output folder."
+    return f"'{path}' cannot be written: {error.strerror or error}."

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import EX4DError
 from ..mesh import DWMesh
-from ..video.encode import write_failure
+from ..staging import staged_file
 
 VERTEX = np.dtype([("position", "<f4", 3), ("color", "u1", 3)])
 FACE = np.dtype([("count", "u1"), ("index", "<i4", 3)])
@@ -27,7 +25,6 @@ def save_ply(path: str | Path, mesh: DWMesh, frame: int = 0) -> None:
     Raises:
         EX4DError: no such frame, or a disk that refuses.
     """
-    path = Path(path)
     if not 0 <= frame < mesh.frames:
         raise EX4DError(f"The mesh has frames 0 to {mesh.frames - 1}; frame {frame} was asked for.")
     positions = mesh.vertices(frame).cpu().numpy()
@@ -44,14 +41,7 @@ def save_ply(path: str | Path, mesh: DWMesh, frame: int = 0) -> None:
         "property uchar red\nproperty uchar green\nproperty uchar blue\n"
         f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
     )
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        with open(part, "wb") as file:
-            file.write(header.encode("ascii"))
-            file.write(vertices.data)
-            file.write(faces.data)
-        os.replace(part, path)
-    except OSError as error:
-        raise EX4DError(write_failure(path, error)) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with staged_file(path) as part, open(part, "wb") as file:
+        file.write(header.encode("ascii"))
+        file.write(vertices.data)
+        file.write(faces.data)

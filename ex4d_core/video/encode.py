@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import uuid
 from collections.abc import Callable, Iterable
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 
 from ..errors import Cancelled, EX4DError
+from ..staging import write_failure
 from .audio import AudioCarrier
 from .decode import BT709, JPEG_RANGE, MPEG_RANGE, SCALING, VideoClip
 from .fit import check_size
@@ -218,15 +218,6 @@ def write_errors(path: Path):
         raise EX4DError(write_failure(path, error)) from error
     except FFmpegError as error:
         raise EX4DError(f"'{path}' cannot be encoded: {error.strerror or error}.") from error
-
-
-def write_failure(path: Path, error: OSError) -> str:
-    """What to tell a user when the system refuses to write ``path``."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"The disk is full: '{path}' could not be written and was removed. Free some space or choose another."
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"'{path}' cannot be written: no permission. Choose another output folder."
-    return f"'{path}' cannot be written: {error.strerror or error}."
 
 
 def to_uint8(frame: torch.Tensor | np.ndarray) -> np.ndarray:

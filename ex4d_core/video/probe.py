@@ -258,9 +258,11 @@ def _timed(
         # After a seek the frames before are not counted but worked out from the rate.
         number = round(time * info.fps) if number is None else number + 1
         yield time, end - time, (number, frame)
-    if stream.duration and info.frames and info.frames - end * info.fps > max(3, 0.02 * info.frames):
+    # With sound, a container's length may be that of the sound.
+    announced = info.frames if stream.duration or not info.has_audio else None
+    if announced and announced - end * info.fps > max(3, 0.02 * announced):
         raise EX4DError(
-            f"'{info.path}' is cut off: it announces {info.frames} frames and ends after "
+            f"'{info.path}' is cut off: it announces {announced} frames and ends after "
             f"{max(0, round(end * info.fps))}. Ask for fewer frames or use an intact file."
         )
 
