@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -114,7 +114,7 @@ def draw_trajectory(
             layer = _with_scene(layer, view, points, colors)
             draw = ImageDraw.Draw(layer, "RGBA")
         _draw_path(draw, view, poses, lenses, centre)
-        draw.text((view.left + 12 * FINE, view.top + 8 * FINE), view.title, font=_font(13), fill=TEXT)
+        _draw_label(draw, (view.left + 10 * FINE, view.top + 8 * FINE), view.title, TEXT, size=13)
         mask = Image.new("L", picture.size, 0)
         ImageDraw.Draw(mask).rounded_rectangle(panel, radius=8 * FINE, fill=255)
         picture.paste(layer, mask=mask)
@@ -216,9 +216,10 @@ def _draw_path(
         color = _time_color(i / max(last, 1))
         _draw_frustum(draw, view, poses[i], lenses[i], length, color, filled=True)
     _draw_pivot(draw, pivot)
-    _draw_label(draw, eyes[0], "0", _time_color(0))
+    beside = np.array([9.0, 7.0]) * FINE
+    _draw_label(draw, eyes[0] + beside, "0", _time_color(0))
     if last and np.abs(eyes[-1] - eyes[0]).max() > 20 * FINE:
-        _draw_label(draw, eyes[-1], str(last), _time_color(1))
+        _draw_label(draw, eyes[-1] + beside, str(last), _time_color(1))
 
 
 def _draw_frustum(
@@ -257,13 +258,14 @@ def _draw_pivot(draw: ImageDraw.ImageDraw, at: np.ndarray) -> None:
         draw.ellipse([x - ring, y - ring, x + ring, y + ring], outline=color, width=width)
 
 
-def _draw_label(draw: ImageDraw.ImageDraw, at: np.ndarray, text: str, color: Color) -> None:
-    font = _font(11)
-    left, top, right, bottom = draw.textbbox((at[0] + 9 * FINE, at[1] + 7 * FINE), text, font=font)
+def _draw_label(
+    draw: ImageDraw.ImageDraw, at: Sequence[float] | np.ndarray, text: str, color: Color, *, size: int = 11
+) -> None:
+    font, place = _font(size), (float(at[0]), float(at[1]))
+    left, top, right, bottom = draw.textbbox(place, text, font=font)
     pad = 3 * FINE
-    box = (left - pad, top - pad, right + pad, bottom + pad)
-    draw.rounded_rectangle(box, radius=3 * FINE, fill=(12, 14, 18, 215))
-    draw.text((at[0] + 9 * FINE, at[1] + 7 * FINE), text, font=font, fill=color)
+    draw.rounded_rectangle((left - pad, top - pad, right + pad, bottom + pad), radius=3 * FINE, fill=(12, 14, 18, 200))
+    draw.text(place, text, font=font, fill=color)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -83,14 +83,20 @@ def scale_document(document: str | dict[str, Any], scale: float) -> dict[str, An
     return parse_document({**document, "radius": scale * document["radius"], "pivot": pivot, "keyframes": keys})
 
 
-def resample_document(document: str | dict[str, Any], frames: int) -> dict[str, Any]:
+def resample_document(
+    document: str | dict[str, Any], frames: int, intrinsics: Intrinsics | None = None
+) -> dict[str, Any]:
     """The same path over another number of frames, in the same time if ``fps`` is scaled too (it is not).
 
     A preset is asked for at the new length. Keyframes move to the nearest frame; where two would fall together, the
     path gets a key on every frame instead.
 
+    Args:
+        frames: the new length.
+        intrinsics: the scene's lens; needed only where keys fall together, some of which inherit it and some do not.
+
     Raises:
-        EX4DError: ``frames`` below 1 or above the limit.
+        EX4DError: ``frames`` below 1 or above the limit, or the scene's lens is needed and missing.
     """
     document = parse_document(document)
     if isinstance(frames, bool) or frames != int(frames) or not 1 <= frames <= MAX_FRAMES:
@@ -107,8 +113,12 @@ def resample_document(document: str | dict[str, Any], frames: int) -> dict[str, 
         return {**document, "keyframes": keys}
     if document["source"] is not None:
         return {**document, "keyframes": []}
-    times = np.linspace(0, old, frames)
-    whole = evaluate_document({**document, "frames": old + 1}, times=times)
+    whole = evaluate_document({**document, "frames": old + 1}, intrinsics=intrinsics, times=np.linspace(0, old, frames))
+    if whole.fov is None and any(key["fov"] is not None for key in document["keyframes"]):
+        raise EX4DError(
+            "Some keyframes set a field of view and some inherit the scene's, which is not known here. "
+            "Connect the mesh, or set it on every keyframe."
+        )
     return {**document, "keyframes": _quaternion_keys(whole.position, whole.rotation, whole.fov, whole.lens_shift)}
 
 

@@ -134,4 +134,4 @@ class Trajectory:
             return self
         if intrinsics is None and self.intrinsics is not None:
             intrinsics = self.intrinsics[0]
-        return Trajectory.from_json(resample_document(self.document(), frames), intrinsics=intrinsics)
+        return Trajectory.from_json(resample_document(self.document(), frames, intrinsics), intrinsics=intrinsics)

@@ -223,6 +223,13 @@ def test_resampled_presets_end_where_they_did(frames):
     assert len(path.resampled(frames)) == frames
 
 
+def test_resampling_never_loses_a_field_of_view():
+    keys = [{"frame": i, "position": [i, 0, 0], "fov": 60 if i % 2 else None} for i in range(9)]
+    with pytest.raises(EX4DError, match="Connect the mesh"):
+        resample_document(keyed(*keys), 3)
+    assert [key["fov"] for key in resample_document(keyed(*keys), 2, SCENE)["keyframes"]] == [SCENE.vertical_fov] * 2
+
+
 def test_poses_become_a_document_and_back():
     path = Trajectory.preset("arc_over", angle=170, intrinsics=SCENE)
     again = Trajectory.from_json(document_from_poses(path.world_to_camera, path.intrinsics))

@@ -1,11 +1,13 @@
-// The camera path in the browser: checks, evaluates and bakes the trajectory document (one JSON string, the editor's
+// The camera path in the browser: evaluates, bakes and resamples the trajectory document (one JSON string, the editor's
 // only truth). The twin of ex4d_core/trajectory; tests/golden/trajectory.json holds the two together. No side effects.
 //
 //   presetDocument / JSON -> parseDocument -> evaluateDocument -> one pose and lens a frame
 //
 // World and camera are OpenCV: x right, y down, z forward; the source camera is the identity.
 
+import { curve, eased, segmentsOf } from './curves.js'
 import { length, normalize, radians, sub } from './math.js'
+import { MAX_FRAMES, SHORTEST, TrajectoryError, parseDocument, presetNamed, show } from './pathDocument.js'
 import {
   carryRight,
   matrixFromQuaternion,
@@ -16,40 +18,26 @@ import {
   slerp,
   verticalFov
 } from './poses.js'
-import { EASES, PRESETS } from './presets.js'
 
-export { EASES, PRESETS }
+export {
+  DEFAULT_RADIUS,
+  INTERPOLATIONS,
+  MAX_FRAMES,
+  TrajectoryError,
+  VERSION,
+  parseDocument,
+  presetDocument,
+  presetNamed
+} from './pathDocument.js'
+export { EASES, PRESETS } from './presets.js'
+export { eased }
 
 /** @typedef {import("./math.js").Vec3} Vec3 */
-/** @typedef {import("./poses.js").Quat} Quat */
-/** @typedef {import("./poses.js").Mat3} Mat3 */
 /** @typedef {import("./math.js").Intrinsics} Intrinsics */
-/** @typedef {import("./presets.js").Preset} Preset */
+/** @typedef {import("./pathDocument.js").Document} Document */
+/** @typedef {import("./pathDocument.js").Keyframe} Keyframe */
+/** @typedef {import("./poses.js").Mat3} Mat3 */
 /** @typedef {import("./presets.js").Shot} Shot */
-/**
- * @typedef {object} Keyframe
- * @property {number} frame
- * @property {Vec3} position world
- * @property {Vec3} [target] world; a keyframe has a target or a quaternion
- * @property {Quat} [quaternion] camera-to-world
- * @property {number} roll degrees, clockwise for the operator
- * @property {number | null} fov vertical degrees; null = the scene's
- * @property {[number, number]} lens_shift shares of width and height
- * @property {string} ease time warp of the segment that ends here
- */
-/**
- * @typedef {object} Document
- * @property {number} version
- * @property {number} frames
- * @property {number} fps
- * @property {number | null} width
- * @property {number | null} height
- * @property {string} interpolation
- * @property {Vec3} pivot
- * @property {number} radius
- * @property {{preset: string, params: Record<string, any>} | null} source
- * @property {Keyframe[]} keyframes
- */
 /** @typedef {{radius?: number, pivot?: ArrayLike<number> | null, intrinsics?: Intrinsics | null}} Scene what the connected mesh tells */
 /**
  * @typedef {object} Evaluated one entry a time
@@ -62,311 +50,7 @@ export { EASES, PRESETS }
  * @property {Intrinsics[] | null} intrinsics null where neither path nor scene tells the lens
  */
 
-export const VERSION = 1
-export const INTERPOLATIONS = ['linear', 'smooth', 'catmull-rom']
-export const MAX_FRAMES = 10000
-export const DEFAULT_RADIUS = 10000 / 3900 + 0.15
 export const BAKE_TOLERANCE = 0.02
-const SHORTEST = 1e-9
-const TOP_FIELDS = [
-  'version',
-  'frames',
-  'fps',
-  'width',
-  'height',
-  'interpolation',
-  'pivot',
-  'radius',
-  'source',
-  'keyframes'
-]
-const KEY_FIELDS = ['frame', 'position', 'target', 'quaternion', 'roll', 'fov', 'lens_shift', 'ease']
-
-/** An error whose message is a sentence for the artist; tells the keyframe and field where one is to blame. */
-export class TrajectoryError extends Error {
-  /** @param {string} message @param {{keyframe?: number, field?: string}} [where] */
-  constructor(message, where = {}) {
-    super(message)
-    this.name = 'TrajectoryError'
-    this.keyframe = where.keyframe
-    this.field = where.field
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------- checks
-
-/**
- * Reads and checks a document. Returns a new object with every field present.
- * @param {string | object} textOrDocument
- * @returns {Document}
- */
-export function parseDocument(textOrDocument) {
-  const raw = typeof textOrDocument === 'string' ? parsed(textOrDocument) : textOrDocument
-  if (!isObject(raw)) throw new TrajectoryError(`A camera path is a JSON object, got ${show(raw)}.`)
-  if (!('version' in raw)) {
-    throw new TrajectoryError(
-      'This JSON is not an EX-4D camera path: it has no "version". Expected version 1 with keyframes.'
-    )
-  }
-  if (raw.version !== VERSION) {
-    throw new TrajectoryError(
-      `The camera path has version ${show(raw.version)}, this pack reads version ${VERSION}. ` +
-        'Update the pack, or save the path again with this one.'
-    )
-  }
-  refuseUnknown(raw, TOP_FIELDS, 'The camera path', {})
-  const path = "The camera path's"
-  const frames = integer(raw.frames, `${path} frames`, 1, MAX_FRAMES, { field: 'frames' })
-  const radius = number(raw.radius === undefined ? DEFAULT_RADIUS : raw.radius, `${path} radius`, 1e-6, 1e9, {
-    field: 'radius'
-  })
-  const size = ['width', 'height'].map((side) =>
-    raw[side] == null ? null : integer(raw[side], `${path} ${side}`, 1, 65536, { field: side })
-  )
-  if ((size[0] === null) !== (size[1] === null)) {
-    throw new TrajectoryError("The camera path's width and height must both be numbers or both be null.", {
-      field: 'width'
-    })
-  }
-  /** @type {Document} */
-  const document = {
-    version: VERSION,
-    frames,
-    fps: number(raw.fps === undefined ? 15 : raw.fps, `${path} fps`, 1e-3, 1000, { field: 'fps' }),
-    width: size[0],
-    height: size[1],
-    interpolation: choice(
-      raw.interpolation === undefined ? 'linear' : raw.interpolation,
-      `${path} interpolation`,
-      INTERPOLATIONS,
-      {
-        field: 'interpolation'
-      }
-    ),
-    pivot: /** @type {Vec3} */ (
-      vector(raw.pivot === undefined ? [0, 0, radius] : raw.pivot, `${path} pivot`, 3, 1e9, { field: 'pivot' })
-    ),
-    radius,
-    source: sourceOf(raw.source),
-    keyframes: keyframesOf(raw.keyframes === undefined ? [] : raw.keyframes, frames)
-  }
-  if (document.source === null && !document.keyframes.length) {
-    throw new TrajectoryError('The camera path has neither a preset nor a keyframe. Add at least one keyframe.', {
-      field: 'keyframes'
-    })
-  }
-  return document
-}
-
-/** @param {string} text @returns {any} */
-function parsed(text) {
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    throw new TrajectoryError(
-      `The camera path is not valid JSON: ${error instanceof Error ? error.message : error}. Paste it as the editor wrote it.`
-    )
-  }
-}
-
-/** @param {any} raw @returns {Document["source"]} */
-function sourceOf(raw) {
-  if (raw == null) return null
-  if (!isObject(raw) || typeof raw.preset !== 'string') {
-    throw new TrajectoryError(
-      `The camera path's source must be null or {"preset": name, "params": {}}, got ${show(raw)}.`,
-      { field: 'source' }
-    )
-  }
-  refuseUnknown(raw, ['preset', 'params'], "The camera path's source", { field: 'source' })
-  const preset = presetNamed(raw.preset)
-  const params = raw.params || {}
-  if (!isObject(params)) {
-    throw new TrajectoryError(
-      `The parameters of the preset '${preset.name}' must be a JSON object, got ${show(params)}.`,
-      { field: 'source' }
-    )
-  }
-  return { preset: preset.name, params: checkParams(preset, params) }
-}
-
-/** @param {string} name @returns {Preset} */
-export function presetNamed(name) {
-  const wanted = String(name).trim().toLowerCase().replaceAll('-', '_').replaceAll(' ', '_')
-  const found = PRESETS.find((preset) => preset.name === wanted)
-  if (!found) {
-    const names = PRESETS.map((preset) => preset.name).join(', ')
-    throw new TrajectoryError(`There is no camera preset '${String(name).slice(0, 60)}'. Choose one of: ${names}.`, {
-      field: 'source'
-    })
-  }
-  return found
-}
-
-/** @param {Preset} preset @param {Record<string, any>} params @returns {Record<string, any>} */
-function checkParams(preset, params) {
-  const where = { field: 'source' }
-  const known = [...preset.params.map((param) => param.name), 'ease']
-  for (const name of Object.keys(params)) {
-    if (!known.includes(name)) {
-      throw new TrajectoryError(
-        `The preset '${preset.name}' has no parameter '${name}'. It knows: ${known.join(', ')}.`,
-        where
-      )
-    }
-  }
-  /** @type {Record<string, any>} */
-  const checked = {}
-  for (const param of preset.params) {
-    const value = params[param.name] === undefined ? param.default : params[param.name]
-    checked[param.name] = number(value, `${param.name} of the preset '${preset.name}'`, param.min, param.max, where)
-  }
-  const ease = params.ease === undefined ? 'linear' : params.ease
-  checked.ease = choice(ease, `ease of the preset '${preset.name}'`, EASES, where)
-  return checked
-}
-
-/** @param {any} raw @param {number} frames @returns {Keyframe[]} */
-function keyframesOf(raw, frames) {
-  if (!Array.isArray(raw))
-    throw new TrajectoryError(`The camera path's keyframes must be a list, got ${show(raw)}.`, { field: 'keyframes' })
-  const keys = raw.map((key, index) => keyframeOf(key, index, frames))
-  for (let i = 1; i < keys.length; i++) {
-    if (keys[i].frame <= keys[i - 1].frame) {
-      throw new TrajectoryError(
-        `Keyframe ${i} is at frame ${keys[i].frame}, not after keyframe ${i - 1} at frame ${keys[i - 1].frame}. ` +
-          'Sort the keyframes and keep one a frame.',
-        { keyframe: i, field: 'frame' }
-      )
-    }
-  }
-  return keys
-}
-
-/** @param {any} raw @param {number} index @param {number} frames @returns {Keyframe} */
-function keyframeOf(raw, index, frames) {
-  /** @param {string} [field] */
-  const at = (field) => ({ keyframe: index, field })
-  if (!isObject(raw)) throw new TrajectoryError(`Keyframe ${index} must be a JSON object, got ${show(raw)}.`, at())
-  refuseUnknown(raw, KEY_FIELDS, `Keyframe ${index}`, at())
-  const frame = integer(raw.frame, `Keyframe ${index}'s frame`, 0, frames - 1, at('frame'))
-  const name = `Keyframe ${index} (frame ${frame})`
-  const position = /** @type {Vec3} */ (vector(raw.position, `${name}: position`, 3, 1e9, at('position')))
-  if ((raw.target == null) === (raw.quaternion == null)) {
-    throw new TrajectoryError(
-      `${name} needs either a target or a quaternion, got ${raw.target == null ? 'neither' : 'both'}.`,
-      at('target')
-    )
-  }
-  /** @type {any} */
-  const key = { frame, position }
-  if (raw.target != null) {
-    key.target = vector(raw.target, `${name}: target`, 3, 1e9, at('target'))
-    if (length(sub(key.target, position)) < SHORTEST) {
-      throw new TrajectoryError(
-        `${name}: position and target are the same point ${show(position)}. Move one of them.`,
-        at('target')
-      )
-    }
-  } else {
-    const q = vector(raw.quaternion, `${name}: quaternion`, 4, 1e9, at('quaternion'))
-    const norm = Math.hypot(...q)
-    if (norm < 1e-6) {
-      throw new TrajectoryError(
-        `${name}: quaternion has no length, so it is no orientation. The source camera's is [1, 0, 0, 0].`,
-        at('quaternion')
-      )
-    }
-    key.quaternion = Math.abs(norm - 1) < 1e-12 ? q : q.map((v) => v / norm)
-  }
-  key.roll = number(raw.roll === undefined ? 0 : raw.roll, `${name}: roll`, -36000, 36000, at('roll'))
-  key.fov = raw.fov == null ? null : number(raw.fov, `${name}: fov`, 0.1, 179, at('fov'))
-  key.lens_shift = vector(
-    raw.lens_shift === undefined ? [0, 0] : raw.lens_shift,
-    `${name}: lens_shift`,
-    2,
-    100,
-    at('lens_shift')
-  )
-  key.ease = choice(raw.ease === undefined ? 'linear' : raw.ease, `${name}: ease`, EASES, at('ease'))
-  return key
-}
-
-/** @param {any} value @returns {value is Record<string, any>} */
-const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value)
-
-/** @param {any} value @param {string} name @param {number} low @param {number} high @param {object} where */
-function number(value, name, low, high, where) {
-  if (typeof value !== 'number' || !Number.isFinite(value)) {
-    throw new TrajectoryError(`${name} must be a finite number, got ${show(value)}.`, where)
-  }
-  if (value < low || value > high)
-    throw new TrajectoryError(`${name} must lie between ${low} and ${high}, got ${value}.`, where)
-  return value
-}
-
-/** @param {any} value @param {string} name @param {number} low @param {number} high @param {object} where */
-function integer(value, name, low, high, where) {
-  if (!Number.isInteger(value)) throw new TrajectoryError(`${name} must be a whole number, got ${show(value)}.`, where)
-  return number(value, name, low, high, where)
-}
-
-/** @param {any} value @param {string} name @param {number} size @param {number} bound @param {object} where @returns {number[]} */
-function vector(value, name, size, bound, where) {
-  if (!Array.isArray(value) || value.length !== size) {
-    throw new TrajectoryError(`${name} must be a list of ${size} numbers, got ${show(value)}.`, where)
-  }
-  return value.map((v, i) => number(v, `${name}[${i}]`, -bound, bound, where))
-}
-
-/** @param {any} value @param {string} name @param {string[]} choices @param {object} where @returns {string} */
-function choice(value, name, choices, where) {
-  if (!choices.includes(value))
-    throw new TrajectoryError(`${name} must be one of ${choices.join(', ')}, got ${show(value)}.`, where)
-  return value
-}
-
-/** @param {object} raw @param {string[]} known @param {string} name @param {object} where */
-function refuseUnknown(raw, known, name, where) {
-  const unknown = Object.keys(raw).find((key) => !known.includes(key))
-  if (unknown !== undefined) {
-    throw new TrajectoryError(`${name} has an unknown field '${unknown}'. Known fields: ${known.join(', ')}.`, where)
-  }
-}
-
-/** @param {any} value */
-function show(value) {
-  if (value == null) return 'nothing'
-  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value))
-  return text.length <= 60 ? text : `${text.slice(0, 57)}...`
-}
-
-// ---------------------------------------------------------------------------------------------------- documents
-
-/**
- * The document that asks for a preset.
- * @param {string} name
- * @param {{frames?: number, fps?: number, radius?: number, pivot?: ArrayLike<number> | null, width?: number | null,
- *   height?: number | null, interpolation?: string, params?: Record<string, any>}} [options]
- * @returns {Document}
- */
-export function presetDocument(name, options = {}) {
-  const { frames = 49, fps = 15, radius = DEFAULT_RADIUS, pivot, width = null, height = null } = options
-  return parseDocument({
-    version: VERSION,
-    frames,
-    fps,
-    width,
-    height,
-    interpolation: options.interpolation ?? 'catmull-rom',
-    pivot: pivot ? Array.from(pivot) : [0, 0, radius],
-    radius,
-    source: { preset: name, params: options.params ?? {} },
-    keyframes: []
-  })
-}
-
-// ---------------------------------------------------------------------------------------------------- evaluation
 
 /**
  * Poses and lenses of a path.
@@ -577,85 +261,6 @@ function turned(at, share, keyTimes, quaternions, mode) {
   return curve(at, share, keyTimes, aligned, mode)
 }
 
-// ---------------------------------------------------------------------------------------------------- curves
-
-/** @param {number} u @param {string} ease */
-export function eased(u, ease) {
-  if (ease === 'in') return u * u
-  if (ease === 'out') return u * (2 - u)
-  if (ease === 'in-out') return u * u * (3 - 2 * u)
-  return u
-}
-
-/** @param {number[]} times @param {number[]} keyTimes @param {string[]} eases */
-function segmentsOf(times, keyTimes, eases) {
-  /** @type {number[]} */
-  const segment = []
-  /** @type {number[]} */
-  const share = []
-  let i = 0
-  for (const time of times) {
-    while (i < keyTimes.length - 2 && time >= keyTimes[i + 1]) i++
-    segment.push(i)
-    if (keyTimes.length === 1) {
-      share.push(0)
-      continue
-    }
-    const u = Math.min(1, Math.max(0, (time - keyTimes[i]) / (keyTimes[i + 1] - keyTimes[i])))
-    share.push(eased(u, eases[i + 1]))
-  }
-  return { segment, share }
-}
-
-/** Slopes at the keys, per frame; see ex4d_core/trajectory/curves.py. @param {number[]} t @param {number[][]} values @param {string} mode @returns {number[][]} */
-function tangents(t, values, mode) {
-  const last = values.length - 1
-  const secant = values.slice(1).map((v, i) => v.map((x, c) => (x - values[i][c]) / (t[i + 1] - t[i])))
-  if (last === 1) return [secant[0], secant[0]]
-  const slope = values.map((v, i) => {
-    if (i === 0 || i === last) return v
-    const [h0, h1] = [t[i] - t[i - 1], t[i + 1] - t[i]]
-    return v.map((_, c) => (h1 * secant[i - 1][c] + h0 * secant[i][c]) / (h1 + h0))
-  })
-  slope[0] = secant[0].map((s, c) => 2 * s - slope[1][c])
-  slope[last] = secant[last - 1].map((s, c) => 2 * s - slope[last - 1][c])
-  if (mode !== 'smooth') return slope
-  return slope.map((v, i) =>
-    v.map((x, c) => {
-      const before = secant[Math.max(i - 1, 0)][c]
-      const after = secant[Math.min(i, last - 1)][c]
-      if (before * after <= 0 || x * before < 0) return 0
-      const bound = 3 * Math.min(Math.abs(before), Math.abs(after))
-      return Math.min(bound, Math.max(-bound, x))
-    })
-  )
-}
-
-/**
- * Values between keys.
- * @param {number[]} segment @param {number[]} share @param {number[]} keyTimes @param {number[][]} values @param {string} mode
- * @returns {number[][]}
- */
-function curve(segment, share, keyTimes, values, mode) {
-  if (values.length === 1) return segment.map(() => [...values[0]])
-  if (mode === 'linear') {
-    return segment.map((k, i) => values[k].map((a, c) => a + (values[k + 1][c] - a) * share[i]))
-  }
-  const slope = tangents(keyTimes, values, mode)
-  return segment.map((k, i) => {
-    const u = share[i]
-    const [u2, u3, width] = [u * u, u * u * u, keyTimes[k + 1] - keyTimes[k]]
-    return values[k].map(
-      (a, c) =>
-        a +
-        (values[k + 1][c] - a) * (3 * u2 - 2 * u3) +
-        width * (slope[k][c] * (u3 - 2 * u2 + u) + slope[k + 1][c] * (u3 - u2))
-    )
-  })
-}
-
-// ---------------------------------------------------------------------------------------------------- lenses
-
 /** @param {Keyframe[]} keys @param {Intrinsics | null} lens @returns {number[] | null} */
 function keyFovs(keys, lens) {
   if (keys.every((key) => key.fov === null)) return null
@@ -689,8 +294,6 @@ function lenses(doc, fov, shift, scene) {
     return { fx: (y * fx) / fy, fy: y, cx: cx + sx * width, cy: cy + sy * height, width, height }
   })
 }
-
-// ---------------------------------------------------------------------------------------------------- baking
 
 /**
  * Turns a preset into a few keyframes that can be edited; a document without a source is returned as it is.
@@ -759,9 +362,10 @@ function offStretches(baked, exact, keys, distance, angle) {
  * path gets a key on every frame instead.
  * @param {string | object} document
  * @param {number} frames
+ * @param {Scene | null} [scene] its lens is needed only where keys fall together, some of which inherit it
  * @returns {Document}
  */
-export function resampleDocument(document, frames) {
+export function resampleDocument(document, frames, scene = null) {
   const doc = parseDocument(document)
   if (!Number.isInteger(frames) || frames < 1 || frames > MAX_FRAMES) {
     throw new TrajectoryError(`A camera path has 1 to ${MAX_FRAMES} frames, got ${show(frames)}.`, { field: 'frames' })
@@ -774,11 +378,15 @@ export function resampleDocument(document, frames) {
     return { ...doc, frames, keyframes: doc.keyframes.map((key, i) => ({ ...key, frame: moved[i] })) }
   }
   if (doc.source) return { ...doc, frames, keyframes: [] }
-  const whole = evaluateDocument(
-    doc,
-    null,
-    Array.from({ length: frames }, (_, i) => (newLast ? (i * last) / newLast : 0))
-  )
+  const times = Array.from({ length: frames }, (_, i) => (newLast ? (i * last) / newLast : 0))
+  const whole = evaluateDocument(doc, scene, times)
+  if (!whole.fov && doc.keyframes.some((key) => key.fov !== null)) {
+    throw new TrajectoryError(
+      "Some keyframes set a field of view and some inherit the scene's, which is not known here. " +
+        'Connect the mesh, or set it on every keyframe.',
+      { field: 'fov' }
+    )
+  }
   /** @type {Keyframe[]} */
   const keyframes = whole.position.map((position, frame) => ({
     frame,

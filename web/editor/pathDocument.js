@@ -1,0 +1,333 @@
+// The trajectory document: what the JSON may hold, and errors that name the keyframe and field; the twin of
+// ex4d_core/trajectory/document.py. No side effects.
+
+import { length, sub } from './math.js'
+import { EASES, PRESETS } from './presets.js'
+
+/** @typedef {import("./math.js").Vec3} Vec3 */
+/** @typedef {import("./poses.js").Quat} Quat */
+/** @typedef {import("./presets.js").Preset} Preset */
+/**
+ * @typedef {object} Keyframe
+ * @property {number} frame
+ * @property {Vec3} position world
+ * @property {Vec3} [target] world; a keyframe has a target or a quaternion
+ * @property {Quat} [quaternion] camera-to-world
+ * @property {number} roll degrees, clockwise for the operator
+ * @property {number | null} fov vertical degrees; null = the scene's
+ * @property {[number, number]} lens_shift shares of width and height
+ * @property {string} ease time warp of the segment that ends here
+ */
+/**
+ * @typedef {object} Document
+ * @property {number} version
+ * @property {number} frames
+ * @property {number} fps
+ * @property {number | null} width
+ * @property {number | null} height
+ * @property {string} interpolation
+ * @property {Vec3} pivot
+ * @property {number} radius
+ * @property {{preset: string, params: Record<string, any>} | null} source
+ * @property {Keyframe[]} keyframes
+ */
+
+export const VERSION = 1
+export const INTERPOLATIONS = ['linear', 'smooth', 'catmull-rom']
+export const MAX_FRAMES = 10000
+export const DEFAULT_RADIUS = 10000 / 3900 + 0.15
+/** Position and target closer than this leave no direction to look in. */
+export const SHORTEST = 1e-9
+const TOP_FIELDS = [
+  'version',
+  'frames',
+  'fps',
+  'width',
+  'height',
+  'interpolation',
+  'pivot',
+  'radius',
+  'source',
+  'keyframes'
+]
+const KEY_FIELDS = ['frame', 'position', 'target', 'quaternion', 'roll', 'fov', 'lens_shift', 'ease']
+
+/** An error whose message is a sentence for the artist; tells the keyframe and field where one is to blame. */
+export class TrajectoryError extends Error {
+  /** @param {string} message @param {{keyframe?: number, field?: string}} [where] */
+  constructor(message, where = {}) {
+    super(message)
+    this.name = 'TrajectoryError'
+    this.keyframe = where.keyframe
+    this.field = where.field
+  }
+}
+
+/**
+ * Reads and checks a document. Returns a new object with every field present.
+ * @param {string | object} textOrDocument
+ * @returns {Document}
+ */
+export function parseDocument(textOrDocument) {
+  const raw = typeof textOrDocument === 'string' ? parsed(textOrDocument) : textOrDocument
+  if (!isObject(raw)) throw new TrajectoryError(`A camera path is a JSON object, got ${show(raw)}.`)
+  if (!('version' in raw)) {
+    throw new TrajectoryError(
+      'This JSON is not an EX-4D camera path: it has no "version". Expected version 1 with keyframes.'
+    )
+  }
+  if (raw.version !== VERSION) {
+    throw new TrajectoryError(
+      `The camera path has version ${show(raw.version)}, this pack reads version ${VERSION}. ` +
+        'Update the pack, or save the path again with this one.'
+    )
+  }
+  refuseUnknown(raw, TOP_FIELDS, 'The camera path', {})
+  const path = "The camera path's"
+  const frames = integer(raw.frames, `${path} frames`, 1, MAX_FRAMES, { field: 'frames' })
+  const radius = number(raw.radius === undefined ? DEFAULT_RADIUS : raw.radius, `${path} radius`, 1e-6, 1e9, {
+    field: 'radius'
+  })
+  const size = ['width', 'height'].map((side) =>
+    raw[side] == null ? null : integer(raw[side], `${path} ${side}`, 1, 65536, { field: side })
+  )
+  if ((size[0] === null) !== (size[1] === null)) {
+    throw new TrajectoryError("The camera path's width and height must both be numbers or both be null.", {
+      field: 'width'
+    })
+  }
+  /** @type {Document} */
+  const document = {
+    version: VERSION,
+    frames,
+    fps: number(raw.fps === undefined ? 15 : raw.fps, `${path} fps`, 1e-3, 1000, { field: 'fps' }),
+    width: size[0],
+    height: size[1],
+    interpolation: choice(
+      raw.interpolation === undefined ? 'linear' : raw.interpolation,
+      `${path} interpolation`,
+      INTERPOLATIONS,
+      {
+        field: 'interpolation'
+      }
+    ),
+    pivot: /** @type {Vec3} */ (
+      vector(raw.pivot === undefined ? [0, 0, radius] : raw.pivot, `${path} pivot`, 3, 1e9, { field: 'pivot' })
+    ),
+    radius,
+    source: sourceOf(raw.source),
+    keyframes: keyframesOf(raw.keyframes === undefined ? [] : raw.keyframes, frames)
+  }
+  if (document.source === null && !document.keyframes.length) {
+    throw new TrajectoryError('The camera path has neither a preset nor a keyframe. Add at least one keyframe.', {
+      field: 'keyframes'
+    })
+  }
+  return document
+}
+
+/** @param {string} text @returns {any} */
+function parsed(text) {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new TrajectoryError(
+      `The camera path is not valid JSON: ${error instanceof Error ? error.message : error}. Paste it as the editor wrote it.`
+    )
+  }
+}
+
+/** @param {any} raw @returns {Document["source"]} */
+function sourceOf(raw) {
+  if (raw == null) return null
+  if (!isObject(raw) || typeof raw.preset !== 'string') {
+    throw new TrajectoryError(
+      `The camera path's source must be null or {"preset": name, "params": {}}, got ${show(raw)}.`,
+      { field: 'source' }
+    )
+  }
+  refuseUnknown(raw, ['preset', 'params'], "The camera path's source", { field: 'source' })
+  const preset = presetNamed(raw.preset)
+  const params = raw.params || {}
+  if (!isObject(params)) {
+    throw new TrajectoryError(
+      `The parameters of the preset '${preset.name}' must be a JSON object, got ${show(params)}.`,
+      { field: 'source' }
+    )
+  }
+  return { preset: preset.name, params: checkParams(preset, params) }
+}
+
+/** @param {string} name @returns {Preset} */
+export function presetNamed(name) {
+  const wanted = String(name).trim().toLowerCase().replaceAll('-', '_').replaceAll(' ', '_')
+  const found = PRESETS.find((preset) => preset.name === wanted)
+  if (!found) {
+    const names = PRESETS.map((preset) => preset.name).join(', ')
+    throw new TrajectoryError(`There is no camera preset '${String(name).slice(0, 60)}'. Choose one of: ${names}.`, {
+      field: 'source'
+    })
+  }
+  return found
+}
+
+/** @param {Preset} preset @param {Record<string, any>} params @returns {Record<string, any>} */
+function checkParams(preset, params) {
+  const where = { field: 'source' }
+  const known = [...preset.params.map((param) => param.name), 'ease']
+  for (const name of Object.keys(params)) {
+    if (!known.includes(name)) {
+      throw new TrajectoryError(
+        `The preset '${preset.name}' has no parameter '${name}'. It knows: ${known.join(', ')}.`,
+        where
+      )
+    }
+  }
+  /** @type {Record<string, any>} */
+  const checked = {}
+  for (const param of preset.params) {
+    const value = params[param.name] === undefined ? param.default : params[param.name]
+    checked[param.name] = number(value, `${param.name} of the preset '${preset.name}'`, param.min, param.max, where)
+  }
+  const ease = params.ease === undefined ? 'linear' : params.ease
+  checked.ease = choice(ease, `ease of the preset '${preset.name}'`, EASES, where)
+  return checked
+}
+
+/** @param {any} raw @param {number} frames @returns {Keyframe[]} */
+function keyframesOf(raw, frames) {
+  if (!Array.isArray(raw))
+    throw new TrajectoryError(`The camera path's keyframes must be a list, got ${show(raw)}.`, { field: 'keyframes' })
+  const keys = raw.map((key, index) => keyframeOf(key, index, frames))
+  for (let i = 1; i < keys.length; i++) {
+    if (keys[i].frame <= keys[i - 1].frame) {
+      throw new TrajectoryError(
+        `Keyframe ${i} is at frame ${keys[i].frame}, not after keyframe ${i - 1} at frame ${keys[i - 1].frame}. ` +
+          'Sort the keyframes and keep one a frame.',
+        { keyframe: i, field: 'frame' }
+      )
+    }
+  }
+  return keys
+}
+
+/** @param {any} raw @param {number} index @param {number} frames @returns {Keyframe} */
+function keyframeOf(raw, index, frames) {
+  /** @param {string} [field] */
+  const at = (field) => ({ keyframe: index, field })
+  if (!isObject(raw)) throw new TrajectoryError(`Keyframe ${index} must be a JSON object, got ${show(raw)}.`, at())
+  refuseUnknown(raw, KEY_FIELDS, `Keyframe ${index}`, at())
+  const frame = integer(raw.frame, `Keyframe ${index}'s frame`, 0, frames - 1, at('frame'))
+  const name = `Keyframe ${index} (frame ${frame})`
+  const position = /** @type {Vec3} */ (vector(raw.position, `${name}: position`, 3, 1e9, at('position')))
+  if ((raw.target == null) === (raw.quaternion == null)) {
+    throw new TrajectoryError(
+      `${name} needs either a target or a quaternion, got ${raw.target == null ? 'neither' : 'both'}.`,
+      at('target')
+    )
+  }
+  /** @type {any} */
+  const key = { frame, position }
+  if (raw.target != null) {
+    key.target = vector(raw.target, `${name}: target`, 3, 1e9, at('target'))
+    if (length(sub(key.target, position)) < SHORTEST) {
+      throw new TrajectoryError(
+        `${name}: position and target are the same point ${show(position)}. Move one of them.`,
+        at('target')
+      )
+    }
+  } else {
+    const q = vector(raw.quaternion, `${name}: quaternion`, 4, 1e9, at('quaternion'))
+    const norm = Math.hypot(...q)
+    if (norm < 1e-6) {
+      throw new TrajectoryError(
+        `${name}: quaternion has no length, so it is no orientation. The source camera's is [1, 0, 0, 0].`,
+        at('quaternion')
+      )
+    }
+    key.quaternion = Math.abs(norm - 1) < 1e-12 ? q : q.map((v) => v / norm)
+  }
+  key.roll = number(raw.roll === undefined ? 0 : raw.roll, `${name}: roll`, -36000, 36000, at('roll'))
+  key.fov = raw.fov == null ? null : number(raw.fov, `${name}: fov`, 0.1, 179, at('fov'))
+  key.lens_shift = vector(
+    raw.lens_shift === undefined ? [0, 0] : raw.lens_shift,
+    `${name}: lens_shift`,
+    2,
+    100,
+    at('lens_shift')
+  )
+  key.ease = choice(raw.ease === undefined ? 'linear' : raw.ease, `${name}: ease`, EASES, at('ease'))
+  return key
+}
+
+/** @param {any} value @returns {value is Record<string, any>} */
+const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** @param {any} value @param {string} name @param {number} low @param {number} high @param {object} where */
+function number(value, name, low, high, where) {
+  if (typeof value !== 'number' || !Number.isFinite(value)) {
+    throw new TrajectoryError(`${name} must be a finite number, got ${show(value)}.`, where)
+  }
+  if (value < low || value > high)
+    throw new TrajectoryError(`${name} must lie between ${low} and ${high}, got ${value}.`, where)
+  return value
+}
+
+/** @param {any} value @param {string} name @param {number} low @param {number} high @param {object} where */
+function integer(value, name, low, high, where) {
+  if (!Number.isInteger(value)) throw new TrajectoryError(`${name} must be a whole number, got ${show(value)}.`, where)
+  return number(value, name, low, high, where)
+}
+
+/** @param {any} value @param {string} name @param {number} size @param {number} bound @param {object} where @returns {number[]} */
+function vector(value, name, size, bound, where) {
+  if (!Array.isArray(value) || value.length !== size) {
+    throw new TrajectoryError(`${name} must be a list of ${size} numbers, got ${show(value)}.`, where)
+  }
+  return value.map((v, i) => number(v, `${name}[${i}]`, -bound, bound, where))
+}
+
+/** @param {any} value @param {string} name @param {string[]} choices @param {object} where @returns {string} */
+function choice(value, name, choices, where) {
+  if (!choices.includes(value))
+    throw new TrajectoryError(`${name} must be one of ${choices.join(', ')}, got ${show(value)}.`, where)
+  return value
+}
+
+/** @param {object} raw @param {string[]} known @param {string} name @param {object} where */
+function refuseUnknown(raw, known, name, where) {
+  const unknown = Object.keys(raw).find((key) => !known.includes(key))
+  if (unknown !== undefined) {
+    throw new TrajectoryError(`${name} has an unknown field '${unknown}'. Known fields: ${known.join(', ')}.`, where)
+  }
+}
+
+/** @param {any} value */
+export function show(value) {
+  if (value == null) return 'nothing'
+  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value))
+  return text.length <= 60 ? text : `${text.slice(0, 57)}...`
+}
+
+/**
+ * The document that asks for a preset.
+ * @param {string} name
+ * @param {{frames?: number, fps?: number, radius?: number, pivot?: ArrayLike<number> | null, width?: number | null,
+ *   height?: number | null, interpolation?: string, params?: Record<string, any>}} [options]
+ * @returns {Document}
+ */
+export function presetDocument(name, options = {}) {
+  const { frames = 49, fps = 15, radius = DEFAULT_RADIUS, pivot, width = null, height = null } = options
+  return parseDocument({
+    version: VERSION,
+    frames,
+    fps,
+    width,
+    height,
+    interpolation: options.interpolation ?? 'catmull-rom',
+    pivot: pivot ? Array.from(pivot) : [0, 0, radius],
+    radius,
+    source: { preset: name, params: options.params ?? {} },
+    keyframes: []
+  })
+}
