@@ -120,7 +120,9 @@ class _Camera:
                 self.preset, frames=frames, fps=fps, radius=radius, intrinsics=intrinsics, **self.params
             )
         assert self.file is not None
-        return Trajectory.load(self.file, intrinsics=intrinsics, size=(intrinsics.width, intrinsics.height), fps=fps)
+        # Without fps: one camera a frame as the file has them, whatever the clip's rate is.
+        size = (intrinsics.width, intrinsics.height)
+        return Trajectory.load(self.file, intrinsics=intrinsics, size=size, radius=radius)
 
 
 @dataclass(frozen=True)
