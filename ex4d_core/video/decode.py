@@ -109,18 +109,23 @@ def load_video(
             numbers.append(number)
             if progress is not None and total is not None:
                 progress(min(len(frames), total), total)
-        if (count is not None and len(frames) < count) or not len(frames):
-            available = start + len(frames)
-            raise EX4DError(
-                f"'{info.path}' has {available} frames at {float(rate):g} fps, but frames {start} to "
-                f"{start + (count or 1) - 1} were asked for. Ask for {max(1, len(frames))} frames or start earlier."
-            )
-        if progress is not None and total is None:
+        if not len(frames) or (count is not None and len(frames) < count):
+            raise EX4DError(_too_few(info, rate, start, count, len(frames)))
+        if progress is not None and (total is None or len(frames) < total):
             progress(len(frames), len(frames))
         begin = info.start_time + float(start / rate)
         return VideoClip(
             frames.tensor(), float(rate), info.path, begin, info.has_audio, tuple(numbers), info, placement
         )
+
+
+def _too_few(info: VideoInfo, rate: Fraction, start: int, count: int | None, found: int) -> str:
+    if not found:
+        return f"'{info.path}' has no frame {start} at {float(rate):g} fps. Start earlier."
+    return (
+        f"'{info.path}' has {start + found} frames at {float(rate):g} fps, but frames {start} to "
+        f"{start + (count or 1) - 1} were asked for. Ask for {found} frames or start earlier."
+    )
 
 
 def _expected_frames(info: VideoInfo, rate: Fraction, start: int, count: int | None) -> int | None:
