@@ -35,6 +35,10 @@ ENOUGH = 0.25
 FAR_CELL = 32
 """Cell size in pixels from which on only background is carried into holes; near a rim, any seen colour is."""
 
+ENCLOSED = (0.5, 0.75)
+"""Between these shares of seen pixels, a cell counts more and more as enclosing its hole: then its own colour goes in,
+background or not."""
+
 TEMPORAL_WIDTH = 16
 """Levels of this width and less are averaged over three frames, which takes the flicker out of large holes."""
 
@@ -104,7 +108,7 @@ def draft_fill(
 def _pull(color: Tensor, seen: Tensor, depth: Tensor | None, inverse_range: tuple[float, float] | None) -> list[Tensor]:
     """The pyramid of one frame, finest level first, one column last.
 
-    A level is (1, 4, h, w): colour times weight, and weight.
+    A level is (1, 5, h, w): colour times weight, weight, and the share of seen pixels.
     """
     weight = torch.where(erode(seen[None], 5)[0], 1.0, RIM_WEIGHT) * seen
     if depth is not None and inverse_range is not None:
@@ -112,9 +116,9 @@ def _pull(color: Tensor, seen: Tensor, depth: Tensor | None, inverse_range: tupl
         nearness = (depth.clamp(min=1e-6).reciprocal() - far).mul_(1 / max(near - far, 1e-12)).clamp_(0, 1)
         farness = nearness.neg_().add_(1).square_().square_().square_()
         weight *= farness.clamp_(min=FOREGROUND_WEIGHT)
-    weighted = torch.empty((1, 4, *seen.shape), dtype=torch.float32, device=color.device)
+    weighted = torch.empty((1, 5, *seen.shape), dtype=torch.float32, device=color.device)
     torch.mul(color.permute(2, 0, 1), weight * (1 / 255 if color.dtype == torch.uint8 else 1), out=weighted[0, :3])
-    weighted[0, 3] = weight
+    weighted[0, 3], weighted[0, 4] = weight, seen
     levels = [weighted]
     while levels[-1].shape[3] > 1:
         levels.append(_halved(levels[-1], tall=levels[-1].shape[2] > ROWS))
@@ -154,7 +158,7 @@ def _clip_rows(pyramids: list[list[Tensor]]) -> _ClipRows:
     colour = torch.full((1, 3, 1, 1), 0.5, device=levels[0].device)
     for level in reversed(levels):
         colour = _blended(level, colour, levels[0].new_tensor(1e-3))
-    best = torch.stack([pyramid[0][:, 3:].amax(3, keepdim=True) for pyramid in pyramids]).amax(0)
+    best = torch.stack([pyramid[0][:, 3:4].amax(3, keepdim=True) for pyramid in pyramids]).amax(0)
     return _ClipRows(colour, best.clamp_(min=FOREGROUND_WEIGHT))
 
 
@@ -188,12 +192,13 @@ def _push(levels: list[Tensor], clip: _ClipRows, color: Tensor, seen: Tensor) ->
 
 
 def _blended(level: Tensor, coarser: Tensor, enough: Tensor) -> Tensor:
-    """The level's own colours where its weight is ``enough``, the coarser level's elsewhere."""
-    weight = level[:, 3:]
+    """The level's own colours where its weight is ``enough`` or it is mostly seen, the coarser level's elsewhere."""
+    weight, share = level[:, 3:4], level[:, 4:]
     own = level[:, :3] / weight.clamp(min=1e-8)
     # The square root lets a level fade in early and without a seam.
     trust = (weight / enough).clamp_(max=1).sqrt_()
-    return torch.lerp(_resized(coarser, level.shape[2:]), own, trust)
+    enclosing = ((share - ENCLOSED[0]) / (ENCLOSED[1] - ENCLOSED[0])).clamp_(0, 1)
+    return torch.lerp(_resized(coarser, level.shape[2:]), own, torch.maximum(trust, enclosing))
 
 
 def _resized(image: Tensor, size: tuple[int, ...]) -> Tensor:

@@ -12,6 +12,8 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -64,9 +66,11 @@ class DemoScene:
 
         Returns:
             Colour (H, W, 3) uint8 and planar depth (H, W) float32.
-        """
-        from . import raycast, solids
 
+        Raises:
+            EX4DError: numba is missing or broken.
+        """
+        raycast, solids = _ray_caster()
         intrinsics = intrinsics or self.intrinsics
         pose = np.eye(4) if world_to_camera is None else np.asarray(world_to_camera, dtype=np.float64)
         to_world = np.ascontiguousarray(pose[:3, :3].T)
@@ -123,3 +127,13 @@ class DemoScene:
             if progress is not None:
                 progress(t + 1, self.frames)
         return rgb, depth
+
+
+def _ray_caster() -> tuple[ModuleType, ModuleType]:
+    """The modules that need numba, imported when the first frame is cast."""
+    try:
+        return import_module(".raycast", __name__), import_module(".solids", __name__)
+    except Exception as error:  # a broken numba raises anything
+        raise EX4DError(
+            f"The demo scene needs numba, which does not load here ({error}). Run: pip install --upgrade numba"
+        ) from error

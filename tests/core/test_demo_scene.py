@@ -100,3 +100,14 @@ def test_poses_are_counted_and_cancelling_stops() -> None:
     assert done == [(1, 3), (2, 3)]
     with pytest.raises(EX4DError, match="at least one"):
         DemoScene(0, 8, 3)
+
+
+def test_without_numba_the_error_says_what_to_install(monkeypatch) -> None:
+    import sys
+
+    for name in [name for name in sys.modules if name.startswith("ex4d_core.demo_scene.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "ex4d_core.machine_code", None)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(EX4DError, match="pip install"):
+        DemoScene(8, 8, 1).frame(0)

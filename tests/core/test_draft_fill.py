@@ -102,3 +102,14 @@ def test_bad_shapes_progress_and_cancel() -> None:
     with pytest.raises(Cancelled):
         draft_fill(color, mask, progress=lambda *step: done.append(step), cancel=lambda: len(done) == 1)
     assert done == [(1, 2)]
+
+
+def test_a_hole_inside_a_near_object_takes_the_object() -> None:
+    color = torch.zeros(1, 128, 128, 3)
+    color[..., 2] = 1
+    color[:, 20:108, 20:108] = torch.tensor([1.0, 0, 0])
+    depth = torch.full((1, 128, 128), 40.0)
+    depth[:, 20:108, 20:108] = 3
+    mask = torch.ones(1, 128, 128)
+    mask[:, 50:78, 58:70] = 0
+    assert draft_fill(color, mask, depth * mask)[0, 50:78, 58:70, 0].min() > 0.5  # 0.2 if it were open
