@@ -6,8 +6,9 @@ common (size limits, re-basing to frame 0, writing beside and renaming) happens 
 
 from __future__ import annotations
 
+import contextlib
 import os
-import tempfile
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -139,24 +140,17 @@ def save_camera(trajectory: Trajectory, path: str | Path, *, format: str | None 
     if format not in FORMATS:
         raise EX4DError(f"{path.name}: unknown camera format. Choose a name that ends in {', '.join(SUFFIXES)}.")
     data = FORMATS[format].write(trajectory)
-    temporary = None
+    beside = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}.part")
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", delete=False) as file:
-            temporary = file.name
-            file.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise EX4DError(f"{path} could not be written: {error.strerror}. Choose another folder.") from None
+        beside.write_bytes(data)
+        os.replace(beside, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        if isinstance(error, OSError):
+            raise EX4DError(f"{path} could not be written: {error.strerror}. Choose another folder.") from None
+        raise
     return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 __all__ = ["FORMATS", "SUFFIXES", "Cameras", "Format", "Hints", "load_camera", "save_camera"]

@@ -264,6 +264,19 @@ def test_missing_files_and_folders_are_refused(tmp_path):
         load_camera(tmp_path / "none.npz", scale=0)
 
 
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_else(tmp_path, monkeypatch):
+    saved = shaken_path().save(tmp_path / "path.npz")
+    before = saved.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(EX4DError, match="No space left"):
+        Trajectory.preset("90").save(saved)
+    assert saved.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
 @pytest.mark.parametrize("name", ["re10k", "chan", "gltf"])
 def test_formats_that_hold_the_lens_refuse_a_path_without_one(name, tmp_path):
     path = Trajectory.preset("90")
