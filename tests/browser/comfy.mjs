@@ -145,6 +145,7 @@ export async function previews(page) {
           width: item.videoWidth ?? item.naturalWidth ?? 0,
           height: item.videoHeight ?? item.naturalHeight ?? 0,
           ready: item.readyState ?? (item.complete ? 4 : 0),
+          paused: item.paused ?? null,
           error: item.error?.message ?? null,
         }));
         return [node.id, shown];

@@ -34,7 +34,7 @@ def screenshots() -> Path:
     return folder
 
 
-@pytest.fixture()
+@pytest.fixture(scope="session")
 def browse(server, screenshots):
     """``browse("script.mjs", *arguments)`` runs a script with the server's address; returns what it reports."""
     lack = missing()
