@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from media import numbered, write_clip
@@ -151,3 +155,15 @@ def test_without_depth_depthcrafter_estimates_it(scene, reference, tmp_path, cap
     depth = np.load(tmp_path / "depth.npz")["depth"]
     assert depth.shape == (5, 64, 64) and depth.min() == pytest.approx(10000 / 3900)
     assert "non-commercial" in capfd.readouterr().err
+
+
+def test_asking_for_help_loads_nothing_heavy():
+    program = (
+        "import sys, ex4d_core.cli, ex4d_core.commands.recon\n"
+        "heavy = {'torch', 'av', 'numba', 'cv2', 'diffusers'} & set(sys.modules)\n"
+        "import ex4d_core.video\n"
+        "sys.exit(f'{heavy}' if heavy or 'av' in sys.modules else 0)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
