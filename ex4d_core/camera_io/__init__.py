@@ -6,15 +6,13 @@ common (size limits, re-basing to frame 0, writing beside and renaming) happens 
 
 from __future__ import annotations
 
-import contextlib
-import os
-import uuid
 from pathlib import Path
 
 import numpy as np
 
 from ..camera import Intrinsics, check_poses, invert_pose
 from ..errors import EX4DError
+from ..staging import staged_file
 from ..trajectory import MAX_FRAMES, Trajectory, document_from_lenses, scale_document
 from . import chan, gltf, json_path, npz, re10k, transforms
 from .cameras import Cameras, Format, Hints
@@ -140,16 +138,8 @@ def save_camera(trajectory: Trajectory, path: str | Path, *, format: str | None 
     if format not in FORMATS:
         raise EX4DError(f"{path.name}: unknown camera format. Choose a name that ends in {', '.join(SUFFIXES)}.")
     data = FORMATS[format].write(trajectory)
-    beside = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}.part")
-    try:
-        beside.write_bytes(data)
-        os.replace(beside, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        if isinstance(error, OSError):
-            raise EX4DError(f"{path} could not be written: {error.strerror}. Choose another folder.") from None
-        raise
+    with staged_file(path) as part:
+        part.write_bytes(data)
     return path
 
 
