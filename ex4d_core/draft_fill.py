@@ -93,13 +93,14 @@ def draft_fill(
     clip = _clip_rows([pulled(t, step) for t in range(0, frames, -(-frames // CLIP_SAMPLES))])
     result = torch.empty_like(color)
     # The temporal average needs both neighbours, so three pyramids are alive at a time.
-    before, here = None, pulled(0)
+    before: list[Tensor] | None = None
+    here = pulled(0)
     for t in range(frames):
         if cancel is not None and cancel():
             raise Cancelled("The draft fill was cancelled.")
         after = pulled(t + 1) if t + 1 < frames else None
         result[t] = _push(_steadied(before, here, after), clip, color[t], seen[t])
-        before, here = here, after
+        before, here = here, after or here
         if progress is not None:
             progress(t + 1, frames)
     return result

@@ -54,7 +54,7 @@ def random_kernels(frames: int, seed: int, low: int = 2, high: int = 8) -> tuple
 def _box_filter(mask: Tensor, kernel: int | Sequence[int], pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     if mask.ndim != 3:
         raise EX4DError(f"A mask clip has shape (frames, height, width), got {tuple(mask.shape)}.")
-    if isinstance(kernel, Integral):
+    if isinstance(kernel, int | Integral):
         return _box_filter_frames(mask, int(kernel), pick)
     if len(kernel) != mask.shape[0]:
         raise EX4DError(f"Got {len(kernel)} kernel sides for {mask.shape[0]} mask frames; give one or one per frame.")

@@ -64,8 +64,10 @@ def _sculpture(turn: float) -> list[Solid]:
     solids = [
         Solid(CYLINDER, (0, GROUND - 0.05, SUBJECT[2]), (0.68, 0.05, 0.68), SAND),
         Solid(CYLINDER, (0, GROUND - 0.32, SUBJECT[2]), (0.48, 0.27, 0.48), CREAM, BRICK, BANDS, 1.0, 0.05),
-        Solid(BALL, _at(centre), (0.58,) * 3, CORAL, CREAM, MERIDIANS, 6, 0.05, tilt @ _rotation_y(-turn), grain=5),
-        Solid(RING, _at(centre), (1.02,) * 3, MUSTARD, NAVY, RINGS, 8.0, 0.08, tilt, inner=0.70, grain=9),
+        Solid(
+            BALL, _at(centre), (0.58, 0.58, 0.58), CORAL, CREAM, MERIDIANS, 6, 0.05, tilt @ _rotation_y(-turn), grain=5
+        ),
+        Solid(RING, _at(centre), (1.02, 1.02, 1.02), MUSTARD, NAVY, RINGS, 8.0, 0.08, tilt, inner=0.70, grain=9),
     ]
     for radius, size, phase, lean, colour, second in (
         (0.88, 0.13, 2.0, 0.95, TEAL, CREAM),
@@ -74,7 +76,7 @@ def _sculpture(turn: float) -> list[Solid]:
         orbit = _rotation_z(lean) @ _rotation_y(turn + phase)
         solids.append(
             Solid(
-                BALL, _at(centre + orbit @ np.array([0.0, 0.0, radius])), (size,) * 3, colour, second, BANDS, 1.5, 0.12,
+                BALL, _at(centre + orbit @ np.array([0.0, 0.0, radius])), (size, size, size), colour, second, BANDS, 1.5, 0.12,
                 orbit,
             )
         )  # fmt: skip
@@ -85,8 +87,8 @@ def _crate(turn: float) -> list[Solid]:
     hop = 0.42 * abs(math.sin(turn))
     spin = _rotation_y(0.5 + turn / 2)
     return [
-        Solid(BOX, (1.62, GROUND - 0.34 - hop, 5.2), (0.34,) * 3, TEAL, CREAM, CRATE, 1.25, 0.05, spin),
-        Solid(BALL, (-1.55, GROUND - 0.26, 4.9), (0.26,) * 3, MUSTARD, CORAL, MERIDIANS, 4, 0.05,
+        Solid(BOX, (1.62, GROUND - 0.34 - hop, 5.2), (0.34, 0.34, 0.34), TEAL, CREAM, CRATE, 1.25, 0.05, spin),
+        Solid(BALL, (-1.55, GROUND - 0.26, 4.9), (0.26, 0.26, 0.26), MUSTARD, CORAL, MERIDIANS, 4, 0.05,
                _rotation_z(2 * turn) @ _rotation_x(1.1)),
     ]  # fmt: skip
 
