@@ -168,11 +168,11 @@ def test_all_memory_modes_give_the_same(windowed, mode):
 
 def test_pieces_of_any_size_give_the_same(reference, crafter, monkeypatch):
     data = dict(np.load(reference / "depthcrafter" / CASES["a"]))
-    whole, _, _, _ = Recording(data, crafter).run(memory="speed", steps=1)
+    whole, _, _, _ = Recording(data, crafter).run(memory="speed")
     for size in (100_000, 700_000):
         mode = MemoryMode("pieces", size, 3, stream_weights=True, skips_on_host=True)
         monkeypatch.setitem(memory.MODES, "pieces", mode)
-        pieces, _, _, _ = Recording(data, crafter).run(memory="pieces", steps=1)
+        pieces, _, _, _ = Recording(data, crafter).run(memory="pieces")
         assert float((pieces - whole).abs().max()) < 1e-5
 
 

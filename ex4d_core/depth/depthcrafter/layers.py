@@ -27,9 +27,6 @@ from .rows import add_residual, gated_gelu, group_norm_affine, image_of, layer_n
 MAX_ELEMENTS = 2**31 - 1
 """Convolutions and copies index with 32 bits."""
 
-MAX_COLUMNS = 2**17
-"""Positions convolved over time together; cuDNN falls back to a slow kernel for much wider images."""
-
 MAX_ATTENTION_BATCH = 32768
 """Scaled dot-product attention fails at a batch of 65,536 and more."""
 
@@ -114,7 +111,7 @@ def temporal_resnet(block: Any, x: Tensor, embedding: Tensor | None, weight: Ten
     with run.weights(block):
         shift = _with_embedding(block, embedding)
         column = frames * channels
-        bands = run.pieces(positions, 4 * column * x.element_size(), min(MAX_ELEMENTS, MAX_COLUMNS * column), column)
+        bands = run.pieces(positions, 4 * column * x.element_size(), MAX_ELEMENTS, column)
         affine = group_norm_affine([rows], block.norm1, joint=True)
         hidden = []
         for first, last in bands:
