@@ -281,7 +281,7 @@ def jump_valid(depth: Tensor, max_jump: float) -> Tensor:
     for corner in (upper_left, lower_right):
         near = torch.minimum(torch.minimum(upper_right, lower_left), corner)
         far = torch.maximum(torch.maximum(upper_right, lower_left), corner)
-        faces.append((far - near) <= max_jump)
+        faces.append((far.double() - near.double()) <= max_jump)
     return torch.stack(faces, dim=-1)
 
 

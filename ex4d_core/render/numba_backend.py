@@ -28,8 +28,8 @@ EDGE = 1e-6
 """Edges reach this far, in pixels, beyond the triangle."""
 TIE = 1.0 + 2.0**-20
 """Visible faces are this much closer in the depth test, so that a sample on the edge of an occluded face is seen."""
-SMALL = 64
-"""Triangles whose box holds more samples are filled by row spans."""
+SMALL = 8.0
+"""Quads that are wider or higher, in pixels, are filled by row spans."""
 MAX_THREADS = 16
 
 
@@ -47,12 +47,14 @@ def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings
 
     inference = torch.is_inference_mode_enabled()
 
+    stop = np.zeros(1, np.uint8)
+
     def draw(view: View) -> None:
         workspace = workspaces.get()
         try:
             # The mode is a thread's own, and tensors made in it (as ComfyUI's are) are written to in it only.
             with torch.inference_mode(inference):
-                _draw(mesh, depth[view.source], rgb[view.source], view, picture, settings, workspace)
+                _draw(mesh, depth[view.source], rgb[view.source], view, picture, settings, workspace, stop)
         finally:
             workspaces.put(workspace)
 
@@ -70,6 +72,7 @@ def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings
                     running.add(pool.submit(draw, following))
                 settings.frame_done()
     finally:
+        stop[0] = 1  # where nothing failed, nothing runs any more
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -86,7 +89,14 @@ class _Workspace:
 
 
 def _draw(
-    mesh: DWMesh, depth: np.ndarray, rgb: np.ndarray, view: View, picture: Picture, settings: Settings, work: _Workspace
+    mesh: DWMesh,
+    depth: np.ndarray,
+    rgb: np.ndarray,
+    view: View,
+    picture: Picture,
+    settings: Settings,
+    work: _Workspace,
+    stop: np.ndarray,
 ) -> None:
     paper = mesh.style == "paper"
     source = mesh.intrinsics
@@ -98,7 +108,7 @@ def _draw(
     limit = 4.0 * math.cos(math.radians(mesh.min_angle)) ** 2
     _rasterise(
         depth, rays, pose, lens, settings.near, settings.far, limit, mesh.max_jump, paper,
-        work.keys, work.valid, work.row, work.across,
+        work.keys, work.valid, work.row, work.across, stop,
     )  # fmt: skip
     if work.samples is None:
         target, index = picture, view.output
@@ -156,13 +166,15 @@ def _put(keys, y, x, inverse, face):
 
 
 @_compile
-def _rasterise(depth, rays, pose, lens, near, far, limit, max_jump, paper, keys, valid, row, across):
+def _rasterise(depth, rays, pose, lens, near, far, limit, max_jump, paper, keys, valid, row, across, stop):
     """Fill ``keys`` with the nearest face of every sample, ``valid`` with the visible quads (paper) or vertices."""
     height, width = depth.shape
     keys[:] = np.uint64(0)
     valid[:] = 1
     farthest = 1.0 / far
     for i in range(height):
+        if stop[0] != 0:
+            return
         new, old = i & 1, (i & 1) ^ 1
         ray_y = (i - rays[3]) * rays[1]
         # Unproject and project this row; keep the squared lengths of its edges for the angle test.
@@ -213,17 +225,10 @@ def _rasterise(depth, rays, pose, lens, near, far, limit, max_jump, paper, keys,
                 if not second:
                     valid[i, j - 1] = valid[i, j] = valid[i - 1, j] = 0
             face = 2 * ((i - 1) * (width - 1) + j - 1)
-            for half in range(2):
-                # Both faces hold the quad's lower left and upper right vertex; the third is its upper left or lower right.
-                p, q = (old, j - 1) if half == 0 else (new, j)
-                done = _small_triangle(
-                    row[p, q, 0], row[p, q, 1], row[p, q, 2],
-                    row[new, j - 1, 0], row[new, j - 1, 1], row[new, j - 1, 2],
-                    row[old, j, 0], row[old, j, 1], row[old, j, 2],
-                    farthest, tie, keys, face + half,
-                )  # fmt: skip
-                if not done:
-                    _large_triangle(depth, rays, pose, lens, near, farthest, tie, keys, face + half)
+            if _small_quad(row, old, new, j, farthest, tie, keys, face):
+                continue
+            _large_triangle(depth, rays, pose, lens, near, farthest, tie, keys, face)
+            _large_triangle(depth, rays, pose, lens, near, farthest, tie, keys, face + 1)
     quads = 2 * (height - 1) * (width - 1)
     # Paper style's fan is coplanar with these two faces and occluded throughout, so they stand for it.
     for face in range(quads, quads + 2):
@@ -240,41 +245,55 @@ def _angle_passes(e0, e1, e2, limit):
 
 
 @_inline
-def _small_triangle(ax, ay, az, bx, by, bz, cx, cy, cz, farthest, tie, keys, face):
-    """Draw a projected triangle (x, y, 1/z) by testing every sample of its box.
+def _small_quad(row, old, new, j, farthest, tie, keys, face):
+    """Draw both faces of a projected quad by testing every sample of their common box.
 
-    Returns False where `_large_triangle` has to: the box is large, or the triangle meets the near plane.
+    Returns False where they have to be drawn one by one: the box is large, or the quad meets the near plane.
     """
-    if az <= 0.0 or bz <= 0.0 or cz <= 0.0:
-        return az <= 0.0 and bz <= 0.0 and cz <= 0.0
+    ax, ay, az = row[old, j - 1, 0], row[old, j - 1, 1], row[old, j - 1, 2]
+    bx, by, bz = row[new, j - 1, 0], row[new, j - 1, 1], row[new, j - 1, 2]
+    cx, cy, cz = row[old, j, 0], row[old, j, 1], row[old, j, 2]
+    dx, dy, dz = row[new, j, 0], row[new, j, 1], row[new, j, 2]
+    if az <= 0.0 or bz <= 0.0 or cz <= 0.0 or dz <= 0.0:
+        return az <= 0.0 and bz <= 0.0 and cz <= 0.0 and dz <= 0.0
     rows, columns = keys.shape
-    x0, x1 = min(ax, bx, cx) - EDGE, max(ax, bx, cx) + EDGE
-    y0, y1 = min(ay, by, cy) - EDGE, max(ay, by, cy) + EDGE
+    x0, x1 = min(min(ax, bx), min(cx, dx)) - EDGE, max(max(ax, bx), max(cx, dx)) + EDGE
+    y0, y1 = min(min(ay, by), min(cy, dy)) - EDGE, max(max(ay, by), max(cy, dy)) + EDGE
     if x1 < 0.0 or y1 < 0.0 or x0 > columns - 1 or y0 > rows - 1:
         return True
+    if x1 - x0 > SMALL or y1 - y0 > SMALL:
+        return False
     left, right = math.ceil(max(0.0, x0)), math.floor(min(columns - 1.0, x1))
     top, bottom = math.ceil(max(0.0, y0)), math.floor(min(rows - 1.0, y1))
     if left > right or top > bottom:
         return True
-    if (right - left) * (bottom - top) > SMALL or x1 - x0 > 4096.0 or y1 - y0 > 4096.0:
-        return False
-    ux, uy, vx, vy = bx - ax, by - ay, cx - ax, cy - ay
-    area = ux * vy - uy * vx
-    if area == 0.0:
-        return True
-    scale = 1.0 / area
-    slack = EDGE * (abs(ux) + abs(uy) + abs(vx) + abs(vy)) * abs(scale)
-    low, high = min(az, bz, cz), max(az, bz, cz)
+    # Both faces seen from the lower left vertex b, with the diagonal u to the upper right vertex c.
+    ux, uy, uz = cx - bx, cy - by, cz - bz
+    vx, vy, vz = ax - bx, ay - by, az - bz
+    wx, wy, wz = dx - bx, dy - by, dz - bz
+    area1, area2 = ux * vy - uy * vx, ux * wy - uy * wx
+    scale1 = 1.0 / area1 if area1 != 0.0 else 0.0
+    scale2 = 1.0 / area2 if area2 != 0.0 else 0.0
+    reach = EDGE * (abs(ux) + abs(uy))
+    slack1 = (reach + EDGE * (abs(vx) + abs(vy))) * abs(scale1) if area1 != 0.0 else -1.0
+    slack2 = (reach + EDGE * (abs(wx) + abs(wy))) * abs(scale2) if area2 != 0.0 else -1.0
+    low1, high1 = min(az, min(bz, cz)), max(az, max(bz, cz))
+    low2, high2 = min(dz, min(bz, cz)), max(dz, max(bz, cz))
     for y in range(top, bottom + 1):
-        py = y - ay
+        py = y - by
         for x in range(left, right + 1):
-            px = x - ax
-            wb = (px * vy - py * vx) * scale
-            wc = (ux * py - uy * px) * scale
-            if wb >= -slack and wc >= -slack and wb + wc <= 1.0 + slack:
-                inverse = min(max(az + wb * (bz - az) + wc * (cz - az), low), high)
+            px = x - bx
+            cross = ux * py - uy * px
+            along1, across1 = (px * vy - py * vx) * scale1, cross * scale1
+            if across1 >= -slack1 and along1 >= -slack1 and along1 + across1 <= 1.0 + slack1:
+                inverse = min(max(bz + along1 * uz + across1 * vz, low1), high1)
                 if inverse >= farthest:
                     _put(keys, y, x, inverse * tie, face)
+            along2, across2 = (px * wy - py * wx) * scale2, cross * scale2
+            if across2 >= -slack2 and along2 >= -slack2 and along2 + across2 <= 1.0 + slack2:
+                inverse = min(max(bz + along2 * uz + across2 * wz, low2), high2)
+                if inverse >= farthest:
+                    _put(keys, y, x, inverse * tie, face + 1)
     return True
 
 
@@ -360,10 +379,12 @@ def _shade(depth, rgb, rays, pose, lens, paper, keys, valid, scale, guard, full,
             key = keys[y, x]
             face = np.int64(low - (key & low))
             seen = key != np.uint64(0)
-            if paper and seen:
-                seen = face < quads and valid[(face >> 1) // (width - 1), (face >> 1) % (width - 1)] != 0
             if seen:
                 i0, j0, i1, j1, i2, j2 = _corners(face, height, width)
+                if paper:
+                    # The third vertex is the quad's upper right one.
+                    seen = face < quads and valid[i2, j2 - 1] != 0
+            if seen:
                 ax, ay, az = _to_camera(depth, i0, j0, rays, pose)
                 bx, by, bz = _to_camera(depth, i1, j1, rays, pose)
                 cx, cy, cz = _to_camera(depth, i2, j2, rays, pose)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+import time
 
 import numpy as np
 import oracle
@@ -248,6 +249,18 @@ def test_progress_cancel_and_a_failing_callback(backend):
     assert calls == [1, 2, 3]
     assert threading.active_count() == threads
     assert render_color_mask(mesh, path, backend=backend)[1].shape == (9, 24, 32)
+
+
+def test_cancel_reaches_into_a_frame_that_takes_long():
+    if "numba" not in available_backends():
+        pytest.skip("numba missing")
+    random = torch.rand(1, 512, 512, generator=torch.Generator().manual_seed(0))
+    mesh = build_dw_mesh(torch.zeros(1, 512, 512, 3), 2.6 + 90 * random)
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        path = Trajectory(np.stack([orbit(45, 2.7)] * 3))
+        render_color_mask(mesh, path, backend="numba", cancel=lambda: time.monotonic() > started + 0.7)
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("backend", EXACT)
