@@ -169,20 +169,26 @@ def _resize_frame(inverse: Tensor, height: int, width: int) -> Tensor:
 
     extended, weights = [], []
     for a in range(2):
+        # Distance from the sample to the output pixel; a = 0 is the sample above, a = 1 the one below.
+        dy = (row_weight - a)[:, None]
+        along_rows = torch.addcmul(inverse[rows[a]], slope_y[rows[a]], dy)
+        slope_along_rows = slope_x[rows[a]]
         for b in range(2):
-            index = (rows[a][:, None], columns[b][None, :])
-            # Distance from the sample to the output pixel; a = 0 is the sample above, a = 1 the one below.
-            dy = (row_weight - a)[:, None]
             dx = (column_weight - b)[None, :]
-            extended.append(inverse[index] + slope_y[index] * dy + slope_x[index] * dx)
+            column = columns[b]
+            extended.append(
+                torch.addcmul(along_rows.index_select(1, column), slope_along_rows.index_select(1, column), dx)
+            )
             weights.append((1 - dy.abs()) * (1 - dx.abs()))
     candidates, bilinear = torch.stack(extended), torch.stack(weights)
 
-    nearest = candidates.gather(0, bilinear.argmax(0, keepdim=True))
-    tolerance = EDGE_TOLERANCE * torch.maximum(candidates.abs(), nearest.abs())
+    below, right = row_weight[:, None] > 0.5, column_weight[None, :] > 0.5
+    nearest = torch.where(
+        below, torch.where(right, candidates[3], candidates[2]), torch.where(right, candidates[1], candidates[0])
+    )
+    tolerance = torch.maximum(candidates.abs(), nearest.abs()).mul_(EDGE_TOLERANCE).clamp_(min=1e-12)
     # A weight that falls to zero smoothly, so that a surface near the tolerance does not flicker between frames.
-    agreement = (1 - ((candidates - nearest) / tolerance.clamp_(min=1e-12)).square()).clamp_(min=0)
-    kept = bilinear * agreement
+    kept = ((candidates - nearest) / tolerance).square_().neg_().add_(1).clamp_(min=0).mul_(bilinear)
     result = (kept * candidates).sum(0) / kept.sum(0)
     # Extending by a slope may not leave the range of the input (half a sample beyond a corner could).
     return result.clamp_(inverse.min(), inverse.max())

@@ -148,3 +148,22 @@ def test_an_edge_between_slanted_surfaces_stays_a_step() -> None:
     resized = resize_depth(torch.where(u < 0, front, back)[None], 96, 96)[0]
     assert ((resized < 4.1) | (resized > 12)).all()
     assert (resized[:, :48] < 4.1).all() and (resized[:, 48:] > 12).all()
+
+
+@pytest.mark.parametrize("size", [80, 320])
+def test_a_real_scene_is_as_smooth_as_bilinear_and_as_sharp_as_nearest(size: int) -> None:
+    from ex4d_core.demo_scene import DemoScene
+
+    truth = DemoScene(160, 160, 7).frame(1)[1]
+    depth = DemoScene(size, size, 7).frame(1)[1][None]
+
+    def errors(resized: torch.Tensor) -> tuple[float, float]:
+        error = (resized / truth - 1).abs()
+        return float(error.median()), float((error > 0.02).float().mean())
+
+    interpolate = torch.nn.functional.interpolate
+    median, edges = errors(resize_depth(depth, 160, 160)[0])
+    bilinear_median, bilinear_edges = errors(1 / interpolate(1 / depth[None], (160, 160), mode="bilinear")[0, 0])
+    nearest_median, nearest_edges = errors(interpolate(depth[None], (160, 160), mode="nearest-exact")[0, 0])
+    assert median < 2 * bilinear_median and median < 0.05 * nearest_median
+    assert edges < 0.6 * bilinear_edges and edges < 1.1 * nearest_edges
