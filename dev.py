@@ -8,6 +8,7 @@
     python dev.py pytest    Python, ComfyUI and browser tests; further arguments go to pytest
     python dev.py format    let ruff rewrite the files
     python dev.py hosts     show the ComfyUI checkouts the tests would use
+    python dev.py docs      renew the tables of the help pages and the locale from the nodes
 
 ``--no-install`` runs with the Python that runs this file, as it is.
 """
@@ -195,7 +196,7 @@ def test(python: Path, arguments: list[str]) -> int:
 def main() -> int:
     """Parse the command line and run one chore."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("chore", choices=["demo", "test", "lint", "types", "js", "pytest", "format", "hosts"])
+    parser.add_argument("chore", choices=["demo", "test", "lint", "types", "js", "pytest", "format", "hosts", "docs"])
     parser.add_argument("--no-install", action="store_true", help="use this Python as it is")
     options, rest = parser.parse_known_args()
     chore = options.chore
@@ -218,6 +219,7 @@ def main() -> int:
         "lint": lambda: lint(python),
         "types": lambda: types(python),
         "pytest": lambda: pytest(python, rest),
+        "docs": lambda: run([python, "-m", "harness.documents"], env=os.environ | {"PYTHONPATH": str(ROOT / "tests")}),
         "format": lambda: (
             run([python, "-m", "ruff", "check", "--fix", *PYTHON_FILES])
             | run([python, "-m", "ruff", "format", *PYTHON_FILES])

@@ -1,0 +1,55 @@
+"""Help pages and the English locale say what the nodes' schemas say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from harness import documents
+
+NODES = sorted(path.stem for path in documents.DOCS.glob("*.md"))
+
+
+@pytest.fixture()
+def nodes(client):
+    return documents.pack_nodes(client.object_info())
+
+
+def test_all_nodes_are_there(nodes):
+    promised = {
+        "EX4DLoadVideo", "EX4DDepthCrafter", "EX4DDepthFromImage", "EX4DBuildDWMesh", "EX4DCameraTrajectory",
+        "EX4DRenderColorMask", "EX4DDraftFill", "EX4DAdapterLoader", "EX4DConditioning", "WanEX4DSampler",
+        "EX4DSaveTrajectory",
+    }  # fmt: skip
+    assert promised <= nodes.keys()
+
+
+def test_every_node_has_a_help_page_with_a_picture(nodes):
+    assert nodes.keys() == set(NODES)
+    for name in NODES:
+        page = (documents.DOCS / f"{name}.md").read_text(encoding="utf-8")
+        pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)
+        assert pictures and all((documents.DOCS / picture).is_file() for picture in pictures), name
+
+
+def test_every_input_has_a_tooltip_in_words(nodes):
+    for name, info in nodes.items():
+        assert info["description"], name
+        for key, spec in documents.input_specs(info).items():
+            assert len(spec) > 1 and len(spec[1].get("tooltip") or "") > 8, f"{name}.{key} has no tooltip"
+
+
+def test_tables_and_locale_are_those_of_the_schemas(nodes):
+    """Run ``python dev.py docs`` after changing a schema."""
+    for name, info in nodes.items():
+        page = (documents.DOCS / f"{name}.md").read_text(encoding="utf-8")
+        assert "<!-- inputs -->" in page, name
+        assert documents.with_table(page, info) == page, name
+    assert documents.LOCALE.read_text(encoding="utf-8") == documents.locale_text(nodes)
+
+
+def test_host_serves_them(client, server):
+    page = client.get_bytes(f"/extensions/{server.folder_name}/docs/EX4DBuildDWMesh.md")
+    assert page == (Path(documents.DOCS) / "EX4DBuildDWMesh.md").read_bytes()
+    assert "EX4DBuildDWMesh" in client.get("/i18n")["en"]["nodeDefs"]
