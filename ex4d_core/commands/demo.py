@@ -45,7 +45,8 @@ What limits the PSNR of seen pixels (psnr.json has every frame):
            the two move apart.
   other    seen pixels that show another surface than the truth: silhouettes are cut at whole source pixels, and low
            steps that stay under both occlusion thresholds are bridged by stretched faces.
-The released style places samples half a pixel up and left, as the published code does, which costs most of the rest."""
+The released style places samples half a pixel up and left, as the published code does: that is all it loses inside (a
+paper mesh shifted so measures the same). At rims its colours also fade towards the holes."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
