@@ -251,16 +251,28 @@ def test_progress_cancel_and_a_failing_callback(backend):
     assert render_color_mask(mesh, path, backend=backend)[1].shape == (9, 24, 32)
 
 
-def test_cancel_reaches_into_a_frame_that_takes_long():
-    if "numba" not in available_backends():
-        pytest.skip("numba missing")
-    random = torch.rand(1, 512, 512, generator=torch.Generator().manual_seed(0))
-    mesh = build_dw_mesh(torch.zeros(1, 512, 512, 3), 2.6 + 90 * random)
-    started = time.monotonic()
-    with pytest.raises(Cancelled):
-        path = Trajectory(np.stack([orbit(45, 2.7)] * 3))
-        render_color_mask(mesh, path, backend="numba", cancel=lambda: time.monotonic() > started + 0.7)
-    assert time.monotonic() - started < 10
+def test_a_failing_callback_ends_frames_that_are_being_drawn(monkeypatch):
+    backend = pytest.importorskip("ex4d_core.render.numba_backend")
+    whole, stops = backend._rasterise, []
+
+    def slow(*arguments):
+        stops.append(arguments[-1])
+        while len(stops) > 1 and arguments[-1][0] == 0:
+            time.sleep(0.01)
+        whole(*arguments)
+
+    monkeypatch.setattr(backend, "_rasterise", slow)
+    mesh = wavy("released", 24, 32)
+    with pytest.raises(Cancelled):  # only the first frame is let through
+        render_color_mask(mesh, still(5), backend="numba", cancel=lambda: len(stops) > 1)
+    keys = np.empty((24, 32), np.uint64)
+    work = backend._Workspace(mesh, backend.Picture.empty(1, 24, 32, torch.uint8, "cpu"), 1)
+    pose, lens, rays = np.eye(4)[:3].copy(), (30.0, 30.0, 16.0, 12.0), (1 / 30.0, 1 / 30.0, 16.0, 12.0)
+    depth = mesh.depth[0].numpy()
+    for stop, drawn in ((0, True), (1, False)):
+        flag = np.full(1, stop, np.uint8)
+        whole(depth, rays, pose, lens, 1e-3, 1e3, 4.0, 1.0, False, keys, work.valid, work.row, work.across, flag)
+        assert (keys > 0).any() == drawn
 
 
 @pytest.mark.parametrize("backend", EXACT)
