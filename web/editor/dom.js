@@ -68,10 +68,10 @@ export function button(name, title, act, text) {
 
 /** A canvas that keeps as many pixels as its box has on the screen, zoomed graph and dense displays included. */
 export class Surface {
-  /** @param {string} label for screen readers @param {number} most largest side in pixels */
-  constructor(label, most = 2048) {
+  /** @param {string} label for screen readers @param {boolean} software draw with the processor: faster where the graphics are emulated @param {number} most largest side in pixels */
+  constructor(label, software, most = 2048) {
     this.canvas = make('canvas', { class: 'ex4d-canvas', role: 'img', 'aria-label': label })
-    this.context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext('2d', { alpha: false }))
+    this.context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext('2d', { alpha: false, willReadFrequently: software }))
     this.most = most
     /** Canvas pixels per CSS pixel of the editor's own layout. */
     this.unit = 1

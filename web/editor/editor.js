@@ -37,7 +37,10 @@ const LAYOUTS = ['both', 'swapped', 'scene', 'shot']
 const SLOW = 40
 /** So long after the last movement the picture is drawn in full again. */
 const REST = 220
+const SELDOM = 200
 const HOLE_LIMIT = 0.75
+/** Pixels per pixel and side of the views while slow. */
+const COARSE = 0.6
 const NO_SCENE = 'No scene yet: connect a DW-Mesh and run the graph, then your clip stands here.'
 
 export class Editor {
@@ -54,6 +57,7 @@ export class Editor {
     } catch (error) {
       this.trouble = `${/** @type {Error} */ (error).message} The path and its numbers can still be edited.`
     }
+    this.software = this.renderer?.software ?? true
     /** @type {Clip | null} */
     this.clip = null
     this.loadNote = ''
@@ -80,7 +84,9 @@ export class Editor {
     this.fieldColour = '#222'
     this.disposed = false
     this.lastTouch = -Infinity
+    this.viewMoves = false
     this.lastDraw = 0
+    this.lastFields = 0
     /** Times between frames drawn while something moves, for the adaptive grid and for tests. @type {number[]} */
     this.intervals = []
     /** @type {Set<'scene' | 'shot' | 'time'>} */
@@ -567,9 +573,10 @@ export class Editor {
 
   // -------------------------------------------------------------------------------------------------- drawing
 
-  /** Something is moving: stay fluid. */
-  touch() {
+  /** Something is moving: stay fluid. @param {boolean} [view] the scene view itself moves */
+  touch(view = false) {
     this.lastTouch = performance.now()
+    this.viewMoves = view
   }
 
   /** @param {'scene' | 'shot' | 'time'} [what] all without it */
@@ -588,7 +595,9 @@ export class Editor {
     if (this.playing) this.advance(now)
     if (this.flying && this.held.size) this.shotView.fly(this.held, Math.min(0.1, (now - this.lastDraw) / 1000 || 0.016))
     this.adapt(now, moving)
-    if (this.fieldsDirty) {
+    // Numbers and timeline cost a slow machine more than the picture; while it is behind they follow a few times a second.
+    const late = this.step > 1 && moving && now - this.lastFields < SELDOM
+    if (this.fieldsDirty && !late) {
       this.fieldsDirty = false
       this.showFields()
     }
@@ -599,9 +608,13 @@ export class Editor {
     this.dirty.clear()
     if (parts.includes('scene')) this.sceneView.draw()
     if (parts.includes('shot')) this.shotView.draw()
-    if (parts.includes('time')) this.timeline.draw()
+    if (parts.includes('time')) {
+      if (late && this.timeline.shown === this.state.frame) this.dirty.add('time')
+      else this.timeline.draw()
+    }
+    if (!late) this.lastFields = now
     this.lastDraw = now
-    if (this.playing || this.step > 1 || (this.flying && this.held.size)) this.redraw(this.playing || this.flying ? undefined : 'time')
+    if (this.playing || this.step > 1 || this.dirty.size || (this.flying && this.held.size)) this.redraw(this.playing || this.flying ? undefined : 'time')
   }
 
   /** Coarsens the picture while the machine is too slow to follow, and restores it at rest. @param {number} now @param {boolean} moving */
@@ -618,8 +631,8 @@ export class Editor {
   /** @param {number} step */
   setDetail(step) {
     this.step = step
-    const quality = step > 1 ? 0.6 : 1
-    this.sceneView.surface.quality = this.shotView.surface.quality = quality
+    this.shotView.surface.quality = step > 1 ? COARSE : 1
+    this.sceneView.surface.quality = step > 1 && (this.viewMoves || this.playing) ? COARSE : 1
     this.dirty.add('scene').add('shot')
     if (step === 1) this.intervals = []
   }
@@ -629,7 +642,8 @@ export class Editor {
     this.pathBar.refresh()
     this.inspector.refresh()
     const digits = String(state.document.frames - 1).length
-    this.count?.replaceChildren(make('b', {}, [String(state.frame).padStart(digits, '\u2007')]), ` / ${state.document.frames - 1}`)
+    const count = `${String(state.frame).padStart(digits, '\u2007')} / ${state.document.frames - 1}`
+    if (this.count && this.count.textContent !== count) this.count.textContent = count
     const key = !state.document.source && state.document.keyframes.some((k) => k.frame === (state.selected ?? state.frame))
     this.keyButton?.setAttribute('aria-pressed', String(!state.document.source && state.document.keyframes.some((k) => k.frame === state.frame)))
     if (this.copyButton) this.copyButton.disabled = !key

@@ -89,8 +89,10 @@ export class NumberField {
   refresh(always = false) {
     if (!always && document.activeElement === this.input) return
     const value = this.options.get()
-    this.input.value = value === null ? '' : String(Number(value.toFixed(this.options.digits ?? 2)))
-    this.input.placeholder = value === null ? (this.options.empty?.() ?? '–') : ''
+    const text = value === null ? '' : String(Number(value.toFixed(this.options.digits ?? 2)))
+    const inherited = value === null ? (this.options.empty?.() ?? '–') : ''
+    if (this.input.value !== text) this.input.value = text
+    if (this.input.placeholder !== inherited) this.input.placeholder = inherited
   }
 }
 

@@ -270,3 +270,18 @@ export function drawCompass(pen, height) {
 
 /** @param {ArrayLike<number>} m @param {number} row @param {Vec3} v */
 const dot3 = (m, row, v) => m[row] * v[0] + m[row + 1] * v[1] + m[row + 2] * v[2]
+
+/** A line of text in the upper left corner of a view. @param {CanvasRenderingContext2D} c @param {string} text @param {number} unit */
+export function drawTag(c, text, unit) {
+  c.save()
+  c.font = `${11 * unit}px Inter, system-ui, sans-serif`
+  c.textAlign = 'left'
+  c.textBaseline = 'top'
+  c.lineWidth = 3 * unit
+  c.lineJoin = 'round'
+  c.strokeStyle = '#000000a0'
+  c.fillStyle = '#dfe3ea'
+  c.strokeText(text, 8 * unit, 7 * unit)
+  c.fillText(text, 8 * unit, 7 * unit)
+  c.restore()
+}

@@ -12,12 +12,18 @@
  */
 import { clipMatrix } from './math.js'
 import {
-  fullScreenVertex, lineFragment, lineVertex, meshFragment, meshVertex, occlusionFragment
+  fullScreenVertex, lineFragment, lineVertex, meshFragment, meshVertex, nothingFragment, occlusionFragment, pointsVertex
 } from './shaders.js'
 
 const MODES = { colour: 0, mask: 1, checker: 2, scene: 3 }
+/** Floats of position, colour and place in the vertex buffer. */
+const VERTEX = [3, 4, 3]
+const VERTEX_FLOATS = 10
 /** The renderer's own default far plane; beyond it Python draws nothing either. */
 const SHOT_FAR = 1e3
+
+const SOFTWARE = /swiftshader|llvmpipe|softpipe|basic render|software/i
+let clips = 0
 
 /** A clip's preview on its way to the GPU; the decoded frames stay here, for a lost context and for picking. */
 export class Clip {
@@ -27,6 +33,8 @@ export class Clip {
     /** @type {(PreviewFrame | null)[]} */
     this.frames = new Array(header.frames).fill(null)
     this.loaded = 0
+    /** Tells clips apart, and a clip from itself after its textures were lost. */
+    this.serial = ++clips
     /** @type {ClipTextures | null} */
     this.textures = null
     this.disposed = false
@@ -58,8 +66,8 @@ export class Clip {
   }
 }
 
-/** @param {WebGL2RenderingContext} gl @param {string} vertex @param {string} fragment @returns {Program} */
-function buildProgram(gl, vertex, fragment) {
+/** @param {WebGL2RenderingContext} gl @param {string} vertex @param {string} fragment @param {string[]} [captured] outputs for transform feedback @returns {Program} */
+function buildProgram(gl, vertex, fragment, captured) {
   const program = gl.createProgram()
   for (const [kind, text] of /** @type {[number, string][]} */ ([[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]])) {
     const shader = /** @type {WebGLShader} */ (gl.createShader(kind))
@@ -71,6 +79,7 @@ function buildProgram(gl, vertex, fragment) {
     }
     gl.deleteShader(shader)
   }
+  if (captured) gl.transformFeedbackVaryings(program, captured, gl.INTERLEAVED_ATTRIBS)
   gl.linkProgram(program)
   if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) {
     throw new Error(`EX-4D program: ${gl.getProgramInfoLog(program)}`)
@@ -158,6 +167,10 @@ function buildTools(gl) {
   return {
     mesh: buildProgram(gl, meshVertex, meshFragment),
     rule: buildProgram(gl, fullScreenVertex, occlusionFragment),
+    points: buildProgram(gl, pointsVertex, nothingFragment, ['position', 'colour', 'place']),
+    feedback: gl.createTransformFeedback(),
+    /** The vertices of one clip frame: the one that is looked at. @type {{buffer: WebGLBuffer, bytes: number, clip: Clip | null, index: number}} */
+    vertices: { buffer: gl.createBuffer(), bytes: 0, clip: null, index: -1 },
     line: buildProgram(gl, lineVertex, lineFragment),
     empty: gl.createVertexArray(),
     /** @type {Map<string, {array: WebGLVertexArrayObject, count: number}>} */
@@ -180,6 +193,9 @@ export class Renderer {
     if (!gl) throw new Error('This browser gives the page no WebGL2, so the scene cannot be drawn in 3D.')
     this.gl = gl
     this.lost = false
+    const names = gl.getExtension('WEBGL_debug_renderer_info')
+    /** Whether the graphics are emulated by the processor. */
+    this.software = SOFTWARE.test(String(names ? gl.getParameter(names.UNMASKED_RENDERER_WEBGL) : gl.getParameter(gl.RENDERER)))
     /** @type {Set<() => void>} */
     this.listeners = new Set()
     /** @type {Set<Clip>} */
@@ -209,6 +225,7 @@ export class Renderer {
       for (const texture of [clip.textures.colours, clip.textures.depth, clip.textures.occlusion]) gl.deleteTexture(texture)
     }
     clip.textures = null
+    if (this.tools.vertices.clip === clip) this.tools.vertices.clip = null
     this.clips.delete(clip)
   }
 
@@ -286,6 +303,49 @@ export class Renderer {
     textures.ruled[index] = true
   }
 
+  /** Unprojects a clip frame into the vertex buffer, unless it is there. @param {Clip} clip @param {number} index */
+  fillVertices(clip, index) {
+    const { gl, tools } = this
+    const { vertices } = tools
+    if (vertices.clip === clip && vertices.index === index) return
+    const count = clip.header.width * clip.header.height + 1
+    const bytes = 4 * VERTEX_FLOATS * count
+    this.bindScene(tools.points, clip, index)
+    this.bindColours(tools.points, clip)
+    gl.bindVertexArray(tools.empty)
+    gl.bindBuffer(gl.ARRAY_BUFFER, vertices.buffer)
+    if (vertices.bytes < bytes) {
+      gl.bufferData(gl.ARRAY_BUFFER, bytes, gl.DYNAMIC_COPY)
+      vertices.bytes = bytes
+    }
+    // A buffer must not be bound elsewhere while it is captured into.
+    gl.bindBuffer(gl.ARRAY_BUFFER, null)
+    gl.bindTransformFeedback(gl.TRANSFORM_FEEDBACK, tools.feedback)
+    gl.bindBufferBase(gl.TRANSFORM_FEEDBACK_BUFFER, 0, vertices.buffer)
+    gl.enable(gl.RASTERIZER_DISCARD)
+    gl.beginTransformFeedback(gl.POINTS)
+    gl.drawArrays(gl.POINTS, 0, count)
+    gl.endTransformFeedback()
+    gl.disable(gl.RASTERIZER_DISCARD)
+    gl.bindBufferBase(gl.TRANSFORM_FEEDBACK_BUFFER, 0, null)
+    gl.bindTransformFeedback(gl.TRANSFORM_FEEDBACK, null)
+    vertices.clip = clip
+    vertices.index = index
+  }
+
+  /** @param {Program} program @param {Clip} clip */
+  bindColours(program, clip) {
+    const gl = this.gl
+    const textures = this.texturesOf(clip)
+    gl.activeTexture(gl.TEXTURE1)
+    gl.bindTexture(gl.TEXTURE_2D_ARRAY, textures.colours)
+    gl.uniform1i(program.at('colours'), 1)
+    gl.activeTexture(gl.TEXTURE2)
+    gl.bindTexture(gl.TEXTURE_2D_ARRAY, textures.occlusion)
+    gl.uniform1i(program.at('occlusion'), 2)
+    gl.activeTexture(gl.TEXTURE0)
+  }
+
   /** @param {Clip} clip @param {number} step */
   gridOf(clip, step) {
     const gl = this.gl
@@ -295,6 +355,13 @@ export class Renderer {
     if (!grid) {
       const array = /** @type {WebGLVertexArrayObject} */ (gl.createVertexArray())
       gl.bindVertexArray(array)
+      gl.bindBuffer(gl.ARRAY_BUFFER, this.tools.vertices.buffer)
+      let offset = 0
+      VERTEX.forEach((count, location) => {
+        gl.enableVertexAttribArray(location)
+        gl.vertexAttribPointer(location, count, gl.FLOAT, false, 4 * VERTEX_FLOATS, 4 * offset)
+        offset += count
+      })
       gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer())
       const indices = gridIndices(width, height, style, step)
       gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, indices, gl.STATIC_DRAW)
@@ -325,15 +392,11 @@ export class Renderer {
     const matrix = clipMatrix(camera, near, far)
     if (clip && index >= 0 && clip.frames[index]) {
       const mesh = this.tools.mesh
-      this.bindScene(mesh, clip, index)
-      const textures = this.texturesOf(clip)
-      gl.activeTexture(gl.TEXTURE1)
-      gl.bindTexture(gl.TEXTURE_2D_ARRAY, textures.colours)
-      gl.uniform1i(mesh.at('colours'), 1)
-      gl.activeTexture(gl.TEXTURE2)
-      gl.bindTexture(gl.TEXTURE_2D_ARRAY, textures.occlusion)
-      gl.uniform1i(mesh.at('occlusion'), 2)
-      gl.activeTexture(gl.TEXTURE0)
+      this.fillVertices(clip, index)
+      gl.useProgram(mesh.program)
+      gl.uniform1i(mesh.at('layer'), index)
+      gl.uniform1i(mesh.at('paper'), clip.header.style === 'paper' ? 1 : 0)
+      this.bindColours(mesh, clip)
       gl.uniformMatrix4fv(mesh.at('clipFromWorld'), true, matrix)
       gl.uniform1i(mesh.at('mode'), MODES[mode])
       const grid = this.gridOf(clip, step)

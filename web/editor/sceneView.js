@@ -3,7 +3,7 @@
 import { clamp, distance, intrinsicsFromFov, lookAtView, axesOf, add, scale, eyeOf, pixelRay, radians } from './math.js'
 import { aimed, keyAt, orbited, translated, withPivot } from './edits.js'
 import { Surface, make, onDrag, wheelSteps } from './dom.js'
-import { drawCompass, drawGizmo, drawPath, drawStage, Pen } from './overlay.js'
+import { drawCompass, drawGizmo, drawPath, drawStage, drawTag, Pen } from './overlay.js'
 import { dragged, pick, spots, worldSize } from './handles.js'
 
 /**
@@ -19,10 +19,9 @@ export class SceneView {
   /** @param {Editor} editor */
   constructor(editor) {
     this.editor = editor
-    this.surface = new Surface('Scene view: the camera path over the scene')
-    this.tag = make('div', { class: 'ex4d-tag' })
+    this.surface = new Surface('Scene view: the camera path over the scene', editor.software)
     this.note = make('div', { class: 'ex4d-note' })
-    this.element = make('div', { class: 'ex4d-view ex4d-scene' }, [this.surface.canvas, this.tag, this.note])
+    this.element = make('div', { class: 'ex4d-view ex4d-scene' }, [this.surface.canvas, this.note])
     /** @type {Vec3} */
     this.focus = [0, 0, 2]
     this.reach = 6
@@ -32,6 +31,10 @@ export class SceneView {
     this.active = 'camera'
     /** @type {Handle | null} */
     this.hot = null
+    /** Stage and mesh as last drawn: while only the path changes they are copied, not drawn again. */
+    this.backdrop = make('canvas')
+    this.backdropKey = ''
+    this.backdropStep = 1
     this.listen()
   }
 
@@ -112,7 +115,7 @@ export class SceneView {
       event.preventDefault()
       event.stopPropagation()
       this.reach = clamp(this.reach * 1.13 ** wheelSteps(event), 1e-3 * this.editor.state.document.radius, 400 * this.editor.state.document.radius)
-      this.editor.touch()
+      this.editor.touch(true)
       this.editor.redraw('scene')
     }, { passive: false })
     onDrag(canvas, (event) => this.press(event))
@@ -145,7 +148,7 @@ export class SceneView {
           this.yaw -= dx * 0.008
           this.pitch = clamp(this.pitch + dy * 0.008, radians(-89.5), radians(89.5))
         }
-        editor.touch()
+        editor.touch(true)
         editor.redraw('scene')
       }
     }
@@ -196,16 +199,11 @@ export class SceneView {
     const { editor } = this
     const { state } = editor
     const { canvas, context, unit } = this.surface
+    const radius = state.document.radius
     const { width, height } = canvas
     const view = this.view
     const pen = new Pen(context, view, unit)
-    drawStage(pen, width, height, editor.theme.light)
-    const radius = state.document.radius
-    editor.renderer?.paint(context, {
-      clip: editor.clip, index: editor.clipIndex, camera: view, width, height, mode: 'scene', step: editor.step,
-      near: Math.max(1e-4 * radius, 0.01 * this.reach),
-      ground: { centre: [0, editor.groundHeight, 0.6 * radius], cell: radius / 2, tint: editor.theme.light ? [0.1, 0.1, 0.12, 0.5] : [0.75, 0.8, 0.9, 0.34] }
-    })
+    this.drawBackdrop(pen, width, height)
     const path = state.path
     const camera = state.camera()
     if (path && camera) {
@@ -219,8 +217,31 @@ export class SceneView {
       if (active && !editor.playing) drawGizmo(pen, active, this.hot)
     }
     drawCompass(pen, height)
-    this.note.textContent = editor.sceneNote
-    this.tag.textContent = 'Scene'
+    drawTag(context, 'Scene', unit)
+    if (this.note.textContent !== editor.sceneNote) this.note.textContent = editor.sceneNote
+  }
+
+  /** @param {Pen} pen @param {number} width @param {number} height */
+  drawBackdrop(pen, width, height) {
+    const { editor, backdrop } = this
+    const { radius } = editor.state.document
+    const index = editor.clipIndex
+    const light = editor.theme.light
+    const key = [...Array.from(pen.view.pose), width, height, index, editor.clip?.serial, light, radius, editor.groundHeight, editor.renderer?.lost].join()
+    if (key !== this.backdropKey || this.backdropStep > editor.step) {
+      this.backdropKey = key
+      this.backdropStep = editor.step
+      backdrop.width = width
+      backdrop.height = height
+      const context = /** @type {CanvasRenderingContext2D} */ (backdrop.getContext('2d', { alpha: false, willReadFrequently: editor.software }))
+      drawStage(new Pen(context, pen.view, pen.unit), width, height, light)
+      editor.renderer?.paint(context, {
+        clip: editor.clip, index, camera: pen.view, width, height, mode: 'scene', step: editor.step,
+        near: Math.max(1e-4 * radius, 0.01 * this.reach),
+        ground: { centre: [0, editor.groundHeight, 0.6 * radius], cell: radius / 2, tint: light ? [0.1, 0.1, 0.12, 0.5] : [0.75, 0.8, 0.9, 0.34] }
+      })
+    }
+    pen.context.drawImage(backdrop, 0, 0)
   }
 
   /** Ray under a pixel, for picking. @param {number} x @param {number} y */

@@ -74,34 +74,51 @@ void main() {
   result = vec4(clear, clear, 0.0, 1.0);
 }`
 
-export const meshVertex = `${PRECISION}${UNPROJECT}
+/** Everything of a vertex that does not depend on the view, written once per clip frame into a buffer. */
+export const pointsVertex = `${PRECISION}${UNPROJECT}
 uniform sampler2DArray colours;
 uniform sampler2DArray occlusion;
-uniform mat4 clipFromWorld;
 uniform bool paper;
+out vec3 position;
+out vec4 colour;
+out vec3 place;   // column, row, validity of the quad that ends here
+void main() {
+  int last = size.x * size.y;
+  gl_Position = vec4(0.0);
+  if (gl_VertexID == last) {
+    // Paper style's extra vertex: the middle of the back plate, always occluded.
+    position = 0.25 * (pointAt(ivec2(0)) + pointAt(ivec2(size.x - 1, 0)) + pointAt(ivec2(0, size.y - 1)) + pointAt(size - 1));
+    colour = vec4(0.0);
+    place = vec3(-1.0, -1.0, 0.0);
+    return;
+  }
+  ivec2 p = ivec2(gl_VertexID % size.x, gl_VertexID / size.x);
+  position = pointAt(p);
+  vec3 rgb = texelFetch(colours, ivec3(p, layer), 0).rgb;
+  float alpha = paper ? 1.0 : texelFetch(occlusion, ivec3(p, layer), 0).r;
+  colour = vec4(rgb * alpha, alpha);
+  // The upper right corner ends both faces of its quad, so it speaks for the quad.
+  place = vec3(p, p.x > 0 ? texelFetch(occlusion, ivec3(p - ivec2(1, 0), layer), 0).r : 0.0);
+}`
+
+/** Transform feedback needs a fragment stage; it never runs. */
+export const nothingFragment = `${PRECISION}
+out vec4 result;
+void main() { result = vec4(0.0); }`
+
+export const meshVertex = `${PRECISION}
+uniform mat4 clipFromWorld;
+layout(location = 0) in vec3 position;
+layout(location = 1) in vec4 vertexColour;
+layout(location = 2) in vec3 vertexPlace;
 out vec4 colour;
 out vec2 place;
 flat out float quadValid;
 void main() {
-  int last = size.x * size.y;
-  vec3 point;
-  if (gl_VertexID == last) {
-    // Paper style's extra vertex: the middle of the back plate, always occluded.
-    point = 0.25 * (pointAt(ivec2(0)) + pointAt(ivec2(size.x - 1, 0)) + pointAt(ivec2(0, size.y - 1)) + pointAt(size - 1));
-    colour = vec4(0.0);
-    place = vec2(-1.0);
-    quadValid = 0.0;
-  } else {
-    ivec2 p = ivec2(gl_VertexID % size.x, gl_VertexID / size.x);
-    point = pointAt(p);
-    vec3 rgb = texelFetch(colours, ivec3(p, layer), 0).rgb;
-    float alpha = paper ? 1.0 : texelFetch(occlusion, ivec3(p, layer), 0).r;
-    colour = vec4(rgb * alpha, alpha);
-    place = vec2(p);
-    // The upper right corner ends both faces of its quad, so it speaks for the quad.
-    quadValid = p.x > 0 ? texelFetch(occlusion, ivec3(p - ivec2(1, 0), layer), 0).r : 0.0;
-  }
-  gl_Position = clipFromWorld * vec4(point, 1.0);
+  colour = vertexColour;
+  place = vertexPlace.xy;
+  quadValid = vertexPlace.z;
+  gl_Position = clipFromWorld * vec4(position, 1.0);
 }`
 
 /** Modes: 0 colour, 1 mask, 2 colour over nothing (holes transparent), 3 scene (holes cut away). */
@@ -119,15 +136,16 @@ const float TIE = 0.02; // pixels
 void main() {
   bool seen = paper ? quadValid > 0.5 : colour.a * 255.0 > 125.0;
   vec3 rgb = colour.rgb;
-  // Derivatives outside the branches, as GLSL demands.
-  mat2 spread = mat2(dFdx(place), dFdy(place));
-  if (paper && !seen && place.x >= 0.0 && abs(determinant(spread)) > 1e-9) {
-    // A pixel centre exactly on a vertex belongs to up to six faces; ties go to the valid one.
-    vec2 nearest = round(place);
-    vec2 pixels = inverse(spread) * (place - nearest);
-    if (dot(pixels, pixels) < TIE * TIE) {
-      seen = texelFetch(occlusion, ivec3(nearest, layer), 0).g > 0.5;
-      rgb = texelFetch(colours, ivec3(nearest, layer), 0).rgb;
+  if (paper) {
+    mat2 spread = mat2(dFdx(place), dFdy(place));
+    if (!seen && place.x >= 0.0 && abs(determinant(spread)) > 1e-9) {
+      // A pixel centre exactly on a vertex belongs to up to six faces; ties go to the valid one.
+      vec2 nearest = round(place);
+      vec2 pixels = inverse(spread) * (place - nearest);
+      if (dot(pixels, pixels) < TIE * TIE) {
+        seen = texelFetch(occlusion, ivec3(nearest, layer), 0).g > 0.5;
+        rgb = texelFetch(colours, ivec3(nearest, layer), 0).rgb;
+      }
     }
   }
   if (mode == 1) { result = vec4(vec3(seen), 1.0); return; }

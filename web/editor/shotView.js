@@ -3,7 +3,7 @@
 import { axesOf, distance, eyeOf, normalize, radians, add, scale, resized } from './math.js'
 import { dollied, looked, orbited, spherical, translated } from './edits.js'
 import { Surface, button, make, onDrag, wheelSteps } from './dom.js'
-import { drawPath, Pen } from './overlay.js'
+import { drawPath, drawTag, Pen } from './overlay.js'
 
 /**
  * @typedef {import('./math.js').Vec3} Vec3
@@ -19,8 +19,7 @@ export class ShotView {
   /** @param {Editor} editor */
   constructor(editor) {
     this.editor = editor
-    this.surface = new Surface('Shot view: what the camera sees at the playhead')
-    this.tag = make('div', { class: 'ex4d-tag' })
+    this.surface = new Surface('Shot view: what the camera sees at the playhead', editor.software)
     /** @type {ShotMode} */
     this.mode = 'checker'
     this.modes = /** @type {[ShotMode, string, string][]} */ ([
@@ -33,7 +32,7 @@ export class ShotView {
       return { mode, element }
     })
     this.element = make('div', { class: 'ex4d-view ex4d-shot' }, [
-      this.surface.canvas, this.tag,
+      this.surface.canvas,
       make('div', { class: 'ex4d-tools' }, [make('div', { class: 'ex4d-group' }, this.modes.map((m) => m.element))])
     ])
     this.surface.canvas.addEventListener('contextmenu', (event) => event.preventDefault())
@@ -172,7 +171,7 @@ export class ShotView {
     const parts = ['Shot', `${signed(azimuth)}°`, `height ${signed(elevation)}°`]
     if (editor.clip && holes >= 0) parts.push(`${Math.round(100 * holes)} % holes`)
     if (editor.showsSource()) parts.push('source frame')
-    this.tag.textContent = parts.join('  ·  ')
+    drawTag(context, parts.join('  ·  '), unit)
   }
 
   /** Frame 0 at the source's own place is passed through untouched by the renderer, with a full mask. @param {{width: number, height: number}} box */
@@ -211,15 +210,24 @@ export class ShotView {
 /** @param {number} value */
 const signed = (value) => (Math.abs(value) < 0.05 ? '0.0' : `${value > 0 ? '+' : '−'}${Math.abs(value).toFixed(1)}`)
 
+/** @type {Map<number, HTMLCanvasElement>} */
+const tiles = new Map()
+
 /** @param {CanvasRenderingContext2D} context @param {number} width @param {number} height @param {number} size */
 function drawChecker(context, width, height, size) {
-  context.fillStyle = '#2b2022'
-  context.fillRect(0, 0, width, height)
-  context.fillStyle = '#4a3034'
   const cell = Math.max(2, Math.round(size))
-  context.beginPath()
-  for (let y = 0, row = 0; y < height; y += cell, row++) {
-    for (let x = row % 2 ? cell : 0; x < width; x += 2 * cell) context.rect(x, y, cell, cell)
+  let tile = tiles.get(cell)
+  if (!tile) {
+    tile = make('canvas', { width: 2 * cell, height: 2 * cell })
+    const pen = /** @type {CanvasRenderingContext2D} */ (tile.getContext('2d'))
+    pen.fillStyle = '#2b2022'
+    pen.fillRect(0, 0, 2 * cell, 2 * cell)
+    pen.fillStyle = '#4a3034'
+    pen.fillRect(0, 0, cell, cell)
+    pen.fillRect(cell, cell, cell, cell)
+    if (tiles.size > 8) tiles.clear()
+    tiles.set(cell, tile)
   }
-  context.fill()
+  context.fillStyle = /** @type {CanvasPattern} */ (context.createPattern(tile, 'repeat'))
+  context.fillRect(0, 0, width, height)
 }

@@ -61,7 +61,6 @@ const CSS = `
 @container (max-width: 430px) { .ex4d-views[data-layout="both"], .ex4d-views[data-layout="swapped"] { grid-template-columns: minmax(0, 1fr); grid-template-rows: 1fr 1fr; } }
 .ex4d-view { position: relative; min-width: 0; min-height: 0; border-radius: 6px; overflow: hidden; background: #16181c; }
 .ex4d-canvas { position: absolute; inset: 0; width: 100%; height: 100%; display: block; touch-action: none; }
-.ex4d-tag { position: absolute; left: 8px; top: 6px; font-size: 11px; letter-spacing: .02em; color: #dfe3ea; text-shadow: 0 1px 2px #000a; pointer-events: none; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; max-width: calc(100% - 16px); }
 .ex4d-tools { position: absolute; right: 6px; bottom: 6px; display: inline-flex; gap: 4px; }
 .ex4d-tools .ex4d-group { background: #101216cc; color: #dfe3ea; }
 .ex4d-tools .ex4d-button { color: #dfe3ea; height: 22px; font-size: 11px; }
@@ -72,7 +71,7 @@ const CSS = `
 .ex4d-time { position: relative; height: 92px; flex: none; border-radius: 6px; overflow: hidden; background: var(--e-field); }
 .ex4d-count { min-width: 74px; text-align: center; font-variant-numeric: tabular-nums; }
 .ex4d-count b { font-weight: 600; }
-.ex4d-fields { display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: center; flex: none; }
+.ex4d-fields { contain: content; display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: center; flex: none; }
 .ex4d-fieldset { display: inline-flex; align-items: center; gap: 3px; }
 .ex4d-fieldset > span { color: var(--e-faint); font-size: 11px; margin-right: 2px; white-space: nowrap; }
 .ex4d-field { position: relative; display: inline-flex; align-items: center; background: var(--e-field); border-radius: 5px; }

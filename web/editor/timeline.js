@@ -15,12 +15,12 @@ export class Timeline {
   /** @param {Editor} editor */
   constructor(editor) {
     this.editor = editor
-    this.surface = new Surface('Timeline: keyframes, angle and holes over time')
+    this.surface = new Surface('Timeline: keyframes, angle and holes over time', editor.software)
     this.element = make('div', { class: 'ex4d-time' }, [this.surface.canvas])
     /** @type {number | null} */
     this.hot = null
-    /** @type {number | null} a key on its way to another frame */
-    this.carried = null
+    /** The playhead as last drawn. */
+    this.shown = -1
     const { canvas } = this.surface
     onDrag(canvas, (event) => this.press(event))
     canvas.addEventListener('dblclick', (event) => {
@@ -192,6 +192,7 @@ export class Timeline {
     const { state } = editor
     const { canvas, context: c, unit } = surface
     const { width, height } = canvas
+    this.shown = state.frame
     const { text, faint, line } = editor.theme
     const path = state.path
     c.fillStyle = editor.fieldColour
