@@ -248,7 +248,7 @@ def _save_sheet(stage: Path, shot: _Shot) -> None:
     cell = (SHEET_CELL, round(SHEET_CELL * height / width))
     shrink = cv2.INTER_AREA if width > SHEET_CELL else cv2.INTER_LINEAR
     gap, left, top = 6, 34, 34
-    titles = ("source video", "seen by DW-Mesh", "draft fill", "ground truth")
+    titles = ("source video", "DW-Mesh", "draft fill", "ground truth")
     sheet = np.full((top + 4 * (cell[1] + gap), left + len(SHEET_ANGLES) * (cell[0] + gap), 3), HOLE, np.uint8)
     for column, angle in enumerate(SHEET_ANGLES):
         x = left + column * (cell[0] + gap)
