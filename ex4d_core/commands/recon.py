@@ -166,7 +166,7 @@ def _check(args: argparse.Namespace) -> _Plan:
     if args.depth is not None:
         from ..depth.files import check_depth_file
 
-        check_depth_file(args.depth, args.depth_kind, info, source_frames if args.fps is None else None)
+        check_depth_file(args.depth, args.depth_kind, info, source_frames)
     if frames % 4 != 1:
         below = max(1, (frames - 1) // 4 * 4 + 1)
         say(f"note: {frames} frames is not 4n+1; the EX-4D sampler takes {below} or {below + 4}.")
@@ -300,7 +300,7 @@ def _reconstruct(args: argparse.Namespace, plan: _Plan, stage: Path) -> list[str
     mesh = _build_mesh(args, clip, _depth(args, clip, depthcrafter, stage))
     del depthcrafter
     # The mesh holds its own copy; the clip goes on only as the source of the sound.
-    clip = replace(clip, frames=clip.frames[:0])
+    clip = replace(clip, frames=clip.frames.new_empty(0))
     if args.save_mesh:
         save_ply(stage / "DW-Mesh.ply", mesh)
     for camera in plan.cameras:

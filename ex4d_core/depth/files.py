@@ -91,7 +91,7 @@ def check_depth_file(path: str | Path, kind: str | None, info: VideoInfo, count:
     """
     with open_depth(path, kind) as source:
         _check_shape(source, info)
-        if source.frames is not None and info.frames is not None:
+        if source.frames is not None and info.frames is not None and info.counted:
             allowed = {info.frames, info.frames if count is None else count}
             if source.frames not in allowed:
                 raise EX4DError(_wrong_count(source, info.frames, count))
@@ -142,10 +142,11 @@ def _read_maps(
     cancel: Callable[[], bool] | None,
 ) -> torch.Tensor:
     """The maps that belong to the clip's frames, float32 (T, h, w) at the file's own size."""
-    # One map per loaded frame, or one per frame of the source, of which the loaded ones are picked.
-    total = source.frames
-    trimmed = total == len(clip) or (total is None and (clip.info is None or clip.info.frames != len(clip)))
-    wanted = tuple(range(len(clip))) if trimmed else clip.source_frames
+    # One map per frame of the source, of which the loaded ones are picked, or one per loaded frame.
+    assert clip.info is not None
+    of_source = clip.info.counted and source.frames == clip.info.frames
+    of_clip = not of_source and source.frames == len(clip)
+    wanted = tuple(range(len(clip))) if of_clip else clip.source_frames
     values = torch.empty((len(clip), source.height, source.width), dtype=torch.float32)
     filled, number = 0, -1
     for number, values_of_frame in enumerate(source.maps()):
@@ -159,8 +160,7 @@ def _read_maps(
                 progress(filled, len(wanted))
         if filled == len(wanted):
             return values
-    announced = clip.info.frames if clip.info is not None else None
-    raise EX4DError(_wrong_count(source, announced, len(clip), number + 1))
+    raise EX4DError(_wrong_count(source, clip.info.frames, len(clip), number + 1))
 
 
 def _wrong_count(source: DepthSource, video_frames: int | None, count: int | None, found: int | None = None) -> str:
@@ -251,7 +251,7 @@ def _read_picture(path: Path) -> np.ndarray:
         return read_exr(path)
     from av.error import FFmpegError
 
-    with open_container(path) as container:
+    with open(path, "rb") as file, open_container(file) as container:
         try:
             frame = next(iter(container.decode(video=0)), None) if container.streams.video else None
         except FFmpegError:

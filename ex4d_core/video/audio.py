@@ -18,7 +18,7 @@ class AudioCarrier:
     def __init__(self, source: str, start: Fraction, output: Any) -> None:
         import av
 
-        self._input = av.open(source)
+        self._input = av.open(f"file:{source}")
         stream = self._input.streams.audio[0]
         codec = stream.codec_context
         # Raw AAC (from .ts) lacks the header that MP4 needs, so it is encoded anew.

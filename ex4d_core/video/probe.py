@@ -15,6 +15,9 @@ from ..errors import EX4DError
 from .fit import SMALLEST_SIDE
 from .sampling import output_length
 
+ATTACHED_PICTURE = 0x400
+"""FFmpeg's disposition flag."""
+
 SEEK_FROM = Fraction(2)
 """Seconds into the clip from which seeking beats decoding up to the first frame wanted."""
 
@@ -35,6 +38,7 @@ class VideoInfo:
         display_width: width at which the clip has square pixels at ``height``.
         fps: average frames per second.
         frames: number of frames at ``fps``; None where the container does not say.
+        counted: whether ``frames`` is the container's own count and not worked out from its length.
         start_time: seconds in the container's clock at which the first frame is shown (audio shares that clock).
         has_audio: whether there is a sound track.
         transposed, flip_x, flip_y: how the stored picture becomes upright: transpose first, then mirror.
@@ -46,6 +50,7 @@ class VideoInfo:
     display_width: int
     fps: Fraction
     frames: int | None
+    counted: bool = False
     start_time: float = 0.0
     has_audio: bool = False
     transposed: bool = False
@@ -102,7 +107,8 @@ def open_container(source: Source) -> Iterator[Any]:
 
     path = source_name(source)
     try:
-        container = av.open(path if isinstance(source, (str, PathLike)) else source, mode="r")
+        # The scheme keeps FFmpeg from reading one into a name such as "take 12:30.mp4".
+        container = av.open(f"file:{path}" if isinstance(source, (str, PathLike)) else source, mode="r")
     except FFmpegError as error:
         raise EX4DError(
             f"'{path}' is not a video that can be read ({error.strerror or error}). "
@@ -121,10 +127,12 @@ def open_video_file(source: Source) -> Iterator[tuple[VideoInfo, TimedFrames]]:
     """A video file's facts and its frames, decoded as they are asked for."""
     path = source_name(source)
     with open_container(source) as container:
-        if not container.streams.video:
+        # A picture attached to a sound file (its cover) is not a film.
+        streams = [s for s in container.streams.video if not s.disposition.value & ATTACHED_PICTURE]
+        if not streams:
             kind = "holds sound only" if container.streams.audio else "holds no pictures"
             raise EX4DError(f"'{path}' {kind}, no video. Choose a file with a video track.")
-        stream = container.streams.video[0]
+        stream = streams[0]
         context = stream.codec_context
         # Frame threads hold one picture each, so large pictures are decoded by slices.
         context.thread_type = "AUTO" if context.width * context.height <= 2048 * 2048 else "SLICE"
@@ -161,6 +169,7 @@ def _describe(container: Any, stream: Any, first: Any, path: str) -> VideoInfo:
         display_width=max(1, round(width * aspect)),
         fps=rate,
         frames=frames or None,
+        counted=bool(frames) and frames == stream.frames,
         start_time=float(origin),
         has_audio=bool(container.streams.audio),
         transposed=transposed,

@@ -70,7 +70,8 @@ def read_picture(path: Path) -> Any:
     """
     from av.error import FFmpegError
 
-    with open_container(path) as container:
+    # Opened here, since FFmpeg would take a % in the name for a numbered sequence.
+    with open(path, "rb") as file, open_container(file) as container:
         try:
             frame = next(iter(container.decode(video=0)), None) if container.streams.video else None
         except FFmpegError:
@@ -106,6 +107,7 @@ def open_folder(folder: Path, fps: Fraction) -> Iterator[tuple[VideoInfo, TimedF
         display_width=width,
         fps=fps,
         frames=len(paths),
+        counted=True,
         transposed=transposed,
         flip_x=flip_x,
         flip_y=flip_y,
@@ -140,6 +142,7 @@ def open_npz(path: Path, fps: Fraction) -> Iterator[tuple[VideoInfo, TimedFrames
                 display_width=shape[2],
                 fps=fps,
                 frames=shape[0],
+                counted=True,
                 path=str(path),
             ),
             frames,

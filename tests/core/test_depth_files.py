@@ -64,6 +64,12 @@ def test_the_loaded_part_is_picked_from_depth_of_the_whole_clip(tmp_path, video,
     assert np.array_equal(load_depth(tmp_path / "d.npz", faster).depth.numpy(), planes[[0, 0, 1, 1]])
 
 
+def test_depth_of_the_source_is_not_taken_for_depth_of_a_resampled_part(tmp_path, video, planes):
+    np.savez(tmp_path / "d.npz", depth=planes)
+    clip = load_video(video, fps=60, count=FRAMES)  # as many frames as the source has, but other ones
+    assert np.array_equal(load_depth(tmp_path / "d.npz", clip).depth.numpy(), planes[[0, 0, 1, 1, 2, 2]])
+
+
 def test_depth_of_only_the_loaded_part_serves_too(tmp_path, video, planes):
     np.savez(tmp_path / "d.npz", depth=planes[1:5])
     clip = load_video(video, start=1, count=4)

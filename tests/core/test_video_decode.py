@@ -69,6 +69,16 @@ def test_streams_are_read_like_files(clip_path):
     assert numbers(clip) == [0, 1, 2]
 
 
+def test_names_that_look_like_something_else(tmp_path):
+    path = write_clip(tmp_path / "clip.mp4", [numbered(i) for i in range(3)])
+    odd = path.rename(tmp_path / "take 12:30 %03d [1] é.mp4")
+    assert numbers(load_video(odd)) == [0, 1, 2]
+    pictures = tmp_path / "50% off"
+    pictures.mkdir()
+    av.VideoFrame.from_ndarray(numbered(4), format="rgb24").to_image().save(pictures / "a%20b%d.png")
+    assert numbers(load_video(pictures)) == [4]
+
+
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 def test_fits(clip_path, fit):
     picture = load_video(clip_path, count=1, size=(64, 64), fit=fit).frames[0].numpy()
