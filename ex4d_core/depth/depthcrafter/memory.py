@@ -154,13 +154,14 @@ class TorchPlacement:
         self.device = torch.device(device)
 
     def free_bytes(self) -> int:
-        """Free device memory; without a card, half of a large number, since nothing is measured."""
+        """Free device memory; on the CPU a large number, since nothing is measured there."""
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             unused = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
             return free + unused
         if self.device.type == "mps":
-            return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+            most = getattr(torch.mps, "recommended_max_memory", lambda: 8 * 1024 * MIB)()
+            return most - torch.mps.current_allocated_memory()
         return 2**62
 
     def hold(self, module: nn.Module, working_bytes: int) -> AbstractContextManager[None]:

@@ -438,8 +438,10 @@ class DepthCrafter:
         """Do a piece of work; if memory runs out, do it again in the next mode, once per call."""
         try:
             return work()
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
             following = next_mode(run.mode)
+            if not out_of_memory(error):
+                raise
             if run.fell_back or following is None:
                 raise EX4DError(
                     f"DepthCrafter ran out of memory in its {run.mode.name} mode; choose a smaller size limit or a "
@@ -451,10 +453,11 @@ class DepthCrafter:
         run.mode = following
         run.release()
         self.placement.make_room(2**62)
-        try:
-            return work()
-        except torch.OutOfMemoryError as error:
-            raise EX4DError(
-                f"DepthCrafter ran out of memory, also in its {run.mode.name} mode; choose a smaller size limit or a "
-                "shorter window, or memory mode low."
-            ) from error
+        return self._guarded(work, run)
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether a device (or the host) has no memory left; only CUDA has a class of its own for that."""
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        return True
+    return "out of memory" in str(error).lower() or "not enough memory" in str(error).lower()
