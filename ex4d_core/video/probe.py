@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +16,13 @@ from ..errors import EX4DError
 from .fit import SMALLEST_SIDE
 from .sampling import output_length
 
+log = logging.getLogger(__name__)
+
 ATTACHED_PICTURE = 0x400
 """FFmpeg's disposition flag."""
+
+HDR_CURVES = (16, 18)
+"""Transfer characteristics PQ and HLG, ITU-T H.273."""
 
 SEEK_FROM = Fraction(2)
 """Seconds into the clip from which seeking beats decoding up to the first frame wanted."""
@@ -142,6 +148,8 @@ def open_video_file(source: Source) -> Iterator[tuple[VideoInfo, TimedFrames]]:
             raise EX4DError(f"'{path}' holds no video frame that can be decoded. It is empty or cut off.")
         info = _describe(container, stream, first, path)
         check_picture_size(info.width, info.height, path)
+        if int(context.color_trc) in HDR_CURVES:
+            log.warning("'%s' is HDR video and is read without tone mapping; export it as SDR for true colours.", path)
         yield info, lambda begin: _timed(container, stream, info, first, chain([first], frames), begin)
 
 

@@ -35,6 +35,7 @@ def write_clip(
     codec: str = "libx264",
     pixels: str = "yuv420p",
     matrix: int = 1,
+    transfer: int | None = None,
     full_range: bool = False,
     tagged: bool = True,
     pixel_aspect: Fraction | None = None,
@@ -56,8 +57,9 @@ def write_clip(
         if pixel_aspect:
             context.sample_aspect_ratio = pixel_aspect
         if tagged:
-            context.colorspace = context.color_primaries = context.color_trc = matrix
+            context.colorspace = context.color_primaries = matrix
             context.color_range = 2 if full_range else 1
+            context.color_trc = transfer or matrix
         if times is not None:
             context.time_base = Fraction(1, 1000)
         audio = container.add_stream(sound_codec, rate=48000) if sound else None

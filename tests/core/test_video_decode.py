@@ -142,6 +142,12 @@ def test_untagged_video_is_601_when_small_and_709_when_large(tmp_path):
         assert np.abs(mean - COLOURS[0]).max() < 2.5
 
 
+def test_hdr_is_mentioned(tmp_path, caplog):
+    path = write_clip(tmp_path / "hdr.mp4", [numbered(0)] * 2, transfer=16)
+    load_video(path)
+    assert "HDR" in caplog.text
+
+
 def test_ten_bits_and_odd_sizes(tmp_path):
     picture = np.full((47, 63, 3), COLOURS[1], np.uint8)
     path = write_clip(tmp_path / "odd.mkv", [picture] * 3, codec="ffv1", pixels="yuv444p10le")
