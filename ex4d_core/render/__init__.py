@@ -81,8 +81,10 @@ def render_color_mask(
         EX4DError: frame counts that do not fit, bad parameters, a backend or device that is not there.
         Cancelled: ``cancel`` returned True.
 
-    Memory: the result (20 bytes a pixel and frame in float32, 8 in uint8), plus per frame in flight about 50 bytes a
-    vertex and pixel (numba: one frame a core; torch: one frame and at most 0.7 GB; nvdiffrast: at most 8 frames).
+    Memory: the result (20 bytes a pixel and frame in float32, 8 in uint8) and what is in flight: numba 10 bytes a
+    sample and vertex on every core, at most 1.4 GB together; torch 250 bytes a vertex and 60 a sample of one frame, and
+    at most 0.7 GB for its pieces; nvdiffrast 150 bytes a sample and vertex of up to 16 frames, at most 0.6 GB or one
+    frame.
 
     Source: the published renderer; paper section 3.2.
     """

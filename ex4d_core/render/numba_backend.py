@@ -31,6 +31,8 @@ TIE = 1.0 + 2.0**-20
 SMALL = 8.0
 """Quads that are wider or higher, in pixels, are filled by row spans."""
 MAX_THREADS = 16
+IN_FLIGHT = 2**27
+"""Samples and vertices that all threads together hold, at about 10 bytes each."""
 
 
 _compile = njit(nogil=True, error_model="numpy")
@@ -40,7 +42,8 @@ _inline = numba.njit(inline="always", error_model="numpy")
 def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings) -> None:
     """Fill the picture's frames of ``views``; see `render_color_mask`."""
     depth, rgb = mesh.depth.cpu().contiguous().numpy(), mesh.rgb.cpu().contiguous().numpy()
-    threads = min(_cores(), MAX_THREADS, len(views))
+    size = picture.height * picture.width * settings.supersample**2 + mesh.height * mesh.width
+    threads = min(_cores(), MAX_THREADS, len(views), max(1, IN_FLIGHT // size))
     workspaces: SimpleQueue[_Workspace] = SimpleQueue()
     for _ in range(threads):
         workspaces.put(_Workspace(mesh, picture, settings.supersample))
