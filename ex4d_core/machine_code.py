@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import config
+from numba.core import config as numba_config
+
+# Its settings are attributes made at run time, which a type checker cannot see.
+config: Any = numba_config
 
 
 def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
