@@ -105,8 +105,17 @@ export async function openTemplate(page, pack, name) {
   const dialog = page.locator(".p-dialog, [role=dialog]").last();
   await dialog.waitFor({ timeout: 20000 });
   await dialog.getByText(pack, { exact: true }).first().click();
-  await dialog.getByText(name, { exact: true }).first().click();
-  await dialog.waitFor({ state: "hidden", timeout: 20000 });
+  const card = dialog.getByText(name, { exact: true }).first();
+  await card.waitFor({ timeout: 20000 });
+  // A click during the dialog's own animations is lost now and then on a busy machine.
+  for (let tries = 0; tries < 3 && (await dialog.isVisible()); tries++) {
+    await card.click({ timeout: 10000 }).catch(() => {});
+    await dialog.waitFor({ state: "hidden", timeout: 15000 }).catch(() => {});
+  }
+  if (await dialog.isVisible()) {
+    await page.screenshot({ path: "/tmp/ex4d-template-dialog.png" });
+    throw new Error(`the template ${name} did not open`);
+  }
   await page.waitForTimeout(1000);
 }
 

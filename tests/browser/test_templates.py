@@ -8,7 +8,7 @@ import pytest
 from harness import workflow
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ["Re-shoot geometry only", "From any depth node", "Custom path from JSON"]
+NAMES = ["Re-shoot geometry only", "From any depth node", "Custom path from JSON", "All in one subgraph"]
 PREVIEWED = {"EX4DDemoClip", "EX4DDepthFromImage", "EX4DBuildDWMesh", "EX4DRenderColorMask", "EX4DDraftFill"}
 
 

@@ -65,3 +65,15 @@ def test_graph_has_a_thumbnail_and_a_note(path):
 def test_host_lists_the_graphs(client, server):
     listed = client.get("/workflow_templates")[server.folder_name]
     assert set(listed) == {path.stem for path in WORKFLOWS}
+
+
+def test_blueprint_is_the_subgraph_that_the_example_runs(client, server):
+    """Hosts from 0.8 list blueprints; the same definition runs inside an example graph on every host."""
+    (path,) = sorted((ROOT / "subgraphs").glob("*.json"))
+    blueprint, example = workflow.load(path), workflow.load(ROOT / "workflows" / "All in one subgraph.json")
+    assert blueprint["definitions"] == example["definitions"]
+    (node,) = blueprint["nodes"]
+    assert node["type"] == blueprint["definitions"]["subgraphs"][0]["id"]
+    if server.host.release >= (0, 8):
+        listed = [entry["name"] for entry in client.get("/global_subgraphs").values()]
+        assert path.stem in listed
