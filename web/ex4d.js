@@ -24,8 +24,10 @@ const NO_FILE = 'none'
 /** Widgets that the editor's preset bar takes the place of. */
 const REPLACED = new Set(['preset', 'angle', 'distance', 'turns', 'rise', 'follow', 'ease', 'frames', 'fps', 'scale'])
 const LEAST_HEIGHT = 460
-const TEXT_HEIGHT = 66
-const FRESH = [760, 780]
+const TEXT_HEIGHT = 90
+/** @returns {[number, number]} takes back the 4 pixels between rows */
+const NO_ROW = () => [0, -4]
+const FRESH = [760, 860]
 
 /** @typedef {import('./editor/edits.js').PathDocument} PathDocument */
 
@@ -78,6 +80,9 @@ function hidePresetWidgets(node) {
     const linked = node.inputs?.some((/** @type {any} */ input) => input.widget?.name === widget.name && input.link != null)
     widget.hidden = !shown && !linked
     if (widget.options) widget.options.hidden = widget.hidden
+    // Older frontends keep a hidden widget's row, unless it has no size.
+    if (widget.hidden) widget.computeSize = NO_ROW
+    else if (widget.computeSize === NO_ROW) delete widget.computeSize
   }
 }
 

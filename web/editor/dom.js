@@ -75,8 +75,8 @@ export class Surface {
     this.most = most
     /** Canvas pixels per CSS pixel of the editor's own layout. */
     this.unit = 1
-    /** Lowered while the machine is too slow. */
-    this.quality = 1
+    /** Longest side in pixels for now; lowered while the machine is too slow. */
+    this.limit = Infinity
   }
 
   /** Adapts to the box. @returns {boolean} false while the box has no size */
@@ -84,8 +84,8 @@ export class Surface {
     const { clientWidth, clientHeight } = this.canvas
     if (clientWidth < 2 || clientHeight < 2) return false
     const zoom = this.canvas.getBoundingClientRect().width / clientWidth || 1
-    const wanted = Math.max(0.5, Math.min(zoom, 3)) * (globalThis.devicePixelRatio || 1) * this.quality
-    const unit = Math.min(wanted, this.most / Math.max(clientWidth, clientHeight))
+    const wanted = Math.max(0.5, Math.min(zoom, 3)) * (globalThis.devicePixelRatio || 1)
+    const unit = Math.min(wanted, Math.min(this.most, this.limit) / Math.max(clientWidth, clientHeight))
     const width = Math.max(2, Math.round(clientWidth * unit))
     const height = Math.max(2, Math.round(clientHeight * unit))
     if (this.canvas.width !== width || this.canvas.height !== height) {

@@ -39,8 +39,8 @@ const SLOW = 40
 const REST = 220
 const SELDOM = 200
 const HOLE_LIMIT = 0.75
-/** Pixels per pixel and side of the views while slow. */
-const COARSE = 0.6
+/** Longest side of the views, in pixels, while slow. */
+const COARSE_SIDE = 400
 const NO_SCENE = 'No scene yet: connect a DW-Mesh and run the graph, then your clip stands here.'
 
 export class Editor {
@@ -84,7 +84,7 @@ export class Editor {
     this.fieldColour = '#222'
     this.disposed = false
     this.lastTouch = -Infinity
-    this.viewMoves = false
+    this.pressed = 0
     this.lastDraw = 0
     this.lastFields = 0
     /** Times between frames drawn while something moves, for the adaptive grid and for tests. @type {number[]} */
@@ -173,7 +173,15 @@ export class Editor {
     ])
     root.addEventListener('pointerdown', () => {
       this.state.held = true
-      window.addEventListener('pointerup', () => (this.state.held = false), { once: true, capture: true })
+      this.pressed = performance.now()
+      const release = () => {
+        this.state.held = false
+        window.removeEventListener('pointerup', release, true)
+        window.removeEventListener('pointercancel', release, true)
+        this.redraw('time')
+      }
+      window.addEventListener('pointerup', release, true)
+      window.addEventListener('pointercancel', release, true)
     }, true)
     root.addEventListener('pointerdown', (event) => {
       event.stopPropagation()
@@ -463,7 +471,7 @@ export class Editor {
       if (this.disposed || !this.renderer || this.renderer.lost || !this.clip) return
       const path = this.state.path
       if (!path) return
-      if (this.playing || performance.now() - this.lastTouch < REST || !this.element.clientWidth) {
+      if (this.playing || this.state.held || performance.now() - this.lastTouch < REST || !this.element.clientWidth) {
         this.scheduleHoles()
         return
       }
@@ -573,10 +581,9 @@ export class Editor {
 
   // -------------------------------------------------------------------------------------------------- drawing
 
-  /** Something is moving: stay fluid. @param {boolean} [view] the scene view itself moves */
-  touch(view = false) {
+  /** Something is moving: stay fluid. */
+  touch() {
     this.lastTouch = performance.now()
-    this.viewMoves = view
   }
 
   /** @param {'scene' | 'shot' | 'time'} [what] all without it */
@@ -591,7 +598,8 @@ export class Editor {
   frame(now) {
     this.wake = undefined
     if (this.disposed) return
-    const moving = this.playing || performance.now() - this.lastTouch < REST
+    const dragging = this.state.held && this.lastTouch >= this.pressed
+    const moving = this.playing || dragging || performance.now() - this.lastTouch < REST
     if (this.playing) this.advance(now)
     if (this.flying && this.held.size) this.shotView.fly(this.held, Math.min(0.1, (now - this.lastDraw) / 1000 || 0.016))
     this.adapt(now, moving)
@@ -620,7 +628,7 @@ export class Editor {
   /** Coarsens the picture while the machine is too slow to follow, and restores it at rest. @param {number} now @param {boolean} moving */
   adapt(now, moving) {
     const interval = now - this.lastDraw
-    if (moving && interval > 0 && interval < 1000) {
+    if (moving && interval > 0 && interval < 3000) {
       this.intervals.push(interval)
       if (this.intervals.length > 120) this.intervals.shift()
       const recent = this.intervals.slice(-3)
@@ -631,8 +639,7 @@ export class Editor {
   /** @param {number} step */
   setDetail(step) {
     this.step = step
-    this.shotView.surface.quality = step > 1 ? COARSE : 1
-    this.sceneView.surface.quality = step > 1 && (this.viewMoves || this.playing) ? COARSE : 1
+    for (const { surface } of [this.sceneView, this.shotView]) surface.limit = step > 1 ? COARSE_SIDE : Infinity
     this.dirty.add('scene').add('shot')
     if (step === 1) this.intervals = []
   }

@@ -133,7 +133,7 @@ export class Pen {
  * @param {Pen} pen
  * @param {{poses: ArrayLike<number>[], frame: number, keys: {frame: number, position: Vec3}[], selected: number | null,
  *   camera: Camera, sourceLens: import('./math.js').Intrinsics, target: Vec3 | null, pivot: Vec3, radius: number,
- *   keyCameras: {frame: number, camera: Camera}[], hot: Handle | null, inside: boolean[]}} scene
+ *   keyCameras: {frame: number, camera: Camera}[], hot: Handle | null, inside: boolean[], light?: boolean}} scene
  */
 export function drawPath(pen, scene) {
   const { poses, frame, radius, hot } = scene
@@ -141,7 +141,7 @@ export function drawPath(pen, scene) {
   const eyes = poses.map(eyeOf)
   const isHot = (/** @type {Handle['kind']} */ kind, key = -1) => hot?.kind === kind && (kind !== 'key' || /** @type {any} */ (hot).frame === key)
 
-  pen.frustum({ pose: SOURCE_POSE, intrinsics: scene.sourceLens }, size * 1.25, COLOURS.source, 1.2, 0.8)
+  pen.frustum({ pose: SOURCE_POSE, intrinsics: scene.sourceLens }, size * 1.25, scene.light ? '#3d4653' : COLOURS.source, 1.2, 0.8)
   pen.stroke(() => {
     for (let i = 0; i + 1 < eyes.length; i++) pen.segment(eyes[i], eyes[i + 1])
   }, '#000000', 4.5, 0.35)

@@ -115,7 +115,7 @@ export class SceneView {
       event.preventDefault()
       event.stopPropagation()
       this.reach = clamp(this.reach * 1.13 ** wheelSteps(event), 1e-3 * this.editor.state.document.radius, 400 * this.editor.state.document.radius)
-      this.editor.touch(true)
+      this.editor.touch()
       this.editor.redraw('scene')
     }, { passive: false })
     onDrag(canvas, (event) => this.press(event))
@@ -148,7 +148,7 @@ export class SceneView {
           this.yaw -= dx * 0.008
           this.pitch = clamp(this.pitch + dy * 0.008, radians(-89.5), radians(89.5))
         }
-        editor.touch(true)
+        editor.touch()
         editor.redraw('scene')
       }
     }
@@ -210,7 +210,7 @@ export class SceneView {
       const keys = state.document.source ? [] : state.document.keyframes
       drawPath(pen, {
         poses: path.poses, frame: state.frame, keys, selected: state.selected, camera, sourceLens: state.lens,
-        target: this.target, pivot: state.document.pivot, radius, hot: this.hot, inside: editor.insideFrames,
+        target: this.target, pivot: state.document.pivot, radius, hot: this.hot, inside: editor.insideFrames, light: editor.theme.light,
         keyCameras: keys.length <= 24 ? keys.map((key) => ({ frame: key.frame, camera: /** @type {Camera} */ (state.camera(key.frame)) })) : []
       })
       const active = { camera: eyeOf(camera.pose), target: this.target, pivot: state.document.pivot }[this.active]

@@ -39,6 +39,7 @@ const CSS = `
 }
 .ex4d-editor *, .ex4d-editor *::before { box-sizing: border-box; }
 .ex4d-editor.ex4d-large { position: fixed; inset: 0; z-index: 10000; border-radius: 0; padding: 12px; }
+body:has(> .ex4d-large) > :not(.ex4d-large) { visibility: hidden; }
 .ex4d-keys { position: absolute; width: 1px; height: 1px; padding: 0; border: 0; opacity: 0; resize: none; pointer-events: none; left: 0; top: 0; }
 .ex4d-bar { display: flex; align-items: center; gap: 4px; min-height: 26px; flex-wrap: wrap; flex: none; }
 .ex4d-bar .ex4d-space { flex: 1 1 8px; }
