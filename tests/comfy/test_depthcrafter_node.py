@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from harness import workflow
 from test_geometry_nodes import images, mesh_from, record
 
 
@@ -120,3 +121,16 @@ def test_a_half_downloaded_model_is_refused(client, models):
     broken.write_bytes(broken.read_bytes()[:-100])
     result = client.queue(graph(seed=15))
     assert result.status == "error" and "did not finish" in result.message
+
+
+def test_the_example_graph_runs(client, models):
+    path = Path(__file__).resolve().parents[2] / "workflows" / "Re-shoot DepthCrafter to colour and mask.json"
+    prompt = workflow.to_prompt(workflow.load(path), client.object_info())
+    for node in prompt.values():
+        if node["class_type"] == "EX4DDemoClip":
+            node["inputs"] |= {"frames": 5, "width": 64, "height": 64}
+        if node["class_type"] == "EX4DDepthCrafter":
+            node["inputs"] |= {"steps": 2}
+    result = client.queue(prompt).ok()
+    saved = [output for node, output in result.outputs.items() if prompt[node]["class_type"] == "SaveVideo"]
+    assert len(saved) == 2

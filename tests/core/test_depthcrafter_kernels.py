@@ -76,11 +76,14 @@ def test_the_kernels_agree_with_torch():
 
 BLOCKED = """
 import sys
-class Block:
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "torchvision":
-            raise ImportError("blocked")
-sys.meta_path.insert(0, Block())
+        return None if name.split(".")[0] == "torchvision" else self.finder.find_spec(name, path, target)
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 import torch
 from ex4d_core.depth.depthcrafter import DepthCrafter
 assert not {"diffusers", "transformers", "triton", "huggingface_hub"} & set(sys.modules), "heavy imports at start"
