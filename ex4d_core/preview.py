@@ -200,7 +200,12 @@ def _encode_colour(rgb: np.ndarray, width: int, height: int, quality: int) -> by
     import cv2
 
     small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
-    settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    settings = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        quality,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
     done, data = cv2.imencode(".jpg", small[..., ::-1], settings)
     if not done:
         raise EX4DError(f"OpenCV could not encode a {width}x{height} preview image as JPEG.")
@@ -225,6 +230,8 @@ def decode_preview(data: bytes) -> Preview:
     rgb, depth = [], []
     for colour_bytes, depth_bytes in header["sizes"]:
         picture = cv2.imdecode(np.frombuffer(data[at : at + colour_bytes], np.uint8), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise EX4DError("A picture of the EX-4D preview file cannot be read.")
         rgb.append(picture[..., ::-1])
         at += colour_bytes
         grid = (header["width"], header["height"], header["near"], header["far"], header["levels"])

@@ -1,0 +1,97 @@
+"""The editor's preview file: small, exact where it matters, refused when damaged, published once."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from ex4d_core import preview
+from ex4d_core.errors import Cancelled, EX4DError
+from ex4d_core.mesh import build_dw_mesh
+
+
+def scene(frames: int = 3, width: int = 96, height: int = 64, style: str = "released"):
+    """A ramp with a near disc, and noise in depth so that compression has something to do."""
+    noise = np.random.default_rng(0)
+    y, x = np.mgrid[0:height, 0:width]
+    depth = np.stack([3 + 0.02 * x + 0.01 * t for t in range(frames)]).astype(np.float32)
+    depth[:, (x - 40) ** 2 + (y - 30) ** 2 < 200] = 2.6
+    depth *= 1 + 1e-3 * noise.standard_normal(depth.shape).astype(np.float32)
+    rgb = np.stack([np.stack([x * 2, y * 3, 0 * x + 20 * t], -1) for t in range(frames)]).astype(np.uint8)
+    return build_dw_mesh(torch.from_numpy(rgb), torch.from_numpy(depth), style=style)
+
+
+def test_round_trip_keeps_depth_edges_and_facts():
+    mesh = scene()
+    found = preview.decode_preview(preview.encode_preview(mesh))
+    header = found.header
+    assert (header["width"], header["height"], header["frames"], header["source"]) == (96, 64, 3, [96, 64])
+    assert header["radius"] == pytest.approx(mesh.radius) and header["border_depth"] == mesh.border_depth
+    inner = np.s_[:, 1:-1, 1:-1]
+    # 16 bits of inverse depth between near and far: no value moves by more than half a step.
+    np.testing.assert_allclose(found.depth[inner], mesh.depth.numpy()[inner], rtol=3e-5)
+    assert np.abs(found.rgb.astype(int) - mesh.rgb.numpy()).mean() < 2.5
+    assert header["max_jump"] is None
+    assert preview.decode_preview(preview.encode_preview(scene(style="paper"))).header["max_jump"] > 0
+
+
+@pytest.mark.parametrize("levels", [65535, 4095])
+def test_packed_depth_is_within_half_a_level(levels):
+    depth = np.random.default_rng(1).uniform(1, 50, (17, 23)).astype(np.float32)
+    back = preview.unpack_depth(preview.pack_depth(depth, 1.0, 50.0, levels), 23, 17, 1.0, 50.0, levels)
+    step = (1 / 1.0 - 1 / 50.0) / levels
+    assert np.abs(1 / back.astype(np.float64) - 1 / depth.astype(np.float64)).max() <= 0.5 * step + 1e-7
+
+
+def test_sizes_keep_the_aspect_and_never_grow():
+    assert preview.preview_size(512, 512) == (256, 256)
+    assert preview.preview_size(100, 60) == (100, 60)
+    width, height = preview.preview_size(1920, 1080)
+    assert width * height <= 1.01 * preview.PREVIEW_PIXELS and width / height == pytest.approx(16 / 9, rel=0.01)
+
+
+def test_a_noisy_clip_stays_under_the_limit():
+    noise = np.random.default_rng(2).normal(size=(4, 256, 256)).astype(np.float32)
+    rgb = np.random.default_rng(3).integers(100, 130, (4, 256, 256, 3), dtype=np.uint8)
+    mesh = build_dw_mesh(rgb, 5 * np.exp(0.2 * noise))
+    data = preview.encode_preview(mesh)
+    assert preview.decode_preview(data).header["levels"] < 65535, "16 bits of noise do not fit, so levels are given up"
+    assert len(data) <= 4 * preview.BYTES_PER_FRAME + 2000
+
+
+def test_long_clips_are_thinned_evenly():
+    mesh = scene(frames=preview.MAX_FRAMES + 40, width=8, height=8)
+    header = preview.decode_preview(preview.encode_preview(mesh)).header
+    numbers = header["frame_numbers"]
+    assert header["frames"] == len(numbers) == preview.MAX_FRAMES and header["clip_frames"] == preview.MAX_FRAMES + 40
+    assert numbers[0] == 0 and numbers[-1] == mesh.frames - 1 and max(np.diff(numbers)) <= 2
+
+
+def test_damage_is_refused():
+    data = preview.encode_preview(scene(frames=1))
+    with pytest.raises(EX4DError, match="no EX-4D preview"):
+        preview.decode_preview(b"RIFF" + data)
+    with pytest.raises(EX4DError, match="too early"):
+        preview.decode_preview(data[:-10])
+
+
+def test_publishing_writes_once_per_mesh_and_cancels_clean(tmp_path):
+    mesh = scene()
+    first = preview.publish_preview(mesh, tmp_path)
+    assert first["type"] == "temp" and first["subfolder"] == preview.SUBFOLDER
+    file = tmp_path / first["subfolder"] / first["filename"]
+    written = file.stat().st_mtime_ns
+    time.sleep(0.01)
+    assert preview.publish_preview(mesh, tmp_path) == first
+    assert preview.publish_preview(scene(), tmp_path) == first, "the same scene has the same name"
+    assert file.stat().st_mtime_ns == written
+    file.unlink()
+    assert preview.publish_preview(mesh, tmp_path) == first and file.is_file(), "ComfyUI may empty its temp folder"
+    with pytest.raises(Cancelled):
+        preview.publish_preview(scene(frames=5), tmp_path, cancel=lambda: True)
+    with pytest.raises(ZeroDivisionError):
+        preview.publish_preview(scene(frames=4), tmp_path, progress=lambda done, total: 1 // 0)
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
