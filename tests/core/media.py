@@ -112,47 +112,22 @@ def set_display_matrix(path: Path, a: int, b: int, c: int, d: int) -> Path:
     return path
 
 
-def write_exr(path: Path, channels: dict[str, np.ndarray], compression: int = 3) -> Path:
-    """A minimal scanline OpenEXR of half or float channels, plain (0), ZIPS (2) or ZIP (3)."""
-    import zlib
+def write_exr(
+    path: Path, channels: dict[str, np.ndarray], compression: str = "ZIP_COMPRESSION", tiled: bool = False
+) -> Path:
+    """An OpenEXR picture of half, float or uint32 channels."""
+    import OpenEXR
 
-    height, width = next(iter(channels.values())).shape
-    names = sorted(channels)
-    kinds = {np.dtype(np.float16): 1, np.dtype(np.float32): 2, np.dtype(np.uint32): 0}
-
-    def attribute(name: str, kind: str, value: bytes) -> bytes:
-        return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<i", len(value)) + value
-
-    listed = b"".join(n.encode() + b"\0" + struct.pack("<iIii", kinds[channels[n].dtype], 0, 1, 1) for n in names)
-    window = struct.pack("<4i", 0, 0, width - 1, height - 1)
-    header = struct.pack("<iI", 20000630, 2)
-    header += attribute("channels", "chlist", listed + b"\0")
-    header += attribute("compression", "compression", bytes([compression]))
-    header += attribute("dataWindow", "box2i", window) + attribute("displayWindow", "box2i", window)
-    header += attribute("lineOrder", "lineOrder", b"\0") + attribute("pixelAspectRatio", "float", struct.pack("<f", 1))
-    header += attribute("screenWindowCenter", "v2f", struct.pack("<2f", 0, 0))
-    header += attribute("screenWindowWidth", "float", struct.pack("<f", 1)) + b"\0"
-    lines = 16 if compression == 3 else 1
-    blocks = []
-    for top in range(0, height, lines):
-        rows = range(top, min(top + lines, height))
-        raw = b"".join(
-            channels[n][row].astype(channels[n].dtype.newbyteorder("<")).tobytes() for row in rows for n in names
-        )
-        packed = raw
-        if compression:
-            values = np.frombuffer(raw, np.uint8)
-            halves = np.concatenate([values[0::2], values[1::2]]).astype(np.int64)
-            halves[1:] = (halves[1:] - halves[:-1] + 128) % 256
-            packed = zlib.compress(halves.astype(np.uint8).tobytes())
-            packed = packed if len(packed) < len(raw) else raw
-        blocks.append(struct.pack("<ii", top, len(packed)) + packed)
-    offset = len(header) + 8 * len(blocks)
-    table = b""
-    for block in blocks:
-        table += struct.pack("<Q", offset)
-        offset += len(block)
-    path.write_bytes(header + table + b"".join(blocks))
+    header = {
+        "compression": getattr(OpenEXR, compression),
+        "type": OpenEXR.tiledimage if tiled else OpenEXR.scanlineimage,
+    }
+    if tiled:
+        tiles = OpenEXR.TileDescription()
+        tiles.xSize = tiles.ySize = 16
+        header["tiles"] = tiles
+    with OpenEXR.File(header, channels) as file:
+        file.write(str(path))
     return path
 
 

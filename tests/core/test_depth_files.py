@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 
 import av
@@ -133,14 +134,21 @@ def test_a_16_bit_video(tmp_path, video, planes, codec, pixels):
     assert np.array_equal(depth.depth.numpy(), values.astype(np.float32))
 
 
-@pytest.mark.parametrize("compression", [0, 2, 3])
+@pytest.mark.parametrize("compression", ["NO_COMPRESSION", "ZIPS_COMPRESSION", "ZIP_COMPRESSION", "PIZ_COMPRESSION"])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_exr_is_read_exactly(tmp_path, compression, dtype):
+@pytest.mark.parametrize("tiled", [False, True])
+def test_exr_is_read_exactly(tmp_path, compression, dtype, tiled):
     random = np.random.default_rng(0)
     z = np.round(random.random((37, 23)) * 64).astype(dtype) / 8
     other = random.random((37, 23)).astype(np.float16)
-    write_exr(tmp_path / "a.exr", {"Z": z, "A": other, "view.R": other}, compression)
+    write_exr(tmp_path / "a.exr", {"Z": z, "A": other, "view.R": other}, compression, tiled)
     assert np.array_equal(read_exr(tmp_path / "a.exr"), z.astype(np.float32))
+
+
+def test_exr_without_its_package_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "OpenEXR", None)
+    with pytest.raises(EX4DError, match="pip install OpenEXR"):
+        read_exr(tmp_path / "a.exr")
 
 
 def test_a_folder_of_exr(tmp_path, video, planes):
