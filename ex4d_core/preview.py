@@ -147,27 +147,37 @@ def encode_preview(
     if far < near * 1.001:
         far = near * 1.001
 
-    colours = []
-    for done, number in enumerate(numbers):
-        if cancel is not None and cancel():
-            raise Cancelled
-        colours.append(_encode_colour(np.asarray(mesh.rgb[number]), width, height, quality))
-        if progress is not None:
-            progress(done + 1, 2 * len(numbers))
-    budget = len(numbers) * BYTES_PER_FRAME - sum(map(len, colours))
-    for bits in (16, 15, 14, 13, 12):
-        levels = 2**bits - 1
-        packed = []
-        for done, depth in enumerate(depths):
+    def within(budget: int, encode: Callable[[int], bytes], offset: int) -> list[bytes] | None:
+        """Every frame encoded, or None as soon as they are larger than the budget."""
+        parts = []
+        for done in range(len(numbers)):
             if cancel is not None and cancel():
                 raise Cancelled
-            packed.append(pack_depth(depth, near, far, levels))
-            if sum(map(len, packed)) > budget and bits > 12:
-                break  # noise that does not compress: fewer levels
+            parts.append(encode(done))
+            if sum(map(len, parts)) > budget:
+                return None
             if progress is not None:
-                progress(len(numbers) + done + 1, 2 * len(numbers))
-        if len(packed) == len(depths) and sum(map(len, packed)) <= budget:
+                progress(offset + done + 1, 2 * len(numbers))
+        return parts
+
+    # Noise does not compress: picture quality gives way first, then levels of depth, then pixels.
+    budget = len(numbers) * BYTES_PER_FRAME
+    colours: list[bytes] | None = None
+    for tried in (quality, 70, 50, 30):
+        rgb = lambda i, q=tried: _encode_colour(np.asarray(mesh.rgb[numbers[i]]), width, height, q)  # noqa: E731
+        if (colours := within(budget // 2, rgb, 0)) is not None:
             break
+    packed: list[bytes] | None = None
+    levels = 0
+    if colours is not None:
+        left = budget - sum(map(len, colours))
+        for bits in (16, 15, 14, 13, 12):
+            levels = 2**bits - 1
+            deep = lambda i, n=levels: pack_depth(depths[i], near, far, n)  # noqa: E731
+            if (packed := within(left, deep, len(numbers))) is not None:
+                break
+    if colours is None or packed is None:
+        return encode_preview(mesh, pixels=pixels // 2, quality=quality, progress=progress, cancel=cancel)
 
     intrinsics = mesh.intrinsics.resized(width, height)
     header = {

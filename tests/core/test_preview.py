@@ -58,7 +58,8 @@ def test_a_noisy_clip_stays_under_the_limit():
     rgb = np.random.default_rng(3).integers(100, 130, (4, 256, 256, 3), dtype=np.uint8)
     mesh = build_dw_mesh(rgb, 5 * np.exp(0.2 * noise))
     data = preview.encode_preview(mesh)
-    assert preview.decode_preview(data).header["levels"] < 65535, "16 bits of noise do not fit, so levels are given up"
+    header = preview.decode_preview(data).header
+    assert header["levels"] < 65535 or header["width"] < 256, "16 bits of noise at full size do not fit"
     assert len(data) <= 4 * preview.BYTES_PER_FRAME + 2000
 
 
