@@ -1,7 +1,7 @@
 """Time and memory of DepthCrafter's networks at full size, with random weights, beside diffusers' own execution.
 
     python benchmarks/depthcrafter.py [--frames 49 110] [--size 576x1024] [--modes speed balanced low] [--compile]
-                                      [--profile] [--output results.json] [--seconds 400]
+                                      [--plain] [--profile] [--output results.json] [--seconds 400]
 
 Needs a CUDA card (about 25 GB for the comparison), diffusers and transformers. Nothing is downloaded.
 """
@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from ex4d_core.depth.depthcrafter import networks as nets
+from ex4d_core.depth.depthcrafter import rows
 from ex4d_core.depth.depthcrafter.loading import Networks, _channels_last
 from ex4d_core.depth.depthcrafter.memory import MODES, SPEED, Execution
 from ex4d_core.depth.depthcrafter.pipeline import DepthCrafter
@@ -290,10 +291,14 @@ def main() -> None:
     parser.add_argument("--size", default="576x1024", help="height x width")
     parser.add_argument("--modes", nargs="*", default=["speed", "balanced", "low"], choices=list(MODES))
     parser.add_argument("--compile", action="store_true", help="also time torch.compile of the stock decoder")
+    parser.add_argument("--plain", action="store_true", help="without the Triton kernels, as where Triton is missing")
     parser.add_argument("--profile", action="store_true", help="also list the longest kernels")
     parser.add_argument("--output", help="JSON file for the results")
     parser.add_argument("--seconds", type=float, default=400, help="start nothing new after this time")
-    Bench(parser.parse_args()).all()
+    args = parser.parse_args()
+    if args.plain:
+        rows.kernels = lambda x: None
+    Bench(args).all()
 
 
 if __name__ == "__main__":

@@ -100,3 +100,19 @@ def test_it_imports_lightly_and_runs_without_torchvision(reference):
     command = [sys.executable, "-c", BLOCKED, str(reference / "depthcrafter")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0 and "runs without torchvision" in done.stdout, done.stderr[-2000:]
+
+
+def test_half_precision_norms_keep_float32_sums():
+    import torch
+    import torch.nn.functional as F
+
+    from ex4d_core.depth.depthcrafter import rows
+
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.randn((3, 500, 64), generator=generator) * 2 + 20).half()
+    norm = torch.nn.GroupNorm(32, 64)
+    with torch.inference_mode():
+        ours = rows.scale_offset(x, rows.group_norm_affine([x], norm), silu=True)
+        exact = F.silu(F.group_norm(x.double().transpose(1, 2), 32, eps=norm.eps)).transpose(1, 2)
+    assert ours.dtype == torch.float16
+    assert float((ours - exact).abs().max()) < 4e-3

@@ -66,11 +66,10 @@ def scale_offset(x: Tensor, affine: Affine, *, silu: bool = False) -> Tensor:
         out = torch.empty(x.shape, dtype=x.dtype, device=x.device)
         fused.scale_offset(x, *(part.contiguous() for part in affine), out, silu)
         return out
-    out = x.float() * affine[0][:, None, :]
-    out += affine[1][:, None, :]
-    if silu:
-        out = F.silu(out, inplace=True)
-    return out.to(x.dtype).contiguous()
+    out = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    # Mixed types are computed in float32 and stored in x's, in one pass.
+    torch.addcmul(affine[1][:, None, :], x, affine[0][:, None, :], out=out)
+    return F.silu(out, inplace=True) if silu else out
 
 
 def add_residual(x: Tensor, residual: Tensor, bias: Tensor, out: Tensor, weight: Tensor | None = None) -> None:
@@ -81,7 +80,10 @@ def add_residual(x: Tensor, residual: Tensor, bias: Tensor, out: Tensor, weight:
         fused.add_residual(x, residual, bias.contiguous(), one, out)
         return
     x = x + bias[:, None, :]
-    torch.add(residual, x if weight is None else x * weight.to(x.dtype), out=out)
+    if weight is None:
+        torch.add(residual, x, out=out)
+    else:
+        torch.addcmul(residual, x, weight.to(x.dtype), out=out)
 
 
 def layer_norm(x: Tensor, norm: nn.LayerNorm) -> Tensor:
@@ -121,8 +123,13 @@ def _channel_statistics(bands: Sequence[Tensor]) -> Affine:
 def _band_statistics(rows: Tensor) -> Affine:
     fused = kernels(rows)
     if fused is None:
-        pairs = [torch.var_mean(frame.float(), dim=0, correction=0) for frame in rows]
-        return torch.stack([mean for _, mean in pairs]), torch.stack([variance for variance, _ in pairs])
+        if rows.dtype == torch.float32:
+            variance, mean = torch.var_mean(rows, dim=1, correction=0)
+            return mean, variance
+        # Sums in float32 without a float32 copy; the difference of squares is exact enough for half-precision input.
+        mean = rows.sum(1, dtype=torch.float32) / rows.shape[1]
+        norm = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float32)
+        return mean, (norm.square() / rows.shape[1] - mean.square()).clamp_(min=0)
     frames, count, channels = rows.shape
     size = fused.ROWS_PER_STATISTIC
     blocks = -(-count // size)
