@@ -102,7 +102,8 @@ def host_web(python: Path) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
         "from harness import hosts\n"
-        "for host in hosts.find_hosts(): hosts.install_web_packages(host)"
+        "for host in hosts.find_hosts(): hosts.install_web_packages(host)\n"
+        "hosts.install_newest_frontend()"
     )
     if run([python, "-c", code]):
         sys.exit("The web packages of a ComfyUI checkout could not be installed.")

@@ -1,13 +1,16 @@
 // The camera editor in a real frontend: run to the mesh, drag, save, reload, run, and hand pictures out for comparison.
 // node editor.mjs URL FOLDER [vue]
 import { writeFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { open, run, fit } from './comfy.mjs'
 
 const [url, folder, renderer = 'litegraph'] = process.argv.slice(2)
 const vue = renderer === 'vue'
+const load = Math.max(...loadavg().slice(0, 2))
 const { browser, page, seen } = await open(url, { settings: { 'Comfy.VueNodes.Enabled': vue }, width: 1500, height: 1100 })
-const report = { seen, renderer }
+// Who else is at work on this machine: the load before the browser started.
+const report = { seen, renderer, load }
 const shoot = (name) => page.screenshot({ path: join(folder, `editor-${renderer}-${name}.png`) })
 const NODE = "window.app.graph.nodes.find((node) => node.type === 'EX4DCameraTrajectory')"
 /** Runs a function of (editor, node, argument) in the page. */
@@ -65,9 +68,6 @@ try {
   report.scene = await inEditor(`(editor, node) => ({ radius: editor.state.scene.radius, frames: editor.state.document.frames, header: editor.clip.header, kept: node.properties.ex4d_preview })`)
   await shoot('1-scene')
 
-  // The editor fills the window, so that gestures do not depend on the graph's zoom.
-  await inEditor(`(editor) => editor.setLarge(true)`)
-  await page.waitForTimeout(600)
   const time = await box('.ex4d-time canvas')
   await page.mouse.click(time.x + time.width / 2, time.y + 8)
   report.playhead = await inEditor(`(editor) => editor.state.frame`)
@@ -77,7 +77,7 @@ try {
   await page.mouse.down()
   await inEditor(`(editor) => { editor.intervals = []; editor.tally = []; const draw = editor.shotView.draw.bind(editor.shotView); editor.shotView.draw = () => { editor.tally.push(performance.now()); draw() } }`)
   for (let i = 1; i <= 30; i++) {
-    await page.mouse.move(shot.x + shot.width / 2 - i * 4, shot.y + shot.height / 2 + i)
+    await page.mouse.move(shot.x + shot.width / 2 - i * 3, shot.y + shot.height / 2 + i)
     await page.waitForTimeout(15)
   }
   report.drag = await inEditor(`(editor) => { const t = editor.tally; return { draws: t.length, seconds: (t[t.length - 1] - t[0]) / 1000, step: editor.step } }`)
@@ -89,7 +89,9 @@ try {
     changedPixels: before.pixels.filter((v, i) => Math.abs(v - after.pixels[i]) > 8).length, undoSteps: after.past
   }
 
-  // Keys by keyboard; frame by arrow; undo and redo leave the graph alone.
+  // Keys by keyboard, with the editor over the whole window; frame by arrow; undo and redo leave the graph alone.
+  await inEditor(`(editor) => editor.setLarge(true)`)
+  await page.waitForTimeout(600)
   const nodes = await page.evaluate(() => window.app.graph.nodes.length)
   await page.keyboard.press('Home')
   for (let i = 0; i < 2; i++) await page.keyboard.press('ArrowRight')

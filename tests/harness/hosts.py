@@ -13,6 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CLONE_URL = "https://github.com/comfyanonymous/ComfyUI"
 PINNED_RELEASE = "v0.3.64"
+NEWEST_FRONTEND = "1.58.1"
+"""Served on the newest host for the tests of Vue nodes."""
 WEB_PACKAGES = ("comfyui-frontend-package", "comfyui-workflow-templates", "comfyui-embedded-docs")
 
 
@@ -94,3 +96,23 @@ def install_web_packages(host: Host) -> None:
     packages = [f"{name}=={version}" for name, version in pins(host).items()]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     subprocess.run([*pip, "--target", str(folder), *packages], check=True)
+
+
+def newest_frontend() -> Path:
+    """The static folder of the newest frontend, for ``--front-end-root``; COMFYUI_FRONTEND_ROOT names another one."""
+    given = os.environ.get("COMFYUI_FRONTEND_ROOT")
+    return (
+        Path(given)
+        if given
+        else ROOT / ".venv" / "web" / f"vue-{NEWEST_FRONTEND}" / "comfyui_frontend_package" / "static"
+    )
+
+
+def install_newest_frontend() -> None:
+    """Fill ``newest_frontend()`` if it is empty."""
+    folder = newest_frontend()
+    if (folder / "index.html").is_file() or os.environ.get("COMFYUI_FRONTEND_ROOT"):
+        return
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    package = f"comfyui-frontend-package=={NEWEST_FRONTEND}"
+    subprocess.run([*pip, "--target", str(folder.parents[1]), package], check=True)
