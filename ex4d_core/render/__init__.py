@@ -14,7 +14,7 @@ import importlib
 import importlib.util
 import logging
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,22 +126,23 @@ def render_color_mask(
 def available_backends() -> tuple[str, ...]:
     """The backends that can run on this machine."""
     found = {"torch"}
-    if importlib.util.find_spec("numba") is not None:
+    if _loads("numba"):
         found.add("numba")
-    if torch.cuda.is_available() and _nvdiffrast_loads():
+    if torch.cuda.is_available() and _loads("nvdiffrast.torch"):
         found.add("nvdiffrast")
     return tuple(name for name in BACKENDS if name in found)
 
 
-@lru_cache(maxsize=1)
-def _nvdiffrast_loads() -> bool:
-    """Whether it is installed and was built for this torch."""
-    if importlib.util.find_spec("nvdiffrast") is None:
+@cache
+def _loads(module: str) -> bool:
+    """Whether an optional package is installed and works here (nvdiffrast: was built for this torch)."""
+    package = module.split(".")[0]
+    if importlib.util.find_spec(package) is None:
         return False
     try:
-        importlib.import_module("nvdiffrast.torch")
+        importlib.import_module(module)
     except Exception as error:
-        log.warning("nvdiffrast is installed but cannot be loaded, so it is left out: %s", error)
+        log.warning("%s is installed but cannot be loaded, so it is left out: %s", package, error)
         return False
     return True
 
