@@ -1,4 +1,4 @@
-# pyright: reportIndexIssue=false
+# pyright: reportIndexIssue=false, reportArgumentType=false
 """Fused GPU kernels for channels-last activations. Optional: every one has a torch twin in ``rows``.
 
 PyTorch's own GroupNorm on CUDA turns channels-last tensors back into channels-first copies, each bias, activation and

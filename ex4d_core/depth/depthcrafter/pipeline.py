@@ -232,7 +232,7 @@ class DepthCrafter:
         mode = choose_mode(memory, self.placement.free_bytes(), lambda m: self.needed_bytes(m, longest, size))
         decodes = -(-count // DECODE_FRAMES)
         run = _Run(self.placement, mode, count + len(plan) * steps + decodes, progress, cancel, warn or log.warning)
-        noise_aug, noise_latents = self._noise(noise, seed, count, longest, size)
+        noise_aug, noise_latents = self._noise(noise, seed, count, longest, size, mode)
         log.info(
             "DepthCrafter: %d frames at %dx%d, %d windows, memory mode %s", count, *size[::-1], len(plan), mode.name
         )
@@ -289,15 +289,29 @@ class DepthCrafter:
         return CLIP_FRAMES * pixels * 3 * 4 * 4
 
     def _noise(
-        self, given: tuple[Tensor, Tensor] | None, seed: int, count: int, longest: int, size: tuple[int, int]
+        self,
+        given: tuple[Tensor, Tensor] | None,
+        seed: int,
+        count: int,
+        longest: int,
+        size: tuple[int, int],
+        mode: MemoryMode,
     ) -> tuple[Tensor, Tensor]:
+        """Noise for the frames (T, 3, H, W), and for the longest window's latents (W, 4, h, w) in float32."""
         shapes = ((count, 3, *size), (1, longest, 4, size[0] // 8, size[1] // 8))
         if given is None:
             generator = torch.Generator(self.device).manual_seed(seed)
             # Both draws come from one stream, so the first must be drawn whole before the second.
-            first, second = (
-                torch.randn(shape, generator=generator, device=self.device, dtype=self.dtype).cpu() for shape in shapes
-            )
+            try:
+                draws = (torch.randn(s, generator=generator, device=self.device, dtype=self.dtype) for s in shapes)
+                first, second = (draw if mode.keep_networks else draw.cpu() for draw in draws)
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                raise EX4DError(
+                    f"There is no memory for the noise of {count} frames at {size[1]}x{size[0]}; choose a smaller size "
+                    "limit or split the clip."
+                ) from error
             return first, second[0].float()
         given = tuple(torch.as_tensor(part) for part in given)  # type: ignore[assignment]
         for part, shape, name in zip(given, shapes, ("noise_aug", "noise_latents")):
