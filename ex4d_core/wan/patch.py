@@ -179,6 +179,7 @@ class Prior:
             self._encoded = self._span = None
             self._retained = []
 
+    @torch.compiler.disable(recursive=False)
     def around_forward(
         self,
         executor: Any,

@@ -1,0 +1,174 @@
+"""The other side of ``generate``: runs inside ComfyUI's folder, in a process of its own.
+
+Started as a file, never imported: ComfyUI's own modules come first on the path, and the pack is loaded by its folder, as
+ComfyUI does. The settings are one JSON file: see ``commands/generate.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+BAD_INPUT = 2
+PACK = Path(__file__).resolve().parents[2]
+WEIGHTS = {
+    "dit": ("diffusion_models", ("wan2.1_i2v_480p_14B_{}.safetensors", "wan2.1_i2v_720p_14B_{}.safetensors"),
+            ("fp16", "bf16", "fp8_scaled", "fp8_e4m3fn")),
+    "text": ("text_encoders", ("umt5_xxl_{}.safetensors",), ("fp16", "fp8_e4m3fn_scaled")),
+    "vae": ("vae", ("wan_2.1_vae.safetensors",), ("",)),
+    "vision": ("clip_vision", ("clip_vision_h.safetensors",), ("",)),
+    "adapter": ("ex4d", ("ex4d.safetensors", "ex4d.ckpt"), ("",)),
+}  # fmt: skip
+"""What each weight file is called where ComfyUI's own pages offer it, and the folder under models/ it goes into."""
+
+
+def main(path: str) -> int:
+    """Run the settings in the file; returns the exit code."""
+    settings = json.loads(Path(path).read_text(encoding="utf-8"))
+    sys.argv = ["main.py", "--disable-api-nodes", *settings["comfy_args"]]
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    import comfy.options
+
+    comfy.options.enable_args_parsing()
+    import nodes
+
+    if not asyncio.run(nodes.load_custom_node(str(PACK))):
+        print(f"error: ComfyUI in {os.getcwd()} could not load the pack at {PACK}.", file=sys.stderr)
+        return BAD_INPUT
+    core = next(name for name in list(sys.modules) if name.endswith(".ex4d_core"))
+    errors = importlib.import_module(f"{core}.errors")
+    import torch
+
+    try:
+        with torch.inference_mode():
+            generate(settings, core)
+    except errors.EX4DError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    return 0
+
+
+def generate(settings: dict, core: str) -> None:
+    """Load what is named, sample, write the video."""
+    part = {
+        name: importlib.import_module(f"{core}.wan.{name}")
+        for name in ("checkpoint", "clip", "patch", "sampling", "videos", "conditioning")
+    }
+    error = importlib.import_module(f"{core}.errors").EX4DError
+    files = find_files(settings, error)
+    color, mask = part["videos"].read_color_and_mask(settings["color_video"], settings["mask_video"])
+    clip = part["clip"].prepare_clip(color, mask, **settings["clip"])
+    for note in clip.notes:
+        print(f"note: {note}", file=sys.stderr)
+    adapter = part["checkpoint"].load_adapter(files["adapter"])
+    positive, negative, vision = embeddings(settings, files, clip, part, error)
+    model = load_model(files["dit"], settings["dtype"], error)
+    for name, strength in settings["loras"]:
+        model = add_lora(model, name, strength, error)
+    prior = part["patch"].PriorSettings(strength=settings["prior_strength"])
+    model = part["patch"].add_adapter(model, adapter, settings["lora_strength"], prior)
+    vae = load_vae(files["vae"])
+    run = part["sampling"].Run(**settings["run"])
+    frames, _ = part["sampling"].sample_clip(model, vae, positive, negative, clip, run, clip_vision=vision)
+    video = importlib.import_module(f"{core}.video")
+    os.makedirs(os.path.dirname(settings["output_video"]), exist_ok=True)
+    video.save_video(settings["output_video"], frames, settings["fps"])
+    print(settings["output_video"])
+
+
+def find_files(settings: dict, error: type[Exception]) -> dict[str, str]:
+    """Path of every weight file that this run needs, all found before any is read."""
+    wanted = ["dit", "vae", "adapter"] + ([] if settings["embeddings"] else ["text", "vision"])
+    return {kind: find_file(kind, settings["files"][kind], error) for kind in wanted}
+
+
+def find_file(kind: str, given: str | None, error: type[Exception]) -> str:
+    """A path, a name in ComfyUI's folder, or one of the usual names."""
+    import folder_paths
+
+    folder, names, precisions = WEIGHTS[kind]
+    if given:
+        found = given if os.path.exists(given) else folder_paths.get_full_path(folder, given)
+        if not found:
+            raise error(f"There is no {given}, neither as a path nor in ComfyUI's models/{folder}.")
+        return found
+    usual = [name.format(precision) for name in names for precision in precisions]
+    for name in usual:
+        if found := folder_paths.get_full_path(folder, name):
+            return found
+    raise error(f"ComfyUI's models/{folder} holds none of {', '.join(dict.fromkeys(usual))}; name the file to use.")
+
+
+def embeddings(settings: dict, files: dict, clip, part: dict, error: type[Exception]):
+    """Text conditioning and CLIP vision output, computed or read."""
+    import comfy.clip_vision
+    import comfy.sd
+    import comfy.utils
+
+    if settings["embeddings"]:
+        data = comfy.utils.load_torch_file(settings["embeddings"], safe_load=True)
+        if not {"positive", "negative"} <= data.keys():
+            raise error(f"{settings['embeddings']} must hold the tensors positive and negative (1, tokens, 4096).")
+        vision = None
+        if "clip_vision" in data:
+            vision = comfy.clip_vision.Output()
+            vision["penultimate_hidden_states"] = data["clip_vision"]
+        return [[data["positive"], {}]], [[data["negative"], {}]], vision
+    text = comfy.sd.load_clip([files["text"]], clip_type=comfy.sd.CLIPType.WAN)
+    positive, negative = (
+        text.encode_from_tokens_scheduled(text.tokenize(settings[name])) for name in ("prompt", "negative_prompt")
+    )
+    first = part["clip"].color_images(clip.part(0, 1))
+    vision = comfy.clip_vision.load(files["vision"]).encode_image(first, crop=False)
+    return positive, negative, vision
+
+
+def load_model(path: str, dtype: str, error: type[Exception]):
+    """A diffusion model from one file, or from the shards in a folder."""
+    import comfy.sd
+    import comfy.utils
+    import torch
+
+    options = {} if dtype == "default" else {"dtype": getattr(torch, dtype)}
+    if os.path.isfile(path):
+        model = comfy.sd.load_diffusion_model(path, model_options=options)
+    else:
+        shards = sorted(Path(path).glob("diffusion_pytorch_model*.safetensors"))
+        if not shards:
+            raise error(f"{path} holds no diffusion_pytorch_model*.safetensors.")
+        state: dict = {}
+        for shard in shards:
+            state.update(comfy.utils.load_torch_file(str(shard), safe_load=True))
+        model = comfy.sd.load_diffusion_model_state_dict(state, model_options=options)
+    if model is None:
+        raise error(f"ComfyUI does not know the model in {path}.")
+    return model
+
+
+def load_vae(path: str):
+    """ComfyUI's VAE of a file."""
+    import comfy.sd
+    import comfy.utils
+
+    return comfy.sd.VAE(sd=comfy.utils.load_torch_file(path, safe_load=True))
+
+
+def add_lora(model, name: str, strength: float, error: type[Exception]):
+    """A further LoRA, as ComfyUI's own loader adds it."""
+    import comfy.sd
+    import comfy.utils
+    import folder_paths
+
+    path = name if os.path.exists(name) else folder_paths.get_full_path("loras", name)
+    if not path:
+        raise error(f"There is no LoRA {name}, neither as a path nor in ComfyUI's models/loras.")
+    return comfy.sd.load_lora_for_models(model, None, comfy.utils.load_torch_file(path, safe_load=True), strength, 0)[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
