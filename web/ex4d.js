@@ -24,6 +24,8 @@ const NO_FILE = 'none'
 /** Widgets that the editor's preset bar takes the place of. */
 const REPLACED = new Set(['preset', 'angle', 'distance', 'turns', 'rise', 'follow', 'ease', 'frames', 'fps', 'scale'])
 const LEAST_HEIGHT = 460
+/** Milliseconds between changes of the path widget during a drag. */
+const WRITE_EVERY = 200
 const TEXT_HEIGHT = 90
 /** @returns {[number, number]} takes back the 4 pixels between rows */
 const NO_ROW = () => [0, -4]
@@ -91,20 +93,37 @@ function attach(node) {
   const path = widgetOf(node, PATH)
   if (!path || node.ex4dEditor) return
   let writing = false
+  /** Text on its way into the widget. @type {string | null} */
+  let pending = null
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let waiting
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let noted
-  const editor = new Editor({
-    read: () => String(path.value ?? ''),
-    write: (text) => {
-      writing = true
-      path.value = text
-      path.callback?.(text, app.canvas, node)
-      writing = false
+  const flush = () => {
+    clearTimeout(waiting)
+    waiting = undefined
+    if (pending === null) return
+    writing = true
+    path.value = pending
+    pending = null
+    path.callback?.(path.value, app.canvas, node)
+    writing = false
+    // The graph's own undo and the "unsaved" mark learn of it when a gesture has ended.
+    clearTimeout(noted)
+    noted = setTimeout(() => {
       node.setDirtyCanvas?.(true, false)
-      // The graph's own undo and the "unsaved" mark learn of it when a gesture has ended.
-      clearTimeout(noted)
-      noted = setTimeout(() => app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState?.(), 400)
+      app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState?.()
+    }, 400)
+  }
+  const editor = new Editor({
+    read: () => pending ?? String(path.value ?? ''),
+    // A widget's change makes the frontend draw the graph: during a drag it gets one now and then, and the last at its end.
+    write: (text) => {
+      pending = text
+      if (!editor.state.held) flush()
+      else waiting ??= setTimeout(flush, WRITE_EVERY)
     },
+    settled: flush,
     fallback: (scene) => pathOfWidgets(node, scene),
     url: ({ filename, subfolder, type }) => api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`),
     recall: (name) => node.properties?.[name],
@@ -169,6 +188,7 @@ function attach(node) {
     })
   })
   follow(node, 'onRemoved', () => {
+    flush()
     clearTimeout(noted)
     editor.dispose()
     node.ex4dEditor = undefined

@@ -11,6 +11,7 @@
  * @typedef {object} Host what the editor needs of the node it lives in
  * @property {() => string} read the path widget's text
  * @property {(text: string) => void} write
+ * @property {() => void} [settled] a gesture has ended
  * @property {(facts: import('./state.js').SceneFacts | null) => PathDocument} fallback the path while the text is empty
  * @property {(reference: FileReference) => string} url where a preview file is served
  * @property {(name: string) => any} recall small view settings kept with the node
@@ -176,6 +177,7 @@ export class Editor {
       this.pressed = performance.now()
       const release = () => {
         this.state.held = false
+        this.host.settled?.()
         window.removeEventListener('pointerup', release, true)
         window.removeEventListener('pointercancel', release, true)
         this.redraw('time')
