@@ -160,12 +160,12 @@ def js() -> int:
     tests = sorted((ROOT / "tests" / "js").glob("*.test.*js"))
     if not tests or not node_modules():
         return 0
-    return run(["node", "--test", *tests])
+    return run(["node", "--test", "--test-reporter=spec", *tests])
 
 
 def pytest(python: Path, arguments: list[str]) -> int:
     """Python, ComfyUI and browser tests."""
-    return run([python, "-m", "pytest", *arguments])
+    return run([python, "-m", "pytest", "--durations=25", *arguments])
 
 
 def demo(python: Path, arguments: list[str]) -> int:

@@ -129,12 +129,18 @@ class EX4DDraftFill(io.ComfyNode):
                 io.Float.Input(
                     "fps", default=15.0, min=1.0, max=240.0, step=0.01, tooltip="Frame rate of the preview only."
                 ),
+                io.Image.Input(
+                    "depth_images",
+                    optional=True,
+                    tooltip="Depth from Render Color + Mask. With it the holes take what lies behind; without it, objects "
+                    "in front smear into them.",
+                ),
             ],
             outputs=[io.Image.Output(display_name="images", tooltip="The frames with their holes closed.")],
         )
 
     @classmethod
-    def execute(cls, color, seen, fps) -> io.NodeOutput:
+    def execute(cls, color, seen, fps, depth_images=None) -> io.NodeOutput:
         from ..ex4d_core.draft_fill import draft_fill
 
         if color.shape[:3] != seen.shape:
@@ -142,8 +148,19 @@ class EX4DDraftFill(io.ComfyNode):
                 f"The colour has {color.shape[0]} frames of {color.shape[2]}x{color.shape[1]}, the mask {seen.shape[0]} of "
                 f"{seen.shape[-1]}x{seen.shape[-2]}. Take both from the same Render Color + Mask node."
             )
+        depth = None
+        if depth_images is not None:
+            if depth_images.shape[:3] != seen.shape:
+                raise EX4DError(
+                    f"The depth has {depth_images.shape[0]} frames of {depth_images.shape[2]}x{depth_images.shape[1]}, the "
+                    f"mask {seen.shape[0]} of {seen.shape[2]}x{seen.shape[1]}. Take both from the same Render Color + Mask "
+                    "node."
+                )
+            # Only the order of depths matters, so the pictures' unknown scale does not.
+            nearness = depth_images[..., 0]
+            depth = torch.where(nearness > 0, 1 / nearness.clamp_min(1e-6), torch.zeros_like(nearness))
         with Job() as job:
-            filled = draft_fill(color[..., :3], seen, progress=job.progress, cancel=job.cancel)
+            filled = draft_fill(color[..., :3], seen, depth, progress=job.progress, cancel=job.cancel)
         text = f"{filled.shape[0]} frames, {filled.shape[2]}x{filled.shape[1]}, draft"
         return io.NodeOutput(filled, ui=previews.play(previews.small_frames(filled), fps, text))
 

@@ -236,7 +236,7 @@ class EX4DDemoClip(io.ComfyNode):
         from ..ex4d_core.demo_scene import DemoScene
         from ..ex4d_core.depth import DepthClip
 
-        scene = DemoScene(width, height, frames)
+        scene = DemoScene(width, height, frames, samples=2)
         with Job() as job:
             rgb, depth = scene.clip(progress=job.progress, cancel=job.cancel)
         inverse = depth.reciprocal()

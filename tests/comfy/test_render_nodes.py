@@ -129,7 +129,7 @@ def test_draft_fill_closes_the_holes(client, server):
     prompt = shot("90") | {
         "draft": {
             "class_type": "EX4DDraftFill",
-            "inputs": {"color": ["render", 0], "seen": ["render", 1], "fps": 15.0},
+            "inputs": {"color": ["render", 0], "seen": ["render", 1], "fps": 15.0, "depth_images": ["render", 3]},
         },
         "r": record("draft", 0, "draft"),
         "c": record("render", 0, "draft_color"),
