@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..camera import same_aspect
 from ..errors import Cancelled, EX4DError
 from ..mesh import DWMesh
 from .view import Picture, Settings, View
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 BACKENDS = ("nvdiffrast", "numba", "torch")
 IDENTITY_TOLERANCE = 1e-4
+NEAR, FAR = 1e-3, 1e3
+"""The published depth range."""
 
 
 def render_color_mask(
@@ -44,8 +47,8 @@ def render_color_mask(
     keep_first_frame: bool | str = "auto",
     supersample: int = 1,
     antialias: bool | None = None,
-    near: float = 1e-3,
-    far: float = 1e3,
+    near: float | None = None,
+    far: float | None = None,
     out_dtype: str = "float32",
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
@@ -57,18 +60,22 @@ def render_color_mask(
     Args:
         mesh: the watertight mesh.
         trajectory: T poses `world_to_camera` in the source camera's frame; the mesh's intrinsics where it has none.
-        size: (width, height) of the output; None = the mesh's. Intrinsics are scaled to it.
+        size: (width, height) of the output; None = the mesh's. Lenses are fitted to it: scaled where the aspect ratio
+            is theirs, else their vertical field of view is kept (`Intrinsics.fitted`).
         backend: "auto", "nvdiffrast", "numba" or "torch". Auto takes nvdiffrast where CUDA and it are present; else
             torch for a mesh or ``device`` on a GPU, and numba for one on the CPU.
         device: where to compute and to leave the result; None = compute where the backend runs best, result beside
             the mesh.
         keep_first_frame: True passes the first source frame through as frame 0, with a full mask; "auto" does so where
-            pose 0 is the identity within 1e-4 and looks through the source's lens.
+            pose 0 is the identity within 1e-4 and looks through the source's lens. An output of another aspect ratio
+            than the mesh's cannot keep it.
         supersample: samples per pixel and axis, 1..4; a pixel is seen when half of its samples are.
         antialias: blend silhouettes as the published renderer does, nvdiffrast only; None = in released style. The
-            other backends draw hard silhouettes: up to 0.2 % of the mask's pixels differ along them.
-        near: planar depth closer than this is cut off, > 0.
-        far: planar depth beyond this is cut off.
+            other backends draw hard silhouettes: up to 0.2 % of the mask's pixels differ along them. In paper style
+            nvdiffrast's 1/16 pixel vertices move up to 0.4 % of them at steep angles.
+        near: planar depth closer than this is cut off, > 0; None = 1e-3, as published.
+        far: planar depth beyond this is cut off; None = 1e3, as published. A scene in other units is not cut: where
+            ten times the back plate is farther than 1e3, that is far's default, and near's grows in proportion.
         out_dtype: "float32" (colour 0..1, mask 0 or 1) or "uint8" (colour 0..255, mask 0 or 255).
         progress: called with (frames done, frames).
         cancel: polled at least every second; True raises Cancelled.
@@ -82,15 +89,17 @@ def render_color_mask(
         Cancelled: ``cancel`` returned True.
 
     Memory: the result (20 bytes a pixel and frame in float32, 8 in uint8) and what is in flight: numba 10 bytes a
-    sample and vertex on every core, at most 1.4 GB together; torch 250 bytes a vertex and 60 a sample of one frame, and
+    sample and vertex on every core (supersampled 60), at most 1.4 GB together or one frame; torch 250 bytes a vertex and 60 a sample of one frame, and
     at most 0.7 GB for its pieces; nvdiffrast 150 bytes a sample and vertex of up to 16 frames, at most 0.6 GB or one
     frame.
 
     Source: the published renderer; paper section 3.2.
     """
     width, height = _check_size(size, mesh)
+    default_near, default_far = _default_range(mesh)
+    near, far = default_near if near is None else near, default_far if far is None else far
     _check_options(supersample, near, far, out_dtype, keep_first_frame)
-    views = _views(mesh, trajectory, width * supersample, height * supersample)
+    views = _views(mesh, trajectory, width, height, supersample)
     name = choose_backend(backend, mesh, device)
     compute, result = _devices(name, mesh, device)
     render = importlib.import_module(f".{name}_backend", __package__).render
@@ -163,11 +172,17 @@ def choose_backend(backend: str, mesh: DWMesh, device: torch.device | str | None
             order = ("numba", "torch") if device is not None else ("nvdiffrast", "numba", "torch")
         else:
             order = ("nvdiffrast", "torch") if wanted.type == "cuda" else ("torch",)
-        return next(name for name in order if name in available)
+        return next(name for name in order if name in available and (name != "nvdiffrast" or _nvdiffrast_takes(mesh)))
     if backend not in available:
         needs = {"numba": "pip install numba", "nvdiffrast": "an NVIDIA GPU and nvdiffrast built from its repository"}
         raise EX4DError(f"The {backend} backend needs {needs[backend]}; here there are: {', '.join(available)}.")
     return backend
+
+
+def _nvdiffrast_takes(mesh: DWMesh) -> bool:
+    from .nvdiffrast_backend import takes
+
+    return takes(mesh)
 
 
 def _devices(name: str, mesh: DWMesh, device: torch.device | str | None) -> tuple[torch.device, torch.device]:
@@ -185,7 +200,7 @@ def _devices(name: str, mesh: DWMesh, device: torch.device | str | None) -> tupl
     return asked or mesh.device, asked or mesh.device
 
 
-def _views(mesh: DWMesh, trajectory: Trajectory, width: int, height: int) -> list[View]:
+def _views(mesh: DWMesh, trajectory: Trajectory, width: int, height: int, supersample: int) -> list[View]:
     trajectory = trajectory.for_scene(mesh.intrinsics)
     poses = trajectory.world_to_camera.astype(np.float64)
     if mesh.frames not in (1, len(poses)):
@@ -194,13 +209,17 @@ def _views(mesh: DWMesh, trajectory: Trajectory, width: int, height: int) -> lis
             "(a mesh of one frame serves a path of any length)."
         )
     cameras = trajectory.intrinsics or (mesh.intrinsics,) * len(poses)
-    return [
-        View(t, t if mesh.frames > 1 else 0, poses[t], cameras[t].resized(width, height)) for t in range(len(poses))
-    ]
+    lenses = [camera.fitted(width, height).resized(width * supersample, height * supersample) for camera in cameras]
+    return [View(t, t if mesh.frames > 1 else 0, poses[t], lenses[t]) for t in range(len(poses))]
 
 
 def _keeps_first_frame(keep: bool | str, mesh: DWMesh, first: View) -> bool:
     if keep != "auto":
+        if keep and not same_aspect(mesh.width, mesh.height, first.intrinsics.width, first.intrinsics.height):
+            raise EX4DError(
+                f"The first frame of a {mesh.width}x{mesh.height} clip cannot be kept in a picture of another shape. "
+                "Render at the clip's aspect ratio, or have the first frame rendered."
+            )
         return bool(keep)
     at_source = np.abs(first.world_to_camera - np.eye(4)).max() <= IDENTITY_TOLERANCE
     lens, source = first.intrinsics, mesh.intrinsics.resized(first.intrinsics.width, first.intrinsics.height)
@@ -233,6 +252,12 @@ def _check_size(size: tuple[int, int] | None, mesh: DWMesh) -> tuple[int, int]:
     if width != int(width) or height != int(height) or width < 1 or height < 1:
         raise EX4DError(f"The output size must be two positive whole numbers (width, height), got {size}.")
     return int(width), int(height)
+
+
+def _default_range(mesh: DWMesh) -> tuple[float, float]:
+    """The published near and far, or both larger by one factor where the scene is: its units do not matter then."""
+    grown = max(1.0, 10.0 * mesh.border_depth / FAR)
+    return NEAR * grown, FAR * grown
 
 
 def _check_options(supersample: int, near: float, far: float, out_dtype: str, keep_first_frame: bool | str) -> None:

@@ -31,8 +31,10 @@ TIE = 1.0 + 2.0**-20
 SMALL = 8.0
 """Quads that are wider or higher, in pixels, are filled by row spans."""
 MAX_THREADS = 16
-IN_FLIGHT = 2**27
-"""Samples and vertices that all threads together hold, at about 10 bytes each."""
+IN_FLIGHT = 1.4e9
+"""Bytes that all threads together hold, though one frame is always drawn."""
+BYTES, SUPERSAMPLED_BYTES = 10, 60
+"""Of one sample or vertex: its key; supersampled also the sample's colour, mask and depth while they are reduced."""
 
 
 _compile = njit(nogil=True, error_model="numpy")
@@ -42,8 +44,7 @@ _inline = numba.njit(inline="always", error_model="numpy")
 def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings) -> None:
     """Fill the picture's frames of ``views``; see `render_color_mask`."""
     depth, rgb = mesh.depth.cpu().contiguous().numpy(), mesh.rgb.cpu().contiguous().numpy()
-    size = picture.height * picture.width * settings.supersample**2 + mesh.height * mesh.width
-    threads = min(_cores(), MAX_THREADS, len(views), max(1, IN_FLIGHT // size))
+    threads = min(_cores(), MAX_THREADS, len(views), _affordable_threads(mesh, picture, settings.supersample))
     workspaces: SimpleQueue[_Workspace] = SimpleQueue()
     for _ in range(threads):
         workspaces.put(_Workspace(mesh, picture, settings.supersample))
@@ -77,6 +78,12 @@ def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings
     finally:
         stop[0] = 1  # where nothing failed, nothing runs any more
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _affordable_threads(mesh: DWMesh, picture: Picture, supersample: int) -> int:
+    samples = picture.height * picture.width * supersample**2
+    held = samples * (BYTES if supersample == 1 else SUPERSAMPLED_BYTES) + mesh.height * mesh.width * BYTES
+    return max(1, int(IN_FLIGHT // held))
 
 
 class _Workspace:

@@ -5,7 +5,7 @@ other backends: vertices are snapped to 1/16 pixel, set-up is float32, and with 
 as published) silhouettes are blended over one pixel.
 
 Released style also repeats the published float32 arithmetic and order of faces: a depth of 100 has few bits left
-between near 1e-3 and far 1e3, so rounding decides which of two surfaces near the back plate wins.
+between near 1e-3 and far 1e3 (the defaults grow together, never apart), so rounding decides which of two surfaces near the back plate wins.
 """
 
 from __future__ import annotations
@@ -33,10 +33,15 @@ ON_VERTEX = 1e-3
 _lock = threading.Lock()
 
 
+def takes(mesh: DWMesh) -> bool:
+    """Whether the mesh has few enough faces."""
+    return 2 * mesh.height * mesh.width <= MAX_FACES
+
+
 def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings) -> None:
     """Fill the picture's frames of ``views``; see `render_color_mask`."""
     size = mesh.height * mesh.width
-    if 2 * size > MAX_FACES:
+    if not takes(mesh):
         raise EX4DError(f"A mesh of {mesh.width}x{mesh.height} is too fine for nvdiffrast; use backend torch or numba.")
     rows, columns = picture.height * settings.supersample, picture.width * settings.supersample
     batch = max(1, min(16, ELEMENTS // max(size, rows * columns)))

@@ -12,6 +12,10 @@ from torch import Tensor
 from ..camera import Intrinsics
 
 
+FRONT = 0.05
+"""Samples of one pixel whose depths differ by less than this share lie on one surface."""
+
+
 @dataclass(frozen=True, eq=False)
 class View:
     """One picture to take.
@@ -99,7 +103,9 @@ def quantise(color: Tensor, released: bool) -> Tensor:
 def reduce_samples(color: Tensor, mask: Tensor, depth: Tensor, factor: int) -> tuple[Tensor, Tensor, Tensor]:
     """Supersampled frames to pixels.
 
-    A pixel is seen when at least half of its samples are; its colour is their mean, its depth the nearest of them.
+    A pixel is seen when at least half of its samples are, and its colour is their mean. Its depth is that of the front
+    surface: the harmonic mean of the samples that lie within `FRONT` of the nearest one. Inverse depth is linear over
+    a plane's picture, so a slanted surface gives the depth at the pixel's centre, and an edge no depth in mid-air.
 
     Args:
         color: (N, H*factor, W*factor, 3) float.
@@ -118,8 +124,10 @@ def reduce_samples(color: Tensor, mask: Tensor, depth: Tensor, factor: int) -> t
     seen = count * 2 >= factor * factor
     total = (color * mask[..., None]).reshape(*split, 3).sum((2, 4))
     color = torch.where(seen[..., None], total / count.clamp(min=1)[..., None], 0.0)
-    nearest = torch.where(mask, depth, torch.inf).reshape(split).amin((2, 4))
-    return color, seen, torch.where(seen, nearest, 0.0)
+    inverse = torch.where(mask, depth.reciprocal(), 0.0).reshape(split)
+    front = inverse * (inverse >= inverse.amax((2, 4), keepdim=True) / (1.0 + FRONT))
+    depth = (front > 0).sum((2, 4)) / front.sum((2, 4))
+    return color, seen, torch.where(seen, depth, 0.0)
 
 
 def store(picture: Picture, frames: slice | int, color: Tensor, mask: Tensor, depth: Tensor, released: bool) -> None:
