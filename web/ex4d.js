@@ -59,7 +59,7 @@ function pathOfWidgets(node, scene) {
   const preset = PRESETS.find((p) => p.name === value('preset')) ?? PRESETS[0]
   const given = { angle: value('angle'), distance: value('distance'), turns: value('turns'), rise: value('rise'), follow: value('follow') }
   if (preset.name === 'spiral') Object.assign(given, { size: Math.abs(given.distance), distance: 0 })
-  const values = /** @type {Record<string, any>} */ ({ ...given, height: given.distance })
+  const values = /** @type {Record<string, any>} */ (given)
   /** @type {Record<string, any>} */
   const params = { ease: value('ease') ?? 'linear' }
   for (const { name } of preset.params) if (typeof values[name] === 'number') params[name] = values[name]

@@ -59,13 +59,14 @@ try {
     const node = ${NODE}
     const editor = node.ex4dEditor
     const adopt = editor.adopt.bind(editor)
-    window.app.api.addEventListener('executed', (event) => { if (String(event.detail.node) === String(node.id)) window.ended ??= performance.now() })
+    window.app.api.addEventListener('executed', (event) => { if (String(event.detail.node) === String(node.id)) { window.ended ??= performance.now(); window.made ??= event.detail.output?.ex4d_path?.[0] } })
     editor.adopt = (clip) => { adopt(clip); requestAnimationFrame(() => requestAnimationFrame(() => { window.pictured ??= performance.now() })) }
   })()`)
   report.firstRun = await run(page)
   await settled()
   report.firstPicture = await page.evaluate(() => Math.round(window.pictured - window.ended))
   report.scene = await inEditor(`(editor, node) => ({ radius: editor.state.scene.radius, frames: editor.state.document.frames, header: editor.clip.header, kept: node.properties.ex4d_preview })`)
+  report.preset = { python: await page.evaluate(() => window.made), editor: await inEditor(`(editor) => JSON.stringify(editor.state.document)`) }
   await shoot('1-scene')
 
   const time = await box('.ex4d-time canvas')

@@ -98,6 +98,9 @@ def check(report: dict, server, folder: Path, prefix: str) -> None:
     file = server.base / "temp" / kept["subfolder"] / kept["filename"]
     assert file.stat().st_size < 4 * 1024 * 1024
 
+    # The path of the preset widgets is the same in the editor as in the node.
+    assert json.loads(report["preset"]["editor"]) == json.loads(report["preset"]["python"])
+
     # The gesture: an orbit at the playhead, distance kept, one undo step, picture changed.
     gesture = report["gesture"]
     assert gesture["changedText"] and gesture["undoSteps"] == 1 and gesture["changedPixels"] > 100
