@@ -7,38 +7,46 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import EX4DError
+
+STAGE_PREFIX = ".ex4d-"
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
 def staged_folder(output: str | Path) -> Iterator[Path]:
     """A folder for a run's files; leaving it normally moves them into ``output``, leaving it by an error removes them.
 
+    Either all files arrive, replacing those of the same name, or ``output`` stays as it was.
+
     Args:
         output: made if missing (and removed again on an error if this made it).
 
     Raises:
-        EX4DError: ``output`` is a file, cannot be written, or the disk is full.
+        EX4DError: ``output`` is a file, a folder has a file's name, nothing can be written, or the disk is full.
     """
     output = Path(output)
     if output.exists() and not output.is_dir():
         raise EX4DError(f"The output folder '{output}' is a file. Choose another name.")
     made = [folder for folder in (output, *output.parents) if not folder.exists()]
-    stage = output / f".ex4d-{uuid.uuid4().hex[:8]}"
+    stage = output / f"{STAGE_PREFIX}{uuid.uuid4().hex[:8]}"
     done = False
     try:
-        stage.mkdir(parents=True)
-        yield stage
-        for file in sorted(stage.iterdir()):
-            os.replace(file, output / file.name)
+        with write_errors(output):
+            stage.mkdir(parents=True)
+        try:
+            yield stage
+        except OSError as error:
+            # What the work read is not ours to explain; what it wrote is.
+            name = error.filename2 or error.filename
+            if error.errno in DISK_FULL or (name is not None and stage in Path(os.fsdecode(name)).parents):
+                raise EX4DError(write_failure(Path(os.fsdecode(name or output)), error)) from error
+            raise
+        _move_all(stage, output)
         done = True
-    except EX4DError:
-        raise
-    except OSError as error:
-        raise EX4DError(write_failure(Path(error.filename or output), error)) from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         if not done:
@@ -47,6 +55,33 @@ def staged_folder(output: str | Path) -> Iterator[Path]:
                     folder.rmdir()
                 except OSError:
                     break
+
+
+def _move_all(stage: Path, output: Path) -> None:
+    """Move the stage's files into ``output``; where one cannot be replaced, put back those that were."""
+    names = sorted(file.name for file in stage.iterdir())
+    for name in names:
+        if (output / name).is_dir():
+            raise EX4DError(f"'{output / name}' is a folder, but a file of that name is to be written. Rename it.")
+    replaced = stage / "replaced"
+    with write_errors(output):
+        replaced.mkdir()
+    moved: list[str] = []
+    try:
+        for name in names:
+            with write_errors(output / name):
+                if (output / name).exists():
+                    os.replace(output / name, replaced / name)
+                moved.append(name)
+                os.replace(stage / name, output / name)
+    except BaseException:
+        for name in moved:
+            with suppress(OSError):
+                if (replaced / name).exists():
+                    os.replace(replaced / name, output / name)
+                else:
+                    (output / name).unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -59,18 +94,36 @@ def staged_file(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        yield part
-        os.replace(part, path)
+        with write_errors(path):
+            yield part
+            os.replace(part, path)
+    finally:
+        with suppress(OSError):  # the error that led here is the one to tell
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write ``path`` into one sentence.
+
+    Raises:
+        EX4DError: the disk is full, or the folder cannot be written.
+    """
+    try:
+        yield
     except OSError as error:
         raise EX4DError(write_failure(path, error)) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_failure(path: Path, error: OSError) -> str:
-    """What to tell a user when the system refuses to write ``path``."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"The disk is full: '{path}' could not be written and was removed. Free some space or choose another."
+    """What to tell a user when the system refuses to write ``path``; a staged file is called by its final name."""
+    if path.parent.name.startswith(STAGE_PREFIX):
+        path = path.parent.parent / path.name
+    if error.errno in DISK_FULL:
+        return f"The disk is full: there is no room for '{path}'. Free some space, or choose a folder on another disk."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"'{path}' cannot be written: no permission. Choose another output folder."
-    return f"'{path}' cannot be written: {error.strerror or error}."
+        return (
+            f"'{path}' cannot be written: no permission, or another program has it open. Close it there, or choose "
+            "another folder."
+        )
+    return f"'{path}' cannot be written: {error.strerror or error}. Choose another folder."

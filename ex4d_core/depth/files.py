@@ -211,19 +211,19 @@ def _open_npz(path: Path, kind: str | None) -> Iterator[DepthSource]:
                 f"'{arrays.key}' in '{path}' has shape {arrays.shape}; expected (frames, height, width), not empty."
             )
         frames, height, width = arrays.shape
-        matrix = _npz_matrix(path)
+        matrix = _npz_matrix(path, arrays.names)
         yield DepthSource(kind or arrays.key, frames, width, height, arrays.frames, matrix, str(path))
 
 
-def _npz_matrix(path: Path) -> np.ndarray | None:
-    try:
-        with NpzFrames(path, ("intrinsics", "K")) as arrays:
-            matrix = np.stack(list(arrays.frames())).astype(np.float64)
-    except EX4DError:
+def _npz_matrix(path: Path, names: tuple[str, ...]) -> np.ndarray | None:
+    """The lens, where the archive has one; a lens that cannot be read is an error, since another would be used."""
+    key = next((key for key in ("intrinsics", "K") if key in names), None)
+    if key is None:
         return None
-    if matrix.shape != (3, 3):
-        raise EX4DError(f"The intrinsics in '{path}' have shape {matrix.shape}; expected (3, 3), in pixels.")
-    return matrix
+    with NpzFrames(path, (key,), any_order=True) as lens:
+        if lens.shape != (3, 3):
+            raise EX4DError(f"The intrinsics in '{path}' have shape {lens.shape}; expected (3, 3), in pixels.")
+        return lens.whole().astype(np.float64)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""Carry a source's sound into a new file: packets are copied where MP4 takes them, else encoded to AAC."""
+"""Carry a source's sound into a new file: packets are copied where the container takes them, else encoded to AAC."""
 
 from __future__ import annotations
 
+import logging
 from fractions import Fraction
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .decode import VideoClip
 
-COPIED_CODECS = ("aac", "mp3", "ac3", "eac3", "opus", "alac")
+log = logging.getLogger(__name__)
+
+COPIED_CODECS = {
+    "mp4": ("aac", "mp3", "ac3", "eac3", "opus", "alac"),
+    "mov": ("aac", "mp3", "ac3", "eac3", "alac"),
+    "matroska": ("aac", "mp3", "ac3", "eac3", "opus", "alac"),
+}
+"""By the name of FFmpeg's muxer."""
+USUAL_RATE = 48000
 
 
 class AudioCarrier:
@@ -22,13 +31,16 @@ class AudioCarrier:
         stream = self._input.streams.audio[0]
         codec = stream.codec_context
         # Raw AAC (from .ts) lacks the header that MP4 needs, so it is encoded anew.
-        self._copied = codec.name in COPIED_CODECS and (codec.name != "aac" or bool(codec.extradata))
+        takes = COPIED_CODECS.get(output.format.name, ())
+        self._copied = codec.name in takes and (codec.name != "aac" or bool(codec.extradata))
         self._output, self._start = output, start
         if self._copied:
             self._stream = output.add_stream_from_template(stream)
         else:
-            self._stream = output.add_stream("aac", rate=codec.sample_rate or 48000)
-            self._resampler = av.AudioResampler("fltp", "stereo", codec.sample_rate or 48000)
+            known = av.codec.Codec("aac", "w").audio_rates or ()
+            self._rate = codec.sample_rate if codec.sample_rate in known else USUAL_RATE
+            self._stream = output.add_stream("aac", rate=self._rate)
+            self._resampler = av.AudioResampler("fltp", "stereo", self._rate)
         if start > 1:
             self._input.seek(int((start - 1) * av.time_base))
         self._packets = self._input.demux(stream)
@@ -48,6 +60,9 @@ class AudioCarrier:
             return None
         with open_container(path) as container:
             if not container.streams.audio:
+                return None
+            if container.streams.audio[0].codec_context is None:
+                log.warning("The sound of '%s' is coded in a way that is not known here; it is left out.", path)
                 return None
             if isinstance(source, (str, PathLike)) and container.streams.video:
                 video = container.streams.video[0]
@@ -80,6 +95,8 @@ class AudioCarrier:
         return None
 
     def _write(self, packet: Any) -> None:
+        from av.error import FFmpegError
+
         if self._copied:
             shift = round(self._start / packet.time_base)
             packet.pts -= shift
@@ -87,16 +104,36 @@ class AudioCarrier:
             packet.stream = self._stream
             self._output.mux(packet)
             return
-        for frame in packet.decode():
+        try:
+            frames = packet.decode()
+        except FFmpegError:
+            self._encode_silence(packet)
+            return
+        for frame in frames:
             frame.pts = None
             self._encode(frame)
 
     def _encode(self, frame: Any) -> None:
         for resampled in self._resampler.resample(frame):
-            resampled.pts = self._samples
-            resampled.time_base = Fraction(1, resampled.sample_rate)
-            self._samples += resampled.samples
-            self._output.mux(self._stream.encode(resampled))
+            if resampled is not None:
+                self._encode_resampled(resampled)
+
+    def _encode_silence(self, packet: Any) -> None:
+        """In place of a damaged packet, so that what follows stays in time."""
+        import av
+        import numpy as np
+
+        samples = round((packet.duration or 0) * packet.time_base * self._rate)
+        if samples:
+            silence = av.AudioFrame.from_ndarray(np.zeros((2, samples), np.float32), format="fltp", layout="stereo")
+            silence.sample_rate = self._rate
+            self._encode_resampled(silence)
+
+    def _encode_resampled(self, frame: Any) -> None:
+        frame.pts = self._samples
+        frame.time_base = Fraction(1, self._rate)
+        self._samples += frame.samples
+        self._output.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
         """Flush what the encoder still holds."""

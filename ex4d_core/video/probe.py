@@ -140,6 +140,8 @@ def open_video_file(source: Source) -> Iterator[tuple[VideoInfo, TimedFrames]]:
             raise EX4DError(f"'{path}' {kind}, no video. Choose a file with a video track.")
         stream = streams[0]
         context = stream.codec_context
+        if context is None:
+            raise EX4DError(f"'{path}' is coded in a way that cannot be decoded here. Re-export it as H.264 in MP4.")
         # Frame threads hold one picture each, so large pictures are decoded by slices.
         context.thread_type = "AUTO" if context.width * context.height <= 2048 * 2048 else "SLICE"
         frames = _decode(container, stream, path)

@@ -158,6 +158,12 @@ def test_garbage_in_the_middle(recon, folder):
     assert "damaged" in recon(input_video=path, depth=folder / "depth30.npz", num_frames=30)
 
 
+def test_a_codec_that_nobody_knows(recon, folder, video):
+    path = folder / "unknown.mp4"
+    path.write_bytes(video.read_bytes().replace(b"avc1", b"xyz1"))
+    assert "Re-export it as H.264" in recon(input_video=path)
+
+
 def test_one_by_one_pixel(recon, folder):
     path = write_clip(folder / "dot.mkv", [np.zeros((1, 1, 3), np.uint8)] * FRAMES, codec="ffv1", pixels="yuv444p")
     assert "1x1" in recon(input_video=path)

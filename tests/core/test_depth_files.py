@@ -98,6 +98,42 @@ def test_a_lens_in_the_file_is_carried_to_the_fitted_picture(tmp_path, video, pl
     assert (lens.width, lens.height) == (96, 96)
 
 
+def test_a_lens_in_fortran_order_is_the_same_lens(tmp_path, video, planes):
+    matrix = np.array([[50, 0, 30], [0, 55, 20], [0, 0, 1.0]])
+    np.savez(tmp_path / "d.npz", depth=planes, K=np.asfortranarray(matrix))
+    lens = load_depth(tmp_path / "d.npz", load_video(video)).intrinsics
+    np.testing.assert_array_equal(lens.matrix(), matrix)
+
+
+@pytest.mark.parametrize(
+    ("lens", "message"),
+    [
+        (np.zeros((0, 3)), "shape"),
+        (np.tile(np.eye(3), (6, 1, 1)), "shape"),
+        (np.full((3, 3), np.nan), "finite"),
+        (np.array([["a"] * 3] * 3), "numbers"),
+    ],
+)
+def test_a_lens_that_cannot_be_read_is_refused(tmp_path, video, planes, lens, message):
+    np.savez(tmp_path / "d.npz", depth=planes, intrinsics=lens)
+    with pytest.raises(EX4DError, match=message):
+        load_depth(tmp_path / "d.npz", load_video(video))
+
+
+def test_a_damaged_lens_is_refused(tmp_path, video, planes):
+    np.savez(tmp_path / "d.npz", depth=planes, intrinsics=np.diag([1234.5, 1234.5, 1.0]))
+    data = (tmp_path / "d.npz").read_bytes()
+    (tmp_path / "d.npz").write_bytes(data.replace(np.float64(1234.5).tobytes(), np.float64(999.0).tobytes()))
+    with pytest.raises(EX4DError, match="damaged"):
+        load_depth(tmp_path / "d.npz", load_video(video))
+
+
+def test_depth_in_fortran_order_is_told_how_to_save_it(tmp_path, video, planes):
+    np.savez(tmp_path / "d.npz", depth=np.asfortranarray(planes))
+    with pytest.raises(EX4DError, match="ascontiguousarray"):
+        load_depth(tmp_path / "d.npz", load_video(video))
+
+
 def test_smaller_maps_of_the_same_picture_are_enlarged_without_smearing(tmp_path, video):
     depth = np.full((FRAMES, HEIGHT // 2, WIDTH // 2), 9, np.float32)
     depth[:, :, : WIDTH // 4] = 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import resource
 import subprocess
 import sys
 from fractions import Fraction
@@ -120,6 +119,80 @@ def test_a_whole_file_gives_its_sound(tmp_path):
     assert begin < 0.03 and abs(len(samples) / 48000 - 1) < 0.05
 
 
+def rewritten(path, old, new):
+    """The file with one name of a codec replaced."""
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+    return path
+
+
+def test_sound_of_an_unknown_codec_is_left_out_with_a_warning(tmp_path, caplog):
+    source = write_clip(tmp_path / "talk.mkv", [numbered(i) for i in range(6)], sound=0.2)
+    rewritten(source, b"A_AAC", b"A_XYZ")
+    save_video(tmp_path / "a.mp4", load_video(source).frames, 30, audio_from=source)
+    assert sound_of(tmp_path / "a.mp4") == (None, None) and "sound" in caplog.text
+
+
+def write_wav(path, rate, seconds=0.5):
+    import wave
+
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        tone = 10000 * np.sin(2 * np.pi * 400 * np.arange(int(seconds * rate)) / rate)
+        file.writeframes(tone.astype("<i2").tobytes())
+    return path
+
+
+@pytest.mark.parametrize("rate", [192000, 5512, 44100])
+def test_sound_at_a_rate_that_aac_lacks_is_resampled(tmp_path, rate):
+    save_video(tmp_path / "a.mp4", smooth(32, 32, 15), 30, audio_from=write_wav(tmp_path / "a.wav", rate))
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert container.streams.audio[0].codec_context.sample_rate == (44100 if rate == 44100 else 48000)
+    begin, samples = sound_of(tmp_path / "a.mp4")
+    assert abs(pitch(samples, 0.25 - float(begin), 44100 if rate == 44100 else 48000) - 400) < 12
+
+
+@pytest.mark.parametrize(("target", "codec"), [("a.mov", "aac"), ("a.mp4", "opus"), ("a.mkv", "opus")])
+def test_opus_is_copied_only_where_the_container_takes_it(tmp_path, target, codec):
+    source = write_clip(tmp_path / "talk.mkv", [numbered(i) for i in range(15)], sound=0.5, sound_codec="libopus")
+    save_video(tmp_path / target, load_video(source).frames, 30, audio_from=source)
+    with av.open(str(tmp_path / target)) as container:
+        assert container.streams.audio[0].codec_context.name in (codec, f"lib{codec}")
+    _, samples = sound_of(tmp_path / target)
+    assert abs(len(samples) / 48000 - 0.5) < 0.06
+
+
+def test_a_damaged_sound_packet_becomes_silence(tmp_path, monkeypatch):
+    from ex4d_core.video import audio
+
+    source = write_clip(tmp_path / "a.mkv", [numbered(i) for i in range(30)], sound=1.0, sound_codec="pcm_s16le")
+    real, seen = audio.AudioCarrier._write, []
+
+    class Damaged:
+        def __init__(self, packet):
+            self.packet = packet
+
+        def decode(self):
+            raise av.error.InvalidDataError(1, "damaged")
+
+        def __getattr__(self, name):
+            return getattr(self.packet, name)
+
+    def write(self, packet):
+        seen.append(packet)
+        real(self, Damaged(packet) if 10 <= len(seen) < 20 else packet)
+
+    monkeypatch.setattr(audio.AudioCarrier, "_write", write)
+    save_video(tmp_path / "a.mp4", load_video(source).frames, 30, audio_from=source)
+    begin, samples = sound_of(tmp_path / "a.mp4")
+    assert abs(len(samples) / 48000 - 1) < 0.05
+    assert np.abs(samples[int(0.27 * 48000) : int(0.33 * 48000)]).max() < 0.02
+    assert abs(pitch(samples, 0.75 - float(begin)) - (200 + 200 * 0.75)) < 12
+
+
 def test_silence_stays_silent(tmp_path):
     source = write_clip(tmp_path / "mute.mp4", [numbered(i) for i in range(3)])
     save_video(tmp_path / "a.mp4", load_video(source).frames, 30, audio_from=source)
@@ -195,6 +268,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch, room):
 
 
 def test_a_real_size_limit_is_reported_the_same_way(tmp_path):
+    resource = pytest.importorskip("resource")
     program = (
         "import resource, sys, numpy as np\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({20000}, {resource.RLIM_INFINITY}))\n"
