@@ -69,6 +69,9 @@ def load_camera(
         return _trajectory(read(data, hints), hints, rebase, scale)
     except EX4DError as error:
         raise EX4DError(f"{path.name}: {error}") from error
+    except (ArithmeticError, LookupError, TypeError, ValueError, MemoryError, RecursionError) as error:
+        # Whatever else a foreign file may hold, it is the file that is wrong.
+        raise EX4DError(f"{path.name} holds values that no camera has ({error!s:.80}). Export it again.") from error
 
 
 def _trajectory(cameras: Cameras, hints: Hints, rebase: bool, scale: float) -> Trajectory:
@@ -110,8 +113,10 @@ def _bytes_of(path: Path) -> bytes:
         if path.stat().st_size > MAX_BYTES:
             raise EX4DError(f"{path.name} is larger than {MAX_BYTES >> 20} MB, too large for a camera path.")
         data = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or "unreadable"
+    except (OSError, ValueError) as error:
+        if isinstance(error, EX4DError):
+            raise
+        reason = getattr(error, "strerror", None) or "no system takes this name"
         raise EX4DError(f"{path.name} could not be read: {reason}. Check its name and folder.") from None
     if not data:
         raise EX4DError(f"The camera file {path.name} is empty. Export it again.")

@@ -45,7 +45,7 @@ def read(data: bytes, hints: Hints) -> Cameras:
     """Samples the first animated camera (or the first camera) at ``hints.fps``, else at the rate of its keys."""
     try:
         return _read(data, hints)
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError, struct.error) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, struct.error) as error:
         if isinstance(error, EX4DError):
             raise
         raise EX4DError("this is not a complete glTF 2.0 file. Export the camera again as .gltf or .glb.") from None
@@ -119,7 +119,9 @@ class _Buffers:
         stride = view.get("byteStride", dtype.itemsize * width)
         start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
         data, count = self.buffer(view["buffer"]), accessor["count"]
-        if count < 1 or min(start, stride) < 0 or start + stride * (count - 1) + dtype.itemsize * width > len(data):
+        if stride < dtype.itemsize * width:
+            raise EX4DError("this glTF file's values overlap (byteStride). Export it again.")
+        if count < 1 or start < 0 or start + stride * (count - 1) + dtype.itemsize * width > len(data):
             raise EX4DError("this glTF file's data is cut off. Export it again.")
         rows = np.ndarray((count, width), dtype, data, start, (stride, dtype.itemsize)).astype(np.float64)
         if dtype.kind in "iu" and accessor.get("normalized"):

@@ -17,6 +17,7 @@ from ..trajectory import Trajectory
 from .cameras import Cameras, Hints
 
 MAX_UNPACKED = 256 * 2**20
+MAX_SIDE = 65536
 
 
 def read(data: bytes, hints: Hints) -> Cameras:
@@ -38,7 +39,7 @@ def read(data: bytes, hints: Hints) -> Cameras:
         raise EX4DError(f"extrinsics must have shape (frames, 4, 4), got {extrinsics.shape}.")
     matrices = None if "intrinsics" not in arrays else _numbers(arrays["intrinsics"], "intrinsics")
     lenses = None if matrices is None else _lenses(matrices, len(extrinsics), arrays.get("size"), hints)
-    fps = float(arrays["fps"]) if "fps" in arrays and arrays["fps"].size == 1 else hints.fps
+    fps = _single_rate(arrays["fps"]) if "fps" in arrays else hints.fps
     return Cameras(opengl_from_opencv(extrinsics), lenses, fps=fps)
 
 
@@ -48,12 +49,26 @@ def _numbers(array: np.ndarray, name: str) -> np.ndarray:
     return array.astype(np.float64)
 
 
+def _single_rate(array: np.ndarray) -> float:
+    rate = _numbers(array, "fps")
+    if rate.size != 1 or not np.isfinite(rate).all():
+        raise EX4DError(f"fps must be one number, got {rate.tolist()!s:.40}.")
+    return float(rate.reshape(-1)[0])
+
+
+def _image_size(array: np.ndarray) -> tuple[int, int]:
+    size = _numbers(array, "size").reshape(-1)
+    if size.shape != (2,) or not ((size >= 1) & (size <= MAX_SIDE)).all():
+        raise EX4DError(f"size must be the image's width and height, got {size.tolist()!s:.40}.")
+    return int(size[0]), int(size[1])
+
+
 def _lenses(matrices: np.ndarray, frames: int, size: np.ndarray | None, hints: Hints) -> tuple[Intrinsics, ...]:
     if matrices.shape not in ((3, 3), (frames, 3, 3)):
         raise EX4DError(f"intrinsics must have shape (3, 3) or ({frames}, 3, 3), got {matrices.shape}.")
     first = matrices.reshape(-1, 3, 3)[0]
-    if size is not None and size.size == 2:
-        width, height = (int(v) for v in size)
+    if size is not None:
+        width, height = _image_size(size)
     elif np.isfinite(first).all() and (first[:2, 2] >= 0.5).all():
         width, height = (round(2 * v) for v in first[:2, 2])  # the published file says its size only through the centre
     else:

@@ -31,7 +31,7 @@ def read(data: bytes, hints: Hints) -> Cameras:
         )
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
     poses[:, :3] = rows[:, 7:].reshape(-1, 3, 4)
-    fps = hints.fps or _fps(rows[:, 0])
+    fps = _fps(rows[:, 0]) or hints.fps
     if (size := hints.image_size()) is None:
         fov = np.degrees(2 * np.arctan(0.5 / rows[:, 2]))
         return Cameras(poses, fov=fov, lens_shift=rows[:, 3:5] - 0.5, fps=fps)

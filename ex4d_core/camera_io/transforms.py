@@ -14,6 +14,7 @@ import numpy as np
 from ..camera import Intrinsics, check_poses, invert_pose, y_up_from_opencv
 from ..errors import EX4DError
 from ..trajectory import Trajectory
+from ..trajectory.presets import is_finite
 from .cameras import Cameras, Hints, text_of
 
 
@@ -40,18 +41,14 @@ def read(data: bytes, hints: Hints) -> Cameras:
     return Cameras(
         invert_pose(y_up_from_opencv(poses)),
         tuple(known) if len(known) == len(lenses) else None,
-        fps=float(fps) if _finite(fps) and fps > 0 else None,
+        fps=float(fps) if is_finite(fps) and fps > 0 else None,
     )
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _pose(frame: Any, index: int) -> np.ndarray:
     try:
         pose = np.array(frame["transform_matrix"], dtype=np.float64)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise EX4DError(f"frame {index} of this transforms.json has no transform_matrix of numbers.") from None
     if pose.shape == (3, 4):
         pose = np.concatenate([pose, [[0.0, 0.0, 0.0, 1.0]]])
@@ -61,12 +58,12 @@ def _pose(frame: Any, index: int) -> np.ndarray:
 
 
 def _lens(fields: dict[str, Any], index: int, hints: Hints) -> Intrinsics | None:
-    if any(_finite(fields.get(name)) and abs(fields[name]) > 1e-9 for name in ("k1", "k2", "k3", "k4", "p1", "p2")):
+    if any(is_finite(fields.get(name)) and abs(fields[name]) > 1e-9 for name in ("k1", "k2", "k3", "k4", "p1", "p2")):
         raise EX4DError("this transforms.json has lens distortion. Undistort the images and export the cameras again.")
     given = {name: fields[name] for name in ("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x") if name in fields}
     for name, value in given.items():
-        if not _finite(value) or (value <= 0 and name not in ("cx", "cy")):
-            raise EX4DError(f"{name} of frame {index} must be a positive number, got {value!r}.")
+        if not is_finite(value) or (value <= 0 and name not in ("cx", "cy")):
+            raise EX4DError(f"{name} of frame {index} must be a positive number, got {repr(value)[:40]}.")
     size = (int(given["w"]), int(given["h"])) if "w" in given and "h" in given else hints.image_size()
     if size is None:
         if "fl_x" in given or "camera_angle_x" in given:

@@ -28,6 +28,7 @@ from .presets import EASES, check_params, is_finite, preset_named
 VERSION = 1
 INTERPOLATIONS = ("linear", "smooth", "catmull-rom")
 MAX_FRAMES = 10000
+FPS_RANGE = (1e-3, 1000)
 DEFAULT_RADIUS = 10000 / 3900 + 0.15
 """The smallest depth that EX-4D's disparity can give, plus the published 0.15: the radius where no scene is known."""
 
@@ -50,8 +51,12 @@ def parse_document(text_or_dict: str | dict[str, Any]) -> dict[str, Any]:
     if isinstance(text_or_dict, str):
         try:
             raw = json.loads(text_or_dict)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise EX4DError(f"The camera path is not valid JSON: {error}. Paste it as the editor wrote it.") from None
+        except (ValueError, RecursionError) as error:
+            # Beside bad JSON: numbers of thousands of digits and endless nesting, whose messages are about Python.
+            reason = (
+                error if isinstance(error, json.JSONDecodeError) else "it is nested too deep or its numbers too long"
+            )
+            raise EX4DError(f"The camera path is not valid JSON: {reason}. Paste it as the editor wrote it.") from None
     else:
         raw = text_or_dict
     if not isinstance(raw, dict):
@@ -61,7 +66,7 @@ def parse_document(text_or_dict: str | dict[str, Any]) -> dict[str, Any]:
     path = "The camera path's"
     document: dict[str, Any] = {"version": VERSION}
     document["frames"] = _integer(raw.get("frames"), f"{path} frames", 1, MAX_FRAMES)
-    document["fps"] = _number(raw.get("fps", 15), f"{path} fps", 1e-3, 1000)
+    document["fps"] = _number(raw.get("fps", 15), f"{path} fps", *FPS_RANGE)
     for side in ("width", "height"):
         value = raw.get(side)
         document[side] = None if value is None else _integer(value, f"{path} {side}", 1, 65536)

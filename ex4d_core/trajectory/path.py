@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from ..camera import Intrinsics, check_poses
 from ..errors import EX4DError
 from .bake import document_from_poses, resample_document
-from .document import parse_document, preset_document
+from .document import FPS_RANGE, parse_document, preset_document
 from .evaluate import evaluate_document
 
 
@@ -43,8 +44,8 @@ class Trajectory:
             object.__setattr__(self, "intrinsics", tuple(self.intrinsics))
             if len(self.intrinsics) != len(poses):
                 raise EX4DError(f"A path of {len(poses)} frames needs as many lenses, got {len(self.intrinsics)}.")
-        if not 0 < self.fps < 1e4:
-            raise EX4DError(f"A camera path's fps must be positive, got {self.fps}.")
+        if not FPS_RANGE[0] <= self.fps <= FPS_RANGE[1]:
+            raise EX4DError(f"A camera path's fps must lie between {FPS_RANGE[0]} and {FPS_RANGE[1]}, got {self.fps}.")
 
     def __len__(self) -> int:
         return len(self.world_to_camera)
@@ -107,9 +108,9 @@ class Trajectory:
         return save_camera(self, path, format=format)
 
     def document(self, radius: float | None = None) -> dict[str, Any]:
-        """The JSON document: the one this path came from, or one keyframe a frame with the scene's ``radius``."""
+        """The JSON document, the caller's own: that of this path, or one keyframe a frame with the scene's ``radius``."""
         if self.path is not None:
-            return self.path
+            return copy.deepcopy(self.path)
         return document_from_poses(self.world_to_camera, self.intrinsics, fps=self.fps, radius=radius)
 
     def to_json(self) -> str:

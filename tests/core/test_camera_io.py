@@ -188,6 +188,20 @@ def glb_with(length, version=2):
     return struct.pack("<III", 0x46546C67, version, length) + b"\0" * 20
 
 
+def with_pose(fields):
+    return "{" + fields + ', "frames": [{"transform_matrix": [[1,0,0,0],[0,1,0,0],[0,0,1,0],[0,0,0,1]]}]}'
+
+
+def overlapping():
+    """One value standing for a thousand million."""
+    document = turntable()
+    document["bufferViews"][0]["byteStride"] = 0
+    document["accessors"][0]["count"] = 10**12
+    return document
+
+
+STILL = np.tile(np.eye(4), (3, 1, 1))
+
 BROKEN = {
     "empty.npz": b"",
     "text.npz": b"this is a text",
@@ -232,6 +246,22 @@ BROKEN = {
     "cut.glb": glb_with(4000),
     "newer.glb": glb_with(32, version=3),
     "empty_chunks.glb": glb_with(32),
+    "digits.json": '{"version": ' + "1" * 5000 + "}",
+    "huge.json": '{"version": 1, "frames": ' + "1" * 400 + "}",
+    "deep.json": "[" * 100_000,
+    "huge_lens.json": with_pose(f'"fl_x": {"1" * 400}, "w": 64, "h": 64'),
+    "huge_pose.json": '{"frames": [{"transform_matrix": [[' + "1" * 400 + ", 0, 0, 0]]}]}",
+    "huge_width.json": with_pose(f'"fl_x": 500, "w": {"1" * 400}, "h": 64'),
+    "tiny_angle.json": with_pose('"camera_angle_x": 5e-324, "w": 64, "h": 64'),
+    "text_fps.npz": {"extrinsics": STILL, "fps": np.array("abc")},
+    "nan_fps.npz": {"extrinsics": STILL, "fps": np.nan},
+    "fast.npz": {"extrinsics": STILL, "fps": 5000},
+    "nan_size.npz": {"extrinsics": STILL, "intrinsics": np.eye(3), "size": np.array([np.nan, 3])},
+    "flat_size.npz": {"extrinsics": STILL, "intrinsics": np.eye(3), "size": np.array(5)},
+    "yfov.gltf": json.dumps(gltf([{"camera": 0}])).replace('"yfov": 0.8', '"yfov": ' + "1" * 400),
+    "nan_yfov.gltf": json.dumps(gltf([{"camera": 0}])).replace('"yfov": 0.8', '"yfov": NaN'),
+    "deep.gltf": '{"asset": ' + "[" * 100_000,
+    "overlapping.gltf": json.dumps(overlapping()),
     "camera.fbx": b"Kaydara",
     "camera": b"?",
 }
@@ -253,7 +283,19 @@ def test_foreign_and_broken_files_are_refused_in_a_sentence_or_two(name, tmp_pat
     assert len(str(error.value)) < 400
 
 
+def test_the_rate_in_the_file_comes_before_the_caller_s(tmp_path):
+    line = "0.9 1.6 0.5 0.5 0 0 1 0 0 0 0 1 0 0 0 0 1 0"
+    saved = file(tmp_path, "cameras.txt", f"0 {line}\n40000 {line}\n")
+    assert load_camera(saved, fps=15).fps == 25
+    assert load_camera(file(tmp_path, "still.txt", f"0 {line}\n"), fps=12).fps == 12
+    for name in ("npz", "transforms"):
+        saved = save_camera(shaken_path(), tmp_path / f"path{FORMATS[name].suffix}", format=name)
+        assert load_camera(saved, fps=15).fps == 24
+
+
 def test_missing_files_and_folders_are_refused(tmp_path):
+    with pytest.raises(EX4DError, match="could not be read"):
+        load_camera(tmp_path / "no\0name.npz")
     with pytest.raises(EX4DError, match="could not be read"):
         load_camera(tmp_path / "none.npz")
     with pytest.raises(EX4DError, match="cannot be written"):

@@ -284,3 +284,15 @@ def test_bad_calls_are_refused():
     ):
         with pytest.raises(EX4DError):
             call()
+
+
+def test_the_document_given_out_is_the_caller_s_own():
+    path = Trajectory.preset("90")
+    path.document()["frames"] = 3
+    assert path.document()["frames"] == 49
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), 1001])
+def test_rates_that_no_document_may_have_are_refused(fps):
+    with pytest.raises(EX4DError, match="fps"):
+        Trajectory(np.eye(4)[None], fps=fps)
