@@ -86,6 +86,23 @@ class Intrinsics:
         sx, sy = width / self.width, height / self.height
         return Intrinsics(self.fx * sx, self.fy * sy, self.cx * sx, self.cy * sy, width, height)
 
+    def fitted(self, width: int, height: int) -> Intrinsics:
+        """The lens for a picture that may have another aspect ratio, without distorting what it shows.
+
+        The same aspect ratio (to a pixel): `resized`. Another one: the vertical field of view stays, pixels are square,
+        and the principal point keeps its angle from the picture's centre.
+        """
+        if same_aspect(self.width, self.height, width, height):
+            return self.resized(width, height)
+        focal = self.fy * height / self.height
+        cx = width / 2 + (self.cx - self.width / 2) * focal / self.fx
+        return Intrinsics(focal, focal, cx, self.cy * height / self.height, width, height)
+
+
+def same_aspect(width: int, height: int, other_width: int, other_height: int) -> bool:
+    """Whether two picture sizes have one aspect ratio, give or take a pixel."""
+    return abs(width * other_height - height * other_width) <= max(width, height, other_width, other_height)
+
 
 OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 """Turns an OpenCV camera frame into an OpenGL one (x right, y up, z backward), and back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from numba.core import config as numba_config
 
 # Its settings are attributes made at run time, which a type checker cannot see.
 config: Any = numba_config
+
+_setting = threading.Lock()
 
 
 def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
@@ -27,15 +30,17 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """
     if function is None:
         return lambda later: njit(later, **options)
-    folder = _cache_folder()
-    before = config.CACHE_DIR
-    try:
-        config.CACHE_DIR = str(folder or before)
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:
-        return numba.njit(**options)(function)
-    finally:
-        config.CACHE_DIR = before
+    # The setting is one for the process, so modules imported by two threads must take turns.
+    with _setting:
+        folder = _cache_folder()
+        before = config.CACHE_DIR
+        try:
+            config.CACHE_DIR = str(folder or before)
+            return numba.njit(cache=True, **options)(function)
+        except RuntimeError:
+            return numba.njit(**options)(function)
+        finally:
+            config.CACHE_DIR = before
 
 
 def _cache_folder() -> Path | None:

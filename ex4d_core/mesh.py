@@ -186,7 +186,8 @@ def build_dw_mesh(
         The mesh; its inputs are copied, never written to.
 
     Raises:
-        EX4DError: shapes that do not fit, fewer than 3x3 pixels, depth that is not finite and positive, bad parameters.
+        EX4DError: shapes that do not fit, fewer than 3x3 pixels, depth that is not finite and positive, colours of
+            another type or not finite, bad parameters.
         Cancelled: ``cancel`` returned True.
 
     Source: paper section 3.2 and appendix A.3; the published mesh builder for the released style.
@@ -327,31 +328,11 @@ def grid_faces(height: int, width: int, style: str) -> Tensor:
     return torch.cat([quads, plate.to(torch.int32)])
 
 
-def count_edges(faces: Tensor) -> tuple[int, int, int]:
-    """Edges of a triangle list (F, 3) by how faces share them.
-
-    Returns:
-        (paired, single, other): edges with exactly two faces of opposite direction, edges with one face, the rest. A
-        closed, consistently oriented surface has only paired edges.
-    """
-    faces = faces.to(torch.int64)
-    start = faces.reshape(-1)
-    end = faces.roll(-1, 1).reshape(-1)
-    count = int(faces.max()) + 1
-    key = torch.minimum(start, end) * count + torch.maximum(start, end)
-    direction = torch.where(start < end, 1, -1)
-    unique, owner, uses = torch.unique(key, return_inverse=True, return_counts=True)
-    balance = torch.zeros_like(unique).scatter_add_(0, owner, direction)
-    paired = int(((uses == 2) & (balance == 0)).sum())
-    single = int((uses == 1).sum())
-    return paired, single, unique.numel() - paired - single
-
-
 def to_uint8(rgb: Tensor) -> Tensor:
-    """Colours as uint8: float 0..1 is clamped and rounded, uint8 passes through."""
+    """Colours as uint8: float 0..1 is clamped and rounded (halves up), uint8 passes through."""
     if rgb.dtype == torch.uint8:
         return rgb
-    return (rgb.float() * 255.0).round_().clamp_(0, 255).to(torch.uint8)
+    return (rgb.float() * 255.0).add_(0.5).clamp_(0, 255).to(torch.uint8)
 
 
 def _rays(like: Tensor, intrinsics: Intrinsics, pixel_offset: float) -> tuple[Tensor, Tensor]:
@@ -393,6 +374,13 @@ def _check_inputs(rgb: Tensor, depth: Tensor, style: str, min_angle: float, dept
         )
     if depth.shape[0] < 1 or depth.shape[1] < 3 or depth.shape[2] < 3:
         raise EX4DError(f"A mesh needs at least one frame of 3x3 pixels, got {tuple(depth.shape)}.")
+    if rgb.dtype != torch.uint8:
+        if not rgb.is_floating_point():
+            raise EX4DError(
+                f"Colours must be uint8 (0..255) or floating point (0..1), got {rgb.dtype}; convert them first."
+            )
+        if not all(math.isfinite(float(v)) for v in torch.aminmax(rgb)):
+            raise EX4DError("The colours hold values that are not numbers (NaN or infinite). Replace them first.")
     if not depth.is_floating_point():
         raise EX4DError(f"Depth must be floating point, got {depth.dtype}; convert stored integers to distances first.")
     nearest, farthest = depth.amin((1, 2)).tolist(), depth.amax((1, 2)).tolist()

@@ -8,6 +8,7 @@ import torch
 
 from ..camera import Intrinsics
 from ..errors import EX4DError
+from ..mesh import PUBLISHED_BORDER_DEPTH
 from .convert import check_depth, resize_depth
 
 
@@ -36,6 +37,14 @@ class DepthClip:
                 f"The intrinsics are for {self.intrinsics.width}x{self.intrinsics.height} pixels and the depth has "
                 f"{width}x{height}; use Intrinsics.resized(width, height) or resize the depth."
             )
+
+    @property
+    def border_depth(self) -> float | None:
+        """Where the mesh's back plate belongs: at 100, as published, for depth from disparity; None = not known here.
+
+        A crop or a resize can lose the nearest or farthest pixel, after which the values alone do not tell any more.
+        """
+        return None if self.disparity_range is None else PUBLISHED_BORDER_DEPTH
 
     def __len__(self) -> int:
         return self.depth.shape[0]

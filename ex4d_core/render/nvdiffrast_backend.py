@@ -5,7 +5,8 @@ other backends: vertices are snapped to 1/16 pixel, set-up is float32, and with 
 as published) silhouettes are blended over one pixel.
 
 Released style also repeats the published float32 arithmetic and order of faces: a depth of 100 has few bits left
-between near 1e-3 and far 1e3 (the defaults grow together, never apart), so rounding decides which of two surfaces near the back plate wins.
+between near 1e-3 and far 1e3, so rounding decides which of two surfaces near the back plate wins. (The default near and
+far grow together with the scene, so that no fewer bits are left anywhere.)
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from ..camera import Intrinsics
 
-
 FRONT = 0.05
 """Samples of one pixel whose depths differ by less than this share lie on one surface."""
 

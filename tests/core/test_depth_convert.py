@@ -167,3 +167,9 @@ def test_a_real_scene_is_as_smooth_as_bilinear_and_as_sharp_as_nearest(size: int
     nearest_median, nearest_edges = errors(interpolate(depth[None], (160, 160), mode="nearest-exact")[0, 0])
     assert median < 2 * bilinear_median and median < 0.05 * nearest_median
     assert edges < 0.6 * bilinear_edges and edges < 1.1 * nearest_edges
+
+
+def test_depth_from_disparity_knows_its_back_plate():
+    cropped = 20 + _ramp(2, 4, 8)
+    assert DepthClip(cropped).border_depth is None
+    assert DepthClip(cropped, disparity_range=(0.1, 4.0)).resized(8, 16).border_depth == 100.0

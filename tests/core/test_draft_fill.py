@@ -113,3 +113,13 @@ def test_a_hole_inside_a_near_object_takes_the_object() -> None:
     mask = torch.ones(1, 128, 128)
     mask[:, 50:78, 58:70] = 0
     assert draft_fill(color, mask, depth * mask)[0, 50:78, 58:70, 0].min() > 0.5  # 0.2 if it were open
+
+
+def test_what_holes_hold_is_ignored_even_where_it_is_no_number() -> None:
+    color = torch.rand((2, 40, 48, 3), generator=torch.Generator().manual_seed(4))
+    mask = torch.ones(2, 40, 48)
+    mask[:, 10:30, 12:20] = 0
+    depth = torch.full((2, 40, 48), 5.0) * mask
+    expected = draft_fill(color * mask[..., None], mask, depth)
+    color[:, 12:20, 14:17], depth[:, 12:20, 14:17] = float("nan"), float("nan")
+    torch.testing.assert_close(draft_fill(color, mask, depth), expected)

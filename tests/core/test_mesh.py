@@ -13,7 +13,6 @@ from ex4d_core.errors import Cancelled, EX4DError
 from ex4d_core.mesh import (
     angle_valid,
     build_dw_mesh,
-    count_edges,
     default_border_depth,
     grid_faces,
     jump_valid,
@@ -29,6 +28,26 @@ def colors(frames: int, height: int, width: int) -> torch.Tensor:
 
 def flat(frames: int = 1, height: int = 8, width: int = 10, depth: float = 4.0) -> torch.Tensor:
     return torch.full((frames, height, width), depth)
+
+
+def count_edges(faces: torch.Tensor) -> tuple[int, int, int]:
+    """Edges of a triangle list (F, 3) by how faces share them.
+
+    Returns:
+        (paired, single, other): edges with exactly two faces of opposite direction, edges with one face, the rest. A
+        closed, consistently oriented surface has only paired edges.
+    """
+    faces = faces.to(torch.int64)
+    start = faces.reshape(-1)
+    end = faces.roll(-1, 1).reshape(-1)
+    count = int(faces.max()) + 1
+    key = torch.minimum(start, end) * count + torch.maximum(start, end)
+    direction = torch.where(start < end, 1, -1)
+    unique, owner, uses = torch.unique(key, return_inverse=True, return_counts=True)
+    balance = torch.zeros_like(unique).scatter_add_(0, owner, direction)
+    paired = int(((uses == 2) & (balance == 0)).sum())
+    single = int((uses == 1).sum())
+    return paired, single, unique.numel() - paired - single
 
 
 @pytest.mark.parametrize(("height", "width"), [(3, 3), (4, 7), (9, 5), (64, 48)])
@@ -174,6 +193,28 @@ def test_accepts_float_colours_numpy_and_half_precision():
     mesh = build_dw_mesh(rgb, np.full((2, 5, 6), 3.0, np.float16))
     assert mesh.rgb.dtype == torch.uint8 and mesh.depth.dtype == torch.float32
     assert (mesh.rgb.numpy() == np.rint(rgb * 255)).all()
+
+
+@pytest.mark.parametrize("rgb", [torch.full((1, 8, 10, 3), 200), torch.full((1, 8, 10, 3), True)])
+def test_refuses_colours_of_other_types(rgb):
+    with pytest.raises(EX4DError, match="uint8"):
+        build_dw_mesh(rgb, flat())
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_refuses_colours_that_are_not_numbers(bad):
+    rgb = torch.rand(2, 8, 10, 3)
+    rgb[1, 3, 4, 2] = bad
+    with pytest.raises(EX4DError, match="colours"):
+        build_dw_mesh(rgb, flat(2))
+
+
+def test_colours_are_rounded_as_videos_are():
+    from ex4d_core.video.encode import to_uint8
+
+    rgb = (torch.arange(0, 511, dtype=torch.float64) / 510).float()[:510].reshape(1, 10, 17, 3)
+    mesh = build_dw_mesh(rgb, flat(1, 10, 17))
+    assert (mesh.rgb.numpy() == to_uint8(rgb)).all()
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 0.0, -1.0])

@@ -122,13 +122,14 @@ def test_backends_agree_at_full_size(style):
     assert ((mine[2] / theirs[2] - 1).abs()[both] < 1e-5).float().mean() > 0.999
 
 
-def wavy(style: str, height: int, width: int) -> DWMesh:
-    """A near disc before a wavy wall; smooth colours."""
+def wavy(style: str, height: int, width: int, unit: float = 1) -> DWMesh:
+    """A near disc before a wavy wall; smooth colours; ``unit``: how many of them the first one's unit of length has."""
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     depth = 9.0 + np.sin(4 * x) * np.cos(3 * y)
     depth = np.where(x**2 + y**2 < 0.2, 3.0 - 0.4 * np.sqrt(np.clip(0.2 - x**2 - y**2, 0, None)), depth)
     rgb = 0.5 + 0.5 * np.stack([np.sin(5 * x), np.cos(6 * y), np.sin(4 * x * y)], -1)
-    return build_dw_mesh(rgb[None].astype(np.float32), depth[None].astype(np.float32), style=style, border_depth=100)
+    rgb, depth = rgb[None].astype(np.float32), depth[None].astype(np.float32) * unit
+    return build_dw_mesh(rgb, depth, style=style, border_depth=100 * unit)
 
 
 @pytest.mark.parametrize("backend", EXACT)
@@ -303,6 +304,86 @@ def test_far_and_near_cut(backend):
     assert cut.max() <= 5.0 < depth.max()
     beyond = depth > 5.0
     assert (cut[beyond] == 0).all() and torch.equal(cut[~beyond], depth[~beyond])
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("backend", EXACT)
+def test_units_do_not_matter(backend, style):
+    metres, millimetres = wavy(style, 24, 32), wavy(style, 24, 32, unit=1024)
+    path = np.stack([orbit(20, metres.radius), VIEWS["inside"]])
+    longer = path.copy()
+    longer[:, :3, 3] *= 1024
+    small = render_color_mask(metres, Trajectory(path), backend=backend, keep_first_frame=False)
+    large = render_color_mask(millimetres, Trajectory(longer), backend=backend, keep_first_frame=False)
+    assert large[1].mean() > 0.03 and torch.equal(large[1], small[1])
+    assert torch.allclose(large[0], small[0], atol=1e-4) and torch.allclose(large[2] / 1024, small[2], rtol=1e-5)
+
+
+def test_a_published_scene_keeps_the_published_range(monkeypatch):
+    from ex4d_core.render import torch_backend
+
+    used = []
+    monkeypatch.setattr(torch_backend, "render", lambda mesh, views, picture, settings: used.append(settings))
+    for plate, near, far in ((100.0, 1e-3, 1e3), (5.0, 1e-3, 1e3), (5e4, 0.5, 5e5)):
+        mesh = build_dw_mesh(torch.rand(1, 8, 8, 3), torch.full((1, 8, 8), 3.0), border_depth=plate)
+        render_color_mask(mesh, still(), backend="torch", keep_first_frame=False)
+        assert (used[-1].near, used[-1].far) == (pytest.approx(near), pytest.approx(far))
+        render_color_mask(mesh, still(), backend="torch", keep_first_frame=False, far=7.0, near=0.6)
+        assert (used[-1].near, used[-1].far) == (0.6, 7.0)
+
+
+@pytest.mark.parametrize("backend", EXACT)
+def test_a_lens_of_another_shape_does_not_stretch_the_picture(backend):
+    mesh = wavy("paper", 30, 52)
+    square = mesh.intrinsics.fitted(32, 32)
+    assert square.vertical_fov == pytest.approx(mesh.intrinsics.vertical_fov) and square.fx == square.fy
+    poses = np.stack([np.eye(4), orbit(15, mesh.radius)])
+    own = render_color_mask(mesh, Trajectory(poses), backend=backend)
+    lent = render_color_mask(mesh, Trajectory(poses, (square, square)), backend=backend)
+    assert lent[1][0].min() == 1, "it is the source's view, so the first frame is kept"
+    assert torch.equal(own[1], lent[1]) and torch.allclose(own[0], lent[0], atol=1e-4)
+
+
+def test_a_picture_of_another_shape_is_not_stretched(caplog):
+    mesh = wavy("paper", 48, 64)
+    path = still()
+    _, tall, _ = render_color_mask(mesh, path, backend="torch", size=(32, 48))
+    _, own, _ = render_color_mask(mesh, path, backend="torch", keep_first_frame=False)
+    assert torch.equal(tall[0], own[0][:, 16:48]) and "source view" in caplog.text
+    with pytest.raises(EX4DError, match="another shape"):
+        render_color_mask(mesh, path, backend="torch", size=(32, 48), keep_first_frame=True)
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_supersampled_depth_is_that_of_the_pixel(factor):
+    wall = np.tile(np.linspace(3.0, 6.0, 64), (1, 48, 1)).astype(np.float32)
+    mesh = build_dw_mesh(np.full((1, 48, 64, 3), 90, np.uint8), wall, style="paper", depth_jump=1.0, min_angle=0.0)
+    path = Trajectory(orbit(12, 4.0)[None])
+    plain = render_color_mask(mesh, path, backend="torch", keep_first_frame=False)[2]
+    fine = render_color_mask(mesh, path, backend="torch", keep_first_frame=False, supersample=factor)[2]
+    both = (plain > 0) & (fine > 0)
+    error = (fine / plain - 1)[both]
+    assert error.abs().median() < 1e-4 and error.mean().abs() < 1e-4
+    edge = wavy("paper", 48, 64)
+    depth = render_color_mask(edge, still(), backend="torch", keep_first_frame=False, supersample=factor)[2]
+    assert not ((depth > 3.2) & (depth < 7.9)).any(), "nothing in mid-air"
+
+
+def test_supersampling_counts_against_the_memory_limit():
+    backend = pytest.importorskip("ex4d_core.render.numba_backend")
+    mesh = wavy("released", 24, 32)
+    picture = backend.Picture(*(torch.empty(1, 1080, 1920, device="meta") for _ in range(3)))
+    plain, fine = (backend._affordable_threads(mesh, picture, factor) for factor in (1, 2))
+    assert plain >= 16 and 1 <= fine <= 1.4e9 / (1920 * 1080 * 4 * 55)
+
+
+def test_auto_leaves_nvdiffrast_out_where_the_mesh_is_too_fine(monkeypatch):
+    import ex4d_core.render as render
+
+    monkeypatch.setattr(render, "available_backends", lambda: ("nvdiffrast", "torch"))
+    fine, coarse = (build_dw_mesh(torch.zeros(1, n, 2048, 3), torch.ones(1, n, 2048)) for n in (2049, 8))
+    assert render.choose_backend("auto", coarse, None) == "nvdiffrast"
+    assert render.choose_backend("auto", fine, None) == "torch"
 
 
 def test_torch_pieces_do_not_change_the_picture(monkeypatch):
