@@ -84,7 +84,7 @@ class EX4DDepthFromImage(io.ComfyNode):
         frames, height, width = clip.depth.shape
         low, high = (float(value) for value in torch.aminmax(clip.depth))
         lines = f"{frames} frames, {width}x{height}", f"depth {low:.3g} to {high:.5g}"
-        return io.NodeOutput(clip, ui=previews.play(previews.colored_depth(clip.depth), 15, *lines))
+        return io.NodeOutput(clip, ui=previews.play(previews.colored_depth(clip.depth), 15, *lines, total=frames))
 
 
 def from_pictures(images: torch.Tensor, kind: str, near: float, far: float):
@@ -94,7 +94,8 @@ def from_pictures(images: torch.Tensor, kind: str, near: float, far: float):
     if images.shape[0] == 0:
         raise EX4DError("The depth pictures are an empty clip. Check the node they come from.")
     colours = images[..., :3].float()
-    if colours.shape[-1] == 3 and float((colours.amax(-1) - colours.amin(-1)).nan_to_num().max()) > GREY_TOLERANCE:
+    sample = colours[:, ::4, ::4]
+    if float((sample.amax(-1) - sample.amin(-1)).nan_to_num().max()) > GREY_TOLERANCE:
         raise EX4DError(
             "These depth pictures are coloured, so brightness is not distance. Switch the depth node's colour map off "
             "(grey output) and run again."

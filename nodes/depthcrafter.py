@@ -279,7 +279,9 @@ class EX4DDepthCrafter(io.ComfyNode):
         grey = ((disparity - low) / (high - low))[..., None].expand(-1, -1, -1, 3).contiguous()
         frames, height, width = disparity.shape
         lines = f"{frames} frames, {width}x{height}", f"disparity {low:.3f} to {high:.3f}", *warnings
-        return io.NodeOutput(clip, grey, ui=previews.play(previews.colored_depth(clip.depth), 15, *lines))
+        return io.NodeOutput(
+            clip, grey, ui=previews.play(previews.colored_depth(clip.depth), 15, *lines, total=len(clip))
+        )
 
 
 NODES = [EX4DDepthCrafter]

@@ -92,17 +92,19 @@ class EX4DBuildDWMesh(io.ComfyNode):
                 style=style,
                 min_angle=min_angle,
                 depth_jump=depth_jump,
-                border_depth=border_depth or None,
+                border_depth=border_depth or depth.border_depth,
                 progress=job.progress,
                 cancel=job.cancel,
             )
+        # The rule takes 0.1 s a frame here, so that the first frame stands for the clip.
+        valid = mesh.quad_face_valid(0)
         lines = [
-            f"{frames} frames, {width}x{height}, {mesh.occluded_share:.1%} occluded",
+            f"{frames} frames, {width}x{height}, {1 - float(valid.float().mean()):.1%} occluded",
             f"radius {mesh.radius:.3g}, focal {mesh.intrinsics.fx:.0f} px",
         ]
         if was != (height, width):
             lines.append(f"depth resized from {was[1]}x{was[0]}")
-        return io.NodeOutput(mesh, ui=previews.play(previews.occlusion_overlay(mesh), 15, *lines))
+        return io.NodeOutput(mesh, ui=previews.still(previews.occlusion_overlay(mesh.rgb[0], valid), *lines))
 
 
 def check_counts(frames: int, height: int, width: int, depth) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LONGEST_SIDE = 400
-LONGEST_PREVIEW = 240
-"""Frames shown at most; longer clips are thinned evenly."""
+LONGEST_SIDE = 320
+LONGEST_PREVIEW = 25
+"""Frames shown at most, so that looking costs little; longer clips are thinned evenly and play at their own speed."""
 
 # Near is warm, far is cold: our own stops, dark at both ends so that neighbouring depths stay apart.
 DEPTH_STOPS = np.array(
@@ -32,7 +32,6 @@ DEPTH_STOPS = np.array(
     ]
 )
 OCCLUDED = np.array([255, 0, 110])
-HOLE = np.array([255, 0, 110])
 
 
 def depth_palette() -> np.ndarray:
@@ -42,9 +41,9 @@ def depth_palette() -> np.ndarray:
     return np.round(np.stack(channels, axis=1) * 255).astype(np.uint8)
 
 
-def shown_frames(count: int) -> np.ndarray:
+def shown_frames(count: int, most: int = LONGEST_PREVIEW) -> np.ndarray:
     """Indices of the frames that a preview of ``count`` frames shows."""
-    return np.unique(np.linspace(0, count - 1, min(count, LONGEST_PREVIEW)).round().astype(int))
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
 def preview_size(height: int, width: int, longest: int = LONGEST_SIDE) -> tuple[int, int]:
@@ -61,14 +60,17 @@ def small(frame: np.ndarray, height: int, width: int, *, nearest: bool = False) 
     return cv2.resize(frame, (width, height), interpolation=mode)
 
 
-def small_frames(images: Tensor, longest: int = LONGEST_SIDE) -> np.ndarray:
+def small_frames(images: Tensor, longest: int = LONGEST_SIDE, most: int = LONGEST_PREVIEW) -> np.ndarray:
     """A clip (T, H, W, 3) or (T, H, W), float 0..1 or uint8, as (t, h, w, 3) uint8 for a preview."""
     height, width = preview_size(*images.shape[1:3], longest)
     frames = []
-    for index in shown_frames(images.shape[0]):
-        frame = small(images[index].detach().cpu().float().numpy(), height, width)
-        frames.append(frame if images.dtype == torch.uint8 else frame * 255)
-    clip = np.clip(np.stack(frames) + 0.5, 0, 255).astype(np.uint8)
+    for index in shown_frames(images.shape[0], most):
+        frame = images[index].detach().cpu()
+        if frame.dtype == torch.uint8:
+            frames.append(small(frame.numpy(), height, width))
+        else:
+            frames.append(np.clip(small(frame.float().numpy(), height, width) * 255 + 0.5, 0, 255).astype(np.uint8))
+    clip = np.stack(frames)
     return clip if clip.ndim == 4 else np.repeat(clip[..., None], 3, axis=-1)
 
 
@@ -80,22 +82,27 @@ def colored_depth(depth: Tensor, longest: int = LONGEST_SIDE) -> np.ndarray:
     ]
     clip = np.stack(frames)
     seen = clip > 0
-    inverse = 1 / np.where(seen, clip, 1)
-    low, high = np.percentile(inverse[seen], [1, 99]) if seen.any() else (0.0, 1.0)
-    level = np.clip((inverse - low) / max(high - low, 1e-12), 0, 1)
-    return depth_palette()[(level * 255).astype(np.uint8)] * seen[..., None].astype(np.uint8)
+    inverse = np.divide(1, clip, out=np.zeros_like(clip), where=seen)
+    sample, shown = inverse[:, ::4, ::4], seen[:, ::4, ::4]
+    low, high = np.percentile(sample[shown], [1, 99]) if shown.any() else (0.0, 1.0)
+    level = np.clip((inverse - np.float32(low)) * np.float32(255 / max(high - low, 1e-12)), 0, 255).astype(np.uint8)
+    colours = depth_palette()[level]
+    colours[~seen] = 0
+    return colours
 
 
-def occlusion_overlay(mesh, longest: int = LONGEST_SIDE) -> np.ndarray:
-    """The source frames with the mesh's occluded surfaces painted over: (t, h, w, 3) uint8."""
-    height, width = preview_size(mesh.height, mesh.width, longest)
-    frames = []
-    for index in shown_frames(mesh.frames):
-        frame = small(mesh.rgb[index].cpu().numpy(), height, width).astype(np.float32)
-        occluded = (~mesh.vertex_valid(int(index))[: mesh.height * mesh.width]).reshape(mesh.height, mesh.width)
-        share = small(occluded.cpu().numpy().astype(np.float32), height, width)[..., None] * 0.85
-        frames.append(frame * (1 - share) + OCCLUDED * share)
-    return np.round(np.stack(frames)).astype(np.uint8)
+def occlusion_overlay(rgb: Tensor, face_valid: Tensor, longest: int = 2 * LONGEST_SIDE) -> np.ndarray:
+    """One source frame with its occluded surfaces painted over: (h, w, 3) uint8.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        face_valid: (H-1, W-1, 2) bool, as DWMesh.quad_face_valid gives it.
+    """
+    height, width = preview_size(*rgb.shape[:2], longest)
+    frame = small(rgb.cpu().numpy(), height, width).astype(np.float32)
+    occluded = (~face_valid.all(-1)).cpu().numpy().astype(np.float32)
+    share = small(occluded, height, width)[..., None] * 0.85
+    return np.round(frame * (1 - share) + OCCLUDED * share).astype(np.uint8)
 
 
 def side_by_side(*clips: np.ndarray) -> np.ndarray:
@@ -107,10 +114,22 @@ def side_by_side(*clips: np.ndarray) -> np.ndarray:
     return np.concatenate(parts, axis=2)
 
 
-def play(frames: np.ndarray, fps: float, *lines: str) -> dict:
-    """The ui of a node that shows a playing video (t, h, w, 3) uint8 and lines of text."""
+def play(frames: np.ndarray, fps: float, *lines: str, total: int | None = None) -> dict:
+    """The ui of a node that shows a playing video (t, h, w, 3) uint8 and lines of text.
+
+    Args:
+        fps: frames a second of the clip itself.
+        total: frames of the clip, where ``frames`` is a thinned choice of them.
+    """
+    fps = max(1.0, fps * len(frames) / (total or len(frames)))
     show_text("\n".join(lines))
     return {"images": [temp_video(frames, fps)], "animated": (True,), "text": ("\n".join(lines),)}
+
+
+def still(picture: np.ndarray, *lines: str) -> dict:
+    """The ui of a node that shows a picture (h, w, 3) uint8 and lines of text."""
+    show_text("\n".join(lines))
+    return {"images": [temp_picture(picture)], "text": ("\n".join(lines),)}
 
 
 def temp_video(frames: np.ndarray, fps: float) -> dict:

@@ -11,6 +11,8 @@ from .progress import Job
 from .schema import schema
 
 BACKENDS = ["auto", "numba", "torch", "nvdiffrast"]
+RENDER_PREVIEW = 49
+"""Frames shown at most of a finished move, which is judged by its motion."""
 KEEP = {"auto": "auto", "yes": True, "no": False}
 
 
@@ -91,8 +93,8 @@ class EX4DRenderColorMask(io.ComfyNode):
             )
         color, seen, depth = color.cpu(), seen.cpu(), depth.cpu()
         holes = 1 - seen
-        clips = previews.small_frames(color, 320), previews.small_frames(seen, 320)
-        ui = previews.play(previews.side_by_side(*clips), trajectory.fps, render_text(color, seen))
+        clips = [previews.small_frames(clip, 256, most=RENDER_PREVIEW) for clip in (color, seen)]
+        ui = previews.play(previews.side_by_side(*clips), trajectory.fps, render_text(color, seen), total=len(color))
         return io.NodeOutput(color, seen, holes, depth_pictures(depth), ui=ui)
 
 
@@ -162,7 +164,9 @@ class EX4DDraftFill(io.ComfyNode):
         with Job() as job:
             filled = draft_fill(color[..., :3], seen, depth, progress=job.progress, cancel=job.cancel)
         text = f"{filled.shape[0]} frames, {filled.shape[2]}x{filled.shape[1]}, draft"
-        return io.NodeOutput(filled, ui=previews.play(previews.small_frames(filled), fps, text))
+        return io.NodeOutput(
+            filled, ui=previews.play(previews.small_frames(filled, most=RENDER_PREVIEW), fps, text, total=len(filled))
+        )
 
 
 NODES = [EX4DRenderColorMask, EX4DDraftFill]

@@ -118,7 +118,12 @@ class EX4DLoadVideo(io.ComfyNode):
         rate = Fraction(clip.fps).limit_denominator(1001)
         sound = video_sound(video, clip) if video is not None else file_sound(source, clip)
         trimmed = InputImpl.VideoFromComponents(Types.VideoComponents(images=images, audio=sound, frame_rate=rate))
-        ui = previews.play(previews.small_frames(clip.frames), clip.fps, clip_text(images, clip.fps, sound is not None))
+        ui = previews.play(
+            previews.small_frames(clip.frames),
+            clip.fps,
+            clip_text(images, clip.fps, sound is not None),
+            total=len(clip),
+        )
         return io.NodeOutput(images, clip.fps, trimmed, ui=ui)
 
 
@@ -242,7 +247,7 @@ class EX4DDemoClip(io.ComfyNode):
         inverse = depth.reciprocal()
         pictures = ((inverse - inverse.min()) / (inverse.max() - inverse.min()))[..., None].expand(-1, -1, -1, 3)
         images = rgb.float().div_(255)
-        ui = previews.play(previews.small_frames(rgb), 15, clip_text(images, 15.0, False))
+        ui = previews.play(previews.small_frames(rgb), 15, clip_text(images, 15.0, False), total=frames)
         return io.NodeOutput(images, DepthClip(depth, scene.intrinsics), pictures, 15.0, ui=ui)
 
 
