@@ -135,7 +135,8 @@ def check_clip(color: Tensor, seen: Tensor) -> None:
             "both must come from the same render."
         )
     for name, values in (("colour video", color), ("mask", seen)):
-        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+        # One pass: a sum is finite only where every value is.
+        if values.is_floating_point() and not bool(torch.isfinite(values.sum(dtype=torch.float64))):
             raise EX4DError(f"The {name} holds values that are not numbers (NaN or infinite); render it again.")
 
 
@@ -162,7 +163,7 @@ def to_uint8(values: Tensor) -> Tensor:
         return values
     if values.dtype == torch.bool:
         return values.to(torch.uint8) * 255
-    return (values.clamp(0, 1) * 255).round().to(torch.uint8)
+    return (values * 255).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def color_images(clip: PreparedClip) -> Tensor:
@@ -175,7 +176,7 @@ def mask_images(clip: PreparedClip) -> Tensor:
 
     Source: the published code maps the mask from 0..1 to -1..1 twice, and was trained so.
     """
-    return (clip.seen.to(torch.float32) * 2 - 1)[..., None].expand(-1, -1, -1, 3).contiguous()
+    return (clip.seen.to(torch.float32) * 2 - 1)[..., None].expand(-1, -1, -1, 3)
 
 
 def start_images(clip: PreparedClip) -> Tensor:

@@ -35,8 +35,7 @@ def main(path: str) -> int:
     import comfy.options
 
     comfy.options.enable_args_parsing()
-    import nodes
-
+    nodes = importlib.import_module("nodes")  # ComfyUI's
     if not asyncio.run(nodes.load_custom_node(str(PACK))):
         print(f"error: ComfyUI in {os.getcwd()} could not load the pack at {PACK}.", file=sys.stderr)
         return BAD_INPUT

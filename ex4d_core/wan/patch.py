@@ -224,21 +224,22 @@ class Prior:
 
     def _prior_of(self, options: dict, x: Tensor) -> Tensor:
         """(1, dim, F, H/16, W/16) for the latent frames that this forward works on."""
-        if self._encoded is None or self._encoded.device != x.device or self._encoded.dtype != x.dtype:
-            # float32 whatever the model's: it runs once, and half precision overflows in some adapters.
+        encoded = self._encoded
+        if encoded is None or encoded.device != x.device or encoded.dtype != x.dtype:
+            # float32 whatever the model's: it runs once, and half precision could overflow.
             with torch.no_grad():
-                encoded = self.encoder.model(self.color.to(x.device), self.mask.to(x.device))
-            self._encoded = encoded.to(x.dtype)
+                encoded = self.encoder.model(self.color.to(x.device), self.mask.to(x.device)).to(x.dtype)
+            self._encoded = encoded
             self.encodings += 1
         window = options.get("context_window")
-        if window is None or x.shape[2] == self._encoded.shape[2]:
-            return self._encoded
+        if window is None or x.shape[2] == encoded.shape[2]:
+            return encoded
         index = list(window.index_list)
         if window.dim != 2 or len(index) != x.shape[2]:
             raise EX4DError("Context windows over anything but the frames do not work with EX-4D; set dim to 2.")
-        part = self._encoded[:, :, index]
+        part = encoded[:, :, index]
         if self._retained:  # newer hosts keep these frames' image conditioning in every window; the prior goes along
-            part[:, :, self._retained] = self._encoded[:, :, self._retained]
+            part[:, :, self._retained] = encoded[:, :, self._retained]
         return part
 
 
