@@ -42,7 +42,7 @@ def browse(server, screenshots):
         text = f"BROWSER TESTS NOT RUN: {lack} is missing"
         pytest.fail(text) if os.environ.get("CI", "").lower() == "true" else pytest.skip(text)
 
-    def run(script: str, *arguments, timeout: float = 240) -> dict:
+    def run(script: str, *arguments, timeout: float = 480) -> dict:
         command = ["node", str(HERE / script), server.url, *map(str, arguments)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout)
         assert done.returncode == 0, f"{script} failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
