@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; ``arguments`` without the program's name, None = those of the process."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Results are named on stdout; a name that its encoding lacks must not undo what was done.
+        sys.stdout.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] not in COMMANDS:
         return _overview(words)
@@ -55,9 +59,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Cancelled, KeyboardInterrupt):
         say("interrupted; nothing was written.")
         return INTERRUPTED
-    except MemoryError:
+    except OSError as error:
+        say(f"error: '{error.filename or 'A file'}' cannot be read or written: {error.strerror or error}.")
+        return BAD_INPUT
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
         say("error: there is not enough memory for this clip. Ask for fewer frames or a smaller --size.")
         return BAD_INPUT
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """torch says it by a RuntimeError on the CPU and by a class of its own on a GPU."""
+    name, text = type(error).__name__, str(error).lower()
+    return isinstance(error, MemoryError) or name == "OutOfMemoryError" or "not enough memory" in text
 
 
 def _overview(words: list[str]) -> int:

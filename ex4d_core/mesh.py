@@ -193,13 +193,12 @@ def build_dw_mesh(
     Source: paper section 3.2 and appendix A.3; the published mesh builder for the released style.
     """
     rgb, depth = torch.as_tensor(rgb), torch.as_tensor(depth)
-    _check_inputs(rgb, depth, style, min_angle, depth_jump)
+    check_mesh_parameters(style, min_angle, depth_jump, border_depth)
+    _check_inputs(rgb, depth)
     frames, height, width = depth.shape
     intrinsics = _fit_intrinsics(intrinsics, width, height)
     if border_depth is None:
         border_depth = default_border_depth(depth)
-    elif not (math.isfinite(border_depth) and border_depth > 0):
-        raise EX4DError(f"border_depth must be a positive number, got {border_depth}.")
 
     padded = torch.empty((frames, height, width), dtype=torch.float32, device=depth.device)
     colors = torch.empty((frames, height, width, 3), dtype=torch.uint8, device=depth.device)
@@ -356,13 +355,23 @@ def _fit_intrinsics(intrinsics: Intrinsics | None, width: int, height: int) -> I
     return intrinsics.resized(width, height)
 
 
-def _check_inputs(rgb: Tensor, depth: Tensor, style: str, min_angle: float, depth_jump: float) -> None:
+def check_mesh_parameters(style: str, min_angle: float, depth_jump: float, border_depth: float | None) -> None:
+    """Refuse what `build_dw_mesh` would refuse whatever the clip is; for callers that want to know before they read it.
+
+    Raises:
+        EX4DError: an unknown style or a number out of range.
+    """
     if style not in STYLES:
         raise EX4DError(f"Unknown mesh style {style!r}; choose one of: {', '.join(STYLES)}.")
     if not 0 <= min_angle < 60:
         raise EX4DError(f"min_angle must be at least 0 and below 60 degrees, got {min_angle}.")
     if not depth_jump >= 0:
         raise EX4DError(f"depth_jump must be 0 or more, got {depth_jump}.")
+    if border_depth is not None and not (math.isfinite(border_depth) and border_depth > 0):
+        raise EX4DError(f"border_depth must be a positive number, got {border_depth}.")
+
+
+def _check_inputs(rgb: Tensor, depth: Tensor) -> None:
     if depth.ndim != 3 or rgb.ndim != 4 or rgb.shape[-1] != 3:
         raise EX4DError(
             f"A mesh needs colours (T, H, W, 3) and depth (T, H, W), got {tuple(rgb.shape)} and {tuple(depth.shape)}."

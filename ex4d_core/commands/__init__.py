@@ -1,1 +1,1 @@
-"""The subcommands of ``python -m ex4d_core``: each module has ``HELP``, ``add_arguments(parser)`` and ``run(args)``."""
+"""The subcommands of ``python -m ex4d_core``: each module has ``add_arguments(parser)`` and ``run(args)``."""

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..console import ProgressBar, interrupted
 from ..errors import Cancelled, EX4DError
+from ..staging import staged_file
+from .checks import check_backend, one_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,11 +39,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure every combination asked for."""
-    sizes = [_size(text) for text in args.size]
+    from ..mesh import STYLES
+    from ..trajectory import preset_document
+    from ..video.fit import parse_size
+
+    sizes = [parse_size(text) for text in args.size]
+    preset_document(args.cam)
+    for style in args.style:
+        one_of("--style", style, STYLES)
+    for backend in args.backend:
+        check_backend(backend, args.device)
     if args.frames < 1 or args.runs < 1:
         raise EX4DError("--frames and --runs must be 1 or more.")
     if args.json is not None and not Path(args.json).resolve().parent.is_dir():
         raise EX4DError(f"--json: the folder of {args.json} does not exist.")
+    if args.json is not None and Path(args.json).is_dir():
+        raise EX4DError(f"--json: {args.json} is a folder. Give the name of a file.")
     results = []
     for width, height in sizes:
         rgb, depth = demo_clip(width, height, args.frames)
@@ -53,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
                 results.append(result)
                 print(line(result))
     if args.json is not None:
-        Path(args.json).write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n")
+        with staged_file(args.json) as part:
+            part.write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
@@ -173,10 +187,3 @@ def _processor() -> str:
     except OSError:
         found = None
     return found[1] if found else platform.processor()
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)[xX](\d+)", text)
-    if match is None or min(int(match[1]), int(match[2])) < 3:
-        raise EX4DError(f"--size must be like 512x512 (width x height, 3 or more), got '{text}'.")
-    return int(match[1]), int(match[2])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import re
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from ..console import ProgressBar, interrupted, say
 from ..errors import EX4DError
 from ..staging import staged_folder
+from .checks import check_backend, one_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,15 +78,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _scene(args: argparse.Namespace) -> DemoScene:
     from ..demo_scene import DemoScene
+    from ..video.fit import parse_size
 
-    match = re.fullmatch(r"(\d+)[xX*](\d+)", args.size.strip())
-    if match is None or not all(64 <= int(side) <= 2048 for side in match.groups()):
-        raise EX4DError(f"--size must be like 512x512, each side 64 to 2048, got '{args.size}'.")
+    width, height = parse_size(args.size, 64, 2048)
     if not 7 <= args.num_frames <= 1000:
         raise EX4DError(f"--num_frames must lie between 7 and 1000, got {args.num_frames}.")
-    if args.style not in STYLES:
-        raise EX4DError(f"--style must be paper or released, got '{args.style}'.")
-    return DemoScene(int(match[1]), int(match[2]), args.num_frames, samples=2)
+    one_of("--style", args.style, STYLES)
+    check_backend(args.backend, args.device)
+    return DemoScene(width, height, args.num_frames, samples=2)
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def _demo(args: argparse.Namespace, scene: DemoScene, stage: Path) -> dict[str, 
             )
         color, mask, depth = (result.cpu() for result in rendered)
         rows = compare_with_truth(color, mask, depth, truth)
-        report["styles"][style] = {"source_view": _source_view(mesh), "frames": [_plain(row) for row in rows]}
+        report["styles"][style] = {"source_view": _source_view(mesh, args), "frames": [_plain(row) for row in rows]}
         _print_table(style, rows, report["styles"][style]["source_view"])
         if style == args.style:
             with ProgressBar("draft fill") as bar:
@@ -175,14 +174,19 @@ def _sweep(scene: DemoScene) -> Trajectory:
     )
 
 
-def _source_view(mesh: DWMesh) -> dict[str, float]:
+def _source_view(mesh: DWMesh, args: argparse.Namespace) -> dict[str, float]:
     """The first frame rendered from its own camera: it must come back unchanged wherever it is seen."""
     from ..render import render_color_mask
     from ..trajectory import Trajectory
 
     first = replace(mesh, rgb=mesh.rgb[:1], depth=mesh.depth[:1])
     still = Trajectory(np.eye(4, dtype=np.float32)[None])
-    color, mask, _ = render_color_mask(first, still, keep_first_frame=False, out_dtype="uint8")
+    color, mask, _ = (
+        result.cpu()
+        for result in render_color_mask(
+            first, still, backend=args.backend, device=args.device, keep_first_frame=False, out_dtype="uint8"
+        )
+    )
     seen = mask[0] > 0
     difference = (color[0].int() - mesh.rgb[0].int()).abs()[seen]
     return {"seen": float(seen.float().mean()), "largest_difference": int(difference.max()) if len(difference) else 0}

@@ -22,6 +22,7 @@ from ..console import ProgressBar, interrupted, say
 from ..errors import Cancelled, EX4DError
 from ..npz import NpzWriter
 from ..staging import staged_folder
+from .checks import check_backend, one_of
 
 if TYPE_CHECKING:
     from ..camera import Intrinsics
@@ -144,11 +145,14 @@ def _check(args: argparse.Namespace) -> _Plan:
         EX4DError: any bad flag, file or combination.
     """
     from ..camera import Intrinsics
+    from ..mesh import check_mesh_parameters
     from ..video import FITS, probe_video
 
-    _one_of("--fit", args.fit, FITS)
-    _one_of("--style", args.style, ("released", "paper"))
-    _one_of("--keep_first_frame", args.keep_first_frame, ("auto", "yes", "no"))
+    one_of("--fit", args.fit, FITS)
+    one_of("--keep_first_frame", args.keep_first_frame, ("auto", "yes", "no"))
+    check_mesh_parameters(args.style, args.min_angle, args.depth_jump, args.border_depth)
+    if args.depth_steps < 1:
+        raise EX4DError(f"--depth_steps must be 1 or more, got {args.depth_steps}.")
     if args.num_frames is not None and args.num_frames < 1:
         raise EX4DError(f"--num_frames must be 1 or more, got {args.num_frames}.")
     if args.supersample not in (1, 2, 3, 4):
@@ -156,7 +160,7 @@ def _check(args: argparse.Namespace) -> _Plan:
     if not 0 <= args.crf <= 51:
         raise EX4DError(f"--crf must lie between 0 and 51, got {args.crf:g}.")
     cameras = _cameras(args)
-    _check_device(args)
+    check_backend(args.backend, args.device)
     info = probe_video(args.input_video)
     size = _size(args.size, info)
     lens = Intrinsics.default(*size) if args.focal is None else Intrinsics.from_focal(args.focal, *size)
@@ -176,11 +180,6 @@ def _check(args: argparse.Namespace) -> _Plan:
     return _Plan(cameras, frames, source_frames, size, args.fps, keep)
 
 
-def _one_of(flag: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise EX4DError(f"{flag} must be one of {', '.join(choices)}, got '{value}'.")
-
-
 def _cameras(args: argparse.Namespace) -> list[_Camera]:
     cameras = [_preset_camera(text) for text in args.cam]
     cameras += [_Camera(Path(file).stem, None, {}, Path(file)) for file in args.camera]
@@ -188,8 +187,9 @@ def _cameras(args: argparse.Namespace) -> list[_Camera]:
         raise EX4DError(
             "No camera path was given: pass --cam with a preset (180, sweep, zoom_in ...) or --camera FILE."
         )
-    names = [camera.name for camera in cameras]
-    twice = {name for name in names if names.count(name) > 1}
+    # Some file systems take "Shot" and "shot" for one name.
+    names = [camera.name.casefold() for camera in cameras]
+    twice = {camera.name for camera in cameras if names.count(camera.name.casefold()) > 1}
     if twice:
         raise EX4DError(
             f"Two camera paths would be written as '{sorted(twice)[0]}'. Rename one or run them one by one."
@@ -220,31 +220,13 @@ def _spelled(params: dict[str, Any]) -> list[tuple[str, str]]:
     return [(key, f"{v:g}" if isinstance(v, float) else re.sub(r"\W", "-", v)) for key, v in params.items()]
 
 
-def _check_device(args: argparse.Namespace) -> None:
-    import torch
-
-    from ..render import BACKENDS, available_backends
-
-    _one_of("--backend", args.backend, ("auto", *BACKENDS))
-    if args.backend != "auto" and args.backend not in available_backends():
-        raise EX4DError(f"--backend {args.backend} cannot run here; there are: {', '.join(available_backends())}.")
-    if args.device is not None:
-        try:
-            torch.empty(1, device=args.device)
-        except (RuntimeError, AssertionError) as error:
-            raise EX4DError(f"--device {args.device} is not there on this machine. Use cpu.") from error
-
-
 def _size(text: str, info: VideoInfo) -> tuple[int, int]:
-    from ..video.fit import check_size
+    from ..video.fit import check_size, parse_size
 
-    if text == "source":
+    if text.strip() == "source":
         # The largest size of the same shape that the sampler takes.
         return check_size((info.size[0] // 16 * 16, info.size[1] // 16 * 16), "The source's size")
-    match = re.fullmatch(r"(\d+)[xX*](\d+)", text.strip())
-    if match is None:
-        raise EX4DError(f"--size must be like 512x512 (width x height) or 'source', got '{text}'.")
-    return check_size((int(match[1]), int(match[2])), "--size")
+    return parse_size(text)
 
 
 def _path_length(args: argparse.Namespace, cameras: list[_Camera], lens: Intrinsics) -> int:
@@ -265,12 +247,16 @@ def _check_length(args: argparse.Namespace, info: VideoInfo, needed: int) -> Non
         raise EX4DError(f"--start must be 0 or more, got {args.start}.")
     if args.fps is not None and not 0.01 <= args.fps <= 1000:
         raise EX4DError(f"--fps must lie between 0.01 and 1000, got {args.fps:g}.")
-    if info.frames is None:
-        return
     from ..video.sampling import exact_rate, output_length
     from ..video.sources import is_stills
 
     rate = info.fps if args.fps is None or is_stills(args.input_video) else exact_rate(args.fps)
+    if not 0.01 <= rate <= 1000:
+        raise EX4DError(
+            f"'{args.input_video}' runs at {float(rate):g} frames a second; 0.01 to 1000 can be written. Pass --fps."
+        )
+    if info.frames is None:
+        return
     available = output_length(Fraction(info.frames) / info.fps, rate, info.fps)
     if args.start + needed > available:
         advice = f"Pass --num_frames {available - args.start}" if available > args.start else "Pass a smaller --start"
@@ -360,7 +346,7 @@ def _build_mesh(args: argparse.Namespace, clip: VideoClip, depth: DepthClip) -> 
             style=args.style,
             min_angle=args.min_angle,
             depth_jump=args.depth_jump,
-            border_depth=args.border_depth,
+            border_depth=depth.border_depth if args.border_depth is None else args.border_depth,
             progress=bar,
             cancel=interrupted,
         )

@@ -165,7 +165,8 @@ def _read_maps(
 
 def _wrong_count(source: DepthSource, video_frames: int | None, count: int | None, found: int | None = None) -> str:
     has = source.frames if found is None else found
-    asked = "" if count is None else f" (or the {count} frames that are used)"
+    used = "one frame that is" if count == 1 else f"{count} frames that are"
+    asked = "" if count is None else f" (or for the {used} used)"
     of_video = "one per frame of the video" if video_frames is None else f"one for each of the video's {video_frames}"
     return f"'{source.path}' has {has} depth maps; expected {of_video}{asked}. Give the depth of this very clip."
 

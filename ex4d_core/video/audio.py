@@ -26,6 +26,7 @@ class AudioCarrier:
 
     def __init__(self, source: str, start: Fraction, output: Any) -> None:
         import av
+        from av.codec import Codec
 
         self._input = av.open(f"file:{source}")
         stream = self._input.streams.audio[0]
@@ -37,7 +38,7 @@ class AudioCarrier:
         if self._copied:
             self._stream = output.add_stream_from_template(stream)
         else:
-            known = av.codec.Codec("aac", "w").audio_rates or ()
+            known = Codec("aac", "w").audio_rates or ()
             self._rate = codec.sample_rate if codec.sample_rate in known else USUAL_RATE
             self._stream = output.add_stream("aac", rate=self._rate)
             self._resampler = av.AudioResampler("fltp", "stereo", self._rate)

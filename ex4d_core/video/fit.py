@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ..errors import EX4DError
@@ -82,16 +83,34 @@ def place(source: tuple[int, int], size: tuple[int, int], fit: str, *, aspect: f
     return Placement(scaled_width, scaled_height, left, top, width, height)
 
 
-def check_size(size: tuple[int, int], what: str = "The video size") -> tuple[int, int]:
-    """Accept a (width, height) between 16 and 8192 pixels a side.
+def check_size(
+    size: tuple[int, int], what: str = "The video size", smallest: int = SMALLEST_SIDE, largest: int = LARGEST_SIDE
+) -> tuple[int, int]:
+    """Accept a (width, height) between ``smallest`` and ``largest`` pixels a side.
 
     Raises:
         EX4DError: a side outside that range.
     """
     width, height = int(size[0]), int(size[1])
-    if not (SMALLEST_SIDE <= width <= LARGEST_SIDE and SMALLEST_SIDE <= height <= LARGEST_SIDE):
+    if not (smallest <= min(width, height) and max(width, height) <= largest):
         raise EX4DError(
-            f"{what} is {width}x{height}; each side must be {SMALLEST_SIDE} to {LARGEST_SIDE} pixels. "
-            + ("Use a larger source." if min(width, height) < SMALLEST_SIDE else "Ask for a smaller size.")
+            f"{what} is {width}x{height}; each side must be {smallest} to {largest} pixels. "
+            + ("Use a larger one." if min(width, height) < smallest else "Use a smaller one.")
         )
     return width, height
+
+
+def parse_size(text: str, smallest: int = SMALLEST_SIDE, largest: int = LARGEST_SIDE) -> tuple[int, int]:
+    """The (width, height) that a command's --size asks for.
+
+    Args:
+        text: such as 512x512.
+        smallest, largest: allowed sides in pixels.
+
+    Raises:
+        EX4DError: not of that form, or a side out of range.
+    """
+    match = re.fullmatch(r"(\d{1,9})[xX*](\d{1,9})", text.strip())
+    if match is None:
+        raise EX4DError(f"--size must be like 512x512 (width x height), got '{text}'.")
+    return check_size((int(match[1]), int(match[2])), "--size", smallest, largest)

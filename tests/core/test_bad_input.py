@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -310,13 +311,13 @@ def keyframe(**changes):
     [
         (path_document(version=2), "version"),
         (path_document(keyframes=[]), "keyframe"),
-        (keyframe(target=[1, 0, 0]), "1"),
+        (keyframe(target=[1, 0, 0]), "Keyframe 1 (frame 4): position and target are the same point"),
         (keyframe(fov=0), "fov"),
         (keyframe(fov=180), "fov"),
         (keyframe(position=[float("nan"), 0, 0]), "position"),
         (keyframe(frame=900), "frame"),
         (path_document(frames=9), "9 frames"),
-        ([], ""),
+        ([], "A camera path is a JSON object, got []"),
     ],
 )
 def test_bad_camera_paths(recon, tmp_path, document, message):
@@ -349,7 +350,7 @@ def test_no_camera(recon):
 
 
 def test_an_npz_that_is_no_camera(recon, depth):
-    recon(cam=None, camera=depth)
+    assert "no array named extrinsics" in recon(cam=None, camera=depth)
 
 
 # -- flags and the machine ---------------------------------------------------------------------------------------
@@ -370,15 +371,49 @@ def test_an_npz_that_is_no_camera(recon, depth):
         ({"fps": "nan"}, "--fps"),
         ({"num_frames": "0"}, "--num_frames"),
         ({"focal": "-5"}, "focal"),
-        ({"focal": "nan"}, "f"),
+        ({"focal": "nan"}, "finite"),
         ({"supersample": "9"}, "--supersample"),
-        ({"min_angle": "nan"}, "angle"),
+        ({"min_angle": "nan"}, "min_angle"),
+        ({"min_angle": "90"}, "below 60"),
+        ({"depth_jump": "-1"}, "depth_jump"),
         ({"border_depth": "-1"}, "border_depth"),
+        ({"border_depth": "nan"}, "border_depth"),
+        ({"device": "meta"}, "cpu, cuda"),
+        ({"device": "xpu"}, "xpu"),
+        ({"depth_steps": "0"}, "--depth_steps"),
         ({"crf": "99"}, "--crf"),
     ],
 )
-def test_bad_flags(recon, changes, message):
+def test_bad_flags(recon, monkeypatch, changes, message):
+    def work(*_, **__):
+        raise AssertionError("flags are checked before work")
+
+    monkeypatch.setattr("ex4d_core.video.load_video", work)
     assert message in recon(**changes)
+
+
+def test_a_renderer_on_a_device_it_cannot_use(recon, monkeypatch):
+    monkeypatch.setattr("ex4d_core.render.available_backends", lambda: ("nvdiffrast", "numba", "torch"))
+    assert "nvdiffrast renders on CUDA" in recon(backend="nvdiffrast", device="cpu")
+
+
+def test_a_rate_that_cannot_be_written(recon, folder):
+    path = write_clip(folder / "fast.mkv", [numbered(i) for i in range(FRAMES)], rate=Fraction(2000))
+    message = recon(input_video=path)
+    assert "frames a second" in message and "--fps" in message
+
+
+def test_two_cameras_that_some_file_systems_would_call_one(recon, tmp_path):
+    for name in ("Shot", "shot"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.json").write_text(json.dumps(path_document()))
+    files = "|".join(str(tmp_path / name / f"{name}.json") for name in ("Shot", "shot"))
+    assert "Two camera paths" in recon(cam=None, camera=files)
+
+
+def test_depth_of_another_length_beside_one_mesh(recon, tmp_path):
+    np.savez(tmp_path / "depth.npz", depth=ramp(frames=3))
+    assert "or for the one frame that is used" in recon(depth=tmp_path / "depth.npz", only_first_frame=1)
 
 
 def test_unknown_flags_and_commands(capfd):

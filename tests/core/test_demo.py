@@ -34,10 +34,13 @@ def test_demo_writes_videos_sheet_and_table(tmp_path, capsys) -> None:
         (["--size", "12"], "like 512x512"),
         (["--size", "8x8"], "64 to 2048"),
         (["--num_frames", "2"], "between 7 and 1000"),
-        (["--style", "oil"], "paper or released"),
+        (["--style", "oil"], "paper, released"),
+        (["--backend", "pencil"], "numba"),
+        (["--device", "meta"], "cpu, cuda"),
     ],
 )
-def test_bad_flags_are_refused_and_leave_nothing(tmp_path, capsys, flags, says) -> None:
+def test_bad_flags_are_refused_and_leave_nothing(tmp_path, capsys, monkeypatch, flags, says) -> None:
+    monkeypatch.setattr("ex4d_core.demo_scene.DemoScene.clip", None)  # no work is begun
     assert main(["demo", "--output_dir", str(tmp_path / "d"), *flags]) == 2
     assert says in capsys.readouterr().err
     assert not (tmp_path / "d").exists()

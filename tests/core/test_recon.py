@@ -115,8 +115,32 @@ def test_a_camera_file_gives_the_same_shot(scene, results, tmp_path):
 
 def test_one_mesh_serves_a_whole_path(scene, tmp_path):
     recon(scene, tmp_path, "--cam", "30", "--only_first_frame", "1", "--save_frames")
-    color = np.load(tmp_path / "frames_30.npz")["color"]
-    assert len(color) == FRAMES and (color[-1][color[-1] > 0] > 0).any()
+    frames = np.load(tmp_path / "frames_30.npz")
+    color, mask = frames["color"], frames["mask"]
+    # Grey tells the frame's number (20 in the first, 84 in the last), the camera's way shows in the holes.
+    assert len(color) == FRAMES
+    assert [round(float(np.median(c[(m > 0) & (c[..., 0] < 160)]))) for c, m in zip(color, mask)] == [20] * FRAMES
+    assert (mask[0] > 0).all() and 0.2 < (mask[-1] == 0).mean() < 0.9
+
+
+def test_depth_from_disparity_keeps_the_published_plate_when_it_is_cropped(scene, tmp_path, monkeypatch):
+    import ex4d_core.mesh
+
+    disparity = np.full((FRAMES, HEIGHT, WIDTH), 0.05, np.float32)
+    disparity[:, :, 20:40] = 0.1
+    disparity[:, 0, 0], disparity[:, 0, -1] = 0, 1  # cut away with the left and right edge
+    np.savez(tmp_path / "disparity.npz", disparity=disparity)
+    plates, real = [], ex4d_core.mesh.build_dw_mesh
+
+    def build(*args, **keywords):
+        plates.append((mesh := real(*args, **keywords)).border_depth)
+        return mesh
+
+    monkeypatch.setattr(ex4d_core.mesh, "build_dw_mesh", build)
+    words = ["--cam", "static", "--depth", tmp_path / "disparity.npz", "--size", "48x48", "--num_frames", "1"]
+    recon(scene, tmp_path / "a", *words)
+    recon(scene, tmp_path / "b", *words, "--border_depth", "50")
+    assert plates == [100, 50]
 
 
 def test_lengths_that_the_sampler_does_not_take_are_mentioned(scene, tmp_path, capfd):
