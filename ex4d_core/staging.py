@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -57,12 +57,21 @@ def staged_folder(output: str | Path) -> Iterator[Path]:
                     break
 
 
-def _move_all(stage: Path, output: Path) -> None:
-    """Move the stage's files into ``output``; where one cannot be replaced, put back those that were."""
-    names = sorted(file.name for file in stage.iterdir())
+def check_targets(output: Path, names: Iterable[str]) -> None:
+    """Refuse an output folder in which a folder has the name of a file that is to be written.
+
+    Raises:
+        EX4DError: there is one.
+    """
     for name in names:
         if (output / name).is_dir():
             raise EX4DError(f"'{output / name}' is a folder, but a file of that name is to be written. Rename it.")
+
+
+def _move_all(stage: Path, output: Path) -> None:
+    """Move the stage's files into ``output``; where one cannot be replaced, put back those that were."""
+    names = sorted(file.name for file in stage.iterdir())
+    check_targets(output, names)
     replaced = stage / "replaced"
     with write_errors(output):
         replaced.mkdir()

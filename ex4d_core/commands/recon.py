@@ -21,7 +21,7 @@ import numpy as np
 from ..console import ProgressBar, interrupted, say
 from ..errors import Cancelled, EX4DError
 from ..npz import NpzWriter
-from ..staging import staged_folder
+from ..staging import check_targets, staged_folder
 from .checks import check_backend, one_of
 
 if TYPE_CHECKING:
@@ -160,6 +160,7 @@ def _check(args: argparse.Namespace) -> _Plan:
     if not 0 <= args.crf <= 51:
         raise EX4DError(f"--crf must lie between 0 and 51, got {args.crf:g}.")
     cameras = _cameras(args)
+    check_targets(Path(args.output_dir), _outputs(args, cameras))
     check_backend(args.backend, args.device)
     info = probe_video(args.input_video)
     size = _size(args.size, info)
@@ -178,6 +179,14 @@ def _check(args: argparse.Namespace) -> _Plan:
         say(f"note: {size[0]}x{size[1]} is not divisible by 16, which the EX-4D sampler needs.")
     keep = {"auto": "auto", "yes": True, "no": False}[args.keep_first_frame]
     return _Plan(cameras, frames, source_frames, size, args.fps, keep)
+
+
+def _outputs(args: argparse.Namespace, cameras: list[_Camera]) -> list[str]:
+    """Names of the files that will be written."""
+    forms = ["color_{}.mp4", "mask_{}.mp4"]
+    forms += ["camera_{}.npz"] * args.save_camera + ["frames_{}.npz"] * args.save_frames
+    names = [form.format(camera.name) for camera in cameras for form in forms]
+    return names + ["DW-Mesh.ply"] * args.save_mesh + ["depth.npz"] * bool(args.save_depth)
 
 
 def _cameras(args: argparse.Namespace) -> list[_Camera]:

@@ -447,6 +447,14 @@ def test_a_folder_that_even_root_cannot_write(video, depth, capfd):
     assert "cannot be written" in capfd.readouterr().err
 
 
+def test_a_folder_where_a_file_is_to_go(video, depth, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("ex4d_core.video.load_video", None)  # no work is begun
+    (tmp_path / "out" / "mask_30.mp4").mkdir(parents=True)
+    words = ["--input_video", video, "--depth", depth, "--cam", "30", "--num_frames", "5", "--size", "64x48"]
+    assert cli.main(["recon", *map(str, words), "--output_dir", str(tmp_path / "out")]) == 2
+    assert "mask_30.mp4' is a folder" in capfd.readouterr().err
+
+
 SMALL_DISK = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
@@ -458,6 +466,7 @@ sys.exit(main(sys.argv[3:]))
 
 @pytest.mark.parametrize(("room", "flag"), [(1500, "--save_camera"), (40000, "--save_mesh"), (3000, "--save_frames")])
 def test_a_full_disk_leaves_nothing(video, depth, tmp_path, room, flag):
+    pytest.importorskip("resource")
     older = tmp_path / "out" / "color_30.mp4"
     older.parent.mkdir()
     older.write_bytes(b"older")
@@ -466,7 +475,7 @@ def test_a_full_disk_leaves_nothing(video, depth, tmp_path, room, flag):
     command = [sys.executable, "-c", SMALL_DISK, str(room), str(ROOT), "recon", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2, done.stderr
-    assert "disk is full" in done.stderr and "Traceback" not in done.stderr
+    assert "disk is full" in done.stderr and "Traceback" not in done.stderr and ".ex4d-" not in done.stderr
     assert [p.name for p in older.parent.iterdir()] == ["color_30.mp4"] and older.read_bytes() == b"older"
 
 

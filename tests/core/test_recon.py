@@ -50,6 +50,16 @@ def test_every_file_is_there_and_nothing_else(results):
     assert {p.name for p in results.iterdir()} == expected
 
 
+def test_the_names_checked_before_work_are_those_written(results):
+    from argparse import Namespace
+
+    from ex4d_core.commands.recon import _Camera, _outputs
+
+    cameras = [_Camera(name, name, {}, None) for name in ("30", "zoom_in", "orbit_angle-60")]
+    flags = Namespace(save_camera=True, save_frames=True, save_mesh=True, save_depth=1)
+    assert sorted(_outputs(flags, cameras)) == sorted(p.name for p in results.iterdir())
+
+
 def test_videos_have_the_clip_s_size_rate_and_sound(results):
     for name, sound in (("color_30.mp4", True), ("mask_30.mp4", False)):
         info = probe_video(results / name)
