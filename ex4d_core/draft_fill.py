@@ -114,16 +114,18 @@ def _pull(color: Tensor, seen: Tensor, depth: Tensor | None, inverse_range: tupl
     weight = torch.where(erode(seen[None], 5)[0], 1.0, RIM_WEIGHT) * seen
     if depth is not None and inverse_range is not None:
         far, near = inverse_range
-        inverse = torch.where(seen, depth, 1.0).clamp_(min=1e-6).reciprocal_()
-        nearness = inverse.sub_(far).mul_(1 / max(near - far, 1e-12)).clamp_(0, 1)
+        inverse = depth.clamp(min=1e-6).reciprocal_()
+        nearness = inverse.sub_(far).mul_(1 / max(near - far, 1e-12)).clamp_(0, 1).nan_to_num_(0)
         farness = nearness.neg_().add_(1).square_().square_().square_()
         weight *= farness.clamp_(min=FOREGROUND_WEIGHT)
     weighted = torch.empty((1, 5, *seen.shape), dtype=torch.float32, device=color.device)
     torch.mul(
-        _known(color, seen).permute(2, 0, 1),
+        color.permute(2, 0, 1),
         weight * (1 / 255 if color.dtype == torch.uint8 else 1),
         out=weighted[0, :3],
     )
+    if color.is_floating_point():
+        weighted[0, :3].nan_to_num_(0)  # what a hole holds may be no number, which no weight makes harmless
     weighted[0, 3], weighted[0, 4] = weight, seen
     levels = [weighted]
     while levels[-1].shape[3] > 1:
@@ -193,13 +195,10 @@ def _push(levels: list[Tensor], clip: _ClipRows, color: Tensor, seen: Tensor) ->
     if color.dtype == torch.uint8:
         filled = (filled * 255).round_().to(torch.uint8)
     filled = _resized(filled, (height, width))[0].permute(1, 2, 0).to(color.dtype)
-    kept = seen[..., None].to(color.dtype)
-    return _known(color, seen) * kept + filled * (1 - kept)
-
-
-def _known(color: Tensor, seen: Tensor) -> Tensor:
-    """The frame, where it could hold NaN in holes without it: no weight makes that harmless."""
-    return torch.where(seen[..., None], color, 0) if color.is_floating_point() else color
+    if color.is_floating_point():
+        return torch.where(seen[..., None], color, filled)
+    kept = seen[..., None].to(color.dtype)  # for bytes, twice as fast
+    return color * kept + filled * (1 - kept)
 
 
 def _blended(level: Tensor, coarser: Tensor, enough: Tensor) -> Tensor:
