@@ -313,11 +313,11 @@ class DepthCrafter:
                     "limit or split the clip."
                 ) from error
             return first, second[0].float()
-        given = tuple(torch.as_tensor(part) for part in given)  # type: ignore[assignment]
-        for part, shape, name in zip(given, shapes, ("noise_aug", "noise_latents")):
+        first, second = (torch.as_tensor(part) for part in given)
+        for part, shape, name in ((first, shapes[0], "noise_aug"), (second, shapes[1], "noise_latents")):
             if tuple(part.shape) != shape:
                 raise EX4DError(f"The given {name} has shape {tuple(part.shape)}, this clip needs {shape}.")
-        return given[0], given[1][0].float()
+        return first, second[0].float()
 
     def _encode(self, frames: Tensor, size: tuple[int, int], noise_aug: Tensor, run: _Run) -> tuple[Tensor, Tensor]:
         """(T, 1, D) image tokens of the clean frames, and (T, 4, h, w) latents of the noisy ones, on the CPU."""
