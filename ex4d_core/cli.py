@@ -20,6 +20,7 @@ COMMANDS = {
     "recon": "turn a video and its depth into colour and mask video along a camera path",
     "demo": "make a small procedural scene and run the whole chain on it",
     "generate": "render the final video from colour and mask video with a ComfyUI checkout",
+    "convert": "write the adapter (ex4d.ckpt) as safetensors",
     "bench": "measure the geometry's speed on this machine",
 }
 PROGRAM = "python -m ex4d_core"
