@@ -20,6 +20,6 @@ class EX4DExtension(ComfyExtension):
         for stage in STAGES:
             try:
                 nodes += importlib.import_module(f".{stage}", __name__).NODES
-            except ImportError as error:
+            except Exception as error:  # whatever a host of another age lacks, the other stages still load
                 logging.warning("EX-4D: the %s nodes are unavailable: %s", stage, error)
         return nodes

@@ -35,11 +35,19 @@ def resolve(name: str, what: str = "file") -> Path:
     if "\0" in plain or plain.startswith(("/", "\\", "~")) or re.match(r"^[A-Za-z]:", plain):
         raise outside
     path = os.path.realpath(os.path.join(base, plain.replace("\\", "/")))
-    if os.path.commonpath([base, path]) != base:
+    if not lies_inside(path, base):
         raise outside
     if not os.path.isfile(path):
         raise EX4DError(f"There is no {what} '{plain}' in ComfyUI's {folder} folder. Upload it, or choose another.")
     return Path(path)
+
+
+def lies_inside(path: str, base: str) -> bool:
+    """Whether a resolved path lies in a resolved folder."""
+    try:
+        return os.path.commonpath([base, path]) == base
+    except ValueError:  # Windows: a link to another drive
+        return False
 
 
 def listing(suffixes: tuple[str, ...]) -> list[str]:

@@ -290,7 +290,7 @@ def output_place(name: str) -> tuple[str, str, int, str]:
     outside = EX4DError(f"'{name}' lies outside ComfyUI's output folder. Give a plain name, such as EX-4D/camera.")
     if not plain.strip("/.") or "\0" in plain or ":" in plain or plain.startswith(("/", "~")) or plain.endswith("/"):
         raise outside
-    if os.path.commonpath([base, os.path.realpath(os.path.join(base, plain))]) != base:
+    if not files.lies_inside(os.path.realpath(os.path.join(base, plain)), base):
         raise outside
     folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(plain, base)
     return folder, stem, counter, subfolder

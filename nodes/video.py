@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io as streams
+import logging
 from fractions import Fraction
 
 import torch
@@ -190,6 +191,9 @@ def file_sound(source, clip) -> dict | None:
         source.seek(0)
     with av.open(source) as container:
         stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            logging.warning("EX-4D: the clip's sound has a codec that cannot be decoded here; it is left out.")
+            return None
         rate = stream.codec_context.sample_rate
         resampler = av.AudioResampler("fltp", stream.codec_context.layout, rate)
         first, last = clip.start_seconds, clip.start_seconds + len(clip) / clip.fps

@@ -147,16 +147,26 @@ function attach(node) {
   follow(path, 'callback', () => {
     if (!writing) editor.refresh()
   })
+  /** Values that the widgets had last. @type {Map<any, any>} */
+  const known = new Map()
+  const note = () => node.widgets.forEach((/** @type {any} */ each) => known.set(each, each.value))
+  note()
   for (const other of node.widgets) {
     if (other === path || other === widget) continue
     follow(other, 'callback', () => {
       if (writing || app.configuringGraph) return
+      // A primitive node calls this on every run; only a change takes the edited path away.
+      if (Object.is(known.get(other), other.value)) return
+      known.set(other, other.value)
+      // What the last run made of another camera file is not this file's path.
+      if (other.name === 'file') delete node.properties[RESULT]
       // A preset chosen on the node takes the place of an edited path.
       if (String(path.value ?? '').trim()) editor.state.reset(() => pathOfWidgets(node, editor.state.scene))
       else editor.refresh()
     })
   }
   follow(node, 'onConfigure', () => {
+    note()
     hidePresetWidgets(node)
     editor.recallSettings()
     editor.refresh()
@@ -167,8 +177,9 @@ function attach(node) {
     // The editor shows the path itself; the run's drawing of it is for hosts and clients without one.
     if (output?.images) delete output.images
     const result = output?.[RESULT]?.[0]
-    if (typeof result === 'string' && widgetOf(node, 'file')?.value !== NO_FILE) node.properties[RESULT] = result
-    else delete node.properties[RESULT]
+    const fromFile = widgetOf(node, 'file')?.value !== NO_FILE && !String(path.value ?? '').trim()
+    if (typeof result === 'string' && fromFile) node.properties[RESULT] = result
+    else if (widgetOf(node, 'file')?.value === NO_FILE) delete node.properties[RESULT]
     const reference = output?.[SCENE]?.[0]
     if (!isReference(reference)) return
     node.properties[SCENE] = { filename: reference.filename, subfolder: reference.subfolder, type: reference.type }
