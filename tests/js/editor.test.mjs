@@ -8,7 +8,7 @@ import { dragged, pick, spots } from '../../web/editor/handles.js'
 import * as maths from '../../web/editor/math.js'
 import { insideSurface, meetSurface } from '../../web/editor/picking.js'
 import { depthOf, isReference, loadPreview, unpackDepth } from '../../web/editor/preview.js'
-import { gridIndices } from '../../web/editor/renderer.js'
+import { gridIndices, shotFar } from '../../web/editor/renderer.js'
 import { defaultIntrinsics, EditorState, evaluatePath } from '../../web/editor/state.js'
 import { presetDocument } from '../../web/editor/trajectory.js'
 
@@ -313,4 +313,10 @@ test('warnings name frames as runs', () => {
   assert.equal(ranges([]), '')
   assert.equal(ranges([false, true]), 'frame 1')
   assert.equal(ranges([true, true, true, false, true]), 'frames 0–2, 4')
+})
+
+test('the shot is cut off where the renderer cuts it, whatever the unit of the scene', () => {
+  assert.equal(shotFar(undefined), 1000)
+  assert.equal(shotFar(/** @type {any} */ ({ border_depth: 100 })), 1000)
+  assert.equal(shotFar(/** @type {any} */ ({ border_depth: 1e5 })), 1e6)
 })

@@ -19,8 +19,13 @@ const MODES = { colour: 0, mask: 1, checker: 2, scene: 3 }
 /** Floats of position, colour and place in the vertex buffer. */
 const VERTEX = [3, 4, 3]
 const VERTEX_FLOATS = 10
-/** The renderer's own default far plane; beyond it Python draws nothing either. */
+/** Python's default far plane for scenes of the published size. */
 const SHOT_FAR = 1e3
+
+/** The far plane that Python renders the shot with; larger scenes, whatever their unit, are not cut off. @param {PreviewHeader | undefined} header */
+export function shotFar(header) {
+  return Math.max(SHOT_FAR, 10 * (header?.border_depth ?? 0))
+}
 
 const SOFTWARE = /swiftshader|llvmpipe|softpipe|basic render|software/i
 let clips = 0
@@ -388,7 +393,7 @@ export class Renderer {
     const opaque = mode === 'colour' || mode === 'mask'
     gl.clearColor(0, 0, 0, opaque ? 1 : 0)
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT)
-    const far = mode === 'scene' ? Math.max(SHOT_FAR, 4 * (clip?.header.far ?? 0)) : SHOT_FAR
+    const far = Math.max(shotFar(clip?.header), mode === 'scene' ? 4 * (clip?.header.far ?? 0) : 0)
     const matrix = clipMatrix(camera, near, far)
     if (clip && index >= 0 && clip.frames[index]) {
       const mesh = this.tools.mesh
