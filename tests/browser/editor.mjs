@@ -1,16 +1,13 @@
 // The camera editor in a real frontend: run to the mesh, drag, save, reload, run, and hand pictures out for comparison.
 // node editor.mjs URL FOLDER [vue]
 import { writeFileSync } from 'node:fs'
-import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { open, run, fit } from './comfy.mjs'
 
 const [url, folder, renderer = 'litegraph'] = process.argv.slice(2)
 const vue = renderer === 'vue'
-const load = Math.max(...loadavg().slice(0, 2))
 const { browser, page, seen } = await open(url, { settings: { 'Comfy.VueNodes.Enabled': vue }, width: 1500, height: 1100 })
-// Who else is at work on this machine: the load before the browser started.
-const report = { seen, renderer, load }
+const report = { seen, renderer }
 const shoot = (name) => page.screenshot({ path: join(folder, `editor-${renderer}-${name}.png`) })
 const NODE = "window.app.graph.nodes.find((node) => node.type === 'EX4DCameraTrajectory')"
 /** Runs a function of (editor, node, argument) in the page. */
