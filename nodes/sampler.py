@@ -288,7 +288,6 @@ class WanEX4DSampler(io.ComfyNode):
                     default=49,
                     min=0,
                     max=4097,
-                    step=4,
                     tooltip="Longest piece made at once: 4n + 1. Longer clips are made in overlapping segments of this "
                     "length; 49 is what EX-4D was trained on. 0 makes any length at once.",
                 ),

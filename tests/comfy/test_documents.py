@@ -40,6 +40,16 @@ def test_every_input_has_a_tooltip_in_words(nodes):
             assert len(spec) > 1 and len(spec[1].get("tooltip") or "") > 8, f"{name}.{key} has no tooltip"
 
 
+def test_the_editor_can_reach_every_default_again(nodes):
+    """ComfyUI rounds what is typed to min + k * step, so a default beside that grid is lost with the first edit."""
+    for name, node in nodes.items():
+        for inputs in node["input"].values():
+            for key, (kind, *options) in inputs.items():
+                if kind == "INT":
+                    offset = options[0]["default"] - options[0]["min"]
+                    assert offset % options[0].get("step", 1) == 0, (name, key)
+
+
 def test_tables_and_locale_are_those_of_the_schemas(nodes):
     """Run ``python dev.py docs`` after changing a schema."""
     for name, info in nodes.items():

@@ -240,6 +240,16 @@ def test_a_broken_connection_is_picked_up_again(fake_hub, tmp_path):
     assert any(request[2] for request in fake_hub.requests)
 
 
+def test_a_server_that_sends_nothing_does_not_keep_it_waiting_for_ever(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr(download, "_append", lambda *_: calls.append(1) if len(calls) < 50 else pytest.fail("endless"))
+    monkeypatch.setattr(download.time, "sleep", lambda _: None)
+    file = download.RemoteFile("unet.safetensors", "http://127.0.0.1", 10, "a", "b", None)
+    with pytest.raises(EX4DError, match="run again"):
+        download._download(file, tmp_path, lambda _: None, None)
+    assert len(calls) == download.ATTEMPTS
+
+
 def test_damaged_data_is_not_kept(fake_hub, tmp_path):
     key = "tencent/DepthCrafter/diffusion_pytorch_model.safetensors"
     folder = tmp_path / "DepthCrafter"

@@ -210,6 +210,8 @@ def _download(
         before = _have(target, file)
         try:
             _append(file, part, before, progress, cancel)
+            if file.size and _have(target, file) <= before:
+                raise OSError("the server sent nothing more")
         except (urllib.error.URLError, OSError, TimeoutError) as error:
             failures = 0 if _have(target, file) > before else failures + 1
             if failures >= ATTEMPTS or (isinstance(error, urllib.error.HTTPError) and error.code < 500):
