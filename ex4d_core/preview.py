@@ -24,6 +24,8 @@ import tempfile
 import weakref
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +44,7 @@ MAX_FRAMES = 160
 """Longer clips are thinned out evenly; the header's "frame_numbers" says which frames are there."""
 BYTES_PER_FRAME = 4 * 1024 * 1024 // 49
 SUBFOLDER = "ex4d_preview"
+THREADS = min(4, os.cpu_count() or 1)
 
 Progress = Callable[[int, int], None]
 Cancel = Callable[[], bool]
@@ -69,10 +72,15 @@ def preview_size(width: int, height: int, pixels: int = PREVIEW_PIXELS) -> tuple
 
 
 def sample_nearest(depth: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Point samples of (H, W) at the centres of a (height, width) grid; averaging would invent depth at edges."""
+    """Point samples of (H, W) at the centres of a (height, width) grid; averaging would invent depth at edges.
+
+    The outermost ring of the depth is the mesh's rim, not scene: its neighbours inside are taken instead.
+    """
     rows = ((np.arange(height) + 0.5) * depth.shape[0] / height).astype(np.int64)
     columns = ((np.arange(width) + 0.5) * depth.shape[1] / width).astype(np.int64)
-    return depth[rows[:, None], columns[None, :]]
+    if min(depth.shape) > 2:
+        rows, columns = rows.clip(1, depth.shape[0] - 2), columns.clip(1, depth.shape[1] - 2)
+    return depth.take(rows, axis=0).take(columns, axis=1)
 
 
 def pack_depth(depth: np.ndarray, near: float, far: float, levels: int) -> bytes:
@@ -86,7 +94,7 @@ def pack_depth(depth: np.ndarray, near: float, far: float, levels: int) -> bytes
     signed = change.view(np.int16)
     zigzag = ((signed << 1) ^ (signed >> 15)).view(np.uint16)
     planes = np.stack([zigzag >> 8, zigzag & 255]).astype(np.uint8)
-    return zlib.compress(planes.tobytes(), 4)
+    return zlib.compress(planes.tobytes(), 1)
 
 
 def unpack_depth(data: bytes, width: int, height: int, near: float, far: float, levels: int) -> np.ndarray:
@@ -98,11 +106,6 @@ def unpack_depth(data: bytes, width: int, height: int, near: float, far: float, 
     quantised = np.cumsum(change, axis=1, dtype=np.uint16)
     inverse = quantised.astype(np.float32) * np.float32((1 / near - 1 / far) / levels) + np.float32(1 / far)
     return np.float32(1) / inverse
-
-
-def _interior(depth: np.ndarray) -> np.ndarray:
-    """The depth map with its border ring (which is the mesh's rim, not scene) replaced by the neighbours inside."""
-    return np.pad(depth[1:-1, 1:-1], 1, mode="edge") if min(depth.shape) > 2 else depth
 
 
 def encode_preview(
@@ -139,7 +142,7 @@ def encode_preview(
     for number in numbers:
         if cancel is not None and cancel():
             raise Cancelled
-        depths.append(sample_nearest(_interior(np.asarray(mesh.depth[number], dtype=np.float32)), width, height))
+        depths.append(sample_nearest(np.asarray(mesh.depth[number], dtype=np.float32), width, height))
     stack = np.stack(depths)
     near, far = float(stack.min()), float(stack.max())
     if not (math.isfinite(near) and math.isfinite(far) and near > 0):
@@ -149,15 +152,18 @@ def encode_preview(
 
     def within(budget: int, encode: Callable[[int], bytes], offset: int) -> list[bytes] | None:
         """Every frame encoded, or None as soon as they are larger than the budget."""
-        parts = []
-        for done in range(len(numbers)):
-            if cancel is not None and cancel():
-                raise Cancelled
-            parts.append(encode(done))
-            if sum(map(len, parts)) > budget:
-                return None
-            if progress is not None:
-                progress(offset + done + 1, 2 * len(numbers))
+        parts, size = [], 0
+        # Encoding releases the interpreter's lock; closing the iterator drops the frames that nobody waits for.
+        with ThreadPoolExecutor(THREADS) as pool, closing(pool.map(encode, range(len(numbers)))) as encoded:
+            for done, part in enumerate(encoded):
+                if cancel is not None and cancel():
+                    raise Cancelled
+                parts.append(part)
+                size += len(part)
+                if size > budget:
+                    return None
+                if progress is not None:
+                    progress(offset + done + 1, 2 * len(numbers))
         return parts
 
     # Noise does not compress: picture quality gives way first, then levels of depth, then pixels.

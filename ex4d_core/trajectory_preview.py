@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,6 +108,7 @@ def draw_trajectory(
     picture = Image.new("RGB", (size[0] * FINE, size[1] * FINE), BACKGROUND)
     for view in _views(size, _region(points, poses[:, :3, 3], centre, radius)):
         panel = (view.left, view.top, view.left + view.width - 1, view.top + view.height - 1)
+        box = (math.floor(view.left), math.floor(view.top), math.ceil(panel[2] + 1), math.ceil(panel[3] + 1))
         layer = Image.new("RGB", picture.size, PANEL)
         draw = ImageDraw.Draw(layer, "RGBA")
         _draw_grid(draw, view, panel)
@@ -115,10 +117,11 @@ def draw_trajectory(
             draw = ImageDraw.Draw(layer, "RGBA")
         _draw_path(draw, view, poses, lenses, centre)
         _draw_label(draw, (view.left + 10 * FINE, view.top + 8 * FINE), view.title, TEXT, size=13)
-        mask = Image.new("L", picture.size, 0)
-        ImageDraw.Draw(mask).rounded_rectangle(panel, radius=8 * FINE, fill=255)
-        picture.paste(layer, mask=mask)
-    return np.asarray(picture.resize(size, Image.Resampling.BOX))
+        mask = Image.new("L", (box[2] - box[0], box[3] - box[1]), 0)
+        inner = (panel[0] - box[0], panel[1] - box[1], panel[2] - box[0], panel[3] - box[1])
+        ImageDraw.Draw(mask).rounded_rectangle(inner, radius=8 * FINE, fill=255)
+        picture.paste(layer.crop(box), box, mask)
+    return np.asarray(picture.reduce(FINE))
 
 
 def _region(
@@ -194,6 +197,7 @@ def _with_scene(layer: Image.Image, view: View, points: np.ndarray, colors: np.n
     return layer
 
 
+@lru_cache(maxsize=1024)
 def _time_color(share: float) -> Color:
     at = np.linspace(0, 1, len(TIME_STOPS))
     red, green, blue = (round(float(np.interp(share, at, TIME_STOPS[:, c]))) for c in range(3))

@@ -99,10 +99,12 @@ def occlusion_overlay(rgb: Tensor, face_valid: Tensor, longest: int = 2 * LONGES
         face_valid: (H-1, W-1, 2) bool, as DWMesh.quad_face_valid gives it.
     """
     height, width = preview_size(*rgb.shape[:2], longest)
-    frame = small(rgb.cpu().numpy(), height, width).astype(np.float32)
-    occluded = (~face_valid.all(-1)).cpu().numpy().astype(np.float32)
-    share = small(occluded, height, width)[..., None] * 0.85
-    return np.round(frame * (1 - share) + OCCLUDED * share).astype(np.uint8)
+    frame = small(rgb.cpu().numpy(), height, width).copy()
+    share = small((~face_valid.all(-1)).cpu().numpy().astype(np.float32), height, width) * np.float32(0.85)
+    painted = share > 0
+    share = share[painted][:, None]
+    frame[painted] = np.round(frame[painted] * (1 - share) + OCCLUDED * share).astype(np.uint8)
+    return frame
 
 
 def side_by_side(*clips: np.ndarray) -> np.ndarray:

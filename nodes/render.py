@@ -109,10 +109,16 @@ def render_text(color: torch.Tensor, seen: torch.Tensor) -> str:
 
 
 def depth_pictures(depth: torch.Tensor) -> torch.Tensor:
-    """Depth (T, H, W), 0 in holes, as pictures (T, H, W, 3): inverse depth over the clip's range, near = 1, hole = 0."""
-    inverse = torch.where(depth > 0, 1 / depth, depth)
-    nearest = inverse.max().clamp_min(1e-12)
-    return inverse.div_(nearest)[..., None].expand(-1, -1, -1, 3)
+    """Depth (T, H, W), 0 in holes, as pictures (T, H, W, 3): inverse depth over the clip's range, near = 1, hole = 0.
+
+    Overwrites the depth, frame by frame within the cache: new memory of a clip's size costs more than the arithmetic.
+    """
+    nearest = torch.stack([frame.masked_fill_(frame <= 0, torch.inf).min() for frame in depth]).min()
+    for frame in depth:
+        torch.div(nearest, frame, out=frame)
+    if nearest.isinf():
+        depth.zero_()
+    return depth[..., None].expand(-1, -1, -1, 3)
 
 
 class EX4DDraftFill(io.ComfyNode):
