@@ -93,7 +93,9 @@ def _overview(words: list[str]) -> int:
 def _underscored(word: str) -> str:
     """--output-dir is --output_dir."""
     name, equals, value = word.partition("=")
-    return name.replace("-", "_").replace("__", "--", 1) + equals + value if name.startswith("--") else word
+    if not name.startswith("--") or " " in name:  # a value, such as '--lowvram --cpu-vae'
+        return word
+    return name.replace("-", "_").replace("__", "--", 1) + equals + value
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

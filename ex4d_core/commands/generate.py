@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of a ComfyUI checkout (default: COMFYUI_PATH, the one this pack lies in, ~/comfy/ComfyUI)",
     )
     add("--python", default=sys.executable, help="the Python that runs ComfyUI (default: this one)")
-    add("--comfy_args", default="", help="arguments for ComfyUI, in one string, such as '--lowvram'")
+    add("--comfy_args", default="", help="arguments for ComfyUI: --comfy_args='--lowvram --cpu-vae'")
     add("--height", type=int, default=512)
     add("--width", type=int, default=512)
     add("--num_frames", type=int, default=49, help="4n + 1; 0 = all of the clip (default 49)")

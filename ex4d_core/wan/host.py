@@ -35,6 +35,7 @@ def main(path: str) -> int:
     import comfy.options
 
     comfy.options.enable_args_parsing()
+    read_extra_model_paths()
     nodes = importlib.import_module("nodes")  # ComfyUI's
     if not asyncio.run(nodes.load_custom_node(str(PACK))):
         print(f"error: ComfyUI in {os.getcwd()} could not load the pack at {PACK}.", file=sys.stderr)
@@ -50,6 +51,17 @@ def main(path: str) -> int:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     return 0
+
+
+def read_extra_model_paths() -> None:
+    """The model folders that ComfyUI itself would know: extra_model_paths.yaml and --extra-model-paths-config."""
+    from comfy.cli_args import args
+    from utils.extra_config import load_extra_path_config
+
+    usual = os.path.join(os.getcwd(), "extra_model_paths.yaml")
+    named = [path for paths in args.extra_model_paths_config or [] for path in paths]
+    for path in [usual] * os.path.isfile(usual) + named:
+        load_extra_path_config(path)
 
 
 def generate(settings: dict, core: str) -> None:

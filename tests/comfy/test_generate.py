@@ -81,6 +81,13 @@ def test_a_wrong_adapter_ends_with_one_sentence_and_no_video(command, reference,
     assert not (tmp_path / "out").exists()
 
 
+def test_names_are_looked_for_in_extra_model_paths_too(command, reference, tmp_path):
+    config = tmp_path / "paths.yaml"
+    config.write_text(f"mine:\n  ex4d: {(reference / 'adapter').as_posix()}\n", encoding="utf-8")
+    result = command(ex4d_path="inputs.safetensors", comfy_args=f"--extra-model-paths-config {config}")
+    assert "inputs.safetensors is not an EX-4D adapter" in result.stderr, result.stderr[-3000:]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
