@@ -61,6 +61,8 @@ def graph(start: int, frames: int, size: int) -> dict:
     """The same job as a prompt."""
     load = {"start": start, "frames": frames, "fps": 0.0, "width": size, "height": size, "fit": "crop"}
     mesh = {"style": "released", "min_angle": 2.5, "depth_jump": 0.013, "focal": 0.0, "border_depth": 0.0}
+    path = {"preset": "90", "angle": 90.0, "distance": 0.5, "turns": 2.0, "rise": 0.2, "follow": 0.0, "ease": "linear"}
+    path |= {"frames": 0, "fps": 15.0, "scale": 1.0, "file": "none"}
     render = {"backend": "auto", "width": 0, "height": 0, "first_frame": "auto", "supersample": 1}
     return {
         "clip": {"class_type": "EX4DLoadVideo", "inputs": load | {"file": "clip.mp4"}},
@@ -70,7 +72,7 @@ def graph(start: int, frames: int, size: int) -> dict:
             "inputs": {"images": ["pictures", 0], "kind": "disparity", "near": 2.564, "far": 100.0},
         },
         "mesh": {"class_type": "EX4DBuildDWMesh", "inputs": mesh | {"images": ["clip", 0], "depth": ["depth", 0]}},
-        "path": {"class_type": "EX4DTestTrajectory", "inputs": {"mesh": ["mesh", 0], "preset": "90"}},
+        "path": {"class_type": "EX4DCameraTrajectory", "inputs": path | {"mesh": ["mesh", 0]}},
         "render": {
             "class_type": "EX4DRenderColorMask",
             "inputs": render | {"mesh": ["mesh", 0], "trajectory": ["path", 0]},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import folder_paths
@@ -17,6 +18,7 @@ from torch import Tensor
 LONGEST_SIDE = 320
 LONGEST_PREVIEW = 25
 """Frames shown at most, so that looking costs little; longer clips are thinned evenly and play at their own speed."""
+THREADS = min(4, os.cpu_count() or 1)
 
 # Near is warm, far is cold: our own stops, dark at both ends so that neighbouring depths stay apart.
 DEPTH_STOPS = np.array(
@@ -63,14 +65,19 @@ def small(frame: np.ndarray, height: int, width: int, *, nearest: bool = False) 
 def small_frames(images: Tensor, longest: int = LONGEST_SIDE, most: int = LONGEST_PREVIEW) -> np.ndarray:
     """A clip (T, H, W, 3) or (T, H, W), float 0..1 or uint8, as (t, h, w, 3) uint8 for a preview."""
     height, width = preview_size(*images.shape[1:3], longest)
-    frames = []
-    for index in shown_frames(images.shape[0], most):
-        frame = images[index].detach().cpu()
+    images = images.detach()
+
+    def shown(index: int) -> np.ndarray:
+        frame = images[index].cpu()
         if frame.dtype == torch.uint8:
-            frames.append(small(frame.numpy(), height, width))
-        else:
-            frames.append(np.clip(small(frame.float().numpy(), height, width) * 255 + 0.5, 0, 255).astype(np.uint8))
-    clip = np.stack(frames)
+            return small(frame.numpy(), height, width)
+        scaled = small(frame.float().numpy(), height, width)
+        scaled *= 255
+        scaled += 0.5
+        return np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        clip = np.stack(list(pool.map(shown, shown_frames(images.shape[0], most))))
     return clip if clip.ndim == 4 else np.repeat(clip[..., None], 3, axis=-1)
 
 
@@ -147,11 +154,19 @@ def temp_video(frames: np.ndarray, fps: float) -> dict:
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
         stream.options = {"preset": "ultrafast", "crf": "20"}
-        for frame in frames:
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            container.mux(stream.encode(picture))
+        # Colours are converted ahead of the encoder, on another core.
+        with ThreadPoolExecutor(1) as pool:
+            for picture in pool.map(encodable, frames):
+                container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     return {"filename": name, "subfolder": "", "type": "temp"}
+
+
+def encodable(frame: np.ndarray):
+    """One (h, w, 3) uint8 frame as the H.264 encoder takes it."""
+    import av
+
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(format="yuv420p")
 
 
 def temp_picture(picture: np.ndarray) -> dict:
