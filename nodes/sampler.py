@@ -54,7 +54,7 @@ def clip_inputs() -> list:
             "erosion",
             options=EROSIONS,
             tooltip="Widens the holes a little, so that stretched edges of the render are not taken for picture. random: 2 "
-            "to 8 pixels per frame, as in training; fixed: the size below; off: the mask as it is.",
+            "to 8 pixels per frame, as the published code does; fixed: the size below; off: the mask as it is.",
         ),
         io.Int.Input("erosion_size", default=5, min=1, max=64, tooltip="Pixels, for erosion: fixed."),
         io.Int.Input(

@@ -1,4 +1,4 @@
-"""What the sampler is conditioned on: colour and mask videos made ready for the VAE, exactly as in training."""
+"""What the sampler is conditioned on: colour and mask videos made ready for the VAE, exactly as in the published code."""
 
 from __future__ import annotations
 
