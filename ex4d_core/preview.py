@@ -25,7 +25,6 @@ import weakref
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,9 +152,9 @@ def encode_preview(
     def within(budget: int, encode: Callable[[int], bytes], offset: int) -> list[bytes] | None:
         """Every frame encoded, or None as soon as they are larger than the budget."""
         parts, size = [], 0
-        # Encoding releases the interpreter's lock; closing the iterator drops the frames that nobody waits for.
-        with ThreadPoolExecutor(THREADS) as pool, closing(pool.map(encode, range(len(numbers)))) as encoded:
-            for done, part in enumerate(encoded):
+        pool = ThreadPoolExecutor(THREADS)  # encoding releases the interpreter's lock
+        try:
+            for done, part in enumerate(pool.map(encode, range(len(numbers)))):
                 if cancel is not None and cancel():
                     raise Cancelled
                 parts.append(part)
@@ -164,6 +163,8 @@ def encode_preview(
                     return None
                 if progress is not None:
                     progress(offset + done + 1, 2 * len(numbers))
+        finally:
+            pool.shutdown(cancel_futures=True)
         return parts
 
     # Noise does not compress: picture quality gives way first, then levels of depth, then pixels.
