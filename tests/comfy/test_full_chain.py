@@ -72,7 +72,7 @@ def small_prompt(tiny: Tiny, client, name: str, **sampler) -> tuple[dict, str, s
         "EX4DLoadVideo": {"file": "chain.mp4", "frames": frames, "width": WIDTH, "height": HEIGHT},
         "LoadImage": {"image": "chain.png"},
         "WanImageToVideo": {"width": WIDTH, "height": HEIGHT, "length": frames},
-        "EX4DDepthCrafter": {"steps": 2},
+        "EX4DDepthCrafter": {"steps": 1},
         "WanEX4DSampler": {"segment_frames": 9, "segment_overlap": 5, **sampler},
     }
     for entry in prompt.values():
