@@ -16,6 +16,7 @@ from .schema import schema
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts")
 FITS = ["crop", "pad", "stretch"]
+NOT_CONNECTED = object()
 
 
 class EX4DLoadVideo(io.ComfyNode):
@@ -86,11 +87,12 @@ class EX4DLoadVideo(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, file=None, width=None, height=None):
+    def validate_inputs(cls, file=None, width=None, height=None, video=NOT_CONNECTED):
         if (width == 0) != (height == 0) and None not in (width, height):
             return "Give both width and height, or 0 for both to keep the clip's size."
-        # Whether a video is connected is not known yet, so that no file at all is refused only on running.
-        return files.problem(file, "video") if file else True
+        # The host gives None for an input that is connected, and nothing for one that is not. No file at all is
+        # refused only on running: a list without files would mark every new node as wrong.
+        return files.problem(file, "video") if file and video is NOT_CONNECTED else True
 
     @classmethod
     def fingerprint_inputs(cls, file=None, **others):
@@ -101,9 +103,10 @@ class EX4DLoadVideo(io.ComfyNode):
     def execute(cls, start, frames, fps, width, height, fit, file="", video=None) -> io.NodeOutput:
         from ..ex4d_core.video import load_video
 
-        source = str(files.resolve(file, "video")) if video is None else video_source(video)
         if (width == 0) != (height == 0):
             raise EX4DError("Give both width and height, or 0 for both to keep the clip's size.")
+        video = video if video is None else as_shown(video)
+        source = str(files.resolve(file, "video")) if video is None else video_source(video)
         with Job() as job:
             clip = load_video(
                 source,
@@ -138,6 +141,28 @@ def clip_text(images: torch.Tensor, fps: float, sound: bool) -> str:
     if width % 16 or height % 16:
         hints.append("sides that are multiples of 16")
     return text + (f"\nWan needs {' and '.join(hints)}." if hints else "")
+
+
+def as_shown(video):
+    """A VIDEO whose file is what it shows: one that newer hosts trim or crop on reading is read by the host."""
+    if not isinstance(video, InputImpl.VideoFromFile):
+        return video
+    window = getattr(video, "get_active_trim_window", None)
+    if not (window is not None and any(window())) and not cropped(video):
+        return video
+    return InputImpl.VideoFromComponents(video.get_components())
+
+
+def cropped(video) -> bool:
+    """Whether a VIDEO states another size than its file has, a turn by 90 degrees aside."""
+    import av
+
+    try:
+        with av.open(video.get_stream_source()) as container:
+            stream = container.streams.video[0]
+            return sorted(video.get_dimensions()) != sorted((stream.width, stream.height))
+    except (av.error.FFmpegError, IndexError, ValueError):
+        return False  # load_video says what is wrong with the file
 
 
 def video_source(video):
@@ -200,13 +225,17 @@ def file_sound(source, clip) -> dict | None:
         if first > 1:
             container.seek(int((first - 1) * av.time_base))
         pieces, begin = [], None
-        for frame in container.decode(stream):
-            if frame.time is None or frame.time + frame.samples / rate <= first:
-                continue
-            if frame.time >= last:
-                break
-            begin = frame.time if begin is None else begin
-            pieces += [part.to_ndarray() for part in resampler.resample(frame)]
+        try:
+            for frame in container.decode(stream):
+                if frame.time is None or frame.time + frame.samples / rate <= first:
+                    continue
+                if frame.time >= last:
+                    break
+                begin = frame.time if begin is None else begin
+                pieces += [part.to_ndarray() for part in resampler.resample(frame)]
+        except av.error.FFmpegError as error:
+            logging.warning("EX-4D: the clip's sound is damaged (%s); it is left out.", error)
+            return None
     if not pieces:
         return None
     samples = np.concatenate(pieces, axis=1)

@@ -184,6 +184,52 @@ def test_missing_and_unchosen_files(client):
     assert unchosen.status == "error" and "No video is chosen" in unchosen.message
 
 
+def test_missing_file_is_no_matter_while_a_video_is_connected(client, clip):
+    prompt = {
+        "stock": {"class_type": "LoadVideo", "inputs": {"file": clip}},
+        "load": load("never-there.mp4", video=["stock", 0]),
+        "record": record(0),
+    }
+    assert json.loads(client.queue(prompt).ok().text("record"))["shape"] == [5, 32, 32, 3]
+
+
+def test_damaged_sound_is_left_out(client, server, clip):
+    """Every packet of the sound is noise; the pictures are whole."""
+    import av
+
+    path = server.input / "noise.mkv"
+    with av.open(str(server.input / clip)) as source, av.open(str(path), mode="w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type == "audio":
+                noise = av.Packet(b"\xff\x5a\x13\xc7" * 40)
+                noise.pts, noise.dts, noise.time_base = packet.pts, packet.dts, packet.time_base
+                packet, index = noise, packet.stream.index
+            else:
+                index = packet.stream.index
+            packet.stream = streams[index]
+            target.mux(packet)
+    result = client.queue({"load": load(path.name), "record": record(0)}).ok()
+    assert "5 frames" in result.text("load") and "sound" not in result.text("load")
+
+
+def test_trimmed_video_of_newer_hosts_is_trimmed(client, server, clip):
+    """Second 1 to 2 of the clip, where the host's videos can be trimmed without a copy."""
+    prompt = {
+        "stock": {"class_type": "LoadVideo", "inputs": {"file": clip}},
+        "cut": {"class_type": "EX4DTestTrimVideo", "inputs": {"video": ["stock", 0], "start": 1.0, "duration": 1.0}},
+        "load": load(video=["cut", 0], frames=0),
+        "record": record(0, "levels"),
+    }
+    client.queue(prompt).ok()
+    import torch
+
+    levels = torch.load(server.output / "levels.pt", weights_only=True).mean((1, 2, 3)) * 255
+    assert levels.tolist() == pytest.approx([80 + 8 * t for t in range(10)], abs=2)
+
+
 def test_too_few_frames_says_how_many_there_are(client, clip):
     result = client.queue({"load": load(start=20, frames=49), "record": record(0)})
     assert result.status == "error" and "30 frames" in result.message

@@ -114,6 +114,41 @@ class EX4DTestWaveform:
         return (audio["waveform"],)
 
 
+def _trimmed_file():
+    """The host's file video with a trim, as newer hosts have it, on any host."""
+    from comfy_api.latest import InputImpl, Types
+
+    class TrimmedFile(InputImpl.VideoFromFile):
+        window = 0.0, 0.0
+
+        def get_active_trim_window(self):
+            return self.window
+
+        def get_components(self):
+            whole = super().get_components()
+            first, count = (round(seconds * float(whole.frame_rate)) for seconds in self.window)
+            return Types.VideoComponents(images=whole.images[first : first + count], frame_rate=whole.frame_rate)
+
+    return TrimmedFile
+
+
+class EX4DTestTrimVideo:
+    """A part of a VIDEO whose stream source is still the whole file."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"video": ("VIDEO",), "start": ("FLOAT", {}), "duration": ("FLOAT", {})}}
+
+    RETURN_TYPES = ("VIDEO",)
+    FUNCTION = "run"
+    CATEGORY = "EX-4D/tests"
+
+    def run(self, video, start, duration):
+        trimmed = _trimmed_file()(video.get_stream_source())
+        trimmed.window = start, duration
+        return (trimmed,)
+
+
 class EX4DTestTrajectory:
     """A preset path for a mesh, straight from ex4d_core as the pack itself has imported it."""
 
@@ -131,5 +166,5 @@ class EX4DTestTrajectory:
         return (path.preset(preset, frames=mesh.frames, radius=mesh.radius),)
 
 
-OWN = (EX4DTestRecord, EX4DTestImages, EX4DTestWaveform, EX4DTestTrajectory)
+OWN = (EX4DTestRecord, EX4DTestImages, EX4DTestWaveform, EX4DTestTrimVideo, EX4DTestTrajectory)
 NODE_CLASS_MAPPINGS = {cls.__name__: cls for cls in (*OWN, *wan.NODES)}
