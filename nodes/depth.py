@@ -128,11 +128,22 @@ def from_geometry(geometry: dict, near: float, far: float):
     depth = depth if depth.ndim == 3 else depth.reshape(-1, *depth.shape[-2:])
     unseen = ~torch.isfinite(depth)
     if isinstance(geometry.get("mask"), torch.Tensor):
-        unseen |= ~geometry["mask"].bool().reshape(depth.shape)
+        unseen |= ~matching(geometry, "mask", depth).bool()
     if isinstance(geometry.get("sky"), torch.Tensor):
-        unseen |= geometry["sky"].float().reshape(depth.shape) >= 0.5
+        unseen |= matching(geometry, "sky", depth).float() >= 0.5
     depth[unseen] = torch.inf  # sky: depth_from_metric puts it at ``far``
     return DepthClip(depth_from_metric(depth, near=near or None, far=far), geometry_intrinsics(geometry, depth))
+
+
+def matching(geometry: dict, name: str, depth: torch.Tensor) -> torch.Tensor:
+    """A mask of the geometry, in the shape of its depth (T, H, W)."""
+    mask = geometry[name]
+    if mask.numel() != depth.numel() or mask.shape[-2:] != depth.shape[-2:]:
+        raise EX4DError(
+            f"This geometry's {name} has the shape {tuple(mask.shape)}, its depth {tuple(depth.shape)}. Both must have "
+            "one size; connect the inference node's output unchanged."
+        )
+    return mask.reshape(depth.shape).to(depth.device)
 
 
 def geometry_intrinsics(geometry: dict, depth: torch.Tensor):

@@ -36,6 +36,9 @@ IDENTITY_TOLERANCE = 1e-4
 NEAR, FAR = 1e-3, 1e3
 """The published depth range."""
 
+LARGEST_SIDE = 16384
+"""Pixels; a slip of the keyboard is refused before it takes the machine's memory."""
+
 
 def render_color_mask(
     mesh: DWMesh,
@@ -251,6 +254,10 @@ def _check_size(size: tuple[int, int] | None, mesh: DWMesh) -> tuple[int, int]:
     width, height = size
     if width != int(width) or height != int(height) or width < 1 or height < 1:
         raise EX4DError(f"The output size must be two positive whole numbers (width, height), got {size}.")
+    if max(width, height) > LARGEST_SIDE:
+        raise EX4DError(
+            f"The output size {width:g}x{height:g} is too large: at most {LARGEST_SIDE} pixels a side can be rendered."
+        )
     return int(width), int(height)
 
 

@@ -344,6 +344,11 @@ def test_a_lens_of_another_shape_does_not_stretch_the_picture(backend):
     assert torch.equal(own[1], lent[1]) and torch.allclose(own[0], lent[0], atol=1e-4)
 
 
+def test_a_size_that_no_machine_holds_is_refused():
+    with pytest.raises(EX4DError, match="16384 pixels a side"):
+        render_color_mask(wavy("paper", 48, 64), still(), size=(100_000, 100_000))
+
+
 def test_a_picture_of_another_shape_is_not_stretched(caplog):
     mesh = wavy("paper", 48, 64)
     path = still()
