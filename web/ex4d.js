@@ -53,7 +53,7 @@ const widgetOf = (node, name) => node.widgets?.find((/** @type {any} */ widget) 
  */
 function pathOfWidgets(node, scene) {
   const value = (/** @type {string} */ name) => widgetOf(node, name)?.value
-  if (value('file') && value('file') !== NO_FILE && node.properties[RESULT]) {
+  if (namesFile(node) && node.properties[RESULT]) {
     return /** @type {any} */ (parseDocument(node.properties[RESULT]))
   }
   const preset = PRESETS.find((p) => p.name === value('preset')) ?? PRESETS[0]
@@ -66,6 +66,12 @@ function pathOfWidgets(node, scene) {
   const frames = Number(value('frames')) || (scene && scene.frames > 1 ? scene.frames : 49)
   const radius = (Number(value('scale')) || 1) * (scene?.radius ?? DEFAULT_RADIUS)
   return /** @type {any} */ (presetDocument(preset.name, { frames, fps: Number(value('fps')) || 15, radius, params }))
+}
+
+/** Whether a camera file is chosen. @param {any} node */
+function namesFile(node) {
+  const file = widgetOf(node, 'file')?.value
+  return !!file && file !== NO_FILE
 }
 
 /** Keeps the host's own text below the editor as small as it is. @param {any} node */
@@ -125,6 +131,8 @@ function attach(node) {
     },
     settled: flush,
     fallback: (scene) => pathOfWidgets(node, scene),
+    note: () => namesFile(node) && !node.properties[RESULT]
+      ? "The camera file's path is shown after the node has run; until then this is the preset." : '',
     url: ({ filename, subfolder, type }) => api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`),
     recall: (name) => node.properties?.[name],
     remember: (name, value) => {

@@ -13,6 +13,7 @@
  * @property {(text: string) => void} write
  * @property {() => void} [settled] a gesture has ended
  * @property {(facts: import('./state.js').SceneFacts | null) => PathDocument} fallback the path while the text is empty
+ * @property {() => string} [note] what the user should know about that path; empty = nothing
  * @property {(reference: FileReference) => string} url where a preview file is served
  * @property {(name: string) => any} recall small view settings kept with the node
  * @property {(name: string, value: any) => void} remember
@@ -516,6 +517,8 @@ export class Editor {
     const say = (/** @type {string} */ text, kind = '') => parts.push(make('span', { class: kind, title: text }, [text]))
     if (state.problem) say(`${state.problem} The path shown is the last good one.`, 'ex4d-bad')
     if (state.refused) say(state.refused, 'ex4d-warn')
+    const note = state.text.trim() ? '' : this.host.note?.()
+    if (note) say(note, 'ex4d-warn')
     if (clip && this.loadNote) say(this.loadNote, 'ex4d-warn')
     const scene = state.scene
     if (scene && scene.frames > 1 && scene.frames !== state.document.frames) {
