@@ -44,7 +44,10 @@ def test_scripts_are_registered_once(project):
 def test_requirements_leave_the_host_alone(project):
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
     names = {re.split(r"[<>=!~\[]", line)[0].lower() for line in lines}
-    assert not names & {"torch", "torchvision", "torchaudio", "transformers", "xformers", "onnxruntime"}
+    assert not names & {"torch", "torchvision", "torchaudio", "xformers", "onnxruntime"}
+    # transformers is the host's too, but its oldest is too old for diffusers; and only where it is named does pip keep
+    # it, diffusers and huggingface_hub at versions that go together. Lower limit only.
+    assert "transformers" in names
     assert not [line for line in lines if "==" in line or "<" in line], "no upper limits"
     assert len(lines) <= 10
     assert project["project"]["dynamic"] == ["dependencies"]

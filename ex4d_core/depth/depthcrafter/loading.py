@@ -75,10 +75,10 @@ def load_networks(unet: str | os.PathLike[str], base: str | os.PathLike[str], dt
     try:
         from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel
         from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # diffusers raises RuntimeError where transformers is too old for it
         raise EX4DError(
-            f"DepthCrafter needs the packages diffusers and transformers ({error}); install this pack's "
-            "requirements.txt into ComfyUI's Python and restart."
+            f"DepthCrafter needs diffusers 0.31 and transformers 4.46 or newer, and finds {_versions()}; install this "
+            f"pack's requirements.txt into ComfyUI's Python and restart. ({str(error).splitlines()[-1]})"
         ) from error
 
     with torch.device("meta"):
@@ -162,6 +162,19 @@ def check_safetensors(path: Path) -> None:
             f"{path} has {size} bytes and should have {8 + length + end}: the download did not finish or the file is "
             "damaged. Delete it and get it again."
         )
+
+
+def _versions() -> str:
+    """The versions of what the networks are built with, for a message."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = []
+    for name in ("diffusers", "transformers", "huggingface_hub"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"no {name}")
+    return ", ".join(found)
 
 
 def _read_config(folder: Path, what: str) -> dict[str, Any]:
