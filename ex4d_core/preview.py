@@ -141,7 +141,7 @@ def encode_preview(
     for number in numbers:
         if cancel is not None and cancel():
             raise Cancelled
-        depths.append(sample_nearest(np.asarray(mesh.depth[number], dtype=np.float32), width, height))
+        depths.append(sample_nearest(mesh.depth[number].detach().cpu().float().numpy(), width, height))
     stack = np.stack(depths)
     near, far = float(stack.min()), float(stack.max())
     if not (math.isfinite(near) and math.isfinite(far) and near > 0):
@@ -171,7 +171,7 @@ def encode_preview(
     budget = len(numbers) * BYTES_PER_FRAME
     colours: list[bytes] | None = None
     for tried in (quality, 70, 50, 30):
-        rgb = lambda i, q=tried: _encode_colour(np.asarray(mesh.rgb[numbers[i]]), width, height, q)  # noqa: E731
+        rgb = lambda i, q=tried: _encode_colour(mesh.rgb[numbers[i]].detach().cpu().numpy(), width, height, q)  # noqa: E731
         if (colours := within(budget // 2, rgb, 0)) is not None:
             break
     packed: list[bytes] | None = None

@@ -5,6 +5,7 @@ Previews are small and encoded fast; the data on the sockets is never touched by
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -143,13 +144,25 @@ def still(picture: np.ndarray, *lines: str) -> dict:
 
 def temp_video(frames: np.ndarray, fps: float) -> dict:
     """Encode an H.264 file into ComfyUI's temp folder; returns how the frontend finds it."""
-    import av
-
     folder = folder_paths.get_temp_directory()
     os.makedirs(folder, exist_ok=True)
     # A new name each time: Windows cannot replace a file that a browser is reading.
     name = f"ex4d_{uuid.uuid4().hex[:12]}.mp4"
-    with av.open(os.path.join(folder, name), mode="w", options={"movflags": "faststart"}) as container:
+    path = os.path.join(folder, name)
+    try:
+        encode(path, frames, fps)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.remove(path)
+        raise
+    return {"filename": name, "subfolder": "", "type": "temp"}
+
+
+def encode(path: str, frames: np.ndarray, fps: float) -> None:
+    """Write frames (t, h, w, 3) uint8 as an H.264 file."""
+    import av
+
+    with av.open(path, mode="w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
@@ -159,7 +172,6 @@ def temp_video(frames: np.ndarray, fps: float) -> dict:
             for picture in pool.map(encodable, frames):
                 container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
-    return {"filename": name, "subfolder": "", "type": "temp"}
 
 
 def encodable(frame: np.ndarray):
