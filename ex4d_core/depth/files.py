@@ -20,8 +20,8 @@ from ..errors import Cancelled, EX4DError
 from ..npz import NpzFrames
 from ..video.decode import VideoClip
 from ..video.fit import LARGEST_SIDE, Placement
-from ..video.probe import VideoInfo, open_container, open_video_file
-from ..video.sources import list_images
+from ..video.probe import VideoInfo, open_video_file
+from ..video.sources import list_images, read_picture
 from .clip import DepthClip
 from .convert import depth_from_disparity, resize_depth
 
@@ -250,16 +250,7 @@ def _read_picture(path: Path) -> np.ndarray:
         from .exr import read_exr
 
         return read_exr(path)
-    from av.error import FFmpegError
-
-    with open(path, "rb") as file, open_container(file) as container:
-        try:
-            frame = next(iter(container.decode(video=0)), None) if container.streams.video else None
-        except FFmpegError:
-            frame = None
-        if frame is None or frame.is_corrupt:
-            raise EX4DError(f"'{path}' is not a picture that can be read, or it is cut off. Replace it.")
-        return _luma(frame, str(path))
+    return _luma(read_picture(path), str(path))
 
 
 @contextmanager
