@@ -107,10 +107,6 @@ def same_aspect(width: int, height: int, other_width: int, other_height: int) ->
 OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 """Turns an OpenCV camera frame into an OpenGL one (x right, y up, z backward), and back."""
 
-LEVELLING = 6.0
-"""How fast a camera turns back to a level horizon: angle about its viewing axis per angle that this axis moves. A level
-camera turns by the tangent of its elevation, so up to 80 degrees (tan = 5.7) the horizon is simply level."""
-
 
 def opengl_from_opencv(world_to_camera: np.ndarray) -> np.ndarray:
     """Flips the camera's y and z axes; the world stays. Its own inverse.
@@ -199,79 +195,6 @@ def check_poses(world_to_camera: np.ndarray, what: str = "The camera path") -> n
     return poses
 
 
-def carry_right(forward: np.ndarray) -> np.ndarray:
-    """Right axes along a path of viewing directions: level, without a flip where the path passes straight up or down.
-
-    A level horizon turns by up to 180 degrees at once where a path crosses the vertical. So the right axis is carried
-    along by parallel transport (the smallest rotation from one direction to the next) and then turned towards the
-    nearer level one, at most :data:`LEVELLING` times as far as the direction moved. Away from the vertical that is
-    exactly level; a camera that goes over the top comes out upside down, and stays so until it comes back over.
-
-    Args:
-        forward: (N, 3) unit vectors, world frame (OpenCV, y down), in the order of the path and dense enough that
-            neighbours are less than 90 degrees apart.
-
-    Returns:
-        (N, 3) unit vectors, perpendicular to ``forward``. The first is level and upright (for a vertical first
-        direction: carried from the source camera's).
-    """
-    rights = np.empty((len(forward), 3))
-    previous, right = (0.0, 0.0, 1.0), (1.0, 0.0, 0.0)
-    for i, current in enumerate(forward.tolist()):
-        right = _levelled(current, _transported(previous, right, current), previous if i else None)
-        rights[i] = right
-        previous = current
-    return rights
-
-
-Axis = Sequence[float]
-
-
-def _transported(previous: Axis, right: Axis, current: Axis) -> tuple[float, float, float]:
-    """``right`` turned by the smallest rotation that takes ``previous`` to ``current``, kept perpendicular.
-
-    In plain floats, since a path has few steps and numpy would be slower.
-    """
-    (ax, ay, az), (bx, by, bz), (rx, ry, rz) = previous, current, right
-    c = ax * bx + ay * by + az * bz
-    if c < -0.999999:  # straight back: every axis is as short, so turn about the camera's own vertical
-        x, y, z = -rx, -ry, -rz
-    else:
-        vx, vy, vz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
-        k = (vx * rx + vy * ry + vz * rz) / (1 + c)
-        x = rx * c + vy * rz - vz * ry + vx * k
-        y = ry * c + vz * rx - vx * rz + vy * k
-        z = rz * c + vx * ry - vy * rx + vz * k
-    dot = x * bx + y * by + z * bz
-    x, y, z = x - dot * bx, y - dot * by, z - dot * bz
-    norm = math.sqrt(x * x + y * y + z * z)
-    return (x / norm, y / norm, z / norm)
-
-
-def _levelled(forward: Axis, right: Axis, previous: Axis | None) -> tuple[float, float, float]:
-    """``right`` turned about ``forward`` towards level, as far as the way from ``previous`` allows (None = upright)."""
-    fx, fy, fz = forward
-    x, y, z = right
-    flat = math.hypot(fx, fz)
-    if flat < 1e-9:
-        return (x, y, z)
-    ux, uz = fz / flat, -fx / flat
-    if previous is None:
-        return (ux, 0.0, uz)
-    if x * ux + z * uz < 0:
-        ux, uz = -ux, -uz
-    px, py, pz = previous
-    cross = math.sqrt((py * fz - pz * fy) ** 2 + (pz * fx - px * fz) ** 2 + (px * fy - py * fx) ** 2)
-    reach = LEVELLING * math.atan2(cross, px * fx + py * fy + pz * fz)
-    # f x right, the axis that right turns towards.
-    sx, sy, sz = fy * z - fz * y, fz * x - fx * z, fx * y - fy * x
-    off = math.atan2(sx * ux + sz * uz, x * ux + z * uz)
-    if abs(off) <= reach + 1e-9:
-        return (ux, 0.0, uz)
-    cos, sin = math.cos(reach), math.copysign(math.sin(reach), off)
-    return (x * cos + sx * sin, y * cos + sy * sin, z * cos + sz * sin)
-
-
 def rotation_from_axes(right: np.ndarray, forward: np.ndarray) -> np.ndarray:
     """(..., 3, 3) camera-to-world from unit right and forward axes (..., 3)."""
     return np.stack([right, np.cross(forward, right), forward], axis=-1)
@@ -312,7 +235,8 @@ def look_at(eye: Sequence[float], target: Sequence[float], roll: float = 0.0) ->
     if not math.isfinite(distance) or distance < 1e-9:
         raise EX4DError(f"A camera at {eye_.tolist()} cannot look at {target_.tolist()}: the two must differ.")
     forward = forward / distance
-    right = carry_right(forward[None])[0]
+    flat = math.hypot(forward[0], forward[2])
+    right = np.array([forward[2] / flat, 0.0, -forward[0] / flat] if flat > 1e-9 else [1.0, 0.0, 0.0])
     return pose_from(rolled(rotation_from_axes(right, forward), roll), eye_)
 
 

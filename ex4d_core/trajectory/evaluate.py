@@ -11,7 +11,6 @@ import numpy as np
 
 from ..camera import (
     Intrinsics,
-    carry_right,
     matrix_from_quaternion,
     pose_from,
     quaternion_from_matrix,
@@ -22,6 +21,7 @@ from ..camera import (
 from ..errors import EX4DError
 from .curves import curve, eased, segments_of
 from .document import parse_document
+from .horizon import carry_right
 from .presets import PRESETS, Shot
 
 SHORTEST = 1e-9

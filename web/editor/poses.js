@@ -1,4 +1,4 @@
-// Vectors, rotations and level horizons; the twin of ex4d_core/camera.py. Plain arrays, float64, no side effects.
+// Vectors, rotations and level horizons; the twin of ex4d_core/camera.py and trajectory/horizon.py. Plain arrays, float64, no side effects.
 
 import { add, cross, dot, length, normalize, radians, scale, sub } from './math.js'
 
