@@ -24,6 +24,7 @@ from torch import Tensor
 
 from .camera import Intrinsics
 from .errors import Cancelled, EX4DError
+from .pixels import to_uint8
 
 STYLES = ("released", "paper")
 PUBLISHED_BORDER_DEPTH = 100.0
@@ -325,13 +326,6 @@ def grid_faces(height: int, width: int, style: str) -> Tensor:
         rim = torch.cat([index[0, :-1], index[:-1, -1], index[-1].flip(0)[:-1], index[:, 0].flip(0)[:-1]])
         plate = torch.stack([rim, rim.roll(-1), torch.full_like(rim, height * width)], -1)
     return torch.cat([quads, plate.to(torch.int32)])
-
-
-def to_uint8(rgb: Tensor) -> Tensor:
-    """Colours as uint8: float 0..1 is clamped and rounded (halves up), uint8 passes through."""
-    if rgb.dtype == torch.uint8:
-        return rgb
-    return (rgb.float() * 255.0).add_(0.5).clamp_(0, 255).to(torch.uint8)
 
 
 def _rays(like: Tensor, intrinsics: Intrinsics, pixel_offset: float) -> tuple[Tensor, Tensor]:

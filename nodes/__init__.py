@@ -7,7 +7,7 @@ import logging
 
 from comfy_api.latest import ComfyExtension, io
 
-STAGES = ("video", "depth", "depthcrafter", "mesh", "trajectory", "render", "adapter", "sampler")
+STAGES = ("video", "depth", "depthcrafter", "mesh", "trajectory", "render", "adapter", "conditioning", "sampler")
 """Modules of this package, in the order of the pipeline. Each defines ``NODES``, a list of V3 node classes."""
 
 

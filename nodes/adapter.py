@@ -139,11 +139,12 @@ class EX4DAdapterLoader(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..ex4d_core.wan import checkpoint, patch
 
-        patch.wan_geometry(model)  # before a file is read or fetched
+        # Before a file is read or fetched.
+        patch.wan_geometry(model)
+        prior = patch.PriorSettings(prior_strength, prior_start, prior_end)
         adapter = checkpoint.load_adapter(adapter_path(file))
         if prior_file != SAME_FILE:
             adapter = checkpoint.combine(adapter, checkpoint.load_adapter(adapter_path(prior_file)))
-        prior = patch.PriorSettings(prior_strength, prior_start, prior_end)
         return io.NodeOutput(patch.add_adapter(model, adapter, lora_strength, prior))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .. import pixels
 from ..errors import Cancelled, EX4DError
 from ..staging import write_failure
 from .audio import AudioCarrier
@@ -231,11 +232,10 @@ def to_uint8(frame: torch.Tensor | np.ndarray) -> np.ndarray:
         frame = (frame.float() if frame.is_floating_point() else frame).numpy()
     if frame.dtype == np.uint8:
         return frame
-    if frame.dtype == np.bool_:
-        return frame.astype(np.uint8) * np.uint8(255)
-    if frame.dtype.kind != "f":
+    if frame.dtype.kind == "f":
+        frame = frame.astype(np.float32)
+        if not np.isfinite(frame).all():
+            raise EX4DError("The pictures contain values that are not numbers (NaN or infinite).")
+    elif frame.dtype != np.bool_:
         raise EX4DError(f"Pictures are uint8, bool or float 0..1, got {frame.dtype}.")
-    scaled = frame.astype(np.float32) * 255 + 0.5
-    if not np.isfinite(scaled).all():
-        raise EX4DError("The pictures contain values that are not numbers (NaN or infinite).")
-    return np.clip(scaled, 0, 255).astype(np.uint8)
+    return pixels.to_uint8(torch.from_numpy(np.ascontiguousarray(frame))).numpy()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..errors import EX4DError
 from ..masks import erode, random_kernels
+from ..pixels import to_uint8
 
 FITS = ("stretch", "crop")
 EROSIONS = ("random", "fixed", "off")
@@ -46,6 +47,11 @@ class PreparedClip:
     def width(self) -> int:
         """In pixels, a multiple of 16."""
         return self.color.shape[2]
+
+    @property
+    def latent_frames(self) -> int:
+        """Frames of its latent."""
+        return (self.frames - 1) // TIME + 1
 
     def part(self, start: int, stop: int) -> PreparedClip:
         """Frames start..stop-1."""
@@ -92,14 +98,12 @@ def prepare_clip(
     Source: load_video_frames and load_mask_frames of the published code (seeded here): resize, erode, threshold at
     half, then multiply.
     """
+    check_settings(frames=frames, width=width, height=height, fit=fit, erosion=erosion, kernel=kernel)
     check_clip(color, seen)
-    notes = []
-    index, note = pick_frames(len(color), frames)
-    notes += note
-    color, seen = to_uint8(color[index]), to_uint8(seen[index])
-    color, seen = _fit(color, seen, width or color.shape[2], height or color.shape[1], fit)
-    if erosion not in EROSIONS:
-        raise EX4DError(f"erosion must be one of {', '.join(EROSIONS)}, got {erosion!r}.")
+    width, height = width or color.shape[2], height or color.shape[1]
+    check_size(width, height)
+    index, notes = pick_frames(len(color), frames)
+    color, seen = _fit(to_uint8(color[index]), to_uint8(seen[index]), width, height, fit)
     if erosion != "off":
         seen = erode(seen, random_kernels(len(seen), seed) if erosion == "random" else kernel)
     valid = seen >= 128
@@ -115,6 +119,33 @@ def prepare_clip(
             "camera path at the source view."
         )
     return PreparedClip(color * valid[..., None], valid, tuple(notes))
+
+
+def check_settings(*, frames: int, width: int, height: int, fit: str, erosion: str, kernel: int) -> None:
+    """Refuse what ``prepare_clip`` would refuse whatever the clip is; 0 for what the clip decides.
+
+    Raises:
+        EX4DError: a count that is not 4n + 1, sides that are not multiples of 16, an unknown choice, no box to erode with.
+    """
+    if frames and (frames < 1 or frames % TIME != 1):
+        below = max(1, (frames - 1) // TIME * TIME + 1)
+        raise EX4DError(f"Wan takes 4n + 1 frames, got {frames}; use {below} or {below + TIME}.")
+    check_size(width or SPACE, height or SPACE)
+    for name, value, choices in (("fit", fit, FITS), ("erosion", erosion, EROSIONS)):
+        if value not in choices:
+            raise EX4DError(f"{name} must be one of {', '.join(choices)}, got {value!r}.")
+    if erosion == "fixed" and kernel < 1:
+        raise EX4DError(f"Erosion takes a box of at least 1 pixel, got {kernel}.")
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse sides that Wan's tokens do not divide."""
+    if width % SPACE or height % SPACE or min(width, height) < SPACE:
+        good = tuple(max(SPACE, round(v / SPACE) * SPACE) for v in (width, height))
+        raise EX4DError(
+            f"Wan's sides are multiples of 16 pixels, got {width}x{height}; set width and height to "
+            f"{good[0]} and {good[1]}."
+        )
 
 
 def check_clip(color: Tensor, seen: Tensor) -> None:
@@ -141,10 +172,7 @@ def check_clip(color: Tensor, seen: Tensor) -> None:
 
 
 def pick_frames(count: int, frames: int) -> tuple[list[int], list[str]]:
-    """Which frames of a clip are used, and what to tell the user about it."""
-    if frames and (frames < 1 or frames % TIME != 1):
-        below = max(1, (frames - 1) // TIME * TIME + 1)
-        raise EX4DError(f"Wan takes 4n + 1 frames, got {frames}; use {below} or {below + TIME}.")
+    """Which frames of a clip are used, and what to tell the user about it; ``frames`` is 0 or 4n + 1."""
     if not frames:
         used = (count - 1) // TIME * TIME + 1
         note = [f"The clip has {count} frames; Wan takes 4n + 1, so the last {count - used} are left out."]
@@ -155,15 +183,6 @@ def pick_frames(count: int, frames: int) -> tuple[list[int], list[str]]:
         ]
     note = [f"{frames} of the clip's {count} frames are used, evenly picked."] if count != frames else []
     return [int(i) for i in np.linspace(0, count - 1, frames, dtype=int)], note
-
-
-def to_uint8(values: Tensor) -> Tensor:
-    """0..1 floats (or bools) as 0..255; uint8 as it is."""
-    if values.dtype == torch.uint8:
-        return values
-    if values.dtype == torch.bool:
-        return values.to(torch.uint8) * 255
-    return (values * 255).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def color_images(clip: PreparedClip) -> Tensor:
@@ -187,14 +206,6 @@ def start_images(clip: PreparedClip) -> Tensor:
 
 
 def _fit(color: Tensor, seen: Tensor, width: int, height: int, fit: str) -> tuple[Tensor, Tensor]:
-    if width % SPACE or height % SPACE or min(width, height) < SPACE:
-        good = tuple(max(SPACE, round(v / SPACE) * SPACE) for v in (width, height))
-        raise EX4DError(
-            f"Wan's sides are multiples of 16 pixels, got {width}x{height}; set width and height to "
-            f"{good[0]} and {good[1]}."
-        )
-    if fit not in FITS:
-        raise EX4DError(f"fit must be one of {', '.join(FITS)}, got {fit!r}.")
     if color.shape[1:3] == (height, width):
         return color, seen
     if fit == "crop":

@@ -13,10 +13,12 @@ from torch import Tensor
 from ..errors import EX4DError
 from . import schedule
 from .clip import PreparedClip, color_images, mask_images, start_images
-from .patch import add_prior, prior_encoder, wan_geometry
+from .patch import add_prior, check_context_windows, prior_encoder, wan_geometry
 
 TEXT_TOKENS = 512
 """Text embeddings are padded with zeros to this length; Wan was trained so."""
+MIN_TILE, TILE_STEP = 64, 32
+"""Sides of VAE tiles in pixels: a quarter of a tile overlaps the next, in whole latents."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,19 @@ def condition(
         vae: ComfyUI's VAE of Wan 2.1.
         positive, negative: ComfyUI conditioning.
         clip: from ``clip.prepare_clip``.
-        clip_vision: CLIP vision output of the first frame, or None.
+        clip_vision: CLIP vision output of the clip's first frame, or None.
         shift: schedule shift to set on the model; 0 leaves the model's own.
         tile: side of VAE tiles in pixels; 0 encodes whole frames.
         batch: how many videos one run makes.
         progress: called with (encodings done, encodings).
 
     Raises:
-        EX4DError: a model without the adapter, another VAE, conditioning that is empty.
+        EX4DError: before anything is encoded: see ``check_inputs``, ``check_text``, ``check_encoding``.
     """
-    needs_prior = check(model, vae, positive, negative)
+    needs_prior = check_inputs(model, vae)
+    check_text("positive", positive)
+    check_text("negative", negative)
+    check_encoding(model, clip, shift=shift, tile=tile, batch=batch)
     steps = [start_images] + ([color_images, mask_images] if needs_prior else [])
     latents = []
     for done, images in enumerate(steps):
@@ -86,8 +91,8 @@ def condition(
     return Conditioned(patched, _with(positive, values), _with(negative, values), {"samples": empty})
 
 
-def check(model: Any, vae: Any, positive: list, negative: list) -> bool:
-    """Refuse wrong inputs before anything is encoded; True where the adapter has a prior to encode for."""
+def check_inputs(model: Any, vae: Any) -> bool:
+    """Refuse a MODEL or VAE that EX-4D cannot use; True where the adapter has a prior to encode for."""
     wan_geometry(model)
     needs_prior = prior_encoder(model) is not None
     channels, dimensions = getattr(vae, "latent_channels", None), getattr(vae, "latent_dim", None)
@@ -96,15 +101,32 @@ def check(model: Any, vae: Any, positive: list, negative: list) -> bool:
             f"VAE has {channels} latent channels over {dimensions} dimensions; EX-4D needs the Wan 2.1 VAE (16 over 3), "
             "for example wan_2.1_vae.safetensors."
         )
-    for name, conditioning in (("positive", positive), ("negative", negative)):
-        if not conditioning:
-            raise EX4DError(f"The {name} conditioning is empty; connect a text encode node (umt5-xxl, type wan).")
-        for text, _ in conditioning:
-            if text.shape[-1] != 4096:
-                raise EX4DError(
-                    f"The {name} conditioning is {text.shape[-1]} wide; Wan takes 4096 (umt5-xxl, CLIP type wan)."
-                )
     return needs_prior
+
+
+def check_text(name: str, conditioning: list) -> None:
+    """Refuse conditioning that is empty or of another text encoder; ``name`` is its input's."""
+    if not conditioning:
+        raise EX4DError(f"The {name} conditioning is empty; connect a text encode node (umt5-xxl, type wan).")
+    for text, _ in conditioning:
+        if text.shape[-1] != 4096:
+            raise EX4DError(
+                f"The {name} conditioning is {text.shape[-1]} wide; Wan takes 4096 (umt5-xxl, CLIP type wan)."
+            )
+
+
+def check_encoding(model: Any, clip: PreparedClip, *, shift: float, tile: int, batch: int = 1) -> None:
+    """Refuse settings of ``condition`` that are out of range, and context windows that would not work on this clip."""
+    if shift:
+        schedule.check_shift(shift)
+    if tile and (tile < MIN_TILE or tile % TILE_STEP):
+        raise EX4DError(
+            f"VAE tiles have sides of at least {MIN_TILE} pixels, in steps of {TILE_STEP}, got {tile}; 0 takes whole frames."
+        )
+    if batch < 1:
+        raise EX4DError(f"A run makes at least one video, got a batch of {batch}.")
+    shape = (batch, 16, clip.latent_frames, clip.height // 8, clip.width // 8)
+    check_context_windows(model.model_options.get("context_handler"), shape)
 
 
 def encode(vae: Any, images: Tensor, tile: int = 0) -> Tensor:

@@ -7,6 +7,8 @@ weights, keys, other patches, block replacements and LoRAs stay what they were.
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +35,15 @@ class PriorSettings:
     strength: float = 1.0
     start: float = 0.0
     end: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.strength):
+            raise EX4DError(f"The prior's strength must be a number, got {self.strength}; 1 is as trained.")
+        if not 0 <= self.start < self.end <= 1:
+            raise EX4DError(
+                f"The prior is added from start to end, 0 <= start < end <= 1; got {self.start} and {self.end}. "
+                "0 and 1 are the whole run."
+            )
 
 
 @dataclass(frozen=True)
@@ -170,7 +181,7 @@ class Prior:
                 "(frames x height x width). Use the latent that comes out of EX-4D Conditioning."
             )
         handler = guider.model_options.get("context_handler")
-        check_context_windows(handler, noise)
+        check_context_windows(handler, noise.shape)
         self._retained = list(getattr(handler, "cond_retain_index_list", None) or [])
         self._span = self._sigmas_of_span(guider.model_patcher.get_model_object("model_sampling"))
         try:
@@ -262,21 +273,25 @@ class _Adding:
         return output
 
 
-def check_context_windows(handler: Any, noise: Tensor) -> None:
+def check_context_windows(handler: Any, shape: Sequence[int]) -> None:
     """Refuse stock context windows on hosts that do not cut Wan's image conditioning along with the latent.
 
     Asked of the handler itself, with a tensor of the latent's frame count, rather than of a version number.
+
+    Args:
+        handler: the MODEL's context handler, or None.
+        shape: (B, 16, F, H/8, W/8) of the latent to sample.
     """
     import comfy.conds
 
     if not all(hasattr(handler, name) for name in ("get_context_windows", "get_resized_cond", "context_length", "dim")):
         return
-    frames = noise.shape[2]
-    if noise.shape[handler.dim] <= handler.context_length:
+    if shape[handler.dim] <= handler.context_length:
         return
-    probe = torch.zeros(1, 1, frames, 1, 1)
     if handler.dim != 2:
         raise EX4DError("Context windows over anything but the frames do not work with EX-4D; set dim to 2.")
+    frames = shape[2]
+    probe = torch.zeros(1, 1, frames, 1, 1)
     window = handler.get_context_windows(None, probe, {})[0]
     cond = [{"model_conds": {"c_concat": comfy.conds.CONDNoiseShape(probe)}}]
     cut = handler.get_resized_cond(cond, probe, window)[0]["model_conds"]["c_concat"].cond

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from ..errors import EX4DError
 from . import schedule, segments
 from .clip import PreparedClip
-from .conditioning import Conditioned, check, condition, decode, encode
+from .conditioning import Conditioned, check_encoding, condition, decode, encode
 
 PUBLISHED = "published"
 """Name of the exact schedule among the host's own."""
@@ -42,16 +43,38 @@ class Run:
     tile: int = 0
 
 
-def run_sigmas(model: Any, run: Run) -> Tensor:
-    """Noise levels of a run on a MODEL, steps + 1 of them."""
-    if run.scheduler == PUBLISHED:
-        return schedule.sigmas(run.steps, run.shift)
+def check_run(run: Run) -> None:
+    """Refuse settings that no clip could be sampled with, before anything is loaded or encoded.
+
+    Raises:
+        EX4DError: no step, a shift or cfg out of range, names this ComfyUI does not know, a segment that is not 4n + 1.
+    """
     import comfy.samplers
 
-    if run.scheduler not in comfy.samplers.SCHEDULER_NAMES:
+    schedule.check_steps(run.steps)
+    schedule.check_shift(run.shift)
+    if not math.isfinite(run.cfg):
+        raise EX4DError(f"cfg must be a number, got {run.cfg}; the published value is {schedule.CFG}.")
+    if run.sampler not in comfy.samplers.SAMPLER_NAMES:
+        raise EX4DError(f"This ComfyUI has no sampler named {run.sampler!r}; the published run takes euler.")
+    if run.scheduler not in (PUBLISHED, *comfy.samplers.SCHEDULER_NAMES):
         raise EX4DError(f"This ComfyUI has no scheduler named {run.scheduler!r}; take {PUBLISHED!r}.")
-    names = {"sampler": run.sampler, "scheduler": run.scheduler}
-    return comfy.samplers.KSampler(model, steps=run.steps, device="cpu", denoise=1.0, **names).sigmas
+    segments.check_length(run.segment)
+
+
+def plan(model: Any, clip: PreparedClip, run: Run) -> list[tuple[int, int]]:
+    """(start, stop) of the pieces a clip is made in, all settings checked against it.
+
+    One piece where stock context windows are on the model; they cut the clip themselves.
+
+    Raises:
+        EX4DError: see ``check_run``, ``conditioning.check_encoding`` and ``segments.plan``.
+    """
+    check_run(run)
+    check_encoding(model, clip, shift=run.shift, tile=run.tile)
+    if model.model_options.get("context_handler") is not None:
+        return [(0, clip.frames)]
+    return segments.plan(clip.frames, run.segment, run.overlap)
 
 
 def sample_clip(
@@ -65,14 +88,16 @@ def sample_clip(
         positive, negative: ComfyUI conditioning.
         clip: from ``clip.prepare_clip``.
         run: settings.
-        clip_vision: CLIP vision output of the first frame, or None.
+        clip_vision: CLIP vision output of the clip's first frame, or None; later segments keep it.
 
     Returns:
         frames (T, H, W, 3) float 0..1, and their latent (1, 16, F, H/8, W/8); of a clip in segments the latent is that
         of the joined frames.
+
+    Raises:
+        EX4DError: before anything is encoded: see ``conditioning.condition`` and ``plan``.
     """
-    check(model, vae, positive, negative)
-    parts = _parts(model, clip, run)
+    parts = plan(model, clip, run)
     frames = samples = None
     report = _progress(model, run.steps, len(parts))
     for number, (start, stop) in enumerate(parts):
@@ -82,18 +107,21 @@ def sample_clip(
             part = part.with_frames(frames[start:])
             logging.info("EX-4D: segment %d of %d, frames %d to %d", number + 1, len(parts), start, stop - 1)
         ready = condition(model, vae, positive, negative, part, clip_vision=clip_vision, shift=run.shift, tile=run.tile)
-        samples = _sample(ready, run, run.seed + number, report(number))
+        samples = _sample(ready, run, (run.seed + number) % 2**64, report(number))
         images = _one_video(decode(vae, samples, run.tile))[: stop - start]
         frames = images if frames is None else segments.join(frames, images, start)
     assert frames is not None and samples is not None
     return frames, samples if len(parts) == 1 else encode(vae, frames, run.tile)
 
 
-def _parts(model: Any, clip: PreparedClip, run: Run) -> list[tuple[int, int]]:
-    """One piece where stock context windows are on the model; they cut the clip themselves."""
-    if model.model_options.get("context_handler") is not None:
-        return [(0, clip.frames)]
-    return segments.plan(clip.frames, run.segment, run.overlap)
+def run_sigmas(model: Any, run: Run) -> Tensor:
+    """Noise levels of a run on a MODEL, steps + 1 of them."""
+    if run.scheduler == PUBLISHED:
+        return schedule.sigmas(run.steps, run.shift)
+    import comfy.samplers
+
+    names = {"sampler": run.sampler, "scheduler": run.scheduler}
+    return comfy.samplers.KSampler(model, steps=run.steps, device="cpu", denoise=1.0, **names).sigmas
 
 
 def _sample(ready: Conditioned, run: Run, seed: int, callback: Any) -> Tensor:
@@ -101,8 +129,6 @@ def _sample(ready: Conditioned, run: Run, seed: int, callback: Any) -> Tensor:
     import comfy.samplers
     import comfy.utils
 
-    if run.sampler not in comfy.samplers.SAMPLER_NAMES:
-        raise EX4DError(f"This ComfyUI has no sampler named {run.sampler!r}; the published run takes euler.")
     latent = ready.latent["samples"]
     return comfy.sample.sample_custom(
         ready.model,

@@ -29,9 +29,19 @@ def sigmas(steps: int = STEPS, shift: float = SHIFT) -> Tensor:
     Source: shift * s / (1 + (shift - 1) * s) over s = linspace(1, 0, steps + 1), as the published scheduler has it.
     ComfyUI's "simple" schedule takes the nearest of 1000 stored values, so it agrees only where steps divides 1000.
     """
-    if steps < 1:
-        raise EX4DError(f"A run needs at least one step, got {steps}.")
-    if not (math.isfinite(shift) and shift > 0):
-        raise EX4DError(f"The schedule's shift must be a positive number, got {shift}; the published value is {SHIFT}.")
+    check_steps(steps)
+    check_shift(shift)
     s = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
     return (shift * s / (1 + (shift - 1) * s)).to(torch.float32)
+
+
+def check_steps(steps: int) -> None:
+    """Refuse a run without steps."""
+    if steps < 1:
+        raise EX4DError(f"A run needs at least one step, got {steps}.")
+
+
+def check_shift(shift: float) -> None:
+    """Refuse a shift that is not positive."""
+    if not (math.isfinite(shift) and shift > 0):
+        raise EX4DError(f"The schedule's shift must be a positive number, got {shift}; the published value is {SHIFT}.")

@@ -21,14 +21,19 @@ def plan(frames: int, length: int, overlap: int) -> list[tuple[int, int]]:
         (start, stop) of each; one segment where the clip is no longer than that. The last one ends with the clip, so it
         may overlap more.
     """
-    if length and (length < TIME + 1 or length % TIME != 1):
-        raise EX4DError(f"A segment has 4n + 1 frames, at least {TIME + 1}, got {length}; 49 is the trained length.")
+    check_length(length)
     if not length or frames <= length:
         return [(0, frames)]
     if not 1 <= overlap < length:
         raise EX4DError(f"Segments of {length} frames overlap by 1 to {length - 1} frames, got {overlap}.")
     starts = [*range(0, frames - length, length - overlap), frames - length]
     return [(start, start + length) for start in starts]
+
+
+def check_length(length: int) -> None:
+    """Refuse a segment that is not 4n + 1 frames long; 0, the whole clip, is fine."""
+    if length and (length < TIME + 1 or length % TIME != 1):
+        raise EX4DError(f"A segment has 4n + 1 frames, at least {TIME + 1}, got {length}; 49 is the trained length.")
 
 
 def join(done: Tensor, segment: Tensor, start: int) -> Tensor:
