@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -79,9 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check what can be checked here, then hand over to a process in ComfyUI's folder."""
-    comfyui = find_comfyui(args.comfyui)
+    """Check what can be checked here, then hand over to a process in ComfyUI's folder, which checks the rest."""
     settings = child_settings(args)
+    comfyui = find_comfyui(args.comfyui)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "settings.json"
         path.write_text(json.dumps(settings), encoding="utf-8")
@@ -98,14 +100,8 @@ def run(args: argparse.Namespace) -> int:
 
 def child_settings(args: argparse.Namespace) -> dict:
     """What the process in ComfyUI's folder is told; relative paths are made absolute, since it runs elsewhere."""
-    for name, value in (("--color_video", args.color_video), ("--mask_video", args.mask_video)):
-        if value and not os.path.isfile(value):
-            raise EX4DError(f"There is no {name} at {value}.")
-    if args.prompt_embeds and not os.path.isfile(args.prompt_embeds):
-        raise EX4DError(f"There are no --prompt_embeds at {args.prompt_embeds}.")
-    if not args.output_video.lower().endswith(".mp4"):
-        raise EX4DError(f"--output_video must be an .mp4 file, got {args.output_video}.")
-    steps, cfg = (args.few_steps, 1.0) if args.few_steps else (args.num_inference_steps, args.cfg)
+    check_flags(args)
+    steps, cfg = (args.few_steps, 1.0) if args.few_steps is not None else (args.num_inference_steps, args.cfg)
     return {
         "color_video": _absolute(args.color_video),
         "mask_video": _absolute(args.mask_video),
@@ -118,7 +114,7 @@ def child_settings(args: argparse.Namespace) -> dict:
         "lora_strength": args.lora_strength,
         "prior_strength": args.prior_strength,
         "loras": [_lora(text) for text in args.lora],
-        "comfy_args": args.comfy_args.split() + (["--cpu"] if args.device == "cpu" else []),
+        "comfy_args": words(args.comfy_args) + (["--cpu"] if args.device == "cpu" else []),
         "files": {
             "adapter": _absolute(args.ex4d_path),
             "dit": _absolute(args.dit_dir),
@@ -147,6 +143,48 @@ def child_settings(args: argparse.Namespace) -> dict:
             "tile": args.vae_tiles,
         },
     }
+
+
+def check_flags(args: argparse.Namespace) -> None:
+    """Refuse what can be refused without ComfyUI."""
+    from ..wan import clip, schedule, segments
+
+    for flag, path in (
+        ("--color_video", args.color_video),
+        ("--mask_video", args.mask_video),
+        ("--prompt_embeds", args.prompt_embeds),
+    ):
+        if path and not os.path.isfile(path):
+            raise EX4DError(f"There is no {flag} at {path}.")
+    if not args.mask_video and not args.color_video.lower().endswith(".npz"):
+        raise EX4DError("A colour video needs its mask video beside it: give --mask_video.")
+    if not args.output_video.lower().endswith(".mp4"):
+        raise EX4DError(f"--output_video must be an .mp4 file, got {args.output_video}.")
+    if not (math.isfinite(args.fps) and args.fps > 0):
+        raise EX4DError(f"--fps must be a positive number, got {args.fps}; the published value is 15.")
+    clip.check_settings(
+        frames=args.num_frames,
+        width=args.width,
+        height=args.height,
+        fit=args.fit,
+        erosion=args.erosion,
+        kernel=args.erosion_size,
+    )
+    schedule.check_steps(args.num_inference_steps if args.few_steps is None else args.few_steps)
+    schedule.check_shift(args.shift)
+    segments.check_length(args.segment_frames)
+
+
+def words(text: str) -> list[str]:
+    """Arguments as a shell would split them, quotes taken off; on Windows a backslash belongs to its path."""
+    lexer = shlex.shlex(text, posix=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    if os.name == "nt":
+        lexer.escape = ""
+    try:
+        return list(lexer)
+    except ValueError as error:
+        raise EX4DError(f"--comfy_args cannot be read ({error}): {text}") from error
 
 
 def find_comfyui(given: str | None) -> Path:

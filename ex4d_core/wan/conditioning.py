@@ -95,13 +95,26 @@ def check_inputs(model: Any, vae: Any) -> bool:
     """Refuse a MODEL or VAE that EX-4D cannot use; True where the adapter has a prior to encode for."""
     wan_geometry(model)
     needs_prior = prior_encoder(model) is not None
+    check_vae(vae)
+    return needs_prior
+
+
+def check_vae(vae: Any) -> None:
+    """Refuse another VAE than Wan 2.1's."""
     channels, dimensions = getattr(vae, "latent_channels", None), getattr(vae, "latent_dim", None)
     if (channels, dimensions) != (16, 3):
         raise EX4DError(
             f"VAE has {channels} latent channels over {dimensions} dimensions; EX-4D needs the Wan 2.1 VAE (16 over 3), "
             "for example wan_2.1_vae.safetensors."
         )
-    return needs_prior
+
+
+def check_tile(tile: int) -> None:
+    """Refuse VAE tiles too small to overlap in whole latents; 0, whole frames, is fine."""
+    if tile and (tile < MIN_TILE or tile % TILE_STEP):
+        raise EX4DError(
+            f"VAE tiles have sides of at least {MIN_TILE} pixels, in steps of {TILE_STEP}, got {tile}; 0 takes whole frames."
+        )
 
 
 def check_text(name: str, conditioning: list) -> None:
@@ -119,10 +132,7 @@ def check_encoding(model: Any, clip: PreparedClip, *, shift: float, tile: int, b
     """Refuse settings of ``condition`` that are out of range, and context windows that would not work on this clip."""
     if shift:
         schedule.check_shift(shift)
-    if tile and (tile < MIN_TILE or tile % TILE_STEP):
-        raise EX4DError(
-            f"VAE tiles have sides of at least {MIN_TILE} pixels, in steps of {TILE_STEP}, got {tile}; 0 takes whole frames."
-        )
+    check_tile(tile)
     if batch < 1:
         raise EX4DError(f"A run makes at least one video, got a batch of {batch}.")
     shape = (batch, 16, clip.latent_frames, clip.height // 8, clip.width // 8)

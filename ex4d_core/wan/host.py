@@ -65,26 +65,34 @@ def read_extra_model_paths() -> None:
 
 
 def generate(settings: dict, core: str) -> None:
-    """Load what is named, sample, write the video."""
+    """Load what is named, sample, write the video; what can be refused is refused before a large file is read."""
     part = {
         name: importlib.import_module(f"{core}.wan.{name}")
-        for name in ("checkpoint", "clip", "patch", "sampling", "videos", "conditioning")
+        for name in ("checkpoint", "clip", "patch", "sampling", "segments", "videos", "conditioning")
     }
     error = importlib.import_module(f"{core}.errors").EX4DError
+    run = part["sampling"].Run(**settings["run"])
+    part["sampling"].check_run(run)
+    prior = part["patch"].PriorSettings(strength=settings["prior_strength"])
     files = find_files(settings, error)
+    loras = [(find_lora(name, error), strength) for name, strength in settings["loras"]]
+    adapter = part["checkpoint"].load_adapter(files["adapter"])
+    part["patch"].check_parts(adapter, settings["lora_strength"], prior)
+    check_model_file(files["dit"], adapter, part["checkpoint"], error)
     color, mask = part["videos"].read_color_and_mask(settings["color_video"], settings["mask_video"])
     clip = part["clip"].prepare_clip(color, mask, **settings["clip"])
     for note in clip.notes:
         print(f"note: {note}", file=sys.stderr)
-    adapter = part["checkpoint"].load_adapter(files["adapter"])
-    positive, negative, vision = embeddings(settings, files, clip, part, error)
-    model = load_model(files["dit"], settings["dtype"], error)
-    for name, strength in settings["loras"]:
-        model = add_lora(model, name, strength, error)
-    prior = part["patch"].PriorSettings(strength=settings["prior_strength"])
-    model = part["patch"].add_adapter(model, adapter, settings["lora_strength"], prior)
+    part["segments"].plan(clip.frames, run.segment, run.overlap)
     vae = load_vae(files["vae"])
-    run = part["sampling"].Run(**settings["run"])
+    part["conditioning"].check_vae(vae)
+    positive, negative, vision = embeddings(settings, files, clip, part, error)
+    part["conditioning"].check_text("positive", positive)
+    part["conditioning"].check_text("negative", negative)
+    model = load_model(files["dit"], settings["dtype"], error)
+    for path, strength in loras:
+        model = add_lora(model, path, strength)
+    model = part["patch"].add_adapter(model, adapter, settings["lora_strength"], prior)
     frames, _ = part["sampling"].sample_clip(model, vae, positive, negative, clip, run, clip_vision=vision)
     video = importlib.import_module(f"{core}.video")
     os.makedirs(os.path.dirname(settings["output_video"]), exist_ok=True)
@@ -96,6 +104,43 @@ def find_files(settings: dict, error: type[Exception]) -> dict[str, str]:
     """Path of every weight file that this run needs, all found before any is read."""
     wanted = ["dit", "vae", "adapter"] + ([] if settings["embeddings"] else ["text", "vision"])
     return {kind: find_file(kind, settings["files"][kind], error) for kind in wanted}
+
+
+def find_lora(name: str, error: type[Exception]) -> str:
+    """A path, or a name in ComfyUI's models/loras."""
+    import folder_paths
+
+    path = name if os.path.exists(name) else folder_paths.get_full_path("loras", name)
+    if not path:
+        raise error(f"There is no LoRA {name}, neither as a path nor in ComfyUI's models/loras.")
+    return path
+
+
+def check_model_file(path: str, adapter, checkpoint, error: type[Exception]) -> None:
+    """Refuse a model that the adapter does not fit by its tensors' shapes alone, where the names are Wan's own."""
+    shapes = {name: shape for file in model_files(path, error) for name, shape in tensor_shapes(file, error).items()}
+    for prefix in ("", "model.diffusion_model.", "diffusion_model."):
+        embedding, feed_forward = (
+            shapes.get(prefix + name) for name in ("patch_embedding.weight", "blocks.0.ffn.0.weight")
+        )
+        if embedding and feed_forward:
+            blocks = sum(f"{prefix}blocks.{i}.ffn.0.weight" in shapes for i in range(len(shapes)))
+            checkpoint.check_fits(
+                adapter, dim=embedding[0], in_channels=embedding[1], ffn_dim=feed_forward[0], blocks=blocks
+            )
+
+
+def tensor_shapes(path: str, error: type[Exception]) -> dict[str, list[int]]:
+    """Name -> shape of a safetensors file's tensors, from its header; nothing for files of other kinds."""
+    if not path.endswith((".safetensors", ".sft")):
+        return {}
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118, it is no dict
+    except SafetensorError as failure:
+        raise error(f"{path} cannot be read ({failure}); fetch the file again.") from failure
 
 
 def find_file(kind: str, given: str | None, error: type[Exception]) -> str:
@@ -139,6 +184,18 @@ def embeddings(settings: dict, files: dict, clip, part: dict, error: type[Except
     return positive, negative, vision
 
 
+def model_files(path: str, error: type[Exception]) -> list[str]:
+    """The one file of a diffusion model, or the shards in its folder."""
+    if path.endswith(".gguf"):
+        raise error(f"generate reads safetensors; for {os.path.basename(path)} take a graph with a GGUF loader.")
+    if os.path.isfile(path):
+        return [path]
+    shards = sorted(str(shard) for shard in Path(path).glob("diffusion_pytorch_model*.safetensors"))
+    if not shards:
+        raise error(f"{path} holds no diffusion_pytorch_model*.safetensors.")
+    return shards
+
+
 def load_model(path: str, dtype: str, error: type[Exception]):
     """A diffusion model from one file, or from the shards in a folder."""
     import comfy.sd
@@ -146,18 +203,20 @@ def load_model(path: str, dtype: str, error: type[Exception]):
     import torch
 
     options = {} if dtype == "default" else {"dtype": getattr(torch, dtype)}
-    if os.path.isfile(path):
-        model = comfy.sd.load_diffusion_model(path, model_options=options)
-    else:
-        shards = sorted(Path(path).glob("diffusion_pytorch_model*.safetensors"))
-        if not shards:
-            raise error(f"{path} holds no diffusion_pytorch_model*.safetensors.")
+    files = model_files(path, error)
+    try:
+        if len(files) == 1:
+            return comfy.sd.load_diffusion_model(files[0], model_options=options)
         state: dict = {}
-        for shard in shards:
-            state.update(comfy.utils.load_torch_file(str(shard), safe_load=True))
+        for file in files:
+            state.update(comfy.utils.load_torch_file(file, safe_load=True))
         model = comfy.sd.load_diffusion_model_state_dict(state, model_options=options)
+    except RuntimeError as failure:
+        if "detect model type" not in str(failure):
+            raise
+        model = None
     if model is None:
-        raise error(f"ComfyUI does not know the model in {path}.")
+        raise error(f"ComfyUI does not know the model in {path}; EX-4D needs Wan2.1 I2V 14B.")
     return model
 
 
@@ -169,15 +228,11 @@ def load_vae(path: str):
     return comfy.sd.VAE(sd=comfy.utils.load_torch_file(path, safe_load=True))
 
 
-def add_lora(model, name: str, strength: float, error: type[Exception]):
+def add_lora(model, path: str, strength: float):
     """A further LoRA, as ComfyUI's own loader adds it."""
     import comfy.sd
     import comfy.utils
-    import folder_paths
 
-    path = name if os.path.exists(name) else folder_paths.get_full_path("loras", name)
-    if not path:
-        raise error(f"There is no LoRA {name}, neither as a path nor in ComfyUI's models/loras.")
     return comfy.sd.load_lora_for_models(model, None, comfy.utils.load_torch_file(path, safe_load=True), strength, 0)[0]
 
 

@@ -93,6 +93,17 @@ def add_adapter(model: Any, adapter: Adapter, lora_strength: float, prior: Prior
     """
     size = wan_geometry(model)
     check_fits(adapter, dim=size.dim, ffn_dim=size.ffn_dim, blocks=size.blocks, in_channels=size.in_channels)
+    check_parts(adapter, lora_strength, prior)
+    patched = add_lora(model, adapter, lora_strength) if lora_strength else model.clone()
+    patched.set_attachments(KEY, prior)
+    if adapter.prior:
+        patched.set_additional_models(KEY, [_managed(adapter)])
+        _wrap(patched, outer_sample=_warn_without_videos)
+    return patched
+
+
+def check_parts(adapter: Adapter, lora_strength: float, prior: PriorSettings) -> None:
+    """Refuse an adapter that lacks a part whose strength is not 0."""
     if lora_strength and not adapter.lora:
         raise EX4DError(
             f"{adapter.source} holds only the prior encoder. Choose the complete file, name this one as the prior file "
@@ -103,12 +114,6 @@ def add_adapter(model: Any, adapter: Adapter, lora_strength: float, prior: Prior
             f"{adapter.source} holds only the LoRA. Choose the complete file, name a second file with the prior encoder, "
             "or set the prior strength to 0."
         )
-    patched = add_lora(model, adapter, lora_strength) if lora_strength else model.clone()
-    patched.set_attachments(KEY, prior)
-    if adapter.prior:
-        patched.set_additional_models(KEY, [_managed(adapter)])
-        _wrap(patched, outer_sample=_warn_without_videos)
-    return patched
 
 
 def add_lora(model: Any, adapter: Adapter, strength: float) -> Any:

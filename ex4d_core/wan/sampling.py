@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import EX4DError
 from . import schedule, segments
 from .clip import PreparedClip
-from .conditioning import Conditioned, check_encoding, condition, decode, encode
+from .conditioning import Conditioned, check_encoding, check_tile, condition, decode, encode
 
 PUBLISHED = "published"
 """Name of the exact schedule among the host's own."""
@@ -47,7 +47,8 @@ def check_run(run: Run) -> None:
     """Refuse settings that no clip could be sampled with, before anything is loaded or encoded.
 
     Raises:
-        EX4DError: no step, a shift or cfg out of range, names this ComfyUI does not know, a segment that is not 4n + 1.
+        EX4DError: no step, a shift or cfg out of range, names this ComfyUI does not know, a segment that is not 4n + 1,
+            tiles too small.
     """
     import comfy.samplers
 
@@ -60,6 +61,7 @@ def check_run(run: Run) -> None:
     if run.scheduler not in (PUBLISHED, *comfy.samplers.SCHEDULER_NAMES):
         raise EX4DError(f"This ComfyUI has no scheduler named {run.scheduler!r}; take {PUBLISHED!r}.")
     segments.check_length(run.segment)
+    check_tile(run.tile)
 
 
 def plan(model: Any, clip: PreparedClip, run: Run) -> list[tuple[int, int]]:
