@@ -2,35 +2,36 @@
 
     python benchmarks/depthcrafter.py [--frames 49 110] [--size 576x1024] [--modes speed balanced low] [--compile]
                                       [--plain] [--profile] [--output results.json] [--seconds 400]
+    python benchmarks/depthcrafter.py --comfyui ~/comfy/ComfyUI [--frames 49 110] [--modes speed balanced low]
 
-Needs a CUDA card (about 25 GB for the comparison), diffusers and transformers. Nothing is downloaded.
+Needs a CUDA card (about 25 GB for the comparison), diffusers and transformers. Nothing is downloaded. With ``--comfyui``
+the same clip goes through that checkout's model management, beside plain torch; the pack is then loaded by its path,
+as ComfyUI does. ``--tiny`` runs either part at toy size on any machine, to test this file.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import importlib
 import json
+import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from ex4d_core.depth.depthcrafter import networks as nets
-from ex4d_core.depth.depthcrafter import rows
-from ex4d_core.depth.depthcrafter.loading import Networks, _channels_last
-from ex4d_core.depth.depthcrafter.memory import MODES, SPEED, Execution
-from ex4d_core.depth.depthcrafter.pipeline import DepthCrafter
-from ex4d_core.depth.depthcrafter.schedule import TIME_IDS
-
+PACK = Path(__file__).resolve().parents[1]
 GIB = 2**30
+MODES = ("speed", "balanced", "low")
 
 UNET = {
     "in_channels": 8,
@@ -65,6 +66,59 @@ CLIP = {
 }
 
 
+TINY_UNET = UNET | {
+    "block_out_channels": (32, 64, 128, 128),
+    "num_attention_heads": (1, 2, 4, 4),
+    "cross_attention_dim": 32,
+    "layers_per_block": 1,
+    "addition_time_embed_dim": 32,
+    "projection_class_embeddings_input_dim": 96,
+    "sample_size": 8,
+}
+TINY_VAE = VAE | {"block_out_channels": (32, 32, 32, 32), "layers_per_block": 1, "sample_size": 64}
+TINY_CLIP = CLIP | {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "projection_dim": 32,
+}
+
+
+def start_comfyui(folder: str, cpu: bool) -> str:
+    """Import ComfyUI and load the pack by path; the name under which the pack then is a package."""
+    folder = os.path.abspath(os.path.expanduser(folder))
+    sys.argv = ["main.py", *(["--cpu"] if cpu else []), "--preview-method", "none"]
+    os.chdir(folder)
+    sys.path[0] = folder
+    import comfy.options
+
+    comfy.options.enable_args_parsing()
+    import nodes
+
+    assert asyncio.run(nodes.load_custom_node(str(PACK))), "the pack did not load"
+    return next(name for name in sys.modules if name.endswith(".ex4d_core")).removesuffix(".ex4d_core")
+
+
+class Core:
+    """DepthCrafter's modules: the repository's own, or those of the pack inside a ComfyUI.
+
+    The two are never mixed, and never on one path: ComfyUI has a module ``nodes`` of its own.
+    """
+
+    def __init__(self, comfyui: str | None, cpu: bool):
+        self.pack = start_comfyui(comfyui, cpu) if comfyui else None
+        if self.pack is None:
+            sys.path.insert(0, str(PACK))
+        self.name = f"{self.pack}.ex4d_core" if self.pack else "ex4d_core"
+
+    def module(self, name: str) -> ModuleType:
+        return importlib.import_module(f"{self.name}.depth.depthcrafter.{name}")
+
+    def host_placement(self) -> Any:
+        return importlib.import_module(f"{self.pack}.nodes.depthcrafter").HostPlacement()
+
+
 def randomise(module: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> Any:
     """Random weights of a size that keeps activations near one."""
     module.to_empty(device=device)
@@ -80,32 +134,47 @@ def randomise(module: torch.nn.Module, device: torch.device, dtype: torch.dtype)
     return module.to(dtype).eval().requires_grad_(False)
 
 
-def build(device: torch.device) -> tuple[Networks, Any, Any]:
+def build(core: Core, device: torch.device, dtype: torch.dtype, tiny: bool) -> tuple[Any, Any, Any]:
     from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     with torch.device("meta"):
-        unet = UNetSpatioTemporalConditionModel(**UNET)
-        vae = AutoencoderKLTemporalDecoder(**VAE)
-        clip = CLIPVisionModelWithProjection(CLIPVisionConfig(**CLIP))
-    unet, vae, clip = (randomise(m, device, torch.float16) for m in (unet, vae, clip))
+        unet = UNetSpatioTemporalConditionModel(**(TINY_UNET if tiny else UNET))
+        vae = AutoencoderKLTemporalDecoder(**(TINY_VAE if tiny else VAE))
+        clip = CLIPVisionModelWithProjection(CLIPVisionConfig(**(TINY_CLIP if tiny else CLIP)))
+    unet, vae, clip = (randomise(m, device, dtype) for m in (unet, vae, clip))
     clip.vision_model.embeddings.position_ids = torch.arange(257, device=device)[None]
     encoder = torch.nn.ModuleDict({"encoder": vae.encoder, "quant_conv": vae.quant_conv}).float()
-    return Networks(clip, encoder, unet, vae.decoder, 0.18215), unet, vae
+    return core.module("loading").Networks(clip, encoder, unet, vae.decoder, 0.18215), unet, vae
+
+
+def wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def reset_peak() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_gib() -> float:
+    """Most GPU memory since ``reset_peak``; 0 without a GPU."""
+    return round(torch.cuda.max_memory_allocated() / GIB, 2) if torch.cuda.is_available() else 0.0
 
 
 def timed(work: Callable[[], Any], repeats: int = 2) -> dict[str, float]:
     """Seconds (best of some, after one warm-up) and peak memory of a piece of GPU work."""
     work()
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
+    wait()
+    reset_peak()
     best = float("inf")
     for _ in range(repeats):
         start = time.perf_counter()
         work()
-        torch.cuda.synchronize()
+        wait()
         best = min(best, time.perf_counter() - start)
-    return {"seconds": round(best, 4), "peak_gib": round(torch.cuda.max_memory_allocated() / GIB, 2)}
+    return {"seconds": round(best, 4), "peak_gib": peak_gib()}
 
 
 def difference(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -115,22 +184,33 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> float:
 class Bench:
     def __init__(self, args: argparse.Namespace):
         self.args = args
-        self.device = torch.device("cuda")
+        self.core = Core(args.comfyui, cpu=args.tiny)
+        self.nets, self.memory = self.core.module("networks"), self.core.module("memory")
+        self.crafter_class = self.core.module("pipeline").DepthCrafter
+        self.time_ids = self.core.module("schedule").TIME_IDS
+        if args.plain:
+            self.core.module("rows").kernels = lambda x: None
+        self.device = torch.device("cpu" if args.tiny else "cuda")
+        self.dtype = torch.float32 if args.tiny else torch.float16
         self.start = time.perf_counter()
-        self.results: dict[str, Any] = {"device": torch.cuda.get_device_name(), "torch": torch.__version__}
-        self.networks, self.unet, self.vae = build(self.device)
-        self.run = Execution(self.device, SPEED)
+        name = "CPU" if args.tiny else torch.cuda.get_device_name()
+        self.results: dict[str, Any] = {"device": name, "torch": torch.__version__}
+        self.networks, self.unet, self.vae = build(self.core, self.device, self.dtype, args.tiny)
+        self.run = self.memory.Execution(self.device, self.memory.SPEED)
 
     def note(self, name: str, work: Callable[[], Any]) -> Any:
         if time.perf_counter() - self.start > self.args.seconds:
             print(f"{name}: skipped, out of time", flush=True)
             return None
-        torch.cuda.empty_cache()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
         try:
             result = work()
         except Exception as error:
             traceback.print_exc(limit=4)
             result = {"failed": f"{type(error).__name__}: {error}"[:300]}
+            if self.args.tiny:
+                raise
         self.results[name] = result
         print(f"[{time.perf_counter() - self.start:5.0f} s] {name}: {json.dumps(result)}", flush=True)
         if self.args.output:
@@ -140,18 +220,20 @@ class Bench:
     def unet_input(self, frames: int, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
         generator = torch.Generator(self.device).manual_seed(3)
         shape = (frames, 8, height // 8, width // 8)
-        sample = torch.randn(shape, generator=generator, device=self.device, dtype=torch.float16)
-        token = torch.randn((1, 1, 1024), generator=generator, device=self.device, dtype=torch.float16)
+        sample = torch.randn(shape, generator=generator, device=self.device, dtype=self.dtype)
+        token = torch.randn(
+            (1, 1, self.unet.config.cross_attention_dim), generator=generator, device=self.device, dtype=self.dtype
+        )
         return sample, token
 
     def stock_unet(self, sample: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
-        ids = torch.tensor([TIME_IDS], device=self.device, dtype=self.unet.dtype)
+        ids = torch.tensor([self.time_ids], device=self.device, dtype=self.unet.dtype)
         level = torch.tensor(1.6377, device=self.device)
         return self.unet(sample[None], level, token, ids, return_dict=False)[0][0]
 
-    def our_unet(self, sample: torch.Tensor, token: torch.Tensor, run: Execution | None = None) -> torch.Tensor:
+    def our_unet(self, sample: torch.Tensor, token: torch.Tensor, run: Any = None) -> torch.Tensor:
         tokens = token.expand(sample.shape[0], -1, -1)
-        return nets.denoise(self.unet, sample, 1.6377, tokens, TIME_IDS, run or self.run)
+        return self.nets.denoise(self.unet, sample, 1.6377, tokens, self.time_ids, run or self.run)
 
     def pixels(self, frames: int, height: int, width: int) -> torch.Tensor:
         generator = torch.Generator(self.device).manual_seed(4)
@@ -162,18 +244,22 @@ class Bench:
 
     def agreement(self) -> dict[str, float]:
         """Relative L2 of both executions in float16 against float32 on one small clip."""
-        sample, token = self.unet_input(14, 320, 512)
-        latents = self.latents(8, 320, 512)
-        pixels = self.pixels(2, 320, 512)
-        ours = self.our_unet(sample, token), nets.decode(self.vae.decoder, latents, self.run)
+        height, width = (64, 64) if self.args.tiny else (320, 512)
+        sample, token = self.unet_input(14, height, width)
+        latents = self.latents(8, height, width)
+        pixels = self.pixels(2, height, width)
+        ours = self.our_unet(sample, token), self.nets.decode(self.vae.decoder, latents, self.run)
         stock = self.stock_unet(sample, token), self.vae.decode(latents, num_frames=8).sample
         encoder: Any = self.networks.encoder
-        ours_encoded = nets.encode(encoder["encoder"], encoder["quant_conv"], pixels, self.run)
+        ours_encoded = self.nets.encode(encoder["encoder"], encoder["quant_conv"], pixels, self.run)
         stock_encoded = self.vae.quant_conv(self.vae.encoder(pixels)).chunk(2, 1)[0]
         self.unet.float(), self.vae.decoder.float()
         exact = self.stock_unet(sample.float(), token.float()), self.vae.decode(latents.float(), num_frames=8).sample
-        ours32 = self.our_unet(sample.float(), token.float()), nets.decode(self.vae.decoder, latents.float(), self.run)
-        self.unet.half(), self.vae.decoder.half()
+        ours32 = (
+            self.our_unet(sample.float(), token.float()),
+            self.nets.decode(self.vae.decoder, latents.float(), self.run),
+        )
+        self.unet.to(self.dtype), self.vae.decoder.to(self.dtype)
         return {
             "unet_ours_fp16": difference(ours[0], exact[0]),
             "unet_stock_fp16": difference(stock[0], exact[0]),
@@ -184,23 +270,30 @@ class Bench:
             "encode_ours_fp32": difference(ours_encoded, stock_encoded),
         }
 
+    def clip(self, frames: int, height: int, width: int) -> torch.Tensor:
+        return torch.rand((frames, height, width, 3), generator=torch.Generator().manual_seed(5))
+
+    def estimate_gib(self, crafter: Any, mode: str, frames: int, height: int, width: int) -> float:
+        needed = crafter.needed_bytes(self.memory.MODES[mode], min(frames, 110), (height, width))
+        return round(needed / GIB, 2)
+
     def end_to_end(self, mode: str, frames: int, height: int, width: int) -> dict[str, Any]:
         """A whole call; the seconds of each stage from the progress reports."""
-        crafter = DepthCrafter(self.networks, device=self.device)
-        clip = torch.rand((frames, height, width, 3), generator=torch.Generator().manual_seed(5))
+        crafter = self.crafter_class(self.networks, device=self.device)
+        clip = self.clip(frames, height, width)
         marks = [time.perf_counter()]
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
+        wait()
+        reset_peak()
         peaks: list[float] = []
         windows = 1 if frames <= 110 else 2
         stops = {0, frames, frames + 5 * windows}
 
         def progress(done: int, total: int) -> None:
             if done in stops or done == total:
-                torch.cuda.synchronize()
+                wait()
                 marks.append(time.perf_counter())
-                peaks.append(round(torch.cuda.max_memory_allocated() / GIB, 2))
-                torch.cuda.reset_peak_memory_stats()
+                peaks.append(peak_gib())
+                reset_peak()
 
         disparity = crafter(clip, memory=mode, progress=progress)
         seconds = [round(b - a, 3) for a, b in pairwise(marks)]
@@ -210,8 +303,8 @@ class Bench:
             "decode_s": seconds[2],
             "ms_per_frame": round(1000 * (marks[-1] - marks[0]) / frames, 1),
             "peaks_gib": peaks,
-            "reserved_gib": round(torch.cuda.max_memory_reserved() / GIB, 2),
-            "estimate_gib": round(crafter.needed_bytes(MODES[mode], min(frames, 110), (height, width)) / GIB, 2),
+            "reserved_gib": round(torch.cuda.max_memory_reserved() / GIB, 2) if torch.cuda.is_available() else 0.0,
+            "estimate_gib": self.estimate_gib(crafter, mode, frames, height, width),
             "finite": bool(torch.isfinite(disparity).all()),
         }
 
@@ -228,6 +321,9 @@ class Bench:
     @torch.inference_mode()
     def all(self) -> None:
         height, width = (int(v) for v in self.args.size.split("x"))
+        if self.args.comfyui:
+            self.beside_the_host(height, width)
+            return
         self.note("agreement", self.agreement)
         self.networks_alone(height, width)
         for mode in self.args.modes:
@@ -239,6 +335,93 @@ class Bench:
         if self.args.compile:
             self.compare_compiled(height, width)
 
+    def beside_the_host(self, height: int, width: int) -> None:
+        """Whole calls with plain torch and with ComfyUI's model management, weights in host memory before each."""
+        for module in self.networks.parts().values():
+            module.to("cpu")
+            self.core.module("loading")._channels_last(module)
+        crafters = {
+            "plain": self.crafter_class(self.networks, device=self.device),
+            "host": self.crafter_class(self.networks, self.core.host_placement()),
+        }
+        for frames in self.args.frames:
+            clip = self.clip(frames, height, width)
+            self.note(f"warm-up {frames}", lambda clip=clip: self.whole_call(crafters["plain"], clip, "speed")[0])
+            for mode in self.args.modes:
+                results = {}
+                for name, crafter in crafters.items():
+                    for turn in ("first", "again"):
+                        label = f"{name} {mode} {frames} {turn}"
+                        results[name] = self.note_call(label, crafter, clip, mode)
+                    self.note(f"{name} {mode} {frames} freed", self.free)
+                if len(results) == 2 and None not in results.values():
+                    apart = float((results["plain"] - results["host"]).abs().max())
+                    self.note(f"{mode} {frames} largest difference", lambda apart=apart: apart)
+            self.note(f"host auto {frames}", lambda clip=clip: self.whole_call(crafters["host"], clip, "auto")[0])
+            self.note(f"host cancelled {frames}", partial(self.cancelled, crafters["host"], clip))
+
+    def note_call(self, label: str, crafter: Any, clip: torch.Tensor, mode: str) -> torch.Tensor | None:
+        disparities: list[torch.Tensor] = []
+
+        def work() -> dict[str, Any]:
+            report, disparity = self.whole_call(crafter, clip, mode)
+            disparities.append(disparity)
+            return report
+
+        self.note(label, work)
+        return disparities[0] if disparities else None
+
+    def whole_call(self, crafter: Any, clip: torch.Tensor, mode: str) -> tuple[dict[str, Any], torch.Tensor]:
+        wait()
+        reset_peak()
+        start = time.perf_counter()
+        disparity = crafter(clip, memory=mode)
+        seconds = time.perf_counter() - start
+        report = {
+            "seconds": round(seconds, 2),
+            "ms_per_frame": round(1000 * seconds / len(clip), 1),
+            "peak_gib": peak_gib(),
+            "held_after_gib": round(torch.cuda.memory_allocated() / GIB, 2) if torch.cuda.is_available() else 0.0,
+            "finite": bool(torch.isfinite(disparity).all()),
+        }
+        return report, disparity
+
+    def cancelled(self, crafter: Any, clip: torch.Tensor) -> dict[str, Any]:
+        """Cancel half-way, as another thread does: how long it takes to stop, and whether the next run is whole."""
+        whole, _ = self.whole_call(crafter, clip, "speed")
+        asked = threading.Event()
+        threading.Timer(whole["seconds"] / 2, asked.set).start()
+        # Noted by the poll that is asked next; what the queue of the card still holds comes on top.
+        polls = [time.perf_counter()]
+
+        def cancel() -> bool:
+            polls.append(time.perf_counter())
+            return asked.is_set()
+
+        try:
+            crafter(clip, memory="speed", cancel=cancel)
+            return {"failed": "it was not cancelled"}
+        except Exception as error:  # Cancelled
+            wait()
+            took = time.perf_counter() - polls[-2]
+            return {
+                "error": type(error).__name__,
+                "seconds_to_stop_at_most": round(took, 3),
+                "longest_between_polls": round(max(b - a for a, b in pairwise(polls)), 3),
+                "next_run": self.whole_call(crafter, clip, "speed")[0],
+            }
+
+    def free(self) -> dict[str, Any]:
+        """What POST /free does: the host unloads all its models."""
+        import comfy.model_management
+
+        loaded = len(comfy.model_management.current_loaded_models)
+        comfy.model_management.unload_all_models()
+        comfy.model_management.soft_empty_cache()
+        left = {parameter.device.type for m in self.networks.parts().values() for parameter in m.parameters()}
+        held = round(torch.cuda.memory_allocated() / GIB, 2) if torch.cuda.is_available() else 0.0
+        return {"models": loaded, "weights_now_on": sorted(left), "held_gib": held}
+
     def networks_alone(self, height: int, width: int) -> None:
         """One pass of each network, weights on the card: diffusers' own execution and ours."""
         encoder: Any = self.networks.encoder
@@ -248,8 +431,8 @@ class Bench:
             "encode 8": lambda: self.vae.quant_conv(self.vae.encoder(pixels)),
         }
         ours = {
-            "decode 8": lambda: nets.decode(self.vae.decoder, latents, self.run),
-            "encode 8": lambda: nets.encode(encoder["encoder"], encoder["quant_conv"], pixels, self.run),
+            "decode 8": lambda: self.nets.decode(self.vae.decoder, latents, self.run),
+            "encode 8": lambda: self.nets.encode(encoder["encoder"], encoder["quant_conv"], pixels, self.run),
         }
         for frames in self.args.frames:
             sample, token = self.unet_input(frames, height, width)
@@ -258,7 +441,7 @@ class Bench:
         for name, work in stock.items():
             self.note(f"{name} stock", partial(timed, work))
         for module in self.networks.parts().values():
-            _channels_last(module)
+            self.core.module("loading")._channels_last(module)
         for name, work in ours.items():
             self.note(f"{name} ours", partial(timed, work))
         if self.args.profile:
@@ -270,7 +453,7 @@ class Bench:
         self.vae.decoder.to(self.device)
         latents = self.latents(8, height, width)
         compiled = torch.compile(self.vae.decoder, dynamic=False)
-        indicator = torch.zeros((1, 8), device=self.device, dtype=torch.float16)
+        indicator = torch.zeros((1, 8), device=self.device, dtype=self.dtype)
 
         def first() -> dict[str, float]:
             start = time.perf_counter()
@@ -289,15 +472,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, nargs="+", default=[49, 110])
     parser.add_argument("--size", default="576x1024", help="height x width")
-    parser.add_argument("--modes", nargs="*", default=["speed", "balanced", "low"], choices=list(MODES))
+    parser.add_argument("--modes", nargs="*", default=["speed", "balanced", "low"], choices=MODES)
     parser.add_argument("--compile", action="store_true", help="also time torch.compile of the stock decoder")
     parser.add_argument("--plain", action="store_true", help="without the Triton kernels, as where Triton is missing")
     parser.add_argument("--profile", action="store_true", help="also list the longest kernels")
+    parser.add_argument(
+        "--comfyui", help="folder of a ComfyUI checkout: measure its model management beside plain torch"
+    )
+    parser.add_argument("--tiny", action="store_true", help="toy networks, on the CPU")
     parser.add_argument("--output", help="JSON file for the results")
     parser.add_argument("--seconds", type=float, default=400, help="start nothing new after this time")
     args = parser.parse_args()
-    if args.plain:
-        rows.kernels = lambda x: None
+    args.output = args.output and os.path.abspath(args.output)
     Bench(args).all()
 
 
