@@ -91,9 +91,11 @@ def test_unloading_and_cloning_change_nothing(tiny, client, final):
     assert distance(out["second"], final) < TRAJECTORY
 
 
-def test_weights_that_stay_away_until_needed_give_the_same(tiny, client, final):
+@pytest.mark.parametrize("memory", [1024.0, 0.1], ids=["lowvram", "novram"])
+def test_weights_that_stay_away_until_needed_give_the_same(tiny, client, final, memory):
+    """ComfyUI does not take --lowvram and --novram together with --cpu, so loading is held to what they would allow."""
     prompt = tiny.loaders() | tiny.conditioning() | tiny.ksampler(model=("little", 0))
-    prompt["little"] = node("EX4DTestLowMemory", model=["noise", 0])
+    prompt["little"] = node("EX4DTestLowMemory", model=["noise", 0], memory=memory)
     assert distance(tiny.run(prompt, latent=("latent", 0))["latent"], final) < TRAJECTORY
 
 
@@ -161,7 +163,7 @@ def small(tiny: Tiny, frames: int, **settings) -> dict:
     prompt = tiny.loaders() | tiny.sampler(model=("adapter", 0), steps=2, seed=10, segment_overlap=5, **settings)
     prompt["vae"] = node("EX4DTestTinyVAE", folder=str(tiny.folder))
     prompt["clip"] = node("EX4DTestClip", width=48, height=32, frames=13, variant="good")
-    prompt["cut"] = node("EX4DTestCut", color=["clip", 0], mask=["clip", 1], frames=frames)
+    prompt["cut"] = node("EX4DTestCut", color=["clip", 0], mask=["clip", 1], first=0, frames=frames)
     prompt["sampled"]["inputs"] |= {"color": ["cut", 0], "mask": ["cut", 1]}
     return prompt
 

@@ -11,17 +11,8 @@ import folder_paths
 import numpy as np
 import torch
 
-from . import wan
-
-
-class AnyType(str):
-    """Connects to every socket."""
-
-    def __ne__(self, other: object) -> bool:
-        return False
-
-
-ANY = AnyType("*")
+from . import mistakes, wan  # noqa: F401, register their nodes
+from .define import ANY, NODES, node
 
 
 def describe(value):
@@ -45,73 +36,41 @@ def describe(value):
     return {"class": type(value).__name__}
 
 
-class EX4DTestRecord:
+@node(sink=True, value=ANY, name=("STRING", {"default": "value"}))
+def EX4DTestRecord(value, name):
     """Writes what arrives: a JSON description as text, tensors also as output/<name>.pt."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"value": (ANY,), "name": ("STRING", {"default": "value"})}}
-
-    RETURN_TYPES = ()
-    FUNCTION = "run"
-    OUTPUT_NODE = True
-    CATEGORY = "EX-4D/tests"
-
-    def run(self, value, name):
-        if isinstance(value, torch.Tensor):
-            safe = re.sub(r"[^A-Za-z0-9_-]", "_", name)
-            torch.save(value.detach().cpu(), os.path.join(folder_paths.get_output_directory(), f"{safe}.pt"))
-        return {"ui": {"text": [json.dumps(describe(value))]}}
+    if isinstance(value, torch.Tensor):
+        safe = re.sub(r"[^A-Za-z0-9_-]", "_", name)
+        torch.save(value.detach().cpu(), os.path.join(folder_paths.get_output_directory(), f"{safe}.pt"))
+    return {"ui": {"text": [json.dumps(describe(value))]}}
 
 
-class EX4DTestImages:
+SIDE = ("INT", {"default": 64, "min": 1, "max": 4096})
+
+
+@node("IMAGE", "MASK", kind=(["colour", "depth", "constant", "nan"],), width=SIDE, height=SIDE,
+      frames=("INT", {"default": 5, "min": 0, "max": 4096}))  # fmt: skip
+def EX4DTestImages(kind, width, height, frames):
     """A clip of moving colour gradients, or with ``kind`` "depth" a grey ramp such as depth nodes put out."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        size = {"min": 1, "max": 4096}
-        return {
-            "required": {
-                "kind": (["colour", "depth", "constant", "nan"],),
-                "width": ("INT", {"default": 64, **size}),
-                "height": ("INT", {"default": 64, **size}),
-                "frames": ("INT", {"default": 5, "min": 0, "max": 4096}),
-            }
-        }
-
-    RETURN_TYPES = ("IMAGE", "MASK")
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    def run(self, kind, width, height, frames):
-        x = torch.linspace(0, 1, width)[None, None, :].expand(frames, height, width)
-        y = torch.linspace(0, 1, height)[None, :, None].expand(frames, height, width)
-        t = torch.linspace(0, 1, max(frames, 1))[:frames, None, None].expand(frames, height, width)
-        # A box standing nearer than the ground around it, so that moving the camera uncovers something.
-        box = ((x - 0.35 - 0.2 * t).abs() < 0.15) & ((y - 0.5).abs() < 0.2)
-        depth = torch.where(box, torch.ones_like(x), 0.2 + 0.4 * y)
-        pictures = {
-            "colour": torch.stack([x, y, torch.where(box, torch.ones_like(x), t)], dim=-1),
-            "depth": depth[..., None].expand(-1, -1, -1, 3),
-            "constant": torch.full((frames, height, width, 3), 0.5),
-            "nan": torch.full((frames, height, width, 3), float("nan")),
-        }
-        return pictures[kind].contiguous(), depth.contiguous()
+    x = torch.linspace(0, 1, width)[None, None, :].expand(frames, height, width)
+    y = torch.linspace(0, 1, height)[None, :, None].expand(frames, height, width)
+    t = torch.linspace(0, 1, max(frames, 1))[:frames, None, None].expand(frames, height, width)
+    # A box standing nearer than the ground around it, so that moving the camera uncovers something.
+    box = ((x - 0.35 - 0.2 * t).abs() < 0.15) & ((y - 0.5).abs() < 0.2)
+    depth = torch.where(box, torch.ones_like(x), 0.2 + 0.4 * y)
+    pictures = {
+        "colour": torch.stack([x, y, torch.where(box, torch.ones_like(x), t)], dim=-1),
+        "depth": depth[..., None].expand(-1, -1, -1, 3),
+        "constant": torch.full((frames, height, width, 3), 0.5),
+        "nan": torch.full((frames, height, width, 3), float("nan")),
+    }
+    return pictures[kind].contiguous(), depth.contiguous()
 
 
-class EX4DTestWaveform:
+@node(ANY, audio="AUDIO")
+def EX4DTestWaveform(audio):
     """The samples of an AUDIO, to record them."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"audio": ("AUDIO",)}}
-
-    RETURN_TYPES = (ANY,)
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    def run(self, audio):
-        return (audio["waveform"],)
+    return audio["waveform"]
 
 
 def _trimmed_file():
@@ -132,39 +91,20 @@ def _trimmed_file():
     return TrimmedFile
 
 
-class EX4DTestTrimVideo:
+@node("VIDEO", video="VIDEO", start="FLOAT", duration="FLOAT")
+def EX4DTestTrimVideo(video, start, duration):
     """A part of a VIDEO whose stream source is still the whole file."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"video": ("VIDEO",), "start": ("FLOAT", {}), "duration": ("FLOAT", {})}}
-
-    RETURN_TYPES = ("VIDEO",)
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    def run(self, video, start, duration):
-        trimmed = _trimmed_file()(video.get_stream_source())
-        trimmed.window = start, duration
-        return (trimmed,)
+    trimmed = _trimmed_file()(video.get_stream_source())
+    trimmed.window = start, duration
+    return trimmed
 
 
-class EX4DTestTrajectory:
+@node("EX4D_TRAJECTORY", mesh="EX4D_DWMESH", preset=("STRING", {"default": "30"}))
+def EX4DTestTrajectory(mesh, preset):
     """A preset path for a mesh, straight from ex4d_core as the pack itself has imported it."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"mesh": ("EX4D_DWMESH",), "preset": ("STRING", {"default": "30"})}}
-
-    RETURN_TYPES = ("EX4D_TRAJECTORY",)
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    def run(self, mesh, preset):
-        core = type(mesh).__module__.rsplit(".", 1)[0]
-        path = importlib.import_module(f"{core}.trajectory").Trajectory
-        return (path.preset(preset, frames=mesh.frames, radius=mesh.radius),)
+    core = type(mesh).__module__.rsplit(".", 1)[0]
+    path = importlib.import_module(f"{core}.trajectory").Trajectory
+    return path.preset(preset, frames=mesh.frames, radius=mesh.radius)
 
 
-OWN = (EX4DTestRecord, EX4DTestImages, EX4DTestWaveform, EX4DTestTrimVideo, EX4DTestTrajectory)
-NODE_CLASS_MAPPINGS = {cls.__name__: cls for cls in (*OWN, *wan.NODES)}
+NODE_CLASS_MAPPINGS = NODES

@@ -1,6 +1,6 @@
 """Tiny Wan parts for tests: recorded text, CLIP and latents, a small VAE, and probes around the model.
 
-``folder`` is always the recorded adapter data (reference/adapter).
+``folder`` is always the recorded adapter data (reference/adapter). ``after`` only says when a node runs.
 """
 
 from __future__ import annotations
@@ -21,32 +21,36 @@ import comfy.utils
 import folder_paths
 import torch
 
-FOLDER = {"folder": ("STRING", {"default": ""})}
+from .define import ANY, TENSOR, TEXT, node
+
+COUNT = {"min": 1, "max": 4096}
+WRAPPERS = comfy.patcher_extension.WrappersMP
 CALLS: dict[str, list] = {}
 
 
-def recorded(folder: str, name: str) -> torch.Tensor:
-    return comfy.utils.load_torch_file(os.path.join(folder, "inputs.safetensors"))[name]
+def recorded(folder: str, name: str, file: str = "inputs") -> torch.Tensor:
+    return comfy.utils.load_torch_file(os.path.join(folder, f"{file}.safetensors"))[name]
 
 
-class EX4DTestText:
+def wrapped(model, kind: str, wrapper):
+    """A clone of a MODEL with one wrapper more."""
+    model = model.clone()
+    model.add_wrapper_with_key(kind, "ex4d_test", wrapper)
+    return model
+
+
+# Inputs
+
+
+@node("CONDITIONING", "CONDITIONING", "CLIP_VISION_OUTPUT", folder=TEXT, pad=("BOOLEAN", {"default": False}))
+def EX4DTestText(folder, pad):
     """Recorded text embeddings, unpadded as recorded, and the recorded CLIP tokens."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {**FOLDER, "pad": ("BOOLEAN", {"default": False})}}
-
-    RETURN_TYPES = ("CONDITIONING", "CONDITIONING", "CLIP_VISION_OUTPUT")
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    def run(self, folder, pad):
-        texts = [recorded(folder, name) for name in ("context_pos", "context_neg")]
-        if pad:
-            texts = [torch.nn.functional.pad(t, (0, 0, 0, 512 - t.shape[1])) for t in texts]
-        vision = comfy.clip_vision.Output()
-        vision["penultimate_hidden_states"] = recorded(folder, "clip_fea")
-        return [[texts[0], {}]], [[texts[1], {}]], vision
+    texts = [recorded(folder, name) for name in ("context_pos", "context_neg")]
+    if pad:
+        texts = [torch.nn.functional.pad(t, (0, 0, 0, 512 - t.shape[1])) for t in texts]
+    vision = comfy.clip_vision.Output()
+    vision["penultimate_hidden_states"] = recorded(folder, "clip_fea")
+    return [[texts[0], {}]], [[texts[1], {}]], vision
 
 
 class RecordedVAE:
@@ -73,417 +77,242 @@ class RecordedVAE:
         return torch.zeros(b, 4 * f - 3, 8 * h, 8 * w, 3)
 
 
-class EX4DTestRecordedVAE:
+@node("VAE", folder=TEXT)
+def EX4DTestRecordedVAE(folder):
     """A VAE that returns the recorded latents."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": FOLDER}
-
-    RETURN_TYPES = ("VAE",)
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    def run(self, folder):
-        return (RecordedVAE(folder),)
+    return RecordedVAE(folder)
 
 
-class EX4DTestTinyVAE:
-    """The Wan 2.1 VAE of width 8, inside ComfyUI's own VAE class."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": FOLDER}
-
-    RETURN_TYPES = ("VAE",)
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    def run(self, folder):
-        full = comfy.ldm.wan.vae.WanVAE
-        comfy.ldm.wan.vae.WanVAE = lambda **config: full(**{**config, "dim": 8})  # the host fixes the width at 96
-        try:
-            vae = comfy.sd.VAE(comfy.utils.load_torch_file(os.path.join(folder, "vae_tiny8.safetensors")))
-        finally:
-            comfy.ldm.wan.vae.WanVAE = full
-        return (vae,)
+@node("VAE", folder=TEXT)
+def EX4DTestTinyVAE(folder):
+    """The Wan 2.1 VAE of width 8, inside ComfyUI's own VAE class; ``sizes`` notes what its network was given."""
+    full = comfy.ldm.wan.vae.WanVAE
+    comfy.ldm.wan.vae.WanVAE = lambda **config: full(**{**config, "dim": 8})  # the host fixes the width at 96
+    try:
+        vae = comfy.sd.VAE(comfy.utils.load_torch_file(os.path.join(folder, "vae_tiny8.safetensors")))
+    finally:
+        comfy.ldm.wan.vae.WanVAE = full
+    network, vae.sizes = vae.first_stage_model.encode, []
+    vae.first_stage_model.encode = lambda x, *rest: vae.sizes.append(list(x.shape)) or network(x, *rest)
+    return vae
 
 
-class EX4DTestFirstNoise:
+class Untouched:
+    """A VAE of Wan's kind and a text encoder that must not be asked for anything."""
+
+    latent_channels, latent_dim = 16, 3
+
+    def __getattr__(self, name):
+        raise AssertionError(f"heavy work has begun: {name}")
+
+
+@node("VAE", "CLIP")
+def EX4DTestUntouched():
+    """A VAE and a text encoder whose first use is an error."""
+    return Untouched(), Untouched()
+
+
+@node(ANY, text=TEXT)
+def EX4DTestValue(text):
+    """A value (JSON) that reaches an input by a link, past the host's checks of widgets."""
+    return json.loads(text)
+
+
+@node("IMAGE", "MASK", width=("INT", {"default": 192, **COUNT}), height=("INT", {"default": 128, **COUNT}),
+      frames=("INT", {"default": 9, **COUNT}),
+      variant=(["good", "short mask", "small mask", "nothing seen", "nan", "holes first"],))  # fmt: skip
+def EX4DTestClip(width, height, frames, variant):
+    """A colour clip and its mask: the source frame first, then a growing hole. ``variant`` breaks something."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+    moving = [torch.stack([x, y, (x + 0.03 * t) % 1], dim=-1) for t in range(frames)]
+    color = (torch.stack(moving) * 200 + 20).round() / 255
+    mask = torch.stack([(x >= 0.4 * t / max(frames - 1, 1)).float() for t in range(frames)])
+    if variant == "short mask":
+        mask = mask[:-1]
+    elif variant == "small mask":
+        mask = mask[:, :-16]
+    elif variant == "nothing seen":
+        mask = torch.zeros_like(mask)
+    elif variant == "nan":
+        color[-1, 0, 0, 0] = float("nan")
+    elif variant == "holes first":
+        mask = mask.flip(0)
+    return color, mask
+
+
+@node("IMAGE", "MASK", color="IMAGE", mask="MASK", first=("INT", {"default": 0}), frames=("INT", {"default": 9}))
+def EX4DTestCut(color, mask, first, frames):
+    """A part of a clip."""
+    return color[first : first + frames], mask[first : first + frames]
+
+
+@node("IMAGE", "MASK", folder=TEXT)
+def EX4DTestRecordedClip(folder):
+    """The colour and mask videos for which the small VAE's latents were recorded."""
+    color = recorded(folder, "pixels_u8_1x3x9x64x96", "vae_golden")[0].movedim(0, -1).float() / 255
+    return color, recorded(folder, "mask01_1x1x9x64x96", "vae_golden")[0, 0].float()
+
+
+@node("MODEL", folder=TEXT, kind=(["t2v", "one block", "narrow", "flux"],))
+def EX4DTestOtherModel(folder, kind):
+    """A MODEL of another kind: Wan text-to-video, a smaller Wan, or no Wan at all."""
+    if kind == "flux":
+        model = comfy.model_base.BaseModel.__new__(comfy.model_base.Flux)
+        torch.nn.Module.__init__(model)
+        return comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
+    state = comfy.utils.load_torch_file(os.path.join(folder, "dit_tiny.safetensors"))
+    if kind == "t2v":
+        state = {k: v for k, v in state.items() if "img" not in k}
+        state["patch_embedding.weight"] = state["patch_embedding.weight"][:, :16].contiguous()
+    elif kind == "one block":
+        state = {k: v for k, v in state.items() if not k.startswith("blocks.1.")}
+    elif kind == "narrow":
+        cuts = {"0.weight": (slice(256),), "0.bias": (slice(256),), "2.weight": (slice(None), slice(256))}
+        for name in (f"blocks.{block}.ffn.{key}" for block in range(2) for key in cuts):
+            state[name] = state[name][cuts[name.split("ffn.")[1]]].contiguous()
+    return comfy.sd.load_diffusion_model_state_dict(state)
+
+
+# Around the model
+
+
+@node("MODEL", model="MODEL", folder=TEXT)
+def EX4DTestFirstNoise(model, folder):
     """A MODEL whose runs start from the recorded noise, whatever the seed."""
+    noise = recorded(folder, "noise")
 
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"model": ("MODEL",), **FOLDER}}
+    def wrapper(executor, given, *args, **kwargs):
+        return executor(noise.to(given).repeat(given.shape[0], 1, 1, 1, 1), *args, **kwargs)
 
-    RETURN_TYPES = ("MODEL",)
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    def run(self, model, folder):
-        noise = recorded(folder, "noise")
-
-        def wrapper(executor, given, *args, **kwargs):
-            return executor(noise.to(given).repeat(given.shape[0], 1, 1, 1, 1), *args, **kwargs)
-
-        model = model.clone()
-        model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.OUTER_SAMPLE, "ex4d_test", wrapper)
-        return (model,)
+    return wrapped(model, WRAPPERS.OUTER_SAMPLE, wrapper)
 
 
-class EX4DTestForward:
-    """One velocity of the model at the recorded x, normalised; ``which`` picks the recorded timestep."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {
-            "required": {
-                "model": ("MODEL",),
-                "conditioning": ("CONDITIONING",),
-                "latent": ("LATENT",),
-                **FOLDER,
-                "which": ("INT", {"default": 1, "min": 0, "max": 2}),
-            }
-        }
-
-    RETURN_TYPES = ("LATENT_TENSOR",)
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    def run(self, model, conditioning, latent, folder, which):
-        x, sigma = recorded(folder, "x"), recorded(folder, "timesteps")[which] / 1000
-        kept = {}
-
-        def one_forward(denoise, noise, sigmas, extra_args=None, **_):
-            at = x.to(noise).repeat(noise.shape[0], 1, 1, 1, 1)
-            level = torch.full((noise.shape[0],), float(sigma), device=noise.device)
-            kept["v"] = (at - denoise(at, level, **(extra_args or {}))) / sigma
-            return noise
-
-        samples = latent["samples"]
-        comfy.samplers.sample(
-            model, torch.zeros_like(samples), conditioning, conditioning, 1.0, model.load_device,
-            comfy.samplers.KSAMPLER(one_forward), torch.tensor([float(sigma), 0.0]),
-            model_options=model.model_options, latent_image=samples, disable_pbar=True, seed=0,
-        )  # fmt: skip
-        return (kept["v"],)
-
-
-class EX4DTestSpy:
+@node("MODEL", model="MODEL", name=TEXT)
+def EX4DTestSpy(model, name):
     """A MODEL that notes, under a name, the shape and window of every forward and what was added to the tokens.
 
     Put it after EX4DConditioning: its hook then runs after the pack's.
     """
+    calls = CALLS[name] = []
 
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"model": ("MODEL",), "name": ("STRING", {"default": "calls"})}}
+    def wrapper(executor, x, timestep, context, clip_fea, time_dim_concat, options, **kwargs):
+        embedding = executor.class_obj.patch_embedding
+        window = options.get("context_window")
+        call = {"shape": list(x.shape), "window": list(window.index_list) if window else None}
 
-    RETURN_TYPES = ("MODEL",)
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
+        def note(module, inputs, output):
+            call["added"] = (output - module.forward(*inputs)).cpu()
 
-    def run(self, model, name):
-        calls = CALLS[name] = []
+        handle = embedding.register_forward_hook(note)
+        try:
+            return executor(x, timestep, context, clip_fea, time_dim_concat, options, **kwargs)
+        finally:
+            handle.remove()
+            calls.append(call)
 
-        def wrapper(executor, x, timestep, context, clip_fea, time_dim_concat, options, **kwargs):
-            embedding = executor.class_obj.patch_embedding
-            window = options.get("context_window")
-            call = {"shape": list(x.shape), "window": list(window.index_list) if window else None}
-
-            def note(module, inputs, output):
-                call["added"] = (output - module.forward(*inputs)).cpu()
-
-            handle = embedding.register_forward_hook(note)
-            try:
-                return executor(x, timestep, context, clip_fea, time_dim_concat, options, **kwargs)
-            finally:
-                handle.remove()
-                calls.append(call)
-
-        model = model.clone()
-        model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, "ex4d_test_spy", wrapper)
-        return (model,)
+    return wrapped(model, WRAPPERS.DIFFUSION_MODEL, wrapper)
 
 
-class EX4DTestCalls:
-    """What a spy has noted, once ``after`` is there: as text, and what was added as output/<name>.pt."""
+@node("MODEL", model="MODEL", name=TEXT)
+def EX4DTestReplaceBlock(model, name):
+    """A MODEL whose block 0 is replaced by itself, as other packs do it."""
+    calls = CALLS[name] = []
 
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"after": ("*",), "name": ("STRING", {"default": "calls"})}}
+    def replaced(args, extra):
+        calls.append({"added": torch.zeros(0)})
+        return extra["original_block"](args)
 
-    RETURN_TYPES = ()
-    FUNCTION = "run"
-    OUTPUT_NODE = True
-    CATEGORY = "EX-4D/tests"
-
-    @classmethod
-    def VALIDATE_INPUTS(cls, input_types):
-        return True
-
-    @classmethod
-    def IS_CHANGED(cls, **_):
-        return float("nan")
-
-    def run(self, after, name):
-        calls = CALLS.get(name, [])
-        added = [call["added"] for call in calls]
-        torch.save(added, os.path.join(folder_paths.get_output_directory(), f"{name}.pt"))
-        plain = [{key: value for key, value in call.items() if key != "added"} for call in calls]
-        return {"ui": {"text": [json.dumps(plain)]}}
+    model = model.clone()
+    model.set_model_patch_replace(replaced, "dit", "double_block", 0)
+    return model
 
 
-class EX4DTestPrior:
-    """The state of a MODEL's prior once ``after`` is there: latents, times it was encoded, whether it is still held."""
+@node("MODEL", model="MODEL", memory=("FLOAT", {"default": 1024.0}))
+def EX4DTestLowMemory(model, memory):
+    """A MODEL loaded as by --lowvram (memory for some weights, in bytes) or --novram (0.1): the rest stays away until needed."""
 
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"model": ("MODEL",), "after": ("*",)}}
+    def wrapper(executor, *args, **kwargs):
+        patcher = comfy.model_patcher.ModelPatcher
+        load = patcher.load
 
-    RETURN_TYPES = ("LATENT_TENSOR", "LATENT_TENSOR", "STRING")
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
+        def little(self, device_to=None, lowvram_model_memory=0, force_patch_weights=False, full_load=False):
+            return load(self, device_to, memory, force_patch_weights, False)
 
-    @classmethod
-    def VALIDATE_INPUTS(cls, input_types):
-        return True
-
-    def run(self, model, after):
-        prior = model.wrappers[comfy.patcher_extension.WrappersMP.OUTER_SAMPLE]["ex4d"][0].__self__
-        state = {"encodings": prior.encodings, "held": prior._encoded is not None}
-        return prior.color, prior.mask, json.dumps(state)
-
-
-class EX4DTestReplaceBlock:
-    """A MODEL whose block 0 is replaced by itself, as other packs do it, and a second LoRA-free object patch."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"model": ("MODEL",), "name": ("STRING", {"default": "blocks"})}}
-
-    RETURN_TYPES = ("MODEL",)
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    def run(self, model, name):
-        calls = CALLS[name] = []
-
-        def replaced(args, extra):
-            calls.append({"added": torch.zeros(0)})
-            return extra["original_block"](args)
-
-        model = model.clone()
-        model.set_model_patch_replace(replaced, "dit", "double_block", 0)
-        return (model,)
-
-
-class EX4DTestLowMemory:
-    """A MODEL that is loaded with next to no memory for weights: everything stays away until it is needed."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"model": ("MODEL",)}}
-
-    RETURN_TYPES = ("MODEL",)
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    def run(self, model):
-        def wrapper(executor, *args, **kwargs):
-            patcher = comfy.model_patcher.ModelPatcher
-            load = patcher.load
-
-            def little(self, device_to=None, lowvram_model_memory=0, force_patch_weights=False, full_load=False):
-                return load(self, device_to, 1024, force_patch_weights, False)
-
-            comfy.model_management.unload_all_models()
-            patcher.load = little
-            try:
-                return executor(*args, **kwargs)
-            finally:
-                patcher.load = load
-                comfy.model_management.unload_all_models()
-
-        model = model.clone()
-        model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.OUTER_SAMPLE, "ex4d_test_memory", wrapper)
-        return (model,)
-
-
-class EX4DTestRecordedClip:
-    """The colour and mask videos for which the small VAE's latents were recorded."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": FOLDER}
-
-    RETURN_TYPES = ("IMAGE", "MASK")
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    def run(self, folder):
-        data = comfy.utils.load_torch_file(os.path.join(folder, "vae_golden.safetensors"))
-        color = data["pixels_u8_1x3x9x64x96"][0].movedim(0, -1).float() / 255
-        return color, data["mask01_1x1x9x64x96"][0, 0].float()
-
-
-class EX4DTestSeen:
-    """What a recorded VAE's network would have been given, once ``after`` is there: masked colour, mask, start image."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"vae": ("VAE",), "after": ("*",)}}
-
-    RETURN_TYPES = ("LATENT_TENSOR", "LATENT_TENSOR", "LATENT_TENSOR")
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    @classmethod
-    def VALIDATE_INPUTS(cls, input_types):
-        return True
-
-    def run(self, vae, after):
-        return tuple(vae.seen[name] for name in ("video_latent", "mask_latent", "y_image_latent"))
-
-
-class EX4DTestOtherModel:
-    """A MODEL of another kind: Wan text-to-video, a smaller Wan, or no Wan at all."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {**FOLDER, "kind": (["t2v", "one block", "narrow", "flux"],)}}
-
-    RETURN_TYPES = ("MODEL",)
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    def run(self, folder, kind):
-        if kind == "flux":
-            model = comfy.model_base.BaseModel.__new__(comfy.model_base.Flux)
-            torch.nn.Module.__init__(model)
-            return (comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu")),)
-        state = comfy.utils.load_torch_file(os.path.join(folder, "dit_tiny.safetensors"))
-        if kind == "t2v":
-            state = {k: v for k, v in state.items() if "img" not in k}
-            state["patch_embedding.weight"] = state["patch_embedding.weight"][:, :16].contiguous()
-        elif kind == "one block":
-            state = {k: v for k, v in state.items() if not k.startswith("blocks.1.")}
-        elif kind == "narrow":
-            for block in range(2):
-                for key, cut in (
-                    ("0.weight", (slice(256),)),
-                    ("0.bias", (slice(256),)),
-                    ("2.weight", (slice(None), slice(256))),
-                ):
-                    name = f"blocks.{block}.ffn.{key}"
-                    state[name] = state[name][cut].contiguous()
-        return (comfy.sd.load_diffusion_model_state_dict(state),)
-
-
-class EX4DTestSamples:
-    """The tensor of a LATENT, normalised to Wan's latent space."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"latent": ("LATENT",)}}
-
-    RETURN_TYPES = ("LATENT_TENSOR",)
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    def run(self, latent):
-        return (comfy.latent_formats.Wan21().process_in(latent["samples"]),)
-
-
-class EX4DTestUnload:
-    """Passes a MODEL on after everything was thrown out of memory."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"model": ("MODEL",), "after": ("*",)}}
-
-    RETURN_TYPES = ("MODEL",)
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    @classmethod
-    def VALIDATE_INPUTS(cls, input_types):
-        return True
-
-    def run(self, model, after):
         comfy.model_management.unload_all_models()
-        return (model.clone(),)
+        patcher.load = little
+        try:
+            return executor(*args, **kwargs)
+        finally:
+            patcher.load = load
+            comfy.model_management.unload_all_models()
+
+    return wrapped(model, WRAPPERS.OUTER_SAMPLE, wrapper)
 
 
-class EX4DTestClip:
-    """A colour clip and its mask: the source frame first, then a growing hole. ``variant`` breaks something."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        size = {"min": 1, "max": 4096}
-        variants = ["good", "short mask", "small mask", "nothing seen", "nan", "holes first"]
-        return {
-            "required": {
-                "width": ("INT", {"default": 192, **size}),
-                "height": ("INT", {"default": 128, **size}),
-                "frames": ("INT", {"default": 9, **size}),
-                "variant": (variants,),
-            }
-        }
-
-    RETURN_TYPES = ("IMAGE", "MASK")
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
-
-    def run(self, width, height, frames, variant):
-        y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
-        moving = [torch.stack([x, y, (x + 0.03 * t) % 1], dim=-1) for t in range(frames)]
-        color = (torch.stack(moving) * 200 + 20).round() / 255
-        mask = torch.stack([(x >= 0.4 * t / max(frames - 1, 1)).float() for t in range(frames)])
-        if variant == "short mask":
-            mask = mask[:-1]
-        elif variant == "small mask":
-            mask = mask[:, :-16]
-        elif variant == "nothing seen":
-            mask = torch.zeros_like(mask)
-        elif variant == "nan":
-            color[-1, 0, 0, 0] = float("nan")
-        elif variant == "holes first":
-            mask = mask.flip(0)
-        return color, mask
+@node("MODEL", model="MODEL", after=ANY)
+def EX4DTestUnload(model, after):
+    """Passes a MODEL on after everything was thrown out of memory."""
+    comfy.model_management.unload_all_models()
+    return model.clone()
 
 
-class EX4DTestCut:
-    """The first frames of a clip."""
+@node(TENSOR, model="MODEL", conditioning="CONDITIONING", latent="LATENT", folder=TEXT,
+      which=("INT", {"default": 1, "min": 0, "max": 2}))  # fmt: skip
+def EX4DTestForward(model, conditioning, latent, folder, which):
+    """One velocity of the model at the recorded x, normalised; ``which`` picks the recorded timestep."""
+    x, sigma = recorded(folder, "x"), recorded(folder, "timesteps")[which] / 1000
+    kept = {}
 
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"color": ("IMAGE",), "mask": ("MASK",), "frames": ("INT", {"default": 9})}}
+    def one_forward(denoise, noise, sigmas, extra_args=None, **_):
+        at = x.to(noise).repeat(noise.shape[0], 1, 1, 1, 1)
+        level = torch.full((noise.shape[0],), float(sigma), device=noise.device)
+        kept["v"] = (at - denoise(at, level, **(extra_args or {}))) / sigma
+        return noise
 
-    RETURN_TYPES = ("IMAGE", "MASK")
-    FUNCTION = "run"
-    CATEGORY = "EX-4D/tests"
+    samples = latent["samples"]
+    comfy.samplers.sample(
+        model, torch.zeros_like(samples), conditioning, conditioning, 1.0, model.load_device,
+        comfy.samplers.KSAMPLER(one_forward), torch.tensor([float(sigma), 0.0]),
+        model_options=model.model_options, latent_image=samples, disable_pbar=True, seed=0,
+    )  # fmt: skip
+    return kept["v"]
 
-    def run(self, color, mask, frames):
-        return color[:frames], mask[:frames]
+
+# What came of it
 
 
-NODES = (
-    EX4DTestCut,
-    EX4DTestText,
-    EX4DTestRecordedVAE,
-    EX4DTestTinyVAE,
-    EX4DTestFirstNoise,
-    EX4DTestForward,
-    EX4DTestSpy,
-    EX4DTestCalls,
-    EX4DTestPrior,
-    EX4DTestReplaceBlock,
-    EX4DTestLowMemory,
-    EX4DTestRecordedClip,
-    EX4DTestSeen,
-    EX4DTestOtherModel,
-    EX4DTestSamples,
-    EX4DTestUnload,
-    EX4DTestClip,
-)
+@node(sink=True, after=ANY, name=TEXT)
+def EX4DTestCalls(after, name):
+    """What a spy has noted: as text, and what was added as output/<name>.pt."""
+    calls = CALLS.get(name, [])
+    added = [call["added"] for call in calls]
+    torch.save(added, os.path.join(folder_paths.get_output_directory(), f"{name}.pt"))
+    plain = [{key: value for key, value in call.items() if key != "added"} for call in calls]
+    return {"ui": {"text": [json.dumps(plain)]}}
+
+
+@node(TENSOR, TENSOR, "STRING", model="MODEL", after=ANY)
+def EX4DTestPrior(model, after):
+    """The state of a MODEL's prior: latents, times it was encoded, whether it is still held."""
+    prior = model.wrappers[WRAPPERS.OUTER_SAMPLE]["ex4d"][0].__self__
+    state = {"encodings": prior.encodings, "held": prior._encoded is not None}
+    return prior.color, prior.mask, json.dumps(state)
+
+
+@node(TENSOR, TENSOR, TENSOR, vae="VAE", after=ANY)
+def EX4DTestSeen(vae, after):
+    """What a recorded VAE's network would have been given: masked colour, mask, start image."""
+    return tuple(vae.seen[name] for name in ("video_latent", "mask_latent", "y_image_latent"))
+
+
+@node("STRING", vae="VAE", after=ANY)
+def EX4DTestTiles(vae, after):
+    """The shapes (B, 3, T, h, w) that the tiny VAE's encoder was given so far, as JSON; then it forgets them."""
+    sizes, vae.sizes[:] = json.dumps(vae.sizes), []
+    return sizes
+
+
+@node(TENSOR, latent="LATENT")
+def EX4DTestSamples(latent):
+    """The tensor of a LATENT, normalised to Wan's latent space."""
+    return comfy.latent_formats.Wan21().process_in(latent["samples"])
