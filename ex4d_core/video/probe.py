@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from os import PathLike, fspath
 from typing import Any, BinaryIO
 
 from ..errors import EX4DError
+from .deinterlace import deinterlaced
 from .fit import SMALLEST_SIDE
 from .sampling import output_length
 
@@ -23,6 +25,9 @@ ATTACHED_PICTURE = 0x400
 
 HDR_CURVES = (16, 18)
 """Transfer characteristics PQ and HLG, ITU-T H.273."""
+
+TRANSPORT_PACKETS = (188, 192, 204)
+"""Bytes, of MPEG transport streams: plain, with a time (.m2ts), with error correction."""
 
 SEEK_FROM = Fraction(2)
 """Seconds into the clip from which seeking beats decoding up to the first frame wanted."""
@@ -150,8 +155,6 @@ def open_video_file(source: Source) -> Iterator[tuple[VideoInfo, TimedFrames]]:
             raise EX4DError(f"'{path}' holds no video frame that can be decoded. It is empty or cut off.")
         info = _describe(container, stream, first, path)
         check_picture_size(info.width, info.height, path)
-        if int(context.color_trc) in HDR_CURVES:
-            log.warning("'%s' is HDR video and is read without tone mapping; export it as SDR for true colours.", path)
         yield info, lambda begin: _timed(container, stream, info, first, chain([first], frames), begin)
 
 
@@ -165,7 +168,7 @@ def _describe(container: Any, stream: Any, first: Any, path: str) -> VideoInfo:
     if transposed:
         width, height, aspect = height, width, 1 / aspect
     origin = _frame_time(first, stream) or Fraction(0)
-    duration = stream.duration * stream.time_base if stream.duration else None
+    duration = _track_duration(container, stream)
     frames = None
     if duration is not None:
         frames = output_length(duration, rate, rate)
@@ -187,6 +190,19 @@ def _describe(container: Any, stream: Any, first: Any, path: str) -> VideoInfo:
         flip_y=flip_y,
         path=path,
     )
+
+
+def _track_duration(container: Any, stream: Any) -> Fraction | None:
+    """Seconds of the video; None where only the whole file's length is known, which may be that of the sound."""
+    if stream.duration:
+        return stream.duration * stream.time_base
+    # Matroska has no such field, but nearly every program that writes it notes the track's end as a tag.
+    match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if match is None:
+        return None
+    seconds = 3600 * int(match[1]) + 60 * int(match[2]) + Fraction(match[3])
+    # A tag that was copied from a longer file says nothing.
+    return seconds if 0 < seconds <= Fraction(container.duration or 0, 1_000_000) + 1 else None
 
 
 def orientation(frame: Any, path: str) -> tuple[bool, bool, bool]:
@@ -264,12 +280,14 @@ def _timed(
     container: Any, stream: Any, info: VideoInfo, first: Any, frames: Iterator[Any], begin: Fraction
 ) -> Iterator[tuple[Fraction, Fraction, tuple[int, Any]]]:
     """(time, duration, (number, frame)) from a frame at or before ``begin``; times count from the clip's first frame."""
+    if int(stream.codec_context.color_trc) in HDR_CURVES:
+        log.warning("'%s' is HDR video and is read without tone mapping; export it as SDR for true colours.", info.path)
     interval = 1 / info.fps
     origin = _frame_time(first, stream)
     if begin > SEEK_FROM and origin is not None:
         frames = _seek(container, stream, info, origin, begin - interval)
     time, end, number = -interval, Fraction(0), None
-    for frame in frames:
+    for frame in deinterlaced(frames, info.path):
         stamp = _frame_time(frame, stream)
         time = time + interval if stamp is None or origin is None else stamp - origin
         duration = getattr(frame, "duration", None)
@@ -277,9 +295,26 @@ def _timed(
         # After a seek the frames before are not counted but worked out from the rate.
         number = round(time * info.fps) if number is None else number + 1
         yield time, end - time, (number, frame)
-    # With sound, a container's length may be that of the sound.
-    announced = info.frames if stream.duration or not info.has_audio else None
-    if announced and announced - end * info.fps > max(3, 0.02 * announced):
+    _check_end(container, stream, info, origin or Fraction(0), end)
+
+
+def _check_end(container: Any, stream: Any, info: VideoInfo, origin: Fraction, end: Fraction) -> None:
+    """Refuse a clip whose last frame ended at ``end``, seconds from its first, well before the file says it does.
+
+    A transport stream (.ts) says nothing of its length, and a recording may well stop anywhere, so that one only warns.
+    """
+    if container.format.name == "mpegts" and all(container.size % packet for packet in TRANSPORT_PACKETS):
+        log.warning("'%s' ends in the middle of a packet: it is cut off after %d frames.", info.path, end * info.fps)
+    if stream.duration:
+        until = ((stream.start_time or 0) + stream.duration) * stream.time_base
+    else:  # counted from the beginning of the file
+        until = _track_duration(container, stream)
+        if until is None and not info.has_audio:
+            until = Fraction(container.duration or 0, 1_000_000)
+    if until is None:
+        return
+    announced = round((until - origin) * info.fps)
+    if announced - end * info.fps > max(3, 0.02 * announced):
         raise EX4DError(
             f"'{info.path}' is cut off: it announces {announced} frames and ends after "
             f"{max(0, round(end * info.fps))}. Ask for fewer frames or use an intact file."

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import TypeVar
 
+from ..errors import EX4DError
+
 Frame = TypeVar("Frame")
 
 
@@ -41,24 +43,33 @@ def shown_frames(
 
     Yields:
         The chosen frames; a frame is yielded again for each further output frame that shows it.
+
+    Raises:
+        EX4DError: as ``frames`` does, unless every frame wanted came before.
     """
     tolerance = min(1 / rate, 1 / source_rate) / 2
     end = None if count is None else start + count
     index = start
     held: Frame | None = None
     held_until = Fraction(0)
-    for time, duration, frame in frames:
-        while held is not None and time > Fraction(index) / rate + tolerance:
+    damage: EX4DError | None = None
+    try:
+        for time, duration, frame in frames:
+            while held is not None and time > Fraction(index) / rate + tolerance:
+                if end is not None and index >= end:
+                    return
+                yield held
+                index += 1
             if end is not None and index >= end:
                 return
-            yield held
-            index += 1
-        if end is not None and index >= end:
-            return
-        held, held_until = frame, time + duration
+            held, held_until = frame, time + duration
+    except EX4DError as error:  # what came before the damage is still shown
+        damage = error
     while held is not None and (end is None or index < end) and Fraction(index) / rate + tolerance < held_until:
         yield held
         index += 1
+    if damage is not None and (end is None or index < end):
+        raise damage
 
 
 def output_length(duration: Fraction, rate: Fraction, source_rate: Fraction) -> int:

@@ -43,6 +43,7 @@ def write_clip(
     sound: float = 0.0,
     sound_codec: str = "aac",
     faststart: bool = False,
+    interlaced: bool = False,
 ) -> Path:
     """Encode pictures (H, W, 3) uint8; ``times`` in seconds makes a variable rate, ``sound`` adds that many seconds."""
     with av.open(str(path), "w", options={"movflags": "faststart"} if faststart else {}) as container:
@@ -53,6 +54,9 @@ def write_clip(
         stream.gop_size = gop
         if codec == "libx264":
             stream.options = {"crf": "4", "preset": "ultrafast"}
+        if interlaced:
+            stream.options |= {"x264-params": "tff=1:interlaced=1"}
+            stream.codec_context.flags |= av.codec.context.Flags.interlaced_dct
         context = stream.codec_context
         if pixel_aspect:
             context.sample_aspect_ratio = pixel_aspect
@@ -88,6 +92,12 @@ def write_clip(
                     container.mux(audio.encode(converted))
             container.mux(audio.encode(None))
     return path
+
+
+def fields_woven(pictures) -> list[np.ndarray]:
+    """Interlaced frames: the even rows of one picture with the odd rows of the next, upper field first."""
+    pairs = zip(pictures[::2], pictures[1::2], strict=True)
+    return [np.where(np.arange(len(first))[:, None, None] % 2, second, first) for first, second in pairs]
 
 
 def write_sound(path: Path, seconds: float = 0.5) -> Path:

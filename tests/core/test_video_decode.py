@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 import torch
-from media import number_of, numbered, set_display_matrix, write_clip, write_png16
+from media import fields_woven, number_of, numbered, set_display_matrix, write_clip, write_png16
 
 from ex4d_core.errors import Cancelled, EX4DError
 from ex4d_core.video import load_video, probe_video
@@ -146,6 +147,78 @@ def test_hdr_is_mentioned(tmp_path, caplog):
     path = write_clip(tmp_path / "hdr.mp4", [numbered(0)] * 2, transfer=16)
     load_video(path)
     assert "HDR" in caplog.text
+
+
+def moving_bar(frames: int) -> list[np.ndarray]:
+    """A bright bar that moves right by three pixels a picture, over a still pattern of fine lines at the top."""
+    pictures = np.full((frames, 96, 128, 3), 40, np.uint8)
+    pictures[:, 0:16:2] = 200
+    for t, picture in enumerate(pictures):
+        picture[32:88, 8 + 3 * t : 28 + 3 * t] = 220
+    return list(pictures)
+
+
+def combing(frames: torch.Tensor) -> float:
+    """How far rows differ from the mean of their neighbours, where the bar moves."""
+    rows = frames[:, 36:84].float()
+    return float((rows[:, 1:-1] - (rows[:, :-2] + rows[:, 2:]) / 2).abs().mean())
+
+
+@pytest.mark.parametrize("start", [0, 40])
+def test_interlaced_video_is_deinterlaced(tmp_path, caplog, start):
+    # 80 fields before the bar moves, so that a late start seeks.
+    pictures = [moving_bar(1)[0]] * 80 + moving_bar(24)
+    path = write_clip(tmp_path / "fields.mp4", fields_woven(pictures), rate=Fraction(15), interlaced=True)
+    raw = [frame.to_ndarray(format="rgb24") for frame in av.open(str(path)).decode(video=0)][start:]
+    clip = load_video(path, start=start)
+    assert len(clip) == 52 - start and clip.source_frames == tuple(range(start, 52))
+    moving = slice(42 - start, 51 - start)
+    assert combing(clip.frames[moving]) < 0.1 * combing(torch.from_numpy(np.stack(raw))[moving])
+    # What stands still keeps every row.
+    assert int((clip.frames[1:, 4:12].int() - torch.from_numpy(pictures[0][4:12]).int()).abs().max()) < 12
+    assert caplog.text.count("deinterlaced") == 1
+
+
+def test_progressive_video_passes_no_filter(clip_path, caplog):
+    assert numbers(load_video(clip_path)) == list(range(24)) and not caplog.text
+
+
+def noisy_clip(path, sound, frames=60):
+    """Big enough to be cut in its pictures; made with sound that is longer than the video."""
+    grain = np.random.default_rng(0).integers(0, 8, (frames, 48, 64, 3)).astype(np.uint8)
+    return write_clip(path, [numbered(i) + noise for i, noise in enumerate(grain)], sound=sound)
+
+
+@pytest.mark.parametrize("sound", [0.0, 3.0])
+def test_a_matroska_file_that_is_cut_off_is_refused_where_its_end_is_asked_for(tmp_path, sound):
+    path = noisy_clip(tmp_path / "whole.mkv", sound)
+    assert len(load_video(path)) == probe_video(path).frames == 60
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.7)])
+    with pytest.raises(EX4DError, match="announces 60 frames and ends after") as refused:
+        load_video(cut)
+    good = int(re.search(r"ends after (\d+)", str(refused.value))[1])
+    assert 30 < good < 55 and numbers(load_video(cut, count=good)) == [i % 24 for i in range(good)]
+    with pytest.raises(EX4DError, match="cut off"):
+        load_video(cut, count=good + 1)
+
+
+def test_a_transport_stream_that_ends_in_a_packet_is_read_with_a_warning(tmp_path, caplog):
+    path = tmp_path / "cut.ts"
+    noisy_clip(path, 0.0)
+    assert len(load_video(path)) == 60 and not caplog.text
+    with open(path, "ab") as file:  # the start of a further packet
+        file.write(b"\x47\x01\x00")
+    assert len(load_video(path)) == 60 and "is cut off after 60 frames" in caplog.text
+
+
+def test_a_transport_stream_that_begins_within_a_group_of_pictures_is_not_called_cut_off(tmp_path):
+    path = noisy_clip(tmp_path / "whole.ts", 0.0)
+    data = path.read_bytes()
+    late = tmp_path / "late.ts"
+    late.write_bytes(data[len(data) // 3 // 188 * 188 :])
+    clip = load_video(late)
+    assert 24 <= len(clip) <= 40 and number_of(clip.frames[-1]) == 59 % 24
 
 
 def test_ten_bits_and_odd_sizes(tmp_path):
