@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import folder_paths
 from comfy_api.latest import io
 
-from ..ex4d_core.errors import EX4DError
+from .progress import Job
 from .schema import schema
 
 FOLDER = "ex4d"
@@ -46,23 +47,18 @@ def adapter_path(name: str) -> str:
 
 
 def download() -> str:
-    """The published adapter into models/ex4d; resumed where it broke off, checked by huggingface_hub."""
+    """The published adapter into models/ex4d, with progress on the node; resumed where it was cancelled."""
+    from ..ex4d_core import hub
     from ..ex4d_core.wan.checkpoint import FILE, REPOSITORY
 
-    folder = folder_paths.get_folder_paths(FOLDER)[-1]
     present = folder_paths.get_full_path(FOLDER, FILE)
     if present is not None:
         return present
-    from huggingface_hub import hf_hub_download
-
-    try:
-        os.makedirs(folder, exist_ok=True)
-        return hf_hub_download(REPOSITORY, FILE, local_dir=folder)
-    except Exception as error:  # huggingface_hub, httpx and the file system each have their own
-        raise EX4DError(
-            f"{FILE} could not be downloaded from huggingface.co/{REPOSITORY} ({type(error).__name__}). "
-            f"Download it by hand and put it into {folder}."
-        ) from error
+    folder = Path(folder_paths.get_folder_paths(FOLDER)[-1])
+    files = hub.look_up(REPOSITORY, [FILE], folder)
+    with Job() as job:
+        hub.download(files, folder, progress=job.progress, cancel=job.cancel)
+    return str(folder / FILE)
 
 
 class EX4DAdapterLoader(io.ComfyNode):

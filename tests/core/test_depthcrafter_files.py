@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
+from harness.hub import COMMIT, FakeHub
 
+from ex4d_core import hub
 from ex4d_core.depth.depthcrafter import download
-from ex4d_core.depth.depthcrafter.loading import load_networks
+from ex4d_core.depth.depthcrafter.loading import UNET_NAMES, find_weights, load_networks
 from ex4d_core.errors import Cancelled, EX4DError
 
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
-hub = pytest.importorskip("huggingface_hub")
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+huggingface_hub = pytest.importorskip("huggingface_hub")
 
 
 @pytest.fixture()
@@ -111,73 +108,20 @@ def test_offline_the_message_lists_every_file_and_its_place(tmp_path):
         assert f"https://huggingface.co/tencent/DepthCrafter/resolve/main/{name}" in str(caught.value)
 
 
-class Hub:
-    """A stand-in for the hub: two repositories, ranges, and faults on demand."""
-
-    def __init__(self, files: dict[str, bytes]):
-        self.files = files
-        self.requests: list[tuple[str, str, str | None]] = []
-        self.cut_after: int | None = None
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self, body: bool):
-                key = self.path.lstrip("/").replace(f"resolve/{COMMIT}/", "").replace("resolve/main/", "")
-                key = key.replace(f"resolve/{download.PINNED[download.BASE_ID]}/", "")
-                outer.requests.append((self.command, key, self.headers.get("Range")))
-                data = outer.files.get(key)
-                if data is None:
-                    self.send_response(404)
-                    self.send_header("Content-Length", "0")
-                    self.send_header("X-Error-Code", "EntryNotFound")
-                    self.end_headers()
-                    return
-                start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
-                self.send_response(206 if start else 200)
-                self.send_header("Content-Length", str(len(data) - start))
-                self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
-                self.send_header("X-Repo-Commit", COMMIT)
-                self.end_headers()
-                if body:
-                    part = data[start:]
-                    if outer.cut_after is not None:
-                        part, outer.cut_after = part[: outer.cut_after], None
-                        self.close_connection = True
-                    self.wfile.write(part)
-
-            def do_HEAD(self):
-                self.answer(False)
-
-            def do_GET(self):
-                self.answer(True)
-
-            def log_message(self, *args):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
 @pytest.fixture()
 def fake_hub(reference: Path, monkeypatch):
+    """The tiny models under the published names, with a file of the base that nobody needs."""
     folder = reference / "depthcrafter"
-    files = {}
+    files = {f"{download.BASE_ID}/unet/diffusion_pytorch_model.safetensors": bytes(10)}
     for repository, source in ((download.UNET_ID, "depthcrafter_unet_tiny"), (download.BASE_ID, "svd_tiny")):
         for file in (folder / source).rglob("*"):
             if file.is_file():
                 files[f"{repository}/{file.relative_to(folder / source).as_posix()}"] = file.read_bytes()
-    running = Hub(files)
-    url = hub.hf_hub_url
-    monkeypatch.setattr(hub, "hf_hub_url", lambda *a, **k: url(*a, **k, endpoint=running.url))
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    monkeypatch.setattr(download, "BLOCK", 2**16)
-    monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
-    yield running
-    running.server.shutdown()
-    running.server.server_close()
+    with FakeHub(files) as running:
+        url = huggingface_hub.hf_hub_url
+        monkeypatch.setattr(huggingface_hub, "hf_hub_url", lambda *a, **k: url(*a, **k, endpoint=running.url))
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        yield running
 
 
 def test_only_the_files_needed_are_downloaded_and_they_load(fake_hub, tmp_path):
@@ -204,67 +148,39 @@ def test_only_the_files_needed_are_downloaded_and_they_load(fake_hub, tmp_path):
     assert len(fake_hub.requests) == before
 
 
-def test_a_cancelled_download_is_resumed(fake_hub, tmp_path):
-    blocks = []
-
-    def cancel():
-        blocks.append(1)
-        return len(blocks) == 20
+def test_a_resumed_download_stays_with_the_commit_of_the_first(fake_hub, tmp_path):
+    def stop():
+        return True
 
     with pytest.raises(Cancelled):
-        download.fetch(download.UNET_ID, download.UNET_FILES, [tmp_path], cancel=cancel)
-    part = next((tmp_path / "DepthCrafter").glob("*.part"))
-    size = part.stat().st_size
-    assert size > 0
-    with pytest.raises(EX4DError, match="interrupted"):
-        download_check(tmp_path)
-    folder = download.fetch(download.UNET_ID, download.UNET_FILES, [tmp_path])
-    assert any(request[2] == f"bytes={size}-" for request in fake_hub.requests)
-    key = "tencent/DepthCrafter/diffusion_pytorch_model.safetensors"
-    assert (folder / "diffusion_pytorch_model.safetensors").read_bytes() == fake_hub.files[key]
-    assert not list(folder.glob("*.part"))
+        download.fetch(download.UNET_ID, download.UNET_FILES, [tmp_path], cancel=stop)
+    with pytest.raises(Cancelled):
+        download.fetch(download.BASE_ID, download.BASE_FILES, [tmp_path], cancel=stop)
+    asked = []
+    look_up = hub.look_up
+
+    def spy(repository, names, folder, **options):
+        asked.append((repository, options["revision"]))
+        return look_up(repository, names, folder, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hub, "look_up", spy)
+        download.fetch(download.UNET_ID, download.UNET_FILES, [tmp_path])
+        download.fetch(download.BASE_ID, download.BASE_FILES, [tmp_path])
+        download.fetch(download.UNET_ID, download.UNET_FILES, [tmp_path / "other"], "v2")
+    pinned = download.PINNED[download.BASE_ID]
+    assert asked == [(download.UNET_ID, COMMIT), (download.BASE_ID, pinned), (download.UNET_ID, "v2")]
 
 
-def download_check(tmp_path: Path) -> None:
-    from ex4d_core.depth.depthcrafter.loading import UNET_NAMES, find_weights
-
-    find_weights(tmp_path / "DepthCrafter", UNET_NAMES, torch.float16)
-
-
-def test_a_broken_connection_is_picked_up_again(fake_hub, tmp_path):
-    fake_hub.files = dict(fake_hub.files)
-    download.fetch(download.UNET_ID, (("config.json",),), [tmp_path])
-    fake_hub.cut_after = 300_000
-    folder = download.fetch(download.UNET_ID, download.UNET_FILES, [tmp_path])
-    assert (folder / "diffusion_pytorch_model.safetensors").is_file()
-    assert any(request[2] for request in fake_hub.requests)
-
-
-def test_a_server_that_sends_nothing_does_not_keep_it_waiting_for_ever(monkeypatch, tmp_path):
-    calls = []
-    monkeypatch.setattr(download, "_append", lambda *_: calls.append(1) if len(calls) < 50 else pytest.fail("endless"))
-    monkeypatch.setattr(download.time, "sleep", lambda _: None)
-    file = download.RemoteFile("unet.safetensors", "http://127.0.0.1", 10, "a", "b", None)
-    with pytest.raises(EX4DError, match="run again"):
-        download._download(file, tmp_path, lambda _: None, None)
-    assert len(calls) == download.ATTEMPTS
-
-
-def test_damaged_data_is_not_kept(fake_hub, tmp_path):
-    key = "tencent/DepthCrafter/diffusion_pytorch_model.safetensors"
+def test_a_part_is_not_taken_for_the_file(fake_hub, tmp_path):
     folder = tmp_path / "DepthCrafter"
     folder.mkdir()
-    tag = hashlib.sha256(fake_hub.files[key]).hexdigest()[:12]
-    (folder / f"diffusion_pytorch_model.safetensors.{tag}.part").write_bytes(b"x" * 1000)
-    with pytest.raises(EX4DError, match="damaged"):
-        download.fetch(download.UNET_ID, download.UNET_FILES, [tmp_path])
-    assert not list(folder.glob("diffusion*"))
-
-
-def test_a_missing_repository_tells_what_to_do(fake_hub, tmp_path):
-    with pytest.raises(EX4DError, match="could not be reached") as caught:
-        download.fetch("someone/else", download.UNET_FILES, [tmp_path])
-    assert str(tmp_path / "else" / "config.json") in str(caught.value)
+    (folder / "diffusion_pytorch_model.safetensors.0123456789ab.part").write_bytes(b"x" * 1000)
+    with pytest.raises(EX4DError, match="interrupted"):
+        find_weights(folder, UNET_NAMES, torch.float16)
+    download.fetch(download.UNET_ID, download.UNET_FILES, [tmp_path])
+    assert not list(folder.glob("*.part"))
+    assert find_weights(folder, UNET_NAMES, torch.float16).stat().st_size > 10**6
 
 
 def test_all_model_folders_are_searched_before_anything_is_downloaded(fake_hub, tmp_path, folders):

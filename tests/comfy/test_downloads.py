@@ -1,0 +1,96 @@
+"""Models that the nodes download themselves, from a stand-in for Hugging Face, in a real ComfyUI."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from harness.hosts import find_hosts
+from harness.hub import FakeHub
+from harness.server import Server
+from harness.wan import Tiny
+from test_depthcrafter_node import depthcrafter
+from test_geometry_nodes import images, record
+
+ADAPTER = "ex4d.ckpt (download from Hugging Face)"
+UNET = "diffusion_pytorch_model.safetensors"
+
+
+def repositories(reference: Path) -> dict[str, bytes]:
+    """The recorded tiny models under the names of the published ones."""
+    sources = {
+        "tencent/DepthCrafter": reference / "depthcrafter" / "depthcrafter_unet_tiny",
+        "stabilityai/stable-video-diffusion-img2vid": reference / "depthcrafter" / "svd_tiny",
+    }
+    files = {
+        f"{repository}/{file.relative_to(source).as_posix()}": file.read_bytes()
+        for repository, source in sources.items()
+        for file in source.rglob("*")
+        if file.is_file()
+    }
+    return files | {"yihouxiang/EX-4D/ex4d.ckpt": (reference / "adapter" / "ex4d_tiny_r16.ckpt").read_bytes()}
+
+
+@pytest.fixture(scope="module")
+def online(tmp_path_factory, reference):
+    """The stand-in, and a server of the newest host that may download; its DepthCrafter folder lies elsewhere."""
+    hosts = find_hosts()
+    if not hosts:
+        pytest.skip("no ComfyUI")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    paths = elsewhere / "extra_model_paths.yaml"
+    paths.write_text(f"mine:\n  base_path: {elsewhere.as_posix()}\n  depthcrafter: depth\n", encoding="utf-8")
+    with FakeHub(repositories(reference)) as hub:
+        environment = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"}
+        arguments = ("--extra-model-paths-config", str(paths))
+        base = tmp_path_factory.mktemp("online")
+        with Server(hosts[-1], base, arguments=arguments, environment=environment) as server:
+            yield hub, server, elsewhere / "depth"
+
+
+@pytest.mark.comfy
+def test_depthcrafter_is_downloaded_cancelled_and_resumed(online):
+    hub, server, folder = online
+    prompt = {"clip": images("colour", 64, 64, 1), "node": depthcrafter(steps=1), "sink": record("node", 0, "depth")}
+    hub.delay = 0.02
+
+    def cancel_within_the_unet(kind, data):
+        if kind == "executing" and data.get("node") == "node":
+            while not any(method == "GET" and UNET in name for method, name, *_ in list(hub.requests)):
+                time.sleep(0.02)
+            server.client.interrupt()
+
+    assert server.client.queue(prompt, on_message=cancel_within_the_unet).status == "interrupted"
+    part = next((folder / "DepthCrafter").glob(f"{UNET}.*.part"))
+    size = part.stat().st_size
+    assert 0 < size < len(hub.files[f"tencent/DepthCrafter/{UNET}"])
+    hub.delay = 0
+    result = server.client.queue(prompt).ok()
+    assert ("GET", f"storage:tencent/DepthCrafter/{UNET}", f"bytes={size}-", False) in hub.requests
+    assert (folder / "DepthCrafter" / UNET).read_bytes() == hub.files[f"tencent/DepthCrafter/{UNET}"]
+    assert not list(folder.rglob("*.part")) and not (folder / "stable-video-diffusion-img2vid" / "unet").exists()
+    assert len(hub.files[f"tencent/DepthCrafter/{UNET}"]) in {total for _, _, total in result.progress}
+
+
+@pytest.mark.comfy
+def test_the_adapter_is_downloaded_once(online, reference):
+    hub, server, _ = online
+    prompt = Tiny(server, reference).loaders(ADAPTER)
+    prompt = {name: prompt[name] for name in ("model", "adapter")} | {"sink": record("adapter", 0, "adapter")}
+    result = server.client.queue(prompt).ok()
+    data = hub.files["yihouxiang/EX-4D/ex4d.ckpt"]
+    assert (server.base / "models" / "ex4d" / "ex4d.ckpt").read_bytes() == data
+    assert ("adapter", len(data), len(data)) in result.progress
+    hub.requests.clear()
+    prompt["adapter"]["inputs"]["lora_strength"] = 0.5
+    server.client.queue(prompt).ok()
+    assert hub.requests == []
+
+
+def test_offline_the_adapter_tells_what_to_put_where(client, server, reference):
+    prompt = Tiny(server, reference).loaders(ADAPTER)
+    prompt = {name: prompt[name] for name in ("model", "adapter")} | {"sink": record("adapter", 0, "adapter")}
+    message = client.queue(prompt).message
+    assert "https://huggingface.co/yihouxiang/EX-4D/resolve/main/ex4d.ckpt as " in message
+    assert str(server.base / "models" / "ex4d" / "ex4d.ckpt") in message
