@@ -14,9 +14,8 @@ from ex4d_core.wan import clip as clips
 from ex4d_core.wan import schedule
 
 FRAMES = (0, 12, 24, 48)
-FIT = "_fit(to_uint8(color[index]), to_uint8(seen[index]), width, height, fit)"
 CLIP_MISTAKES = {
-    "erosion before the size": (FIT, FIT.replace("to_uint8(seen[index])", "erode(to_uint8(seen[index]), kernel)")),
+    "eroded at the old size": ("to_uint8(seen[picked])", "erode(to_uint8(seen[picked]), kernel)"),
     "no erosion": ('if erosion != "off":', "if False:"),
     "holes shrink": ("import erode,", "import dilate as erode,"),
     "one box for all frames": ("random_kernels(len(seen), seed)", "random_kernels(1, seed)[0]"),
@@ -28,9 +27,9 @@ CLIP_MISTAKES = {
     "the first frames instead of all": ("np.linspace(0, count - 1, frames, dtype=int)", "range(frames)"),
     "smooth sizing": ("(width, height))) for", "(width, height), interpolation=cv2.INTER_AREA)) for"),
     "proportions kept": ('if fit == "crop":', "if True:"),
-    "colour from 0 to 0.996": ("/ 255.0", "/ 256.0"),
-    "mask mapped once": ("clip.seen.to(torch.float32) * 2 - 1", "clip.seen.to(torch.float32)"),
-    "mask inverted": ("clip.seen.to(torch.float32) * 2 - 1", "1 - clip.seen.to(torch.float32) * 2"),
+    "colour from 0 to 0.996": ("div_(255.0)", "div_(256.0)"),
+    "mask mapped once": ("clip.seen, 1.0, -1.0", "clip.seen, 1.0, 0.0"),
+    "mask inverted": ("clip.seen, 1.0, -1.0", "clip.seen, -1.0, 1.0"),
     "start image black after frame 0": (", 3), 0.5)", ", 3), 0.0)"),
     "start image of all frames": ("images[0] = color_images(clip.part(0, 1))[0]", "images = color_images(clip)"),
 }
