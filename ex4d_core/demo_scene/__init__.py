@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ..camera import Intrinsics
+from ..cancel import unless_cancelled
 from ..errors import Cancelled, EX4DError
 
 SUBJECT = (0.0, 0.06, 3.62)
@@ -105,7 +107,7 @@ class DemoScene:
             world_to_camera: (frames, 4, 4); None is the source camera throughout.
             intrinsics: as in ``frame``.
             progress: called with (frames done, frames in all).
-            cancel: polled before each frame.
+            cancel: polled before each frame, and while the first one waits for its machine code.
 
         Returns:
             Colour (T, H, W, 3) uint8 and planar depth (T, H, W) float32.
@@ -123,7 +125,7 @@ class DemoScene:
             if cancel is not None and cancel():
                 raise Cancelled("The demo scene was cancelled.")
             pose = None if world_to_camera is None else world_to_camera[t]
-            rgb[t], depth[t] = self.frame(t, pose, intrinsics)
+            rgb[t], depth[t] = unless_cancelled(partial(self.frame, t, pose, intrinsics), cancel)
             if progress is not None:
                 progress(t + 1, self.frames)
         return rgb, depth

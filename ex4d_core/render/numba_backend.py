@@ -20,6 +20,7 @@ import numba
 import numpy as np
 import torch
 
+from ..cancel import POLL_SECONDS
 from ..machine_code import njit
 from ..mesh import DWMesh
 from .view import Picture, Settings, View, reduce_samples, store
@@ -64,10 +65,10 @@ def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings
 
     waiting = iter(views)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="ex4d-render")
+    running = {pool.submit(draw, view) for _, view in zip(range(2 * threads), waiting)}
     try:
-        running = {pool.submit(draw, view) for _, view in zip(range(2 * threads), waiting)}
         while running:
-            finished, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+            finished, running = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             settings.poll()
             for future in finished:
                 future.result()
@@ -77,7 +78,10 @@ def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings
                 settings.frame_done()
     finally:
         stop[0] = 1  # where nothing failed, nothing runs any more
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        # Kernels end at once. The compiler, on the very first call, cannot be stopped: it is left to end by itself.
+        compiling = wait(running, timeout=2 * POLL_SECONDS).not_done
+        pool.shutdown(wait=not compiling)
 
 
 def _affordable_threads(mesh: DWMesh, picture: Picture, supersample: int) -> int:

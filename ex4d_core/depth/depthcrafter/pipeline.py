@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from ...cancel import unless_cancelled
 from ...errors import Cancelled, EX4DError
 from ..clip import DepthClip
 from ..convert import depth_from_disparity
@@ -154,7 +155,7 @@ class DepthCrafter:
             offline: never download; a missing file is an error that lists what to put where.
             placement: see the class.
             progress: called with (bytes done, bytes in all) of a download.
-            cancel: stops a download, which a later call resumes.
+            cancel: stops a download, which a later call resumes, and the reading of files.
 
         Raises:
             EX4DError: see ``load_networks`` and ``download.fetch``.
@@ -172,7 +173,8 @@ class DepthCrafter:
             progress=progress,
             cancel=cancel,
         )
-        return cls(load_networks(*folders, dtype or default_dtype(place.device)), place)
+        dtype = dtype or default_dtype(place.device)
+        return cls(unless_cancelled(lambda: load_networks(*folders, dtype), cancel), place)
 
     @property
     def device(self) -> torch.device:

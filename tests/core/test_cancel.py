@@ -1,0 +1,74 @@
+"""Cancelling while something runs that cannot be stopped: the caller is free at once, the work ends by itself."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+
+import pytest
+import torch
+
+from ex4d_core.cancel import unless_cancelled
+from ex4d_core.demo_scene import DemoScene
+from ex4d_core.depth.depthcrafter import DepthCrafter, pipeline
+from ex4d_core.errors import Cancelled
+from ex4d_core.mesh import build_dw_mesh
+from ex4d_core.render import numba_backend, render_color_mask
+from ex4d_core.trajectory import Trajectory
+
+
+class Stuck:
+    """Stands for the compiler: once called it returns when it is let go, and not when it is cancelled."""
+
+    def __init__(self):
+        self.called, self.let_go = threading.Event(), threading.Event()
+
+    def __call__(self, *arguments, **keywords):
+        self.called.set()
+        assert self.let_go.wait(60)
+
+    def pressed(self) -> bool:
+        """The ``cancel`` callback of somebody who presses while the work is running."""
+        return self.called.is_set()
+
+
+@pytest.fixture()
+def stuck():
+    work = Stuck()
+    yield work
+    work.let_go.set()
+
+
+def test_work_gives_its_result_its_error_and_sees_the_callers_context():
+    name = contextvars.ContextVar("name", default="")
+    name.set("caller")
+    assert unless_cancelled(name.get, lambda: False) == "caller"
+    with pytest.raises(ZeroDivisionError):
+        unless_cancelled(lambda: 1 / 0, lambda: False)
+    thread = unless_cancelled(threading.get_ident, None)
+    assert thread == threading.get_ident(), "without a cancel there is nothing to poll"
+
+
+def test_the_demo_scene_is_left_while_it_compiles(stuck, monkeypatch):
+    monkeypatch.setattr(DemoScene, "frame", stuck)
+    with pytest.raises(Cancelled):
+        DemoScene(16, 16, 2).clip(cancel=stuck.pressed)
+    assert not stuck.let_go.is_set()
+
+
+def test_rendering_is_left_while_it_compiles(stuck, monkeypatch):
+    monkeypatch.setattr(numba_backend, "_draw", stuck)
+    mesh = build_dw_mesh(torch.rand(2, 8, 8, 3), torch.rand(2, 8, 8) + 2)
+    path = Trajectory.preset("orbit", frames=2, radius=mesh.radius)
+    with pytest.raises(Cancelled):
+        render_color_mask(mesh, path, backend="numba", cancel=stuck.pressed)
+    assert not stuck.let_go.is_set()
+
+
+def test_depthcrafter_is_left_while_it_reads_its_files(stuck, monkeypatch, tmp_path):
+    monkeypatch.setattr(pipeline, "load_networks", stuck)
+    for name in ("unet", "base"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(Cancelled):
+        DepthCrafter.from_pretrained(tmp_path / "unet", tmp_path / "base", device="cpu", cancel=stuck.pressed)
+    assert not stuck.let_go.is_set()
