@@ -307,6 +307,14 @@ def _direction(to_world, k, u, v):
 
 
 @njit(nogil=True, error_model="numpy")
+def _tiles(row0, row1, width):
+    """(left, top, right, bottom) of squares that cover rows row0..row1."""
+    for top in range(row0, row1, TILE):
+        for left in range(0, width, TILE):
+            yield left, top, min(left + TILE, width), min(top + TILE, row1)
+
+
+@njit(nogil=True, error_model="numpy")
 def _tile_candidates(eye, to_world, k, u0, v0, u1, v1, bounds, candidates):
     """Solids whose bounding ball a ray through the tile can touch; returns their number."""
     axis = _direction(to_world, k, 0.5 * (u0 + u1), 0.5 * (v0 + v1))
@@ -335,21 +343,16 @@ def cast_centres(row0, row1, eye, to_world, k, solids, colour, depth):
     """Fill rows row0..row1 of colour (H, W, 3) and depth (H, W) with pixel-centre samples."""
     width = depth.shape[1]
     candidates = np.empty(len(solids[0]), np.int64)
-    for tile_row in range(row0, row1, TILE):
-        row_end = min(tile_row + TILE, row1)
-        for tile_column in range(0, width, TILE):
-            column_end = min(tile_column + TILE, width)
-            count = _tile_candidates(
-                eye, to_world, k, tile_column, tile_row, column_end, row_end, solids[2], candidates
-            )
-            for row in range(tile_row, row_end):
-                for column in range(tile_column, column_end):
-                    d = _direction(to_world, k, column + 0.5, row + 0.5)
-                    r, g, b, t = _cast(eye, d, solids, candidates, count)
-                    colour[row, column, 0] = min(max(r, 0.0), 1.0)
-                    colour[row, column, 1] = min(max(g, 0.0), 1.0)
-                    colour[row, column, 2] = min(max(b, 0.0), 1.0)
-                    depth[row, column] = t
+    for left, top, right, bottom in _tiles(row0, row1, width):
+        count = _tile_candidates(eye, to_world, k, left, top, right, bottom, solids[2], candidates)
+        for row in range(top, bottom):
+            for column in range(left, right):
+                d = _direction(to_world, k, column + 0.5, row + 0.5)
+                r, g, b, t = _cast(eye, d, solids, candidates, count)
+                colour[row, column, 0] = min(max(r, 0.0), 1.0)
+                colour[row, column, 1] = min(max(g, 0.0), 1.0)
+                colour[row, column, 2] = min(max(b, 0.0), 1.0)
+                depth[row, column] = t
 
 
 @njit(nogil=True, error_model="numpy")
@@ -368,27 +371,22 @@ def quantise_rows(row0, row1, eye, to_world, k, solids, samples, centres, rgb):
     """Write rows row0..row1 of rgb uint8, with samples x samples rays where the picture has an edge."""
     width = centres.shape[1]
     candidates = np.empty(len(solids[0]), np.int64)
-    for tile_row in range(row0, row1, TILE):
-        row_end = min(tile_row + TILE, row1)
-        for tile_column in range(0, width, TILE):
-            column_end = min(tile_column + TILE, width)
-            count = _tile_candidates(
-                eye, to_world, k, tile_column, tile_row, column_end, row_end, solids[2], candidates
-            )
-            for row in range(tile_row, row_end):
-                for column in range(tile_column, column_end):
-                    r, g, b = centres[row, column, 0], centres[row, column, 1], centres[row, column, 2]
-                    if samples > 1 and _is_edge(centres, row, column):
-                        r, g, b = 0.0, 0.0, 0.0
-                        for a in range(samples):
-                            for c in range(samples):
-                                u, v = column + (c + 0.5) / samples, row + (a + 0.5) / samples
-                                d = _direction(to_world, k, u, v)
-                                dr, dg, db, _ = _cast(eye, d, solids, candidates, count)
-                                r += min(max(dr, 0.0), 1.0)
-                                g += min(max(dg, 0.0), 1.0)
-                                b += min(max(db, 0.0), 1.0)
-                        r, g, b = r / samples**2, g / samples**2, b / samples**2
-                    rgb[row, column, 0] = int(255 * r + 0.5)
-                    rgb[row, column, 1] = int(255 * g + 0.5)
-                    rgb[row, column, 2] = int(255 * b + 0.5)
+    for left, top, right, bottom in _tiles(row0, row1, width):
+        count = _tile_candidates(eye, to_world, k, left, top, right, bottom, solids[2], candidates)
+        for row in range(top, bottom):
+            for column in range(left, right):
+                r, g, b = centres[row, column, 0], centres[row, column, 1], centres[row, column, 2]
+                if samples > 1 and _is_edge(centres, row, column):
+                    r, g, b = 0.0, 0.0, 0.0
+                    for a in range(samples):
+                        for c in range(samples):
+                            u, v = column + (c + 0.5) / samples, row + (a + 0.5) / samples
+                            d = _direction(to_world, k, u, v)
+                            dr, dg, db, _ = _cast(eye, d, solids, candidates, count)
+                            r += min(max(dr, 0.0), 1.0)
+                            g += min(max(dg, 0.0), 1.0)
+                            b += min(max(db, 0.0), 1.0)
+                    r, g, b = r / samples**2, g / samples**2, b / samples**2
+                rgb[row, column, 0] = int(255 * r + 0.5)
+                rgb[row, column, 1] = int(255 * g + 0.5)
+                rgb[row, column, 2] = int(255 * b + 0.5)
