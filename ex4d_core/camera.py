@@ -104,6 +104,9 @@ def same_aspect(width: int, height: int, other_width: int, other_height: int) ->
     return abs(width * other_height - height * other_width) <= max(width, height, other_width, other_height)
 
 
+FARTHEST = 1e9
+"""Largest coordinate of a camera, as in path documents; what is much larger is no number any more in float32."""
+
 OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 """Turns an OpenCV camera frame into an OpenGL one (x right, y up, z backward), and back."""
 
@@ -183,6 +186,11 @@ def check_poses(world_to_camera: np.ndarray, what: str = "The camera path") -> n
     finite = np.isfinite(poses).all(axis=(1, 2))
     if not finite.all():
         raise EX4DError(f"{what} has a pose with NaN or infinite values at frame {int(np.argmin(finite))}.")
+    far = np.abs(poses[:, :3, 3]).max(axis=1) > FARTHEST
+    if far.any():
+        raise EX4DError(
+            f"{what} is more than {FARTHEST:g} units away at frame {int(np.argmax(far))}. Export it in larger units."
+        )
     rotation = poses[:, :3, :3]
     skewed = np.abs(rotation @ np.swapaxes(rotation, 1, 2) - np.eye(3)).max(axis=(1, 2)) > 1e-3
     skewed |= np.linalg.det(rotation) < 0

@@ -13,6 +13,7 @@ import math
 import struct
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -143,7 +144,7 @@ class _Buffers:
                 return base64.b64decode(uri.split(",", 1)[1], validate=True)
             except binascii.Error:
                 raise EX4DError("this glTF file's embedded data is damaged. Export it again.") from None
-        name = uri.replace("%20", " ")
+        name = unquote(uri)
         if "/" in name or "\\" in name or ":" in name or name.startswith("."):
             raise EX4DError(f"this glTF file points to {uri[:60]!r} outside its folder. Export it as .glb instead.")
         try:

@@ -159,7 +159,10 @@ def resize_depth(depth: Tensor, height: int, width: int) -> Tensor:
     if (height, width) == tuple(clip.shape[1:]):
         return clip
     # One frame at a time: the dozen intermediate maps then stay in the cache and the memory bound is one frame's.
-    return torch.stack([_resize_frame(frame.reciprocal(), height, width).reciprocal_() for frame in clip])
+    resized = clip.new_empty((len(clip), height, width))
+    for source, target in zip(clip, resized, strict=True):
+        target.copy_(_resize_frame(source.reciprocal(), height, width).reciprocal_())
+    return resized
 
 
 def _resize_frame(inverse: Tensor, height: int, width: int) -> Tensor:

@@ -178,7 +178,10 @@ def test_gltf_data_may_lie_beside_the_file_but_not_elsewhere(tmp_path):
         load_camera(saved)
     file(tmp_path, "rig.bin", data)
     assert len(load_camera(saved, fps=10)) == 11
-    for uri in ("../rig.bin", "/etc/hostname", "http://host/rig.bin", "C:rig.bin", "..\\rig.bin"):
+    document["buffers"][0]["uri"] = "Fahrt%20%C3%BC.bin"  # as exporters write names into URIs
+    file(tmp_path, "Fahrt ü.bin", data)
+    assert len(load_camera(file(tmp_path, "rig.gltf", json.dumps(document)), fps=10)) == 11
+    for uri in ("../rig.bin", "..%2Frig.bin", "/etc/hostname", "http://host/rig.bin", "C:rig.bin", "..\\rig.bin"):
         document["buffers"][0]["uri"] = uri
         with pytest.raises(EX4DError, match="outside its folder"):
             load_camera(file(tmp_path, "rig.gltf", json.dumps(document)))
