@@ -15,11 +15,17 @@ class EX4DExtension(ComfyExtension):
     """Lists every node of the pack."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        """All stages' nodes; a stage that cannot be imported is reported and left out, the others still load."""
-        nodes: list[type[io.ComfyNode]] = []
-        for stage in STAGES:
-            try:
-                nodes += importlib.import_module(f".{stage}", __name__).NODES
-            except Exception as error:  # whatever a host of another age lacks, the other stages still load
-                logging.warning("EX-4D: the %s nodes are unavailable: %s", stage, error)
-        return nodes
+        """All stages' nodes."""
+        return [node for stage in STAGES for node in stage_nodes(stage)]
+
+
+def stage_nodes(stage: str) -> list[type[io.ComfyNode]]:
+    """The nodes of a stage; none, and a line on the console, where one of them does not work on this host."""
+    try:
+        nodes = importlib.import_module(f".{stage}", __name__).NODES
+        for node in nodes:
+            node.GET_SCHEMA()  # the host does the same, and drops the whole pack where it fails
+    except Exception as error:  # whatever a host of another age lacks, the other stages still load
+        logging.warning("EX-4D: the %s nodes are unavailable: %s: %s", stage, type(error).__name__, error)
+        return []
+    return nodes

@@ -60,9 +60,10 @@ def test_broken_optional_packages_cost_only_what_needs_them(host, tmp_path, brok
             "record": {"class_type": "EX4DTestRecord", "inputs": {"value": ["render", 0], "name": "color"}},
         }
         assert json.loads(client.queue(prompt).ok().text("record"))["shape"] == [3, 48, 64, 3]
-        prompt["render"]["inputs"]["backend"] = "numba"
-        named = client.queue(prompt)
-        assert named.status == "error" and "numba" in named.message
+        for package in ("numba", "nvdiffrast"):
+            prompt["render"]["inputs"]["backend"] = package
+            named = client.queue(prompt)
+            assert named.status == "error" and package in named.message, named.message
         demo = client.queue(
             {
                 "demo": {"class_type": "EX4DDemoClip", "inputs": size},
@@ -70,3 +71,24 @@ def test_broken_optional_packages_cost_only_what_needs_them(host, tmp_path, brok
             }
         )
         assert demo.status == "error" and "numba" in demo.message
+
+
+def test_a_stage_that_fails_costs_its_own_nodes_and_one_line(host, tmp_path):
+    """One stage that cannot be imported and one whose schema the host refuses, as after a change of the host."""
+    server = Server(host, tmp_path / "base", "EX4D_broken", copy=True, test_nodes=False)
+    nodes = server.base / "custom_nodes" / "EX4D_broken" / "nodes"
+    with open(nodes / "depth.py", "a", encoding="utf-8") as file:
+        file.write("\nimport a_module_that_is_not_there\n")
+    with open(nodes / "render.py", "a", encoding="utf-8") as file:
+        file.write(
+            "\nEX4DDraftFill.define_schema = classmethod(lambda cls: io.Schema(node_id=1, of_another_age=True))\n"
+        )
+    with server:
+        assert reported_seconds(server, "EX4D_broken") < LIMIT
+        listed = {name for name, info in server.client.object_info().items() if info["category"] == "EX-4D"}
+        complaints = [line for line in server.log().splitlines() if "EX-4D: the" in line]
+    assert "EX4DDepthFromImage" not in listed and not listed & {"EX4DRenderColorMask", "EX4DDraftFill"}
+    assert {"EX4DLoadVideo", "EX4DDepthCrafter", "EX4DBuildDWMesh", "EX4DCameraTrajectory", "WanEX4DSampler"} <= listed
+    assert len(complaints) == 2
+    assert "depth nodes" in complaints[0] and "a_module_that_is_not_there" in complaints[0]
+    assert "render nodes" in complaints[1] and "of_another_age" in complaints[1]
