@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,21 @@ LATENT_TOLERANCE = 1e-4
 NORMALISED_TOLERANCE = 2e-5
 
 
+class Stop(Exception):
+    """Enough has been seen."""
+
+
 @dataclass
 class Recording:
     """A recorded run, and what our run of the same clip left behind."""
 
     data: dict[str, np.ndarray]
     crafter: DepthCrafter
+
+    @cached_property
+    def whole(self):
+        """``run()`` as it should be; done once for all tests, none of which may change what it left behind."""
+        return self.run()
 
     def frames(self) -> torch.Tensor:
         return torch.from_numpy(self.data["frames_u8"].astype(np.float32) / 255)
@@ -60,10 +70,24 @@ class Recording:
             disparity = self.crafter(self.frames(), on_step=steps.append, **options)
         return disparity, result["latents"], steps, calls
 
-    def latents_off_by(self) -> float:
-        """Largest deviation of the stitched latents from the recorded ones."""
-        _, latents, _, _ = self.run()
-        return largest(latents, self.data["latents_all"][0])
+    def first_pass_off_by(self, window: int, **options) -> tuple[float, float]:
+        """Largest deviation of what the denoiser gets and gives in a window's first step; goes no further."""
+        count, calls = int(self.data["num_inference_steps"]), []
+        denoise = nets.denoise
+
+        def stop_at_the_window(unet, latents, timestep, tokens, *rest):
+            out = denoise(unet, latents, timestep, tokens, *rest)
+            calls.append((latents.clone(), out.clone()))
+            if len(calls) > window * count:
+                raise Stop
+            return out
+
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Stop):
+            patch.setattr(pipeline.nets, "denoise", stop_at_the_window)
+            self.run(**options)
+        sample, prediction = calls[-1]
+        name = f"w{window}_s0_unet"
+        return largest(sample, self.data[f"{name}_in"][0]), largest(prediction, self.data[f"{name}_out"][0])
 
 
 def largest(ours: torch.Tensor, recorded: np.ndarray) -> float:
@@ -76,14 +100,19 @@ def crafter(reference: Path) -> DepthCrafter:
     return DepthCrafter.from_pretrained(folder / "depthcrafter_unet_tiny", folder / "svd_tiny", device="cpu")
 
 
+@pytest.fixture(scope="module")
+def recordings(reference: Path, crafter: DepthCrafter) -> dict[str, Recording]:
+    return {case: Recording(dict(np.load(reference / "depthcrafter" / name)), crafter) for case, name in CASES.items()}
+
+
 @pytest.fixture(params=list(CASES))
-def recording(request, reference: Path, crafter: DepthCrafter) -> Recording:
-    return Recording(dict(np.load(reference / "depthcrafter" / CASES[request.param])), crafter)
+def recording(request, recordings) -> Recording:
+    return recordings[request.param]
 
 
 @pytest.fixture()
-def windowed(reference: Path, crafter: DepthCrafter) -> Recording:
-    return Recording(dict(np.load(reference / "depthcrafter" / CASES["b"])), crafter)
+def windowed(recordings) -> Recording:
+    return recordings["b"]
 
 
 def test_the_noise_levels_are_the_recorded_ones(recording):
@@ -117,7 +146,7 @@ def test_clip_and_the_encoder_see_what_they_saw(recording):
 
 def test_every_step_and_the_result_are_the_recorded_ones(recording):
     data = recording.data
-    disparity, latents, steps, calls = recording.run()
+    disparity, latents, steps, calls = recording.whole
     assert largest(latents, data["latents_all"][0]) < LATENT_TOLERANCE
     for result in steps:
         recorded = data[f"w{result.window.index}_s{result.step}_step_out"][0]
@@ -146,8 +175,7 @@ def test_the_seed_alone_gives_the_recorded_result(recording):
 
 
 def test_another_seed_gives_another_result(windowed):
-    _, latents, _, _ = windowed.run(noise=None, seed=43)
-    assert largest(latents, windowed.data["latents_all"][0]) > 100 * LATENT_TOLERANCE
+    assert windowed.first_pass_off_by(0, noise=None, seed=43)[0] > 1000 * LATENT_TOLERANCE
 
 
 def test_the_decoder_alone_gives_the_recorded_pictures(recording):
@@ -159,31 +187,39 @@ def test_the_decoder_alone_gives_the_recorded_pictures(recording):
     assert largest(decoded, data["decoded_raw"]) < 1e-4
 
 
-@pytest.mark.parametrize("mode", ["auto", "speed", "balanced", "low"])
+@pytest.mark.parametrize("mode", ["speed", "balanced", "low"])
 def test_all_memory_modes_give_the_same(windowed, mode):
-    disparity, latents, _, _ = windowed.run(memory=mode)
+    if mode == "speed":
+        disparity, latents, _, _ = windowed.whole  # what "auto" chooses where memory is plenty
+        assert windowed.crafter.placement.free_bytes() > windowed.crafter.needed_bytes(memory.SPEED, 6, (64, 128))
+    else:
+        disparity, latents, _, _ = windowed.run(memory=mode)
     assert largest(disparity, windowed.data["disparity"]) < 1e-5
     assert largest(latents, windowed.data["latents_all"][0]) < LATENT_TOLERANCE
 
 
-def test_pieces_of_any_size_give_the_same(reference, crafter, monkeypatch):
-    data = dict(np.load(reference / "depthcrafter" / CASES["a"]))
-    whole, _, _, _ = Recording(data, crafter).run(memory="speed")
+def test_pieces_of_any_size_give_the_same(recordings, monkeypatch):
+    # Sums in another order differ in their last digits. Half a digit in the last place of the input moves the result by
+    # 2.6e-6 at most, other pieces or threads by 2.1e-6 (of a range of 0.8).
+    whole, _, _, _ = recordings["a"].whole
     for size in (100_000, 700_000):
         mode = MemoryMode("pieces", size, 3, stream_weights=True, skips_on_host=True)
         monkeypatch.setitem(memory.MODES, "pieces", mode)
-        pieces, _, _, _ = Recording(data, crafter).run(memory="pieces")
+        pieces, _, _, _ = recordings["a"].run(memory="pieces")
         assert float((pieces - whole).abs().max()) < 1e-5
 
 
 def test_guidance_of_one_is_one_pass_and_more_is_two(windowed):
-    _, _, steps, calls = windowed.run(guidance=1.0)
+    _, _, steps, calls = windowed.whole
     assert len(calls) == len(steps) == 15
     _, guided, steps, calls = windowed.run(guidance=1.2, steps=1)
     assert (len(steps), len(calls)) == (3, 6)
     assert float(calls[1][0][:, 4:].abs().max()) == 0 and float(calls[1][2].abs().max()) == 0
-    _, plain, _, _ = windowed.run(steps=1)
-    assert float((guided - plain).abs().max()) > 1e-3
+    start, seen, plain = torch.from_numpy(windowed.data["latents_init"][0]), calls[0][3], calls[1][3]
+    expected = schedule.denoised_estimate(start, plain + 1.2 * (seen - plain), schedule.SIGMA_MAX)
+    assert torch.allclose(steps[0].denoised, expected, atol=1e-5)
+    _, unguided, _, _ = windowed.run(steps=1)
+    assert float((guided - unguided).abs().max()) > 1e-3
 
 
 def test_one_token_for_all_is_what_diffusers_computes(crafter):
@@ -199,19 +235,26 @@ def test_one_token_for_all_is_what_diffusers_computes(crafter):
 
 
 class TestDeliberateMistakes:
-    """Each of these is a slip that an implementation can make and that must not pass unnoticed."""
+    """Each of these is a slip that an implementation can make and that must not pass unnoticed.
+
+    They are looked for in the first pass of a window, which ``test_every_step_and_the_result_are_the_recorded_ones``
+    holds to ``LATENT_TOLERANCE``.
+    """
+
+    def test_none_is_made(self, windowed):
+        assert max(windowed.first_pass_off_by(1)) < LATENT_TOLERANCE / 2
 
     def test_no_start_from_the_finished_frames(self, windowed, monkeypatch):
         monkeypatch.setattr(schedule, "start_from_finished", lambda latents, finished, window: latents)
-        assert windowed.latents_off_by() > 10 * LATENT_TOLERANCE
+        assert windowed.first_pass_off_by(1)[0] > 10 * LATENT_TOLERANCE
 
     def test_another_noise_augmentation_id(self, windowed, monkeypatch):
         monkeypatch.setattr(schedule, "TIME_IDS", (7.0, 127.0, 0.0))
-        assert windowed.latents_off_by() > 2 * LATENT_TOLERANCE
+        assert windowed.first_pass_off_by(0)[1] > 2 * LATENT_TOLERANCE
 
     def test_frame_rate_less_one(self, windowed, monkeypatch):
         monkeypatch.setattr(schedule, "TIME_IDS", (6.0, 127.0, 0.02))
-        assert windowed.latents_off_by() > 2 * LATENT_TOLERANCE
+        assert windowed.first_pass_off_by(0)[1] > 2 * LATENT_TOLERANCE
 
     def test_every_frame_sees_all_tokens(self, windowed, monkeypatch):
         def stock(unet, latents, timestep, tokens, time_ids, run):
@@ -219,25 +262,26 @@ class TestDeliberateMistakes:
             return unet(latents[None], level, tokens.transpose(0, 1), ids, return_dict=False)[0][0]
 
         monkeypatch.setattr(nets, "denoise", stock)
-        assert windowed.latents_off_by() > 10 * LATENT_TOLERANCE
+        assert windowed.first_pass_off_by(0)[1] > 10 * LATENT_TOLERANCE
 
     def test_noise_not_moved_on(self, windowed, monkeypatch):
         monkeypatch.setattr(schedule, "window_noise", lambda noise, window, overlap: noise[: len(window)])
-        assert windowed.latents_off_by() > 10 * LATENT_TOLERANCE
+        assert windowed.first_pass_off_by(1)[0] > 10 * LATENT_TOLERANCE
 
-    def test_other_decode_chunks(self, windowed, monkeypatch):
-        monkeypatch.setattr(pipeline, "DECODE_FRAMES", 7)
-        disparity, _, _, _ = windowed.run()
-        assert largest(disparity, windowed.data["disparity"]) > 10 * NORMALISED_TOLERANCE
+    def test_other_decode_chunks(self, windowed):
+        latents = torch.from_numpy(windowed.data["latents_all"][0]) / windowed.crafter.networks.scaling_factor
+        execution = memory.Execution(torch.device("cpu"), memory.SPEED)
+        with torch.inference_mode():
+            decoded = nets.decode(windowed.crafter.networks.decoder, latents[:7], execution)
+        assert largest(decoded, windowed.data["decoded_raw"][:7]) > 10 * NORMALISED_TOLERANCE
 
     def test_scaled_conditioning(self, windowed, monkeypatch):
         encode = nets.encode
         monkeypatch.setattr(nets, "encode", lambda *a: encode(*a) * 0.18215)
-        assert windowed.latents_off_by() > 10 * LATENT_TOLERANCE
+        assert windowed.first_pass_off_by(0)[0] > 10 * LATENT_TOLERANCE
 
     def test_the_two_draws_swapped(self, windowed):
         shapes = [tuple(part.shape) for part in windowed.noise()]
         generator = torch.Generator().manual_seed(42)
         second, first = (torch.randn(shape, generator=generator) for shape in reversed(shapes))
-        _, latents, _, _ = windowed.run(noise=(first, second))
-        assert largest(latents, windowed.data["latents_all"][0]) > 10 * LATENT_TOLERANCE
+        assert windowed.first_pass_off_by(0, noise=(first, second))[0] > 10 * LATENT_TOLERANCE
