@@ -71,9 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """torch says it by a RuntimeError on the CPU and by a class of its own on a GPU."""
+    """torch says it by a RuntimeError on the CPU, in each system's words, and by a class of its own on a GPU."""
     name, text = type(error).__name__, str(error).lower()
-    return isinstance(error, MemoryError) or name == "OutOfMemoryError" or "not enough memory" in text
+    known = isinstance(error, MemoryError) or name == "OutOfMemoryError"
+    return known or any(words in text for words in ("not enough memory", "can't allocate memory"))
 
 
 def _overview(words: list[str]) -> int:

@@ -37,6 +37,7 @@ def test_a_name_that_the_terminal_cannot_show_does_not_undo_the_work(monkeypatch
     [
         MemoryError(),
         RuntimeError("[enforce fail at alloc_cpu.cpp:124] . DefaultCPUAllocator: not enough memory: you tried to ..."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried ..."),
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
     ],
 )
