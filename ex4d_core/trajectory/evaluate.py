@@ -125,16 +125,17 @@ def preset_shot(document: dict[str, Any], times: np.ndarray) -> Shot:
 
 
 def turn_frames(turns: tuple[float, ...], last: int) -> list[int]:
-    """Whole frames of a preset's sharp turns, before the last frame."""
-    return [max(0, min(math.floor(turn * last + 0.5), last - 1)) for turn in turns]
+    """Whole frames of a preset's sharp turns, between the first frame and the last; none where there is none between."""
+    return [max(1, min(math.floor(turn * last + 0.5), last - 1)) for turn in turns] if last > 1 else []
 
 
 def _progress(times: np.ndarray, last: int, turns: tuple[float, ...], ease: str) -> np.ndarray:
     """Progress 0..1 of a preset, eased on each leg, with its sharp turns on whole frames (so that they are reached)."""
     if last == 0:
         return np.zeros(len(times))
-    progress_at = [0.0, *turns, 1.0]
-    frame_at = [0, *turn_frames(turns, last), last]
+    between = turn_frames(turns, last)
+    progress_at = [0.0, *(turns if between else ()), 1.0]
+    frame_at = [0, *between, last]
     progress = np.zeros(len(times))
     for i in range(len(progress_at) - 1):
         start, end = frame_at[i], frame_at[i + 1]

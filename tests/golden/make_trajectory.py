@@ -72,6 +72,7 @@ def documents() -> dict[str, dict]:
     }
     cases["orbit to the left, all the way"] = preset_document("orbit", frames=17, angle=-400, rise=0.5, ease="in")
     cases["sweep of few frames"] = preset_document("sweep", frames=5, angle=45)
+    cases["sweep of two frames"] = preset_document("sweep", frames=2, angle=45)
     cases["baked orbit"] = bake_document(preset_document("orbit", angle=170))
     cases["resampled keyframes"] = resample_document(cases["positions smooth"], 40)
     cases["resampled until keys collide"] = resample_document(cases["quaternions linear"], 3)

@@ -156,14 +156,16 @@ export function presetShots(doc, times) {
   )
 }
 
-/** Whole frames of a preset's sharp turns. @param {number[]} turns @param {number} last */
-const turnFrames = (turns, last) => turns.map((turn) => Math.max(0, Math.min(Math.floor(turn * last + 0.5), last - 1)))
+/** Whole frames of a preset's sharp turns, between first and last. @param {number[]} turns @param {number} last */
+const turnFrames = (turns, last) =>
+  last > 1 ? turns.map((turn) => Math.max(1, Math.min(Math.floor(turn * last + 0.5), last - 1))) : []
 
 /** @param {number[]} times @param {number} last @param {number[]} turns @param {string} ease */
 function progressAt(times, last, turns, ease) {
   if (last === 0) return times.map(() => 0)
-  const progress = [0, ...turns, 1]
-  const frames = [0, ...turnFrames(turns, last), last]
+  const between = turnFrames(turns, last)
+  const progress = [0, ...(between.length ? turns : []), 1]
+  const frames = [0, ...between, last]
   return times.map((time) => {
     let value = 0
     for (let i = 0; i + 1 < frames.length; i++) {
