@@ -104,8 +104,8 @@ def same_aspect(width: int, height: int, other_width: int, other_height: int) ->
     return abs(width * other_height - height * other_width) <= max(width, height, other_width, other_height)
 
 
-FARTHEST = 1e9
-"""Largest coordinate of a camera, as in path documents; what is much larger is no number any more in float32."""
+FARTHEST = 1e15
+"""Largest coordinate of a camera: beyond what any path document reaches, and its square is still a float32."""
 
 OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 """Turns an OpenCV camera frame into an OpenGL one (x right, y up, z backward), and back."""

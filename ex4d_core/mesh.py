@@ -28,6 +28,8 @@ from .pixels import to_uint8
 
 STYLES = ("released", "paper")
 PUBLISHED_BORDER_DEPTH = 100.0
+LARGEST_DEPTH = 1e9
+"""Scene units, as for camera paths; a depth that is much larger is a slip, and its products leave float32."""
 PIVOT_MARGIN = 0.15
 """Distance from the nearest point of frame 0 to the point that published camera paths orbit."""
 PAPER_CLAMP = 0.99
@@ -173,7 +175,7 @@ def build_dw_mesh(
 
     Args:
         rgb: (T, H, W, 3) colours, float 0..1 or uint8.
-        depth: (T, H, W) planar depth, finite and > 0, any float type and device; the mesh lives where it does.
+        depth: (T, H, W) planar depth, above 0 and at most 1e9, any float type and device; the mesh lives where it does.
         intrinsics: the source camera; None = the training data's field of view for this width.
         style: "released" (the published code: alpha per vertex, vertices at integer pixels, angle test only) or
             "paper" (eq. 4-5: occlusion per face, both faces of a quad agree, depth-jump test, pixel-centre vertices).
@@ -187,19 +189,24 @@ def build_dw_mesh(
         The mesh; its inputs are copied, never written to.
 
     Raises:
-        EX4DError: shapes that do not fit, fewer than 3x3 pixels, depth that is not finite and positive, colours of
-            another type or not finite, bad parameters.
+        EX4DError: shapes that do not fit, fewer than 3x3 pixels, depth that is not finite and positive or too large,
+            colours of another type or not finite, bad parameters, a back plate in front of the scene.
         Cancelled: ``cancel`` returned True.
 
     Source: paper section 3.2 and appendix A.3; the published mesh builder for the released style.
     """
     rgb, depth = torch.as_tensor(rgb), torch.as_tensor(depth)
     check_mesh_parameters(style, min_angle, depth_jump, border_depth)
-    _check_inputs(rgb, depth)
+    nearest = _check_inputs(rgb, depth)
     frames, height, width = depth.shape
     intrinsics = _fit_intrinsics(intrinsics, width, height)
     if border_depth is None:
         border_depth = default_border_depth(depth)
+    elif border_depth <= nearest:
+        raise EX4DError(
+            f"border_depth {border_depth:g} would put the back plate in front of the whole scene, whose nearest depth is "
+            f"{nearest:g}. Raise it, or leave it out."
+        )
 
     padded = torch.empty((frames, height, width), dtype=torch.float32, device=depth.device)
     colors = torch.empty((frames, height, width, 3), dtype=torch.uint8, device=depth.device)
@@ -361,11 +368,12 @@ def check_mesh_parameters(style: str, min_angle: float, depth_jump: float, borde
         raise EX4DError(f"min_angle must be at least 0 and below 60 degrees, got {min_angle}.")
     if not depth_jump >= 0:
         raise EX4DError(f"depth_jump must be 0 or more, got {depth_jump}.")
-    if border_depth is not None and not (math.isfinite(border_depth) and border_depth > 0):
-        raise EX4DError(f"border_depth must be a positive number, got {border_depth}.")
+    if border_depth is not None and not 0 < border_depth <= LARGEST_DEPTH:
+        raise EX4DError(f"border_depth must be above 0 and at most {LARGEST_DEPTH:g}, got {border_depth}.")
 
 
-def _check_inputs(rgb: Tensor, depth: Tensor) -> None:
+def _check_inputs(rgb: Tensor, depth: Tensor) -> float:
+    """Refuse a clip that no mesh can be built from; returns its nearest depth."""
     if depth.ndim != 3 or rgb.ndim != 4 or rgb.shape[-1] != 3:
         raise EX4DError(
             f"A mesh needs colours (T, H, W, 3) and depth (T, H, W), got {tuple(rgb.shape)} and {tuple(depth.shape)}."
@@ -394,3 +402,8 @@ def _check_inputs(rgb: Tensor, depth: Tensor) -> None:
                 f"Depth frame {t} holds values that are not finite and positive ({near} to {far}). "
                 "Fill or replace them before building a mesh."
             )
+        if far > LARGEST_DEPTH:
+            raise EX4DError(
+                f"Depth frame {t} reaches {far:g}; at most {LARGEST_DEPTH:g} can be built. Bring it to larger units."
+            )
+    return min(nearest)

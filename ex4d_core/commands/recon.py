@@ -157,6 +157,8 @@ def _check(args: argparse.Namespace) -> _Plan:
         raise EX4DError(f"--num_frames must be 1 or more, got {args.num_frames}.")
     if args.supersample not in (1, 2, 3, 4):
         raise EX4DError(f"--supersample must be 1, 2, 3 or 4, got {args.supersample}.")
+    if args.focal is not None and not 1 <= args.focal <= 1e6:
+        raise EX4DError(f"--focal must lie between 1 and 1000000 pixels, got {args.focal:g}.")
     if not 0 <= args.crf <= 51:
         raise EX4DError(f"--crf must lie between 0 and 51, got {args.crf:g}.")
     cameras = _cameras(args)

@@ -76,7 +76,8 @@ def render_color_mask(
         antialias: blend silhouettes as the published renderer does, nvdiffrast only; None = in released style. The
             other backends draw hard silhouettes: up to 0.2 % of the mask's pixels differ along them. In paper style
             nvdiffrast's 1/16 pixel vertices move up to 0.4 % of them at steep angles.
-        near: planar depth closer than this is cut off, > 0; None = 1e-3, as published.
+        near: planar depth closer than this is cut off, > 0; None = 1e-3, as published, or a fifth of the scene's
+            nearest depth where that is closer.
         far: planar depth beyond this is cut off; None = 1e3, as published. A scene in other units is not cut: where
             ten times the back plate is farther than 1e3, that is far's default, and near's grows in proportion.
         out_dtype: "float32" (colour 0..1, mask 0 or 1) or "uint8" (colour 0..255, mask 0 or 255).
@@ -264,7 +265,7 @@ def _check_size(size: tuple[int, int] | None, mesh: DWMesh) -> tuple[int, int]:
 def _default_range(mesh: DWMesh) -> tuple[float, float]:
     """The published near and far, or both larger by one factor where the scene is: its units do not matter then."""
     grown = max(1.0, 10.0 * mesh.border_depth / FAR)
-    return NEAR * grown, FAR * grown
+    return min(NEAR * grown, 0.2 * float(mesh.depth.min())), FAR * grown
 
 
 def _check_options(supersample: int, near: float, far: float, out_dtype: str, keep_first_frame: bool | str) -> None:

@@ -236,6 +236,7 @@ def test_refuses_depth_that_is_not_finite_and_positive(bad):
         ((1, 8, 10, 3), (1, 8, 10), {"style": "shiny"}),
         ((1, 8, 10, 3), (1, 8, 10), {"border_depth": -1.0}),
         ((1, 8, 10, 3), (1, 8, 10), {"border_depth": float("nan")}),
+        ((1, 8, 10, 3), (1, 8, 10), {"border_depth": 1e39}),
         ((1, 8, 10, 3), (1, 8, 10), {"min_angle": 61}),
         ((1, 8, 10, 3), (1, 8, 10), {"depth_jump": float("nan")}),
     ],
@@ -243,6 +244,22 @@ def test_refuses_depth_that_is_not_finite_and_positive(bad):
 def test_refuses_bad_input(shape, depth, options):
     with pytest.raises(EX4DError):
         build_dw_mesh(torch.zeros(shape), torch.ones(depth), **options)
+
+
+@pytest.mark.parametrize("style", ["released", "paper"])
+def test_a_plate_in_front_of_the_whole_scene_is_refused(style):
+    depth = flat(2)
+    depth[1, 3, 3] = 3.0
+    build_dw_mesh(colors(2, 8, 10), depth, style=style, border_depth=3.5)
+    with pytest.raises(EX4DError, match="in front of the whole scene, whose nearest depth is 3"):
+        build_dw_mesh(colors(2, 8, 10), depth, style=style, border_depth=2.5)
+
+
+def test_depth_beyond_all_units_is_refused():
+    depth = flat(2)
+    depth[1, 3, 3] = 1e30
+    with pytest.raises(EX4DError, match=r"frame 1 reaches 1e\+30"):
+        build_dw_mesh(colors(2, 8, 10), depth)
 
 
 def test_progress_and_cancel():

@@ -319,6 +319,16 @@ def test_units_do_not_matter(backend, style):
     assert torch.allclose(large[0], small[0], atol=1e-4) and torch.allclose(large[2] / 1024, small[2], rtol=1e-5)
 
 
+@pytest.mark.parametrize("backend", EXACT)
+def test_a_tiny_scene_is_not_cut_off_by_the_near_plane(backend):
+    ordinary, tiny = (
+        render_color_mask(wavy("paper", 24, 32, unit), still(), backend=backend, keep_first_frame=False)
+        for unit in (1, 2.0**-17)
+    )
+    assert ordinary[1].mean() > 0.1 and torch.equal(tiny[1], ordinary[1])
+    assert torch.equal(tiny[2] * 2**17, ordinary[2])
+
+
 def test_a_published_scene_keeps_the_published_range(monkeypatch):
     from ex4d_core.render import torch_backend
 
