@@ -1,6 +1,7 @@
 """Nuke's .chan: ``frame tx ty tz rx ry rz [vertical_fov]`` a line, y up, looking along -z, degrees.
 
-The rotation order is Nuke's default ZXY: the camera turns about z first, then x, then y (R = Ry Rx Rz).
+The rotation order is Nuke's default ZXY: the camera turns about z first, then x, then y (R = Ry Rx Rz). The file does not say
+it; Blender's dialog asks.
 """
 
 from __future__ import annotations
