@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import comfy.model_management
@@ -69,7 +69,12 @@ class HostPlacement:
         return int(free + sum(m.model_loaded_memory() for m in loaded) - reserve)
 
     def hold(self, module: torch.nn.Module, working_bytes: int) -> AbstractContextManager[None]:
-        """Have the host load a network, with room to work beside it."""
+        """Have the host load a network, with room to work beside it. What it leaves elsewhere is lent to the device.
+
+        (``--novram`` loads only layers of ComfyUI's own classes.)
+        """
+        from ..ex4d_core.depth.depthcrafter.memory import borrowed
+
         patcher = self.patchers.get(id(module))
         if patcher is None:
             patcher = comfy.model_patcher.ModelPatcher(
@@ -77,7 +82,7 @@ class HostPlacement:
             )
             self.patchers[id(module)] = patcher
         comfy.model_management.load_models_gpu([patcher], memory_required=working_bytes, force_full_load=True)
-        return nullcontext()
+        return borrowed((module,), self.device)
 
     def make_room(self, working_bytes: int) -> None:
         """Have the host unload models until there is room."""
