@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,36 @@ def test_cancelling_leaves_the_model_usable(client, models):
     result = client.queue(graph(seed=11, steps=40), on_message=stop)
     assert result.status == "interrupted"
     client.queue(graph(seed=12)).ok()
+
+
+def networks_loaded(client) -> int:
+    """How many of DepthCrafter's networks the host holds loaded."""
+    turn = time.time_ns() % 2**31  # not taken from the cache
+    result = client.queue({"state": {"class_type": "EX4DTestLoadedModels", "inputs": {"turn": turn}}}).ok()
+    return json.loads(result.text("state")).count("_Network")
+
+
+def test_the_host_manages_frees_and_reloads_the_networks(client, server, models):
+    def picture(seed):
+        client.queue(graph(seed=seed, memory="speed")).ok()
+        return torch.load(server.output / "dc_grey.pt", weights_only=True)
+
+    first = picture(30)
+    assert networks_loaded(client) == 4
+    client.post("/free", {"unload_models": True})
+    for _ in range(50):
+        if networks_loaded(client) == 0:
+            break
+        time.sleep(0.1)
+    assert networks_loaded(client) == 0
+    picture(31)
+    assert networks_loaded(client) == 4
+    stop = lambda kind, data: client.interrupt() if kind == "progress" and data.get("value", 0) >= 6 else None  # noqa: E731
+    assert client.queue(graph(seed=32, steps=40, memory="speed"), on_message=stop).status == "interrupted"
+    assert networks_loaded(client) >= 3  # the decoder's turn had not come again
+    assert torch.equal(picture(30), first)
+    client.queue(graph(seed=33, unload_after=True)).ok()
+    assert networks_loaded(client) == 0
 
 
 def test_settings_that_cannot_work_are_refused(client, models):

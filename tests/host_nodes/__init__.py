@@ -7,6 +7,7 @@ import json
 import os
 import re
 
+import comfy.model_management
 import folder_paths
 import numpy as np
 import torch
@@ -105,6 +106,13 @@ def EX4DTestTrajectory(mesh, preset):
     core = type(mesh).__module__.rsplit(".", 1)[0]
     path = importlib.import_module(f"{core}.trajectory").Trajectory
     return path.preset(preset, frames=mesh.frames, radius=mesh.radius)
+
+
+@node(sink=True, turn=("INT", {"default": 0}))
+def EX4DTestLoadedModels(turn):
+    """Class names of the models that the host has loaded at this moment; another ``turn`` asks again."""
+    loaded = comfy.model_management.current_loaded_models
+    return {"ui": {"text": [json.dumps([type(m.model.model).__name__ for m in loaded if m.model is not None])]}}
 
 
 NODE_CLASS_MAPPINGS = NODES

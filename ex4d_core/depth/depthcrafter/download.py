@@ -1,7 +1,7 @@
 """DepthCrafter's folders: found among the models, or downloaded from Hugging Face, only the files needed.
 
-tencent/DepthCrafter's UNet (3.05 GB) and, of Stable Video Diffusion, the autoencoder (0.20 GB) and the image encoder
-(1.26 GB). Both are for academic, non-commercial use under their own licences.
+tencent/DepthCrafter's UNet (1.52 billion weights, 3.05 GB in half precision) and, of Stable Video Diffusion, the
+autoencoder (0.20 GB) and the image encoder (1.26 GB). Both are for academic, non-commercial use under their own licences.
 """
 
 from __future__ import annotations

@@ -142,6 +142,6 @@ def preview_disparity(latents: Tensor) -> Tensor:
     # How much each latent channel of Stable Diffusion's autoencoder brightens the picture.
     brightness = latents.new_tensor((0.301, 0.352, 0.055, -0.397)).float()
     grey = torch.einsum("nchw,c->nhw", latents.float(), brightness)
-    low, high = torch.aminmax(grey)
-    span = float(high - low)
+    low = grey.min()  # not aminmax, which MPS may lack
+    span = float(grey.max() - low)
     return (grey - low) / span if math.isfinite(span) and span > 0 else torch.zeros_like(grey)

@@ -326,13 +326,13 @@ class DepthCrafter:
         count = frames.shape[0]
         tokens: list[Tensor] = []
         clip = self.networks.clip
+        # Apple's MPS learnt antialiased and bicubic resizing late; there, pictures are resized on the CPU.
+        resizer = torch.device("cpu") if self.device.type == "mps" else self.device
 
         def embed(first: int) -> Tensor:
-            pixels = pictures.clip_pixels(
-                pictures.signed_frames(frames[first : first + CLIP_FRAMES], size, self.device)
-            )
+            pixels = pictures.clip_pixels(pictures.signed_frames(frames[first : first + CLIP_FRAMES], size, resizer))
             self._hold("clip", size, len(pixels), run)
-            return nets.embed(clip, pixels.to(self.dtype)).cpu()
+            return nets.embed(clip, pixels.to(self.device, self.dtype)).cpu()
 
         for first in range(0, count, CLIP_FRAMES):
             run.poll()
@@ -342,7 +342,7 @@ class DepthCrafter:
         dtype = encoder["quant_conv"].weight.dtype
 
         def encode(first: int, last: int) -> Tensor:
-            pixels = pictures.signed_frames(frames[first:last], size, self.device)
+            pixels = pictures.signed_frames(frames[first:last], size, resizer).to(self.device)
             noisy = pixels + schedule.NOISE_AUGMENTATION * noise_aug[first:last].to(self.device, torch.float32)
             self._hold("encoder", size, last - first, run)
             return nets.encode(encoder["encoder"], encoder["quant_conv"], noisy.to(dtype), run.execution()).cpu()
