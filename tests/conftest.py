@@ -51,7 +51,10 @@ def server(host, tmp_path_factory):
     """A running server with the pack and the test nodes; one per host and session, one host after another."""
     index = HOSTS.index(host)
     folder = FOLDER_NAMES[index % len(FOLDER_NAMES)]
-    with Server(host, tmp_path_factory.mktemp(f"comfy-{host.version}"), folder) as running:
+    # Live previews, which most users have switched on; the host's own default is none.
+    previews = ("--preview-method", "latent2rgb")
+    base = tmp_path_factory.mktemp(f"comfy-{host.version}")
+    with Server(host, base, folder, arguments=previews) as running:
         yield running
 
 

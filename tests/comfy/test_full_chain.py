@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ GRAPHS = {
     "Small GPU (fp8 or GGUF)": (9, 4),
     "Long clip": (13, 25 * 2),
     "Single image to 4D": (9, 25),
+    "Re-shoot with stock samplers": (9, 25),
 }
 """Graph -> frames of its result here, steps of its sampler."""
 
@@ -64,8 +66,18 @@ def picture(path: Path, image: torch.Tensor) -> None:
     Image.fromarray((image * 255).round().byte().numpy()).save(path)
 
 
-def small_prompt(tiny: Tiny, client, name: str, **sampler) -> tuple[dict, str, str]:
-    """The graph on a small clip with the stand-ins; the ids of its sampler and of the node that saves the video."""
+@dataclass(frozen=True)
+class SmallGraph:
+    """A graph on a small clip with the stand-ins, and the ids of what samples, makes the frames, and saves the video."""
+
+    prompt: dict
+    sampling: str
+    frames: str
+    saved: str
+
+
+def small_graph(tiny: Tiny, client, name: str, **sampler) -> SmallGraph:
+    """The graph of a name; ``sampler`` are changes of its Wan EX-4D Sampler."""
     prompt = workflow.to_prompt(workflow.load(WORKFLOWS / f"{name}.json"), client.object_info())
     frames = GRAPHS[name][0]
     changes = {
@@ -78,8 +90,13 @@ def small_prompt(tiny: Tiny, client, name: str, **sampler) -> tuple[dict, str, s
     for entry in prompt.values():
         assert changes.get(entry["class_type"], {}).keys() <= entry["inputs"].keys()
         entry["inputs"] |= changes.get(entry["class_type"], {})
-    (final,), (saved,) = of(prompt, "WanEX4DSampler"), of(prompt, "SaveVideo")
-    return stand_in(tiny, prompt, prompt[final]["inputs"]), final, saved
+    if of(prompt, "WanEX4DSampler"):
+        (sampling,) = (made,) = (conditioned,) = of(prompt, "WanEX4DSampler")
+    else:
+        (sampling,), (made,) = of(prompt, "SamplerCustomAdvanced"), of(prompt, "VAEDecode")
+        (conditioned,) = of(prompt, "EX4DConditioning")
+    (saved,) = of(prompt, "SaveVideo")
+    return SmallGraph(stand_in(tiny, prompt, prompt[conditioned]["inputs"]), sampling, made, saved)
 
 
 def of(prompt: dict, kind: str) -> list[str]:
@@ -87,11 +104,11 @@ def of(prompt: dict, kind: str) -> list[str]:
     return [key for key, entry in prompt.items() if entry["class_type"] == kind]
 
 
-def stand_in(tiny: Tiny, prompt: dict, sampler: dict) -> dict:
-    """Recorded text and CLIP vision in place of their encoders, the narrow VAE in place of the loader."""
+def stand_in(tiny: Tiny, prompt: dict, texts: dict) -> dict:
+    """Recorded text (``texts`` are the inputs it goes into) and CLIP vision in place of their encoders, the narrow VAE."""
     folder = str(tiny.folder)
     (vae,) = of(prompt, "VAELoader")
-    places = {sampler["positive"][0]: 0, sampler["negative"][0]: 1}
+    places = {texts["positive"][0]: 0, texts["negative"][0]: 1}
     places |= dict.fromkeys(of(prompt, "CLIPVisionEncode"), 2)
     gone = [*places, *of(prompt, "CLIPLoader"), *of(prompt, "CLIPVisionLoader"), *of(prompt, "ImageFromBatch")]
     for entry in prompt.values():
@@ -117,37 +134,38 @@ def check_result(tiny: Tiny, result, name: str, saved: str) -> None:
     assert video.fps == pytest.approx(15)
 
 
-def recording(prompt: dict, final: str) -> dict:
-    return prompt | {"frames": node("EX4DTestRecord", value=[final, 0], name="chain")}
+def recording(graph: SmallGraph) -> dict:
+    return graph.prompt | {"frames": node("EX4DTestRecord", value=[graph.frames, 0], name="chain")}
 
 
 def test_the_full_graph_is_cancelled_while_sampling_and_runs_again(chain, client):
     name = "Re-shoot full EX-4D"
-    prompt, final, saved = small_prompt(chain, client, name, seed=21, steps=2000)
+    graph = small_graph(chain, client, name, seed=21, steps=2000)
     seen = []
 
     def stop(kind, data):
-        if kind == "progress" and data["node"] == final and data["value"] >= 3:
+        if kind == "progress" and data["node"] == graph.sampling and data["value"] >= 3:
             seen.append(data["value"])
             client.interrupt()
 
-    cancelled = client.queue(recording(prompt, final), on_message=stop)
+    cancelled = client.queue(recording(graph), on_message=stop)
     assert cancelled.status == "interrupted" and seen
-    assert max(value for where, value, _ in cancelled.progress if where == final) < 2000
-    assert saved not in cancelled.outputs
+    assert max(value for where, value, _ in cancelled.progress if where == graph.sampling) < 2000
+    assert graph.saved not in cancelled.outputs
     (chain.server.output / "chain.pt").unlink(missing_ok=True)
-    prompt, final, saved = small_prompt(chain, client, name, seed=21)
-    result = client.queue(recording(prompt, final)).ok()
-    check_result(chain, result, name, saved)
-    kinds = {prompt[key]["class_type"] for key in result.cached}
+    graph = small_graph(chain, client, name, seed=21)
+    result = client.queue(recording(graph)).ok()
+    check_result(chain, result, name, graph.saved)
+    kinds = {graph.prompt[key]["class_type"] for key in result.cached}
     assert {"UNETLoader", "EX4DAdapterLoader", "EX4DDepthCrafter", "EX4DRenderColorMask"} <= kinds
 
 
 @pytest.mark.parametrize("name", [name for name in GRAPHS if name != "Re-shoot full EX-4D"])
 def test_the_graph_makes_its_video(chain, client, name):
     (chain.server.output / "chain.pt").unlink(missing_ok=True)
-    prompt, final, saved = small_prompt(chain, client, name, seed=22)
-    result = client.queue(recording(prompt, final)).ok()
-    check_result(chain, result, name, saved)
-    assert [(value, top) for where, value, top in result.progress if where == final][-1] == (GRAPHS[name][1],) * 2
+    graph = small_graph(chain, client, name, seed=22)
+    result = client.queue(recording(graph)).ok()
+    check_result(chain, result, name, graph.saved)
+    steps = [(value, top) for where, value, top in result.progress if where == graph.sampling]
+    assert steps[-1] == (GRAPHS[name][1],) * 2
     assert json.loads(result.text("frames"))["shape"][0] == GRAPHS[name][0]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 
 import pytest
 import torch
 from harness.wan import Tiny, distance, node
+from PIL import Image
 from safetensors.torch import load_file
 
 TRAJECTORY = 5e-5
@@ -149,6 +151,20 @@ def test_context_windows_take_their_own_part_of_the_prior(tiny, client, host):
         assert distance(values, tiny.golden("prior")[:, :, call["window"]]) < 1e-5
 
 
+def test_the_sampler_leaves_cutting_to_context_windows(tiny, client, host):
+    """Where they work; where they do not, that is said before anything is encoded."""
+    settings = {"freenoise": False} if host.release >= (0, 8) else {}
+    prompt = tiny.loaders() | {"windows": windowed(tiny, **settings)["windows"]}
+    prompt |= {"sampled": tiny.sampler(("spy", 0), steps=2, cfg=1.0, seed=9, segment_frames=5)["sampled"]}
+    prompt["spy"] = node("EX4DTestSpy", model=["windows", 0], name="cut")
+    if host.release < (0, 8):
+        prompt["vae"] = node("EX4DTestUntouched")
+        assert "context windows do not cut" in tiny.refusal(prompt)
+        return
+    calls, _ = spied(tiny, prompt, "cut")
+    assert [call["window"] for call in calls] == [[0, 1], [1, 2]] * 2
+
+
 def test_cancelling_mid_run_leaves_everything_usable(tiny, client, final):
     long = tiny.loaders() | tiny.sampler(steps=400, seed=8)
     long["end"] = node("EX4DTestRecord", value=["sampled", 0], name="end")
@@ -158,24 +174,84 @@ def test_cancelling_mid_run_leaves_everything_usable(tiny, client, final):
     assert distance(tiny.run(again, latent=("latent", 0))["latent"], final) < TRAJECTORY
 
 
-def small(tiny: Tiny, frames: int, **settings) -> dict:
-    """A run with the real (small) VAE on a small picture; ``frames`` of a clip of 13."""
-    prompt = tiny.loaders() | tiny.sampler(model=("adapter", 0), steps=2, seed=10, segment_overlap=5, **settings)
+def test_a_run_after_everything_was_freed_gives_the_same(tiny, client, final):
+    prompt = tiny.loaders() | tiny.conditioning() | tiny.ksampler()
+    for free in ({"unload_models": True}, {"unload_models": True, "free_memory": True}):
+        assert distance(tiny.run(prompt, latent=("latent", 0))["latent"], final) < TRAJECTORY
+        assert client.post("/free", free)[0] == 200
+        prompt["sampled"]["inputs"]["seed"] += 1  # sampled again; the recorded noise stays
+    assert distance(tiny.run(prompt, latent=("latent", 0))["latent"], final) < TRAJECTORY
+
+
+def test_every_step_shows_a_preview_and_moves_the_bar(tiny, client):
+    prompt = tiny.loaders() | tiny.sampler(seed=30)
+    tiny.run(prompt, latent=("latent", 0))
+    assert [step for step in tiny.result.progress if step[0] == "sampled"][-5:] == [
+        ("sampled", i, 5) for i in range(1, 6)
+    ]
+    assert len(tiny.result.previews) == 5
+    for preview in tiny.result.previews:
+        width, height = Image.open(BytesIO(preview)).size
+        assert width / height == pytest.approx(1.5, abs=0.01)
+
+
+def small(tiny: Tiny, width: int = 48, height: int = 32, frames: int = 13, **settings) -> dict:
+    """A run with the real (small) VAE on a small picture."""
+    settings = {"model": ("adapter", 0), "steps": 2, "seed": 10, "segment_overlap": 5, **settings}
+    prompt = tiny.loaders() | tiny.sampler(**settings)
     prompt["vae"] = node("EX4DTestTinyVAE", folder=str(tiny.folder))
-    prompt["clip"] = node("EX4DTestClip", width=48, height=32, frames=13, variant="good")
-    prompt["cut"] = node("EX4DTestCut", color=["clip", 0], mask=["clip", 1], first=0, frames=frames)
-    prompt["sampled"]["inputs"] |= {"color": ["cut", 0], "mask": ["cut", 1]}
+    prompt["clip"] = node("EX4DTestClip", width=width, height=height, frames=frames, variant="good")
     return prompt
 
 
-def test_a_long_clip_continues_from_its_first_segment(tiny, client):
-    segmented = tiny.run(small(tiny, 13, segment_frames=9), frames=("sampled", 0), latent=("latent", 0))
+@pytest.mark.parametrize(("width", "height", "frames"), [(256, 144, 5), (528, 48, 5), (1280, 720, 1)])
+def test_other_sizes_up_to_720p_are_sampled(tiny, client, width, height, frames):
+    name = f"grid{width}"
+    prompt = tiny.loaders() | tiny.conditioning() | tiny.ksampler(1, 1, ("spy", 0))
+    prompt["clip"] = node("EX4DTestClip", width=width, height=height, frames=frames, variant="good")
+    prompt["spy"] = node("EX4DTestSpy", model=["ready", 0], name=name)
+    prompt["whole"] = tiny.sampler(("adapter", 0), steps=1, cfg=1.0)["sampled"]
+    prompt["shown"] = node("EX4DTestRecord", value=["whole", 0], name=name + "_frames")
+    _, (added,) = spied(tiny, prompt, name)
+    assert added.shape == (1, 256, (frames + 3) // 4, height // 16, width // 16)
+    assert float(added.std()) > 1e-3
+    assert torch.load(tiny.server.output / f"{name}_frames.pt").shape == (frames, height, width, 3)
+
+
+def test_tiles_give_nearly_the_latents_and_frames_of_the_whole_picture(tiny, client):
+    out, sizes = {}, {}
+    for tiles in ("off", "256"):
+        prompt = small(tiny, 320, 256, 1, steps=1, cfg=1.0, vae_tiles=tiles) | tiny.conditioning(vae_tiles=tiles)
+        prompt["prior"] = node("EX4DTestPrior", model=["ready", 0], after=["sampled", 0])
+        prompt["tiles"] = node("EX4DTestTiles", vae=["vae", 0], after=["prior", 0])
+        prompt["sizes"] = node("EX4DTestRecord", value=["tiles", 0], name="sizes")
+        out[tiles] = tiny.run(prompt, color=("prior", 0), mask=("prior", 1), frames=("sampled", 0))
+        sizes[tiles] = json.loads(json.loads(tiny.result.text("sizes")))
+    assert 320 in {size[-1] for size in sizes["off"]}
+    assert max(size[-1] for size in sizes["256"]) == 256
+    for name, limit in (("color", 0.1), ("mask", 0.1), ("frames", 0.1)):
+        assert 0 < distance(out["256"][name], out["off"][name]) < limit, name
+
+
+def test_a_long_clip_goes_on_from_its_first_segment(tiny, client):
+    """Two segments, against the second one made by hand: finished frames as seen source view, its part of the render."""
+    segmented = tiny.run(small(tiny, segment_frames=9), frames=("sampled", 0), latent=("latent", 0))
     # Two segments of two steps, and one bar over both.
     steps = [value for where, value, top in tiny.result.progress if where == "sampled" and top == 4]
     assert steps[-1] == 4
-    first = tiny.run(small(tiny, 9, segment_frames=9), frames=("sampled", 0))["frames"]
-    whole = tiny.run(small(tiny, 13, segment_frames=0), frames=("sampled", 0))["frames"]
-    assert segmented["frames"].shape == whole.shape == (13, 32, 48, 3)
     assert segmented["latent"].shape == (1, 16, 4, 4, 6)
+    prompt = small(tiny)
+    second = tiny.sampler(model=("adapter", 0), steps=2, seed=11)["sampled"]
+    videos = {"color": ["clip", 0], "mask": ["clip", 1]}
+    prompt["start"] = node("EX4DTestCut", **videos, first=0, frames=9)
+    prompt["sampled"]["inputs"] |= {"color": ["start", 0], "mask": ["start", 1]}
+    prompt["rest"] = node("EX4DTestContinue", **videos, done=["sampled", 0], start=4)
+    prompt["second"] = second | {"inputs": second["inputs"] | {"color": ["rest", 0], "mask": ["rest", 1]}}
+    by_hand = tiny.run(prompt, first=("sampled", 0), second=("second", 0))
+    first, second = by_hand["first"], by_hand["second"]
     assert torch.equal(segmented["frames"][:5], first[:5])
-    assert not torch.equal(segmented["frames"][9:], whole[9:])
+    assert float((segmented["frames"][9:] - second[5:]).abs().max()) < 1e-5
+    weight = (torch.arange(5) / 5)[:, None, None, None]
+    assert float((segmented["frames"][4:9] - torch.lerp(first[4:], second[:5], weight)).abs().max()) < 1e-5
+    alone = tiny.run(small(tiny, segment_frames=0), frames=("sampled", 0))["frames"]
+    assert float((segmented["frames"][9:] - alone[9:]).abs().max()) > 1e-3

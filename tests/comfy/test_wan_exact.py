@@ -49,6 +49,12 @@ def test_ksampler_follows_the_recorded_trajectory(tiny, client, rank, cfg):
     assert distance(latent, tiny.golden(f"traj_r{rank}_cfg{cfg}_final", "sampler_golden")) <= TRAJECTORY
 
 
+def test_sampler_custom_follows_the_recorded_trajectory(tiny, client):
+    prompt = tiny.loaders() | tiny.conditioning() | tiny.advanced()
+    latent = tiny.run(prompt, latent=("latent", 0))["latent"]
+    assert distance(latent, tiny.golden("traj_r16_cfg5_final", "sampler_golden")) <= TRAJECTORY
+
+
 @pytest.mark.parametrize(("rank", "cfg"), [(4, 5), (16, 5), (16, 1)])
 def test_the_sampler_node_follows_the_recorded_trajectory(tiny, client, rank, cfg):
     prompt = tiny.loaders(RANKS[rank]) | tiny.sampler(cfg=cfg)

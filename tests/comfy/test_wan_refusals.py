@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from harness.wan import Tiny, node
@@ -72,6 +74,56 @@ def test_videos_that_do_not_belong_together_are_refused(tiny, client, through, v
 def test_a_model_without_the_adapter_is_refused(tiny, client):
     prompt = tiny.loaders() | tiny.conditioning(("model", 0))
     assert "carries no EX-4D adapter" in tiny.refusal(prompt, ("ready", 3))
+
+
+WRONG_CLIPS = {
+    "width": (100, "multiples of 16"),
+    "frames": (6, "use 5 or 9"),
+    "fit": ("squeeze", "fit must be"),
+    "erosion": ("some", "erosion must be"),
+    "vae_tiles": ("100", "vae_tiles must be"),
+}
+WRONG_RUNS = {
+    "mode": ("quick", "mode must be"),
+    "steps": (0, "at least one step"),
+    "shift": (0.0, "shift must be a positive number"),
+    "cfg": (float("nan"), "cfg must be a number"),
+    "sampler_name": ("nope", "no sampler named"),
+    "scheduler": ("nope", "no scheduler named"),
+    "segment_frames": (8, "4n + 1"),
+    "segment_overlap": (5, "overlap by 1 to 4"),
+}
+WRONG_PREPARATIONS = {"shift": (-1.0, "shift must be a positive number"), "batch_size": (0, "batch of 0")}
+
+
+def linked(tiny: Tiny, part: dict, name: str, value) -> dict:
+    """A prompt in which a value reaches an input by a link, and any heavy work is an error of its own."""
+    (entry,) = (entry for entry in part.values() if name in entry["inputs"])
+    entry["inputs"] |= {name: ["value", 0], "vae": ["heavy", 0]}
+    heavy = {"heavy": node("EX4DTestUntouched"), "value": node("EX4DTestValue", text=json.dumps(value))}
+    return tiny.loaders() | part | heavy
+
+
+@pytest.mark.parametrize("name", [*WRONG_CLIPS, *WRONG_RUNS])
+def test_the_sampler_refuses_before_text_or_video_is_encoded(tiny, client, name):
+    value, words = (WRONG_CLIPS | WRONG_RUNS)[name]
+    part = {"sampled": tiny.sampler(model=("adapter", 0), segment_frames=5)["sampled"]}
+    part["sampled"]["inputs"]["clip"] = ["heavy", 1]
+    del part["sampled"]["inputs"]["positive"], part["sampled"]["inputs"]["negative"]
+    assert words in tiny.refusal(linked(tiny, part, name, value))
+
+
+@pytest.mark.parametrize("name", [*WRONG_CLIPS, *WRONG_PREPARATIONS])
+def test_the_conditioning_refuses_before_video_is_encoded(tiny, client, name):
+    value, words = (WRONG_CLIPS | WRONG_PREPARATIONS)[name]
+    assert words in tiny.refusal(linked(tiny, tiny.conditioning(), name, value), ("ready", 3))
+
+
+def test_a_span_that_ends_before_it_starts_is_refused_before_the_file_is_read(tiny, client):
+    prompt = tiny.loaders("cut.ckpt", prior_start=["value", 0], prior_end=0.3)
+    (tiny.server.base / "models" / "ex4d" / "cut.ckpt").write_bytes(b"no adapter")
+    prompt["value"] = node("EX4DTestValue", text="0.5")
+    assert "0 <= start < end <= 1" in tiny.refusal(prompt, ("adapter", 0))
 
 
 def test_missing_text_is_explained(tiny, client):

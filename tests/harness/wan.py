@@ -79,6 +79,20 @@ class Tiny:
             "latent": node("EX4DTestSamples", latent=["sampled", 0]),
         }
 
+    def advanced(self, steps: int = 5, cfg: float = 5.0, model=("noise", 0)) -> dict:
+        """Nodes: noise (recorded), sampled (SamplerCustomAdvanced with EX4DScheduler's sigmas), latent (normalised)."""
+        texts = {"positive": ["ready", 1], "negative": ["ready", 2]}
+        parts = {name: [name, 0] for name in ("guider", "sampler", "sigmas")}
+        return {
+            "noise": node("EX4DTestFirstNoise", model=["ready", 0], folder=str(self.folder)),
+            "random": node("RandomNoise", noise_seed=0),
+            "guider": node("CFGGuider", model=list(model), **texts, cfg=cfg),
+            "sampler": node("KSamplerSelect", sampler_name="euler"),
+            "sigmas": node("EX4DScheduler", steps=steps, shift=5.0),
+            "sampled": node("SamplerCustomAdvanced", noise=["random", 0], latent_image=["ready", 3], **parts),
+            "latent": node("EX4DTestSamples", latent=["sampled", 0]),
+        }
+
     def sampler(self, model=("noise", 0), adapter=("adapter", 0), **settings) -> dict:
         """Nodes: noise (recorded), sampled (WanEX4DSampler), latent (normalised)."""
         inputs = {

@@ -54,7 +54,10 @@ def EX4DTestText(folder, pad):
 
 
 class RecordedVAE:
-    """Answers with the recorded latents, by what the images are; notes what the real VAE would have been given."""
+    """Answers with the recorded latents, by what the images are; notes what the real VAE would have been given.
+
+    Images of another size than the recorded one have a latent of zeros.
+    """
 
     latent_channels, latent_dim = 16, 3
 
@@ -70,6 +73,9 @@ class RecordedVAE:
         else:
             name = "video_latent"
         self.seen[name] = values
+        frames, height, width = images.shape[:3]
+        if (frames, height, width) != (9, 128, 192):
+            return torch.zeros(1, 16, (frames + 3) // 4, height // 8, width // 8)
         return self.format.process_out(recorded(self.folder, name))
 
     def decode(self, samples):
@@ -144,6 +150,14 @@ def EX4DTestClip(width, height, frames, variant):
 def EX4DTestCut(color, mask, first, frames):
     """A part of a clip."""
     return color[first : first + frames], mask[first : first + frames]
+
+
+@node("IMAGE", "MASK", color="IMAGE", mask="MASK", done="IMAGE", start=("INT", {"default": 0}))
+def EX4DTestContinue(color, mask, done, start):
+    """What the next segment of a long clip is made from: finished frames, all of them seen, then the render."""
+    color, mask = color[start:].clone(), mask[start:].clone()
+    color[: len(done) - start], mask[: len(done) - start] = done[start:], 1.0
+    return color, mask
 
 
 @node("IMAGE", "MASK", folder=TEXT)
