@@ -223,7 +223,7 @@ def _encode_colour(rgb: np.ndarray, width: int, height: int, quality: int) -> by
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
     ]
-    done, data = cv2.imencode(".jpg", small[..., ::-1], settings)
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), settings)
     if not done:
         raise EX4DError(f"OpenCV could not encode a {width}x{height} preview image as JPEG.")
     return data.tobytes()

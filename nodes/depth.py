@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from comfy_api.latest import io
 
@@ -94,8 +96,7 @@ def from_pictures(images: torch.Tensor, kind: str, near: float, far: float):
     if images.shape[0] == 0:
         raise EX4DError("The depth pictures are an empty clip. Check the node they come from.")
     colours = images[..., :3].float()
-    sample = colours[:, ::4, ::4]
-    if float((sample.amax(-1) - sample.amin(-1)).nan_to_num().max()) > GREY_TOLERANCE:
+    if color_spread(colours[:, ::4, ::4]) > GREY_TOLERANCE:
         raise EX4DError(
             "These depth pictures are coloured, so brightness is not distance. Switch the depth node's colour map off "
             "(grey output) and run again."
@@ -110,6 +111,13 @@ def from_pictures(images: torch.Tensor, kind: str, near: float, far: float):
             raise EX4DError("near must be above 0 for inverse depth; EX-4D's is 2.564.")
         return DepthClip(depth_from_inverse(grey, near=near, far=far))
     return DepthClip(depth_from_metric(grey, near=near or None, far=far))
+
+
+def color_spread(images: torch.Tensor) -> float:
+    """The largest difference between two channels of a pixel of (T, H, W, 3); pixels that are not numbers are left out."""
+    # Channel by channel, since reductions over a last axis of three are slow.
+    channels = images.contiguous().unbind(-1)
+    return float((reduce(torch.maximum, channels) - reduce(torch.minimum, channels)).nan_to_num().max())
 
 
 def from_geometry(geometry: dict, near: float, far: float):

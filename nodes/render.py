@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from comfy_api.latest import io
 
@@ -92,32 +93,40 @@ class EX4DRenderColorMask(io.ComfyNode):
                 cancel=job.cancel,
             )
         color, seen, depth = color.cpu(), seen.cpu(), depth.cpu()
-        holes = 1 - seen
         clips = [previews.small_frames(clip, 256, most=RENDER_PREVIEW) for clip in (color, seen)]
-        ui = previews.play(previews.side_by_side(*clips), trajectory.fps, render_text(color, seen), total=len(color))
-        return io.NodeOutput(color, seen, holes, depth_pictures(depth), ui=ui)
+        film = previews.film(previews.side_by_side(*clips), trajectory.fps, total=len(color))
+        holes = torch.from_numpy(np.subtract(1, seen.numpy()))
+        pictures = depth_pictures(depth, holes)
+        return io.NodeOutput(color, seen, holes, pictures, ui=previews.playing(film, render_text(color, holes)))
 
 
-def render_text(color: torch.Tensor, seen: torch.Tensor) -> str:
+def render_text(color: torch.Tensor, holes: torch.Tensor) -> str:
     """Frames, size, and how much is left to generate."""
     frames, height, width = color.shape[:3]
-    holes = 1 - seen.flatten(1).mean(1)
+    share = holes.flatten(1).mean(1)
     return (
         f"{frames} frames, {width}x{height}\n"
-        f"holes {float(holes.mean()):.1%} on average, {float(holes.max()):.1%} at most (frame {int(holes.argmax())})"
+        f"holes {float(share.mean()):.1%} on average, {float(share.max()):.1%} at most (frame {int(share.argmax())})"
     )
 
 
-def depth_pictures(depth: torch.Tensor) -> torch.Tensor:
+def depth_pictures(depth: torch.Tensor, holes: torch.Tensor) -> torch.Tensor:
     """Depth (T, H, W), 0 in holes, as pictures (T, H, W, 3): inverse depth over the clip's range, near = 1, hole = 0.
 
     Overwrites the depth, frame by frame within the cache: new memory of a clip's size costs more than the arithmetic.
+    On one core and without branches, since the preview is being encoded on the others.
+
+    Args:
+        depth: planar depth, 0 in holes.
+        holes: (T, H, W), 1 = hole, 0 = seen.
     """
-    nearest = torch.stack([frame.masked_fill_(frame <= 0, torch.inf).min() for frame in depth]).min()
-    for frame in depth:
-        torch.div(nearest, frame, out=frame)
-    if nearest.isinf():
-        depth.zero_()
+    nearest = 0.0
+    for frame, hole in zip(depth.numpy(), holes.numpy(), strict=True):
+        frame += hole
+        np.divide(1 - hole, frame, out=frame)
+        nearest = max(nearest, float(frame.max()))
+    for frame in depth.numpy():
+        frame /= np.float32(nearest or 1)
     return depth[..., None].expand(-1, -1, -1, 3)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import folder_paths
 from comfy_api.latest import io
@@ -198,7 +199,6 @@ def frames_of(mesh) -> int:
 def trajectory_ui(trajectory: Trajectory, mesh, origin: str) -> dict:
     """The drawing of the path over the scene, its numbers, and what the editor needs (see web/editor)."""
     from ..ex4d_core.trajectory import summarize
-    from ..ex4d_core.trajectory_preview import draw_trajectory, mesh_points
 
     facts = {} if trajectory.path is not None or mesh is None else {"radius": mesh.radius, "pivot": mesh.pivot}
     lines = [origin, *summarize(trajectory, **facts).lines()]
@@ -206,22 +206,35 @@ def trajectory_ui(trajectory: Trajectory, mesh, origin: str) -> dict:
         lines.append(
             f"The mesh has {mesh.frames} frames, the path {len(trajectory)}: give both the same count to render."
         )
-    points, colors = (None, None) if mesh is None else mesh_points(mesh)
-    lens = None if mesh is None else mesh.intrinsics
-    picture = draw_trajectory(trajectory, points=points, colors=colors, lens=lens, **facts)
     text = "\n".join(lines)
     previews.show_text(text)
-    ui = {"images": [previews.temp_picture(picture)], "text": (text,)}
+    with ThreadPoolExecutor(1) as draughtsman:
+        picture = draughtsman.submit(path_picture, trajectory, mesh, facts)
+        published = None if mesh is None else editor_preview(mesh)
+        ui = {"images": [picture.result()], "text": (text,)}
     document = editable(trajectory, facts.get("radius"))
     if document is not None:
         ui["ex4d_path"] = (json.dumps(document),)
-    if mesh is not None:
-        from ..ex4d_core.preview import publish_preview
-
-        with Job() as job:
-            folder = folder_paths.get_temp_directory()
-            ui["ex4d_preview"] = [publish_preview(mesh, folder, progress=job.progress, cancel=job.cancel)]
+    if published is not None:
+        ui["ex4d_preview"] = [published]
     return ui
+
+
+def path_picture(trajectory: Trajectory, mesh, facts: dict) -> dict:
+    """Draw the path over the scene, from above and from the side; how the frontend finds the picture."""
+    from ..ex4d_core.trajectory_preview import draw_trajectory, mesh_points
+
+    points, colors = (None, None) if mesh is None else mesh_points(mesh)
+    lens = None if mesh is None else mesh.intrinsics
+    return previews.temp_picture(draw_trajectory(trajectory, points=points, colors=colors, lens=lens, **facts))
+
+
+def editor_preview(mesh) -> dict:
+    """Write what the editor shows of the mesh; how it finds the file."""
+    from ..ex4d_core.preview import publish_preview
+
+    with Job() as job:
+        return publish_preview(mesh, folder_paths.get_temp_directory(), progress=job.progress, cancel=job.cancel)
 
 
 def editable(trajectory: Trajectory, radius: float | None) -> dict | None:

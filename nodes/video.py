@@ -118,16 +118,12 @@ class EX4DLoadVideo(io.ComfyNode):
                 progress=job.progress,
                 cancel=job.cancel,
             )
-        images = clip.frames.float().div_(255)
+        film = previews.film(previews.small_frames(clip.frames), clip.fps, total=len(clip))
+        images = clip.images()
         rate = Fraction(clip.fps).limit_denominator(1001)
         sound = video_sound(video, clip) if video is not None else file_sound(source, clip)
         trimmed = InputImpl.VideoFromComponents(Types.VideoComponents(images=images, audio=sound, frame_rate=rate))
-        ui = previews.play(
-            previews.small_frames(clip.frames),
-            clip.fps,
-            clip_text(images, clip.fps, sound is not None),
-            total=len(clip),
-        )
+        ui = previews.playing(film, clip_text(images, clip.fps, sound is not None))
         return io.NodeOutput(images, clip.fps, trimmed, ui=ui)
 
 

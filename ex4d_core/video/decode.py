@@ -52,6 +52,14 @@ class VideoClip:
     def __len__(self) -> int:
         return int(self.frames.shape[0])
 
+    def images(self) -> torch.Tensor:
+        """The frames as float32 0..1, (T, H, W, 3)."""
+        # numpy asks the system for large pages, which torch does not: filling new memory is most of this work.
+        images = np.empty(self.frames.shape, np.float32)
+        for image, frame in zip(images, self.frames.numpy(), strict=True):
+            np.divide(frame, np.float32(255), out=image, dtype=np.float32)
+        return torch.from_numpy(images)
+
 
 def load_video(
     path: Source,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 
 def images(kind="colour", width=64, height=48, frames=5):
@@ -81,7 +84,18 @@ def test_mesh_reports_what_matters(client):
     mesh = recorded(result)
     assert mesh["class"] == "DWMesh" and mesh["rgb"]["shape"] == [5, 48, 64, 3]
     assert "5 frames, 64x48" in result.text("mesh") and "occluded" in result.text("mesh")
-    assert client.view(result.outputs["mesh"]["images"][0])[:4] == b"\x89PNG"
+
+
+def test_mesh_preview_paints_occluded_surfaces_pink(client):
+    """No angle is too thin at 0 degrees, nearly every one is at 59.5."""
+    shares = []
+    for min_angle in (0.0, 59.5):
+        result = client.queue({**scene(min_angle=min_angle), "record": record("mesh")}).ok()
+        picture = np.asarray(Image.open(io.BytesIO(client.view(result.outputs["mesh"]["images"][0])))).astype(int)
+        assert picture.shape == (48, 64, 3)
+        red, green, blue = picture.transpose(2, 0, 1)
+        shares.append(float(((red > 180) & (green < 90) & (blue > 60) & (blue < 170)).mean()))
+    assert shares[0] < 0.2 < 0.8 < shares[1]
 
 
 def test_depth_of_another_size_is_brought_to_the_frames(client):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from fractions import Fraction
@@ -42,6 +43,15 @@ def clip(server):
     return path.name
 
 
+def video_frames(data):
+    """The decoded frames (T, H, W, 3) uint8 of a file's bytes, and their rate."""
+    import av
+
+    with av.open(io.BytesIO(data)) as container:
+        rate = float(container.streams.video[0].average_rate)
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]), rate
+
+
 def load(file="clip.mp4", **values):
     inputs = {"file": file, "start": 0, "frames": 5, "fps": 0.0, "width": 32, "height": 32, "fit": "crop"}
     return {"class_type": "EX4DLoadVideo", "inputs": inputs | values}
@@ -74,6 +84,15 @@ def test_own_size_is_kept_with_zero(client, clip):
     assert json.loads(result.text("record"))["shape"] == [5, HEIGHT, WIDTH, 3]
     assert "5 frames, 96x64, 10 fps" in result.text("load") and "sound" in result.text("load")
     assert result.outputs["load"]["animated"] == [True]
+
+
+def test_preview_plays_the_whole_clip_thinned_at_its_own_speed(client, clip):
+    result = client.queue({"load": load(clip, frames=30, width=96, height=64), "record": record(0)}).ok()
+    frames, fps = video_frames(client.view(result.outputs["load"]["images"][0]))
+    assert frames.shape == (25, 64, 96, 3)
+    levels = frames.mean((1, 2, 3))
+    assert levels[[0, -1]] == pytest.approx([0, 8 * 29], abs=3) and (np.diff(levels) > 0).all()
+    assert 25 / fps == pytest.approx(30 / FPS, rel=1e-3)
 
 
 def test_video_socket_is_used_in_place_of_the_file(client, server, clip):

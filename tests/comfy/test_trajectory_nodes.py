@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from test_geometry_nodes import record, recorded, scene
 
 WIDGETS = {
@@ -45,7 +47,7 @@ def test_a_preset_fits_the_mesh_and_is_drawn(client):
     path = recorded(result)
     assert path["class"] == "Trajectory" and path["world_to_camera"]["shape"] == [5, 4, 4]
     shown = result.outputs["path"]
-    assert client.view(shown["images"][0]).startswith(b"\x89PNG")
+    assert Image.open(io.BytesIO(client.view(shown["images"][0]))).size == (960, 460)
     assert "5 frames, 15 fps" in result.text("path") and "0° to 90°" in result.text("path")
     document = json.loads(shown["ex4d_path"][0])
     assert document["source"]["preset"] == "orbit" and document["frames"] == 5

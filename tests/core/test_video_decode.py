@@ -13,7 +13,7 @@ import torch
 from media import fields_woven, number_of, numbered, set_display_matrix, write_clip, write_png16
 
 from ex4d_core.errors import Cancelled, EX4DError
-from ex4d_core.video import load_video, probe_video
+from ex4d_core.video import VideoClip, load_video, probe_video
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,12 @@ def test_all_frames_in_order(clip_path):
     clip = load_video(clip_path)
     assert clip.frames.shape == (24, 48, 64, 3) and clip.frames.dtype == torch.uint8
     assert clip.fps == 30 and numbers(clip) == list(range(24)) == list(clip.source_frames)
+
+
+def test_images_are_the_frames_divided_by_255():
+    frames = torch.arange(256, dtype=torch.uint8).reshape(2, 8, 16)[..., None].expand(-1, -1, -1, 3).contiguous()
+    images = VideoClip(frames, 15.0, "clip").images()
+    assert images.dtype == torch.float32 and torch.equal(images, frames / 255)
 
 
 def test_start_and_count(clip_path):
