@@ -157,24 +157,29 @@ class _Growing(io.BufferedWriter):
 
 
 def _transfer(file: RemoteFile, part: Path, report: Callable[[int], None]) -> None:
-    """Fill ``part`` up; huggingface_hub picks a broken connection up again by itself a few times."""
+    """Fill ``part`` up, again and again as long as something comes.
+
+    huggingface_hub retries by itself too; after which kinds of breaks differs from version to version.
+    """
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
 
     if part.is_file() and part.stat().st_size > file.size:
         part.unlink()
     with _Growing(part, report) as out:
-        if out.tell() == file.size:
-            return
-        try:
-            http_get(file.url, out, resume_size=out.tell(), headers=build_hf_headers(), expected_size=file.size)  # pyright: ignore[reportArgumentType]
-        except Exception as error:  # requests, httpx or the hub's own, from version to version
-            if out.stopped:
-                raise
-            raise EX4DError(
-                f"The download of {file.name} stopped at {out.tell() / 1e6:.0f} of {file.size / 1e6:.0f} MB "
-                f"({_reason(error)}); run again, it goes on from there."
-            ) from error
+        while (size := out.tell()) != file.size:
+            try:
+                http_get(file.url, out, resume_size=size, headers=build_hf_headers(), expected_size=file.size)  # pyright: ignore[reportArgumentType]
+                return
+            except Exception as error:  # requests, httpx or the hub's own, from version to version
+                if out.stopped:
+                    raise
+                if out.tell() > size:
+                    continue
+                raise EX4DError(
+                    f"The download of {file.name} stopped at {size / 1e6:.0f} of {file.size / 1e6:.0f} MB "
+                    f"({_reason(error)}); run again, it goes on from there."
+                ) from error
 
 
 def _check(file: RemoteFile, part: Path, cancel: Cancel | None) -> None:
