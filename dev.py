@@ -9,6 +9,7 @@
     python dev.py format    let ruff rewrite the files
     python dev.py hosts     show the ComfyUI checkouts the tests would use
     python dev.py docs      renew the tables of the help pages and the locale from the nodes
+    python dev.py thumbnails  draw the pictures of the graphs with models anew
 
 ``--no-install`` runs with the Python that runs this file, as it is.
 """
@@ -197,7 +198,9 @@ def test(python: Path, arguments: list[str]) -> int:
 def main() -> int:
     """Parse the command line and run one chore."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("chore", choices=["demo", "test", "lint", "types", "js", "pytest", "format", "hosts", "docs"])
+    parser.add_argument(
+        "chore", choices=["demo", "test", "lint", "types", "js", "pytest", "format", "hosts", "docs", "thumbnails"]
+    )
     parser.add_argument("--no-install", action="store_true", help="use this Python as it is")
     options, rest = parser.parse_known_args()
     chore = options.chore
@@ -214,13 +217,18 @@ def main() -> int:
             host_web(python)
     if chore in ("test", "pytest"):
         node_modules()
+
+    def harness(module: str) -> int:
+        return run([python, "-m", f"harness.{module}"], env=os.environ | {"PYTHONPATH": str(ROOT / "tests")})
+
     chores = {
         "demo": lambda: demo(python, rest),
         "test": lambda: test(python, rest),
         "lint": lambda: lint(python),
         "types": lambda: types(python),
         "pytest": lambda: pytest(python, rest),
-        "docs": lambda: run([python, "-m", "harness.documents"], env=os.environ | {"PYTHONPATH": str(ROOT / "tests")}),
+        "docs": lambda: harness("documents"),
+        "thumbnails": lambda: harness("thumbnails"),
         "format": lambda: (
             run([python, "-m", "ruff", "check", "--fix", *PYTHON_FILES])
             | run([python, "-m", "ruff", "format", *PYTHON_FILES])

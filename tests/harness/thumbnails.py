@@ -1,0 +1,92 @@
+"""The pictures of the example graphs whose results cannot be shown here: what each graph hands to its sampler.
+
+Run with ``python dev.py thumbnails``. The demo clip stands for the artist's; the caption says what the graph is for.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+SIDE, STRIP, FRAMES = 560, 64, 49
+CAPTIONS = {
+    "Re-shoot full EX-4D": ("Full EX-4D", "25 steps, cfg 5"),
+    "Re-shoot with stock samplers": ("Stock samplers", "KSampler + EX-4D adapter"),
+    "Few steps": ("4 steps", "distilled LoRA, cfg 1"),
+    "Small GPU (fp8 or GGUF)": ("Small GPU", "fp8 or GGUF"),
+    "Long clip": ("Long clip", "in overlapping segments"),
+    "Single image to 4D": ("Single image", "one picture becomes a clip"),
+}
+CUSTOM = "Custom path from JSON"
+
+
+def path_of(name: str, radius: float):
+    """The camera path of a graph's own node."""
+    from ex4d_core.trajectory import Trajectory
+
+    graph = json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+    values = next(node["widgets_values"] for node in graph["nodes"] if node["type"] == "EX4DCameraTrajectory")
+    preset, angle, *_, document = values
+    if document:
+        return Trajectory.from_json(document)
+    params = {"angle": angle} if preset in ("orbit", "sweep", "arc_over") else {}
+    return Trajectory.preset(preset, frames=FRAMES, radius=radius, **params)
+
+
+def tiles(name: str, scene, rgb, mesh) -> list[Image.Image]:
+    """What is shown of a graph, from left to right and down."""
+    from ex4d_core.render import render_color_mask
+
+    path = path_of(name, mesh.radius)
+    color, mask, _ = render_color_mask(mesh, path, out_dtype="uint8")
+    picture = lambda frames, t: Image.fromarray(frames[t].numpy())  # noqa: E731
+    if name == CUSTOM:
+        return [picture(color, t) for t in (0, 16, 32, 48)]
+    if name == "Long clip":
+        return [picture(color, t) for t in (0, 6, 12, 18, 24, 30, 36, 42, 48)]
+    half = FRAMES // 2
+    return [picture(rgb, 0), picture(color, half), picture(color, FRAMES - 1), picture(mask, FRAMES - 1).convert("RGB")]
+
+
+def sheet(pictures: list[Image.Image], caption: tuple[str, str] | None) -> Image.Image:
+    """A square grid of the pictures above a caption."""
+    columns = round(len(pictures) ** 0.5)
+    height = SIDE - (STRIP if caption else 0)
+    result = Image.new("RGB", (SIDE, SIDE), (24, 26, 32))
+    for i, picture in enumerate(pictures):
+        left, right = SIDE * (i % columns) // columns, SIDE * (i % columns + 1) // columns
+        top, bottom = height * (i // columns) // columns, height * (i // columns + 1) // columns
+        cut = round(picture.height * (1 - (bottom - top) / (right - left)) / 2)
+        part = picture.crop((0, cut, picture.width, picture.height - cut))
+        result.paste(part.resize((right - left - 2, bottom - top - 2), Image.Resampling.LANCZOS), (left + 1, top + 1))
+    if caption:
+        draw = ImageDraw.Draw(result)
+        middle = SIDE - STRIP // 2
+        draw.text((16, middle), caption[0], font=ImageFont.load_default(34), fill=(255, 255, 255), anchor="lm")
+        draw.text((SIDE - 16, middle), caption[1], font=ImageFont.load_default(20), fill=(255, 190, 110), anchor="rm")
+    return result
+
+
+def write() -> None:
+    """Draw all of them anew."""
+    from ex4d_core.demo_scene import DemoScene
+    from ex4d_core.mesh import build_dw_mesh
+
+    scene = DemoScene(512, 512, FRAMES, samples=2)
+    rgb, depth = scene.clip()
+    still = [frames[:1].expand(FRAMES, *frames.shape[1:]) for frames in (rgb, depth)]
+    for name in (CUSTOM, *CAPTIONS):
+        frames = still if name == "Single image to 4D" else (rgb, depth)
+        mesh = build_dw_mesh(*frames, scene.intrinsics)
+        picture = sheet(tiles(name, scene, frames[0], mesh), CAPTIONS.get(name))
+        picture.save(ROOT / "workflows" / f"{name}.jpg", quality=86, optimize=True)
+
+
+if __name__ == "__main__":
+    write()
