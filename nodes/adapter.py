@@ -9,7 +9,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from .progress import Job
-from .schema import schema
+from .schema import range_problem, schema
 
 FOLDER = "ex4d"
 OTHER_FOLDERS = ("loras", "model_patches")
@@ -125,6 +125,8 @@ class EX4DAdapterLoader(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, prior_start=None, prior_end=None):
+        if problem := range_problem(cls, prior_start=prior_start, prior_end=prior_end):
+            return problem
         if prior_start is not None and prior_end is not None and prior_start >= prior_end:
             return f"prior_start ({prior_start}) must lie before prior_end ({prior_end})."
         return True

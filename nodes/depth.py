@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
 from . import previews, types
-from .schema import schema
+from .schema import range_problem, schema
 
 KINDS = ["disparity", "inverse", "metric"]
 GREY_TOLERANCE = 0.02
@@ -68,6 +68,8 @@ class EX4DDepthFromImage(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, near=None, far=None):
+        if problem := range_problem(cls, near=near, far=far):
+            return problem
         if near is not None and far is not None and near >= far:
             return f"near ({near:g}) must be smaller than far ({far:g})."
         return True

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..ex4d_core.errors import EX4DError
 from . import previews, types
 from .progress import Job
-from .schema import schema
+from .schema import range_problem, schema
 
 BACKENDS = ["auto", "numba", "torch", "nvdiffrast"]
 RENDER_PREVIEW = 49
@@ -71,6 +71,8 @@ class EX4DRenderColorMask(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, width=None, height=None):
+        if problem := range_problem(cls, width=width, height=height):
+            return problem
         if None not in (width, height) and (width == 0) != (height == 0):
             return "Give both width and height, or 0 for both to take the mesh's size."
         return True

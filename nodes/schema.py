@@ -17,3 +17,15 @@ def schema(**keywords) -> io.Schema:
     keywords.setdefault("category", CATEGORY)
     known = {field.name for field in dataclasses.fields(io.Schema)}
     return io.Schema(**{key: value for key, value in keywords.items() if key in known})
+
+
+def range_problem(node: type[io.ComfyNode], **values: float | None) -> str | None:
+    """The sentence for the first number outside its widget's range; None where all fit.
+
+    The host leaves this check to a node for every input that its ``validate_inputs`` names. A linked input is None.
+    """
+    for given in node.define_schema().inputs:
+        value = values.get(given.id)
+        if value is not None and not given.min <= value <= given.max:
+            return f"{given.id} must lie between {given.min:g} and {given.max:g}, got {value:g}."
+    return None

@@ -10,7 +10,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
-from ..ex4d_core.trajectory import DEFAULT_RADIUS, EASES, PRESETS, Trajectory, parse_document
+from ..ex4d_core.trajectory import DEFAULT_RADIUS, EASES, PRESETS, Trajectory, move_to_viewpoint, parse_document
 from . import files, previews, types
 from .progress import Job
 from .schema import schema
@@ -19,6 +19,7 @@ NO_FILE = "none"
 CAMERA_SUFFIXES = (".npz", ".json", ".txt", ".chan", ".gltf", ".glb")
 FORMATS = ["json", "npz", "re10k", "chan", "transforms", "gltf", "glb"]
 DEFAULT_FRAMES = 49
+NOT_CONNECTED = object()
 
 
 class EX4DCameraTrajectory(io.ComfyNode):
@@ -128,19 +129,27 @@ class EX4DCameraTrajectory(io.ComfyNode):
                     tooltip="The path as JSON, written by the editor (or pasted). While it holds anything, it alone "
                     "decides; empty it to go back to the preset.",
                 ),
+                types.Load3DCamera.Input(
+                    "viewpoint",
+                    optional=True,
+                    tooltip="camera_info of a Load 3D node: swings from the original view to the side you look from in "
+                    "its viewer, level and at the scene's radius times scale, since a viewer has units of its own. Takes "
+                    "the place of preset and file; frames, fps, ease and scale count.",
+                ),
             ],
             outputs=[types.Trajectory.Output(display_name="trajectory", tooltip="One camera pose per frame.")],
         )
 
     @classmethod
-    def validate_inputs(cls, path=None, file=None):
+    def validate_inputs(cls, path=None, file=None, viewpoint=NOT_CONNECTED):
         if path and path.strip():
             try:
                 parse_document(path)
             except EX4DError as error:
                 return str(error)
             return True
-        return True if file == NO_FILE else files.problem(file, "camera file")
+        unused = file == NO_FILE or viewpoint is not NOT_CONNECTED
+        return True if unused else files.problem(file, "camera file")
 
     @classmethod
     def fingerprint_inputs(cls, file=None, **others):
@@ -149,13 +158,33 @@ class EX4DCameraTrajectory(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, preset, angle, distance, turns, rise, follow, ease, frames, fps, scale, file, mesh=None, path=""
+        cls,
+        preset,
+        angle,
+        distance,
+        turns,
+        rise,
+        follow,
+        ease,
+        frames,
+        fps,
+        scale,
+        file,
+        mesh=None,
+        path="",
+        viewpoint=None,
     ) -> io.NodeOutput:
         intrinsics = None if mesh is None else mesh.intrinsics
         if path and path.strip():
             trajectory, origin = Trajectory.from_json(path, intrinsics=intrinsics), "Keyframes"
             if trajectory.path and trajectory.path["source"]:
                 origin = PRESETS[trajectory.path["source"]["preset"]].label
+        elif viewpoint is not None:
+            radius = DEFAULT_RADIUS if mesh is None else mesh.radius
+            trajectory = move_to_viewpoint(
+                viewpoint, radius=radius, distance=scale, frames=frames or frames_of(mesh), fps=fps, ease=ease
+            )
+            origin = "To the 3D viewer's viewpoint"
         elif file != NO_FILE:
             radius = None if mesh is None else mesh.radius
             source = files.resolve(file, "camera file")

@@ -29,3 +29,6 @@ Trajectory = io.Custom("EX4D_TRAJECTORY")
 # Dictionaries; see nodes/depth.py for the keys that are read.
 MoGeGeometry = io.Custom("MOGE_GEOMETRY")
 DA3Geometry = io.Custom("DA3_GEOMETRY")
+
+# LOAD3D_CAMERA: camera_info of the core's Load 3D nodes, a dictionary; see ex4d_core/trajectory/viewpoint.py
+Load3DCamera = io.Custom("LOAD3D_CAMERA")

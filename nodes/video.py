@@ -12,7 +12,7 @@ from comfy_api.latest import InputImpl, Types, io
 from ..ex4d_core.errors import EX4DError
 from . import files, previews, types
 from .progress import Job
-from .schema import schema
+from .schema import range_problem, schema
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts")
 FITS = ["crop", "pad", "stretch"]
@@ -88,6 +88,8 @@ class EX4DLoadVideo(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file=None, width=None, height=None, video=NOT_CONNECTED):
+        if problem := range_problem(cls, width=width, height=height):
+            return problem
         if (width == 0) != (height == 0) and None not in (width, height):
             return "Give both width and height, or 0 for both to keep the clip's size."
         # The host gives None for an input that is connected, and nothing for one that is not. No file at all is

@@ -11,6 +11,7 @@
 import { app } from '../../scripts/app.js'
 // @ts-ignore served by ComfyUI
 import { api } from '../../scripts/api.js'
+import { addCameraUpload } from './cameraFiles.js'
 import { Editor } from './editor/editor.js'
 import { isReference } from './editor/preview.js'
 import { DEFAULT_RADIUS, parseDocument, presetDocument, PRESETS } from './editor/trajectory.js'
@@ -20,6 +21,8 @@ const PATH = 'path'
 const SCENE = 'ex4d_preview'
 const RESULT = 'ex4d_path'
 const WIDGETS = 'ex4d_widgets'
+const FILE = 'file'
+const VIEWPOINT = 'viewpoint'
 const NO_FILE = 'none'
 /** Widgets that the editor's preset bar takes the place of. */
 const REPLACED = new Set(['preset', 'angle', 'distance', 'turns', 'rise', 'follow', 'ease', 'frames', 'fps', 'scale'])
@@ -53,7 +56,7 @@ const widgetOf = (node, name) => node.widgets?.find((/** @type {any} */ widget) 
  */
 function pathOfWidgets(node, scene) {
   const value = (/** @type {string} */ name) => widgetOf(node, name)?.value
-  if (namesFile(node) && node.properties[RESULT]) {
+  if (takesCamera(node) && node.properties[RESULT]) {
     return /** @type {any} */ (parseDocument(node.properties[RESULT]))
   }
   const preset = PRESETS.find((p) => p.name === value('preset')) ?? PRESETS[0]
@@ -68,11 +71,14 @@ function pathOfWidgets(node, scene) {
   return /** @type {any} */ (presetDocument(preset.name, { frames, fps: Number(value('fps')) || 15, radius, params }))
 }
 
-/** Whether a camera file is chosen. @param {any} node */
-function namesFile(node) {
-  const file = widgetOf(node, 'file')?.value
-  return !!file && file !== NO_FILE
+/** Whether the path comes from a camera that only Python reads: a file, or a 3D viewer's. @param {any} node */
+function takesCamera(node) {
+  const file = widgetOf(node, FILE)?.value
+  return (!!file && file !== NO_FILE) || seesViewpoint(node)
 }
+
+/** @param {any} node */
+const seesViewpoint = (node) => !!node.inputs?.some((/** @type {any} */ input) => input.name === VIEWPOINT && input.link != null)
 
 /** Keeps the host's own text below the editor as small as it is. @param {any} node */
 function limitText(node) {
@@ -131,8 +137,8 @@ function attach(node) {
     },
     settled: flush,
     fallback: (scene) => pathOfWidgets(node, scene),
-    note: () => namesFile(node) && !node.properties[RESULT]
-      ? "The camera file's path is shown after the node has run; until then this is the preset." : '',
+    note: () => takesCamera(node) && !node.properties[RESULT]
+      ? `The camera ${seesViewpoint(node) ? "viewer" : "file"}'s path is shown after the node has run; until then this is the preset.` : '',
     url: ({ filename, subfolder, type }) => api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`),
     recall: (name) => node.properties?.[name],
     remember: (name, value) => {
@@ -141,6 +147,7 @@ function attach(node) {
   })
   node.ex4dEditor = editor
 
+  addCameraUpload(node, widgetOf(node, FILE))
   const home = document.createElement('div')
   home.style.cssText = 'width:100%;height:100%;min-height:0'
   editor.mount(home)
@@ -167,7 +174,7 @@ function attach(node) {
       if (Object.is(known.get(other), other.value)) return
       known.set(other, other.value)
       // What the last run made of another camera file is not this file's path.
-      if (other.name === 'file') delete node.properties[RESULT]
+      if (other.name === FILE) delete node.properties[RESULT]
       // A preset chosen on the node takes the place of an edited path.
       if (String(path.value ?? '').trim()) editor.state.reset(() => pathOfWidgets(node, editor.state.scene))
       else editor.refresh()
@@ -185,16 +192,19 @@ function attach(node) {
     // The editor shows the path itself; the run's drawing of it is for hosts and clients without one.
     if (output?.images) delete output.images
     const result = output?.[RESULT]?.[0]
-    const fromFile = widgetOf(node, 'file')?.value !== NO_FILE && !String(path.value ?? '').trim()
-    if (typeof result === 'string' && fromFile) node.properties[RESULT] = result
-    else if (widgetOf(node, 'file')?.value === NO_FILE) delete node.properties[RESULT]
+    const given = takesCamera(node) && !String(path.value ?? '').trim()
+    if (typeof result === 'string' && given) node.properties[RESULT] = result
+    else if (!takesCamera(node)) delete node.properties[RESULT]
     const reference = output?.[SCENE]?.[0]
     if (!isReference(reference)) return
     node.properties[SCENE] = { filename: reference.filename, subfolder: reference.subfolder, type: reference.type }
     editor.refresh()
     void editor.load(reference)
   })
-  follow(node, 'onConnectionsChange', () => hidePresetWidgets(node))
+  follow(node, 'onConnectionsChange', () => {
+    hidePresetWidgets(node)
+    if (!app.configuringGraph) editor.refresh()
+  })
   follow(node, 'getExtraMenuOptions', (/** @type {any} */ _, /** @type {any[]} */ options) => {
     const shown = !!node.properties[WIDGETS]
     options.push({

@@ -12,6 +12,7 @@ from .evaluate import Evaluated, evaluate_document
 from .path import Trajectory
 from .presets import EASES, PRESETS, PUBLISHED, Param, Preset
 from .summary import Summary, summarize
+from .viewpoint import move_to_viewpoint
 
 __all__ = [
     "DEFAULT_RADIUS",
@@ -30,6 +31,7 @@ __all__ = [
     "document_from_lenses",
     "document_from_poses",
     "evaluate_document",
+    "move_to_viewpoint",
     "parse_document",
     "preset_document",
     "resample_document",

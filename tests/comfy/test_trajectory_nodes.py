@@ -138,3 +138,37 @@ def test_a_changed_camera_file_runs_again_and_an_unchanged_one_does_not(client, 
     assert "path" in client.queue(graph).ok().cached
     np.savez(server.input / "changing.npz", extrinsics=poses[[0, 1, 2, 2]])
     assert "4 frames" in client.queue(graph).ok().text("path")
+
+
+def load3d(server, **camera):
+    """The core's own node, with what its viewer sends; the pictures are not looked at here."""
+    from PIL import Image
+
+    Image.new("RGBA", (8, 8)).save(server.input / "viewer.png")
+    (server.input / "3d").mkdir(exist_ok=True)
+    (server.input / "3d" / "viewer.glb").touch()
+    pictures = dict.fromkeys(("image", "mask", "normal", "lineart"), "viewer.png")
+    return {
+        "class_type": "Load3D",
+        "inputs": {
+            "model_file": "3d/viewer.glb",
+            "width": 64,
+            "height": 64,
+            "image": pictures | {"recording": "", **camera},
+        },
+    }
+
+
+def test_a_3d_viewers_viewpoint_is_where_the_move_ends(client, server):
+    info = {"position": {"x": 9, "y": 0, "z": 0}, "target": {"x": 0, "y": 0, "z": 0}, "zoom": 1}
+    viewer = load3d(server, camera_info=info | {"cameraType": "perspective"})
+    shot = {**scene(), "viewer": viewer, "record": record("path", 0, "viewpoint")}
+    slot = client.object_info("Load3D")["Load3D"]["output"].index("LOAD3D_CAMERA")
+    with_viewer = camera("mesh", viewpoint=["viewer", slot])
+    result = client.queue(shot | {"path": with_viewer}).ok()
+    assert recorded(result)["world_to_camera"]["shape"] == [5, 4, 4]
+    assert "0° to 90°" in result.text("path") and "viewpoint" in result.text("path")
+    assert json.loads(result.outputs["path"]["ex4d_path"][0])["frames"] == 5
+    viewer["inputs"]["image"]["camera_info"] = {}
+    refused = client.queue(shot | {"path": with_viewer})
+    assert refused.status == "error" and "Load 3D" in refused.message
