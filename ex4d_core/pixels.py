@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+PIECE = 2**20
+"""Values rounded at a time; their floats stay in a processor's cache."""
+
 
 def to_uint8(values: Tensor) -> Tensor:
     """Colours or masks as 0..255.
@@ -16,4 +19,8 @@ def to_uint8(values: Tensor) -> Tensor:
         return values
     if values.dtype == torch.bool:
         return values.to(torch.uint8) * 255
-    return (values.float() * 255.0).add_(0.5).clamp_(0, 255).to(torch.uint8)
+    result = torch.empty(values.shape, dtype=torch.uint8, device=values.device)
+    # Piece by piece: whole-clip floats on the way cost more time than the arithmetic.
+    for given, made in zip(values.reshape(-1).split(PIECE), result.view(-1).split(PIECE), strict=True):
+        made.copy_((given.float() * 255.0).add_(0.5).clamp_(0, 255))
+    return result

@@ -103,7 +103,9 @@ def prepare_clip(
     width, height = width or color.shape[2], height or color.shape[1]
     check_size(width, height)
     index, notes = pick_frames(len(color), frames)
-    color, seen = _fit(to_uint8(color[index]), to_uint8(seen[index]), width, height, fit)
+    # A clip taken as it is need not be copied.
+    picked = slice(len(index)) if index == list(range(len(index))) else index
+    color, seen = _fit(to_uint8(color[picked]), to_uint8(seen[picked]), width, height, fit)
     if erosion != "off":
         seen = erode(seen, random_kernels(len(seen), seed) if erosion == "random" else kernel)
     valid = seen >= 128
@@ -166,8 +168,7 @@ def check_clip(color: Tensor, seen: Tensor) -> None:
             "both must come from the same render."
         )
     for name, values in (("colour video", color), ("mask", seen)):
-        # One pass: a sum is finite only where every value is.
-        if values.is_floating_point() and not bool(torch.isfinite(values.sum(dtype=torch.float64))):
+        if values.is_floating_point() and not _finite(values):
             raise EX4DError(f"The {name} holds values that are not numbers (NaN or infinite); render it again.")
 
 
@@ -187,7 +188,7 @@ def pick_frames(count: int, frames: int) -> tuple[list[int], list[str]]:
 
 def color_images(clip: PreparedClip) -> Tensor:
     """(T, H, W, 3) float32: the VAE, which maps x to 2x - 1, sees u8 / 255 * 2 - 1."""
-    return clip.color.to(torch.float32) / 255.0
+    return clip.color.to(torch.float32).div_(255.0)
 
 
 def mask_images(clip: PreparedClip) -> Tensor:
@@ -195,7 +196,7 @@ def mask_images(clip: PreparedClip) -> Tensor:
 
     Source: the published code maps the mask from 0..1 to -1..1 twice, and was trained so.
     """
-    return (clip.seen.to(torch.float32) * 2 - 1)[..., None].expand(-1, -1, -1, 3)
+    return torch.where(clip.seen, 1.0, -1.0)[..., None].expand(-1, -1, -1, 3)
 
 
 def start_images(clip: PreparedClip) -> Tensor:
@@ -203,6 +204,11 @@ def start_images(clip: PreparedClip) -> Tensor:
     images = torch.full((clip.frames, clip.height, clip.width, 3), 0.5)
     images[0] = color_images(clip.part(0, 1))[0]
     return images
+
+
+def _finite(values: Tensor) -> bool:
+    # A finite sum has only finite terms, and takes a fraction of the time. Large values may overflow it.
+    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
 def _fit(color: Tensor, seen: Tensor, width: int, height: int, fit: str) -> tuple[Tensor, Tensor]:
