@@ -5,6 +5,12 @@
 Run it from anywhere but ComfyUI's environment's own "nodes" folder; ComfyUI becomes the working folder and the pack is
 loaded by path, as ComfyUI does. Prints one JSON line a measurement. Random weights: times and sizes mean something,
 pictures do not. ``--tiny`` runs everything at toy size on any machine, to test this file.
+
+``overhead``, ``kernels``, ``few``, ``full`` and ``large`` keep two models on the card, a plain one and one with the
+adapter (66 GiB). ``result`` compares runs under different flags of ComfyUI:
+
+    python benchmarks/wan.py --comfyui ~/comfy/ComfyUI --parts result --layers 8 --reference /tmp/normal.pt
+    python benchmarks/wan.py --comfyui ~/comfy/ComfyUI --parts result --layers 8 --reference /tmp/normal.pt --flags=--novram
 """
 
 from __future__ import annotations
@@ -18,26 +24,36 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from functools import partial
+from datetime import datetime
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
 PACK = Path(__file__).resolve().parents[1]
 GIB = 2**30
-PARTS = ("overhead", "causes", "full", "few", "long", "compile", "fp8", "memory")
+PARTS = ("overhead", "kernels", "full", "few", "long", "windows", "large", "compile", "fp8", "memory", "result")
+BY_DEFAULT = ("overhead", "full", "few", "long", "compile", "fp8", "memory")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--comfyui", required=True, help="folder of a ComfyUI checkout")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(BY_DEFAULT))
     parser.add_argument("--limits", nargs="+", type=float, default=[24, 16, 12], help="GiB of GPU memory, for memory")
+    parser.add_argument("--limit", type=float, help="GiB of GPU memory, for result")
+    parser.add_argument(
+        "--dtype", choices=("bf16", "fp16"), default="bf16", help="of the weights and of the computation"
+    )
+    parser.add_argument("--layers", type=int, help="blocks of the model, instead of all 40")
+    parser.add_argument("--flags", nargs="+", default=[], help="flags for ComfyUI, as --flags=--novram")
+    parser.add_argument("--reference", help="file for result: written by the first run, compared with by others")
     parser.add_argument("--tiny", action="store_true", help="toy sizes")
     parser.add_argument("--output", help="also append the JSON lines to this file")
     args = parser.parse_args()
-    args.output = args.output and os.path.abspath(args.output)
+    args.output, args.reference = (path and os.path.abspath(path) for path in (args.output, args.reference))
     bench = Bench(args)
     for part in args.parts:
         try:
@@ -50,10 +66,10 @@ def main() -> int:
     return 0
 
 
-def start_comfyui(folder: str, tiny: bool):
+def start_comfyui(folder: str, tiny: bool, flags: list[str]):
     """Import ComfyUI and load the pack by path; returns both sides' modules."""
     folder = os.path.abspath(os.path.expanduser(folder))
-    sys.argv = ["main.py", *(["--cpu"] if tiny else []), "--preview-method", "none"]
+    sys.argv = ["main.py", *(["--cpu"] if tiny else []), "--preview-method", "none", *flags]
     os.chdir(folder)
     sys.path[0] = folder
     import comfy.options
@@ -74,7 +90,7 @@ class Bench:
 
     def __init__(self, args):
         began = time.perf_counter()
-        self.args, self.pack = args, start_comfyui(args.comfyui, args.tiny)
+        self.args, self.pack = args, start_comfyui(args.comfyui, args.tiny, args.flags)
         import comfy.model_management
         import torch
 
@@ -85,19 +101,28 @@ class Bench:
             if args.tiny
             else {"dim": 5120, "ffn_dim": 13824, "num_layers": 40, "num_heads": 40}
         )
+        if args.layers:
+            self.size["num_layers"] = args.layers
         self.side, self.hidden = (64, 64) if args.tiny else (512, 1024)
         self.frames = 9 if args.tiny else 49
-        self.base = self.load()
-        adapter = self.pack.checkpoint.parse_adapter(self.adapter_state(), "random")
-        self.adapted = self.with_adapter(self.base, adapter)
-        off = self.pack.patch.PriorSettings(strength=0.0)
-        self.plain = self.pack.patch.add_adapter(self.base, adapter, 0.0, off)
-        self.adapter = adapter
+        torch.manual_seed(0)
+        self.adapter = self.pack.checkpoint.parse_adapter(self.adapter_state(), "random")
         self.vae = self.random_vae()
         text = [self.normal(1, 512, 4096) for _ in range(2)]
         self.positive, self.negative = [[text[0], {}]], [[text[1], {}]]
         self.vision = SimpleNamespace(penultimate_hidden_states=self.normal(1, 257, 1280))
         self.say(part="setup", seconds=round(time.perf_counter() - began, 1), torch=torch.__version__)
+
+    @cached_property
+    def plain(self):
+        """Wan without anything of the adapter."""
+        off = self.pack.patch.PriorSettings(strength=0.0)
+        return self.pack.patch.add_adapter(self.load(), self.adapter, 0.0, off)
+
+    @cached_property
+    def adapted(self):
+        """The adapter on a model of its own with the same weights: both can stay on the card."""
+        return self.with_adapter(self.load(), self.adapter)
 
     # ---- random parts ------------------------------------------------------------------------------------------
 
@@ -106,13 +131,19 @@ class Bench:
         return (torch.randn(*shape, device=self.device) * scale).to("cpu", dtype or torch.float32)
 
     def load(self, **options):
-        """A Wan I2V MODEL through ComfyUI's own loader."""
+        """A Wan I2V MODEL through ComfyUI's own loader.
+
+        In the dtype its weights were drawn in: left alone, ComfyUI computes a bf16 file in fp16, and values with empty
+        low bits draw less power and run faster than merged ones, which fill them.
+        """
         import comfy.ldm.wan.model
         import comfy.ops
         import comfy.sd
 
         torch = self.torch
-        dtype = torch.float32 if self.args.tiny else torch.bfloat16
+        torch.manual_seed(1)
+        wanted = torch.bfloat16 if self.args.dtype == "bf16" else torch.float16
+        dtype = torch.float32 if self.args.tiny else wanted
         shapes = comfy.ldm.wan.model.WanModel(
             model_type="i2v",
             in_dim=36,
@@ -127,7 +158,7 @@ class Bench:
                 state[key] = torch.ones(value.shape, dtype=dtype)
             else:
                 state[key] = self.normal(*value.shape, scale=0.02, dtype=dtype)
-        return comfy.sd.load_diffusion_model_state_dict(state, model_options=options)
+        return comfy.sd.load_diffusion_model_state_dict(state, model_options={"dtype": dtype} | options)
 
     def adapter_state(self) -> dict:
         dim, ffn, checkpoint = self.size["dim"], self.size["ffn_dim"], self.pack.checkpoint
@@ -166,12 +197,12 @@ class Bench:
         finally:
             comfy.ldm.wan.vae.WanVAE = full
 
-    def clip(self, frames):
+    def clip(self, frames, width=0, height=0):
         """Colour and mask of a drifting gradient with a hole that opens."""
         torch = self.torch
-        ramp = torch.linspace(0, 1, self.side)
-        color = torch.stack([(ramp[None, :] + ramp[:, None] + 0.02 * t) % 1 for t in range(frames)])
-        mask = torch.stack([(ramp >= 0.5 * t / frames).float().expand(self.side, -1) for t in range(frames)])
+        across, down = torch.linspace(0, 1, width or self.side), torch.linspace(0, 1, height or self.side)
+        color = torch.stack([(across[None, :] + down[:, None] + 0.02 * t) % 1 for t in range(frames)])
+        mask = torch.stack([(across >= 0.5 * t / frames).float().expand(len(down), -1) for t in range(frames)])
         return color[..., None].expand(-1, -1, -1, 3).contiguous(), mask
 
     # ---- running and measuring ---------------------------------------------------------------------------------
@@ -202,9 +233,9 @@ class Bench:
         self.sync()
         return time.perf_counter() - began
 
-    def ready(self, model, frames=None):
+    def ready(self, model, frames=None, width=0, height=0):
         """Conditioning for one clip, encoded."""
-        color, mask = self.clip(frames or self.frames)
+        color, mask = self.clip(frames or self.frames, width, height)
         clip = self.pack.clip.prepare_clip(color, mask)
         with self.torch.inference_mode():
             return self.pack.conditioning.condition(
@@ -254,60 +285,151 @@ class Bench:
     # ---- parts -------------------------------------------------------------------------------------------------
 
     def overhead(self):
-        """Step time and memory of the adapter against the plain model, taken in turns."""
-        plain, adapted = self.ready(self.plain), self.ready(self.adapted)
-        for cfg in (1.0, 5.0):
-            times, peaks = {"plain": [], "adapted": []}, {}
-            for _ in range(2):
-                for name, ready in (("plain", plain), ("adapted", adapted)):
-                    seconds, peaks[name], batches = self.steps(ready, 6, cfg)
-                    times[name] += seconds
+        """Step time and memory of the adapter against the plain model, taken in turns.
+
+        A card at its power limit runs slower or faster with the numbers it computes on, so every comparison is also
+        made with the two models' weights exchanged: ``adapter`` is what the adapter costs on equal weights, ``weights``
+        what the merged weights cost without it.
+        """
+        ready, peaks = {}, {}
+        self.mm.unload_all_models()
+        for name in ("plain", "adapted"):
+            ready[name] = self.ready(getattr(self, name))
+            others = self.plain.loaded_size() / GIB if name == "adapted" else 0.0
+            peaks[name] = {cfg: self.steps(ready[name], 2, cfg)[1] - others for cfg in (1.0, 5.0)}
+        variants = {**ready, "lora": self.without_prior(ready["adapted"])}
+        for cfg, rounds in ((1.0, 3), (5.0, 2)):
+            with Sensors(self.device) as sensors:
+                times, spans, batches = self.in_turns(variants, cfg, rounds)
             middle = {name: statistics.median(values) for name, values in times.items()}
+
+            def percent(one, other, middle=middle):
+                return round(100 * (middle[one] / middle[other] - 1), 2)
+
             self.say(
                 part="overhead", cfg=cfg, batch=batches[-1], forwards=len(batches),
                 step={name: round(value, 4) for name, value in middle.items()},
                 spread={name: round(max(v) - min(v), 4) for name, v in times.items()},
-                percent=round(100 * (middle["adapted"] / middle["plain"] - 1), 2),
-                gib=round(peaks["adapted"] - peaks["plain"], 3), peak=round(peaks["adapted"], 2),
+                percent=percent("adapted", "plain"),
+                adapter=[percent("adapted", "plain merged"), percent("adapted unmerged", "plain")],
+                weights=[percent("plain merged", "plain"), percent("lora", "lora unmerged")],
+                sensors={name: sensors.mean(spans[name]) for name in times},
+                gib=round(peaks["adapted"][cfg] - peaks["plain"][cfg], 3), peak=round(peaks["adapted"][cfg], 2),
             )  # fmt: skip
 
-    def causes(self):
-        """Where a difference comes from: the LoRA's numbers, the prior's numbers, or the work of adding (a prior of 0)."""
-        parse, settings = self.pack.checkpoint.parse_adapter, self.pack.patch.PriorSettings
-        zeros = {k: 0 * v for k, v in self.adapter.prior.items()}
-        add = self.pack.patch.add_adapter
-        models = {
-            "plain": self.plain,
-            "added_zeros": add(self.base, parse(zeros, "zeros"), 0.0, settings()),
-            "prior_alone": add(self.base, self.adapter, 0.0, settings()),
-            "lora_alone": add(self.base, self.adapter, 1.0, settings(strength=0.0)),
-        }
-        ready = {name: self.ready(model) for name, model in models.items()}
-        times = {name: [] for name in models}
-        for turn in range(3):
-            for name in list(models) if turn % 2 == 0 else reversed(list(models)):
-                times[name] += self.steps(ready[name], 5, 1.0)[0]
-        self.say(part="causes", step={name: round(statistics.median(v), 4) for name, v in times.items()})
+    def without_prior(self, ready):
+        """The same conditioning on the same merged model, the prior left out."""
+        import comfy.patcher_extension
+
+        model = ready.model.clone()
+        for kind in ("OUTER_SAMPLE", "DIFFUSION_MODEL"):
+            model.remove_wrappers_with_key(getattr(comfy.patcher_extension.WrappersMP, kind), self.pack.patch.KEY)
+        return SimpleNamespace(**{**vars(ready), "model": model})
+
+    def in_turns(self, variants, cfg, rounds):
+        """Step seconds and times of day of each variant, with its own weights and with the other model's."""
+        networks = [variants[name].model.model.diffusion_model for name in ("plain", "adapted")]
+        names = [(name, False) for name in variants] + [(name, True) for name in reversed(variants)]
+        label = {False: {name: name for name in variants}, True: {"plain": "plain merged"}}
+        times, spans, exchanged = {}, {}, False
+        for turn in range(rounds):
+            for name, exchange in names if turn % 2 == 0 else reversed(names):
+                if exchange != exchanged:
+                    self.exchange(*networks)
+                    exchanged = exchange
+                key = label[exchange].get(name, f"{name} unmerged")
+                began = time.time()
+                seconds, _, batches = self.steps(variants[name], 5, cfg)
+                spans.setdefault(key, []).append((began + 1, time.time()))
+                times.setdefault(key, []).extend(seconds)
+        if exchanged:
+            self.exchange(*networks)
+        return times, spans, batches
+
+    def exchange(self, one, other):
+        """Swap the weights of two networks in place: each keeps its storage, its patches and its hooks."""
+        for a, b in zip(one.parameters(), other.parameters(), strict=True):
+            kept = a.clone()
+            a.copy_(b)
+            b.copy_(kept)
+
+    def kernels(self):
+        """GPU work of a forward, kernel by kernel: what the adapter adds to the plain model's."""
+        from torch.profiler import ProfilerActivity, profile
+
+        kind = ProfilerActivity.CUDA if self.device.type == "cuda" else ProfilerActivity.CPU
+        seen = {}
+        for name in ("plain", "adapted"):
+            ready = self.ready(getattr(self, name))
+            self.steps(ready, 2, 1.0)
+            for count in (2, 3):  # the difference is one step, without what happens once a run
+                with profile(activities=[kind]) as trace:
+                    self.steps(ready, count, 1.0)
+                for event in trace.key_averages():
+                    if event.device_time_total:
+                        calls, microseconds = seen.setdefault(event.key, {}).get(name, (0, 0))
+                        sign = 1 if count == 3 else -1
+                        both = (calls + sign * event.count, microseconds + sign * event.device_time_total)
+                        seen[event.key][name] = both
+        zero, pair = (0, 0), ("plain", "adapted")
+        total = {name: round(sum(v.get(name, zero)[1] for v in seen.values()) / 1000, 2) for name in pair}
+        rows = [(key[:90], *(v.get(name, zero) for name in pair)) for key, v in seen.items()]
+        extra = [row for row in rows if row[1][0] != row[2][0]]
+        rows.sort(key=lambda row: -abs(row[2][1] - row[1][1]))
+        self.say(part="kernels", milliseconds=total, other_counts=extra[:12], largest_differences=rows[:8])
 
     def whole(self, part, steps, cfg):
-        """The node's run against its stock parts, timed alone in the same process."""
-        settings = {"steps": steps, "cfg": cfg}
-        runs = [self.timed(lambda: self.node(self.adapted, self.frames, **settings)) for _ in range(4)]
-        plain = self.ready(self.plain)
-        seconds, _, batches = self.steps(plain, 6, cfg)
-        images = self.clip(self.frames)[0]
-        self.vae.encode(images)
-        encode = statistics.median(self.timed(lambda: self.vae.encode(images)) for _ in range(3))
+        """The node's run against its stock parts, timed alone in the same process and in turns with it."""
+        images, plain = self.clip(self.frames)[0], self.ready(self.plain)
         latent = plain.latent["samples"]
-        self.vae.decode(latent)
-        decode = statistics.median(self.timed(lambda: self.vae.decode(latent)) for _ in range(3))
+        work = {
+            "run": partial(self.node, self.adapted, self.frames, steps=steps, cfg=cfg),
+            "encode": partial(self.vae.encode, images),
+            "decode": partial(self.vae.decode, latent),
+        }
+        self.steps(plain, 2, cfg)
+        self.node(self.adapted, self.frames, steps=2, cfg=cfg)
+        times, seconds = {name: [] for name in work}, []
+        for _ in range(3):
+            for name, one in work.items():
+                times[name].append(self.timed(one))
+            more, _, batches = self.steps(plain, min(steps, 10) + 1, cfg)
+            seconds += more
+        run, encode, decode = (statistics.median(times[name]) for name in work)
         parts = steps * statistics.median(seconds) + 3 * encode + decode
-        run = statistics.median(runs[1:])
         self.say(
-            part=part, run=round(run, 2), runs=[round(r, 2) for r in runs], parts=round(parts, 2),
+            part=part, run=round(run, 3), runs=[round(r, 3) for r in times["run"]], parts=round(parts, 3),
             percent=round(100 * (run / parts - 1), 2), step=round(statistics.median(seconds), 4), batch=batches[-1],
-            encode=round(encode, 3), decode=round(decode, 3),
+            encode=round(encode, 3), decode=round(decode, 3), inside=self.inside(work["run"]) if steps < 10 else None,
         )  # fmt: skip
+
+    def inside(self, run):
+        """Seconds that one run spends in the stock parts it calls, and outside of them."""
+        import comfy.sample
+
+        spent = {}
+
+        def counted(owner, name):
+            stock = getattr(owner, name)
+
+            def call(*args, **kwargs):
+                self.sync()
+                began = time.perf_counter()
+                result = stock(*args, **kwargs)
+                self.sync()
+                spent[name] = spent.get(name, 0) + time.perf_counter() - began
+                return result
+
+            setattr(owner, name, call)
+            return partial(setattr, owner, name, stock)
+
+        stock = [counted(self.vae, "encode"), counted(self.vae, "decode"), counted(comfy.sample, "sample_custom")]
+        try:
+            total = self.timed(run)
+        finally:
+            for put_back in stock:
+                put_back()
+        return {**{k: round(v, 3) for k, v in spent.items()}, "else": round(total - sum(spent.values()), 3)}
 
     def full(self):
         self.whole("full", 3 if self.args.tiny else 25, 5.0)
@@ -324,6 +446,38 @@ class Bench:
             run = partial(self.node, self.adapted, frames, mode="few steps", segment_frames=segment)
             seconds = self.timed(run)
             self.say(part="long", frames=frames, segment=segment, seconds=round(seconds, 2), peak=round(self.peak(), 2))
+
+    def windows(self):
+        """81 frames at 4 steps, cfg 1, under stock context windows of 49 (ComfyUI 0.8 or newer)."""
+        import comfy.context_windows as stock
+
+        frames = 17 if self.args.tiny else 81
+        model = self.adapted.clone()
+        length, overlap = (self.frames - 1) // 4 + 1, 1 if self.args.tiny else 5
+        model.model_options["context_handler"] = stock.IndexListContextHandler(
+            context_schedule=stock.get_matching_context_schedule(stock.ContextSchedules.STATIC_STANDARD),
+            fuse_method=stock.get_matching_fuse_method(stock.ContextFuseMethods.PYRAMID),
+            context_length=length, context_overlap=overlap, dim=2,
+        )  # fmt: skip
+        runs = []
+        for _ in range(2):
+            self.peak(reset=True)
+            runs.append(self.timed(partial(self.node, model, frames, mode="few steps")))
+        self.say(part="windows", frames=frames, runs=[round(r, 2) for r in runs], peak=round(self.peak(), 2))
+
+    def large(self):
+        """A step at 1280x720, cfg 1, plain and with the adapter."""
+        width, height = (128, 80) if self.args.tiny else (1280, 720)
+        values = {}
+        for name in ("plain", "adapted"):
+            self.mm.unload_all_models()
+            began = time.perf_counter()
+            ready = self.ready(getattr(self, name), width=width, height=height)
+            prepared = time.perf_counter() - began
+            seconds, peak, _ = self.steps(ready, 4, 1.0)
+            values[name] = {"step": round(statistics.median(seconds), 3), "peak": round(peak, 2)}
+            values[name]["prepare"] = round(prepared, 2)
+        self.say(part="large", size=f"{width}x{height}", **values)
 
     def compile(self):
         from comfy_api.torch_helpers import set_torch_compile_wrapper
@@ -370,6 +524,62 @@ class Bench:
             )  # fmt: skip
             if self.device.type == "cuda":
                 self.torch.cuda.set_per_process_memory_fraction(1.0)
+
+    def result(self):
+        """Latent of a 4-step run, for comparison between flags of ComfyUI, with its time and memory."""
+        torch, limit = self.torch, self.args.limit
+        with ballast(torch, limit) if limit and self.device.type == "cuda" else contextlib.nullcontext():
+            runs, latents = [], []
+            for _ in range(2):
+                self.peak(reset=True)
+                began = time.perf_counter()
+                latents.append(self.node(self.adapted, self.frames, mode="few steps").args[1]["samples"].cpu())
+                runs.append(round(time.perf_counter() - began, 2))
+        path, values = self.args.reference, {}
+        if path and os.path.exists(path):
+            other = torch.load(path).double()
+            values["relative_l2"] = float((latents[-1].double() - other).norm() / other.norm())
+        elif path:
+            torch.save(latents[-1], path)
+        self.say(
+            part="result", flags=self.args.flags, limit=limit, runs=runs, peak=round(self.peak(), 2),
+            repeats_equal=bool(torch.equal(*latents)), state=self.mm.vram_state.name,
+            lora_on_the_fly=getattr(self.adapted.model, "lowvram_patch_counter", 0), **values,
+        )  # fmt: skip
+
+
+class Sensors:
+    """Clock, power and temperature of the card during a block, read by nvidia-smi five times a second."""
+
+    FIELDS = (("clocks.sm", "mhz"), ("power.draw.instant", "watt"), ("temperature.gpu", "celsius"))
+
+    def __init__(self, device):
+        self.on, self.rows = device.type == "cuda", []
+
+    def __enter__(self):
+        if self.on:
+            query = f"--query-gpu=timestamp,{','.join(field for field, _ in self.FIELDS)}"
+            command = ["nvidia-smi", "-i", "0", query, "--format=csv,noheader,nounits", "-lms", "200"]
+            self.log = tempfile.TemporaryFile("w+", encoding="utf-8")
+            self.process = subprocess.Popen(command, stdout=self.log)
+        return self
+
+    def __exit__(self, *_):
+        if self.on:
+            self.process.terminate()
+            self.process.wait(10)
+            self.log.seek(0)
+            for line in self.log:
+                with contextlib.suppress(ValueError):  # the last line may be cut
+                    when, *values = line.split(", ")
+                    at = datetime.strptime(when, "%Y/%m/%d %H:%M:%S.%f").timestamp()
+                    self.rows.append((at, [float(value) for value in values]))
+
+    def mean(self, spans):
+        """Means over spans of (start, stop) in seconds of the day's clock."""
+        inside = [values for at, values in self.rows if any(start <= at <= stop for start, stop in spans)]
+        units = [unit for _, unit in self.FIELDS]
+        return {unit: round(statistics.mean(c), 1) for unit, c in zip(units, zip(*inside, strict=True), strict=False)}
 
 
 @contextlib.contextmanager
