@@ -273,7 +273,7 @@ def test_8_bit_depth_video(recon, video):
 
 def test_no_depth_and_no_depthcrafter(recon, tmp_path, monkeypatch):
     pytest.importorskip("diffusers")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # read from the environment at its import
     assert "does not exist" in recon(depth=None, depth_model=tmp_path / "no-such-folder")
     assert "offline" in recon(depth=None, models_dir=tmp_path / "models")
 
