@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.abc import InspectLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
@@ -41,13 +43,23 @@ SCHEDULE_MISTAKES = {
 }
 
 
+class Text(InspectLoader):
+    """Loads a module from a string."""
+
+    def __init__(self, text: str):
+        self.text = text
+
+    def get_source(self, fullname: str) -> str:
+        return self.text
+
+
 def twin(module: ModuleType, right: str = "", wrong: str = "") -> ModuleType:
     """A second copy of a module, with one place of its source changed."""
     source = Path(module.__file__).read_text(encoding="utf-8")
     assert not right or source.count(right) == 1, f"{right!r} is no longer the one place of this convention"
-    copy = ModuleType(module.__name__)
-    copy.__dict__.update(__package__=module.__package__, __file__=module.__file__)
-    exec(compile(source.replace(right, wrong) if right else source, module.__file__, "exec"), copy.__dict__)
+    loader = Text(source.replace(right, wrong) if right else source)
+    copy = module_from_spec(spec_from_loader(module.__name__, loader, is_package=False))
+    loader.exec_module(copy)
     return copy
 
 
