@@ -94,6 +94,18 @@ export async function widgets(page) {
   );
 }
 
+/** Where each node stands, its title included: [left, top, width, height] by id. */
+export async function boxes(page) {
+  return page.evaluate(() =>
+    Object.fromEntries(
+      window.app.graph.nodes.map((node) => {
+        const title = window.LiteGraph.NODE_TITLE_HEIGHT;
+        return [node.id, [node.pos[0], node.pos[1] - title, node.size[0], node.size[1] + title]];
+      }),
+    ),
+  );
+}
+
 /** The prompt that the frontend would queue. */
 export async function prompt(page) {
   return page.evaluate(async () => (await window.app.graphToPrompt()).output);

@@ -1,9 +1,11 @@
-// node templates.mjs URL PACK SCREENSHOTS NAME...: opens each example graph from the template browser and runs it small.
-// Prints one line of JSON: per graph its widgets and prompt as loaded, the run's end and the previews.
+// node templates.mjs URL PACK SCREENSHOTS RUNNING OPENED: opens example graphs from the template browser, and runs the
+// first list's small; both are JSON lists of names. Prints one line of JSON: per graph its widgets, boxes and prompt as
+// loaded, and for those that ran the end and the previews.
 
-import { clear, fit, open, openTemplate, previews, prompt, run, widgets } from "./comfy.mjs";
+import { boxes, clear, fit, open, openTemplate, previews, prompt, run, widgets } from "./comfy.mjs";
 
-const [url, pack, screenshots, ...names] = process.argv.slice(2);
+const [url, pack, screenshots, ...lists] = process.argv.slice(2);
+const [running, opened] = lists.map((list) => JSON.parse(list));
 const SMALL = { frames: 9, height: 128 };
 
 /**
@@ -34,10 +36,17 @@ async function shorten(page, width) {
 const { browser, page, seen } = await open(url, { width: 2300, height: 1300 });
 const report = {};
 try {
-  for (const name of names) {
+  for (const name of [...running, ...opened]) {
     await openTemplate(page, pack, name);
-    const loaded = { widgets: await widgets(page), prompt: await prompt(page) };
-    await shorten(page, 128 + 16 * names.indexOf(name));
+    const loaded = { widgets: await widgets(page), prompt: await prompt(page), boxes: await boxes(page) };
+    if (!running.includes(name)) {
+      await fit(page);
+      await page.screenshot({ path: `${screenshots}/${name}.png` });
+      report[name] = loaded;
+      await clear(page);
+      continue;
+    }
+    await shorten(page, 128 + 16 * running.indexOf(name));
     const result = await run(page);
     await fit(page);
     await page.waitForTimeout(1200);

@@ -2,43 +2,71 @@
 
 from __future__ import annotations
 
+import json
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 from harness import workflow
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ["Re-shoot geometry only", "From any depth node", "Custom path from JSON", "All in one subgraph"]
+RUNNING = ["Re-shoot geometry only", "From any depth node", "Custom path from JSON", "All in one subgraph"]
+OPENED = sorted({path.stem for path in (ROOT / "workflows").glob("*.json")} - set(RUNNING))
+"""These need model files; here they are only looked at."""
 PLAYING = {"EX4DDemoClip", "EX4DDepthFromImage", "EX4DRenderColorMask", "EX4DDraftFill"}
+MODEL_FILES = (".safetensors", ".ckpt", ".gguf")
 
 
 @pytest.fixture(scope="session")
 def report(browse, server, screenshots):
     folder = screenshots / server.host.version
     folder.mkdir(exist_ok=True)
-    return browse("templates.mjs", server.folder_name, folder, *NAMES)
+    return browse("templates.mjs", server.folder_name, folder, json.dumps(RUNNING), json.dumps(OPENED))
 
 
-def test_templates_open_run_and_play(report, client):
+@pytest.mark.parametrize("name", [*RUNNING, *OPENED])
+def test_templates_open_with_every_value_in_its_place(report, client, name):
     info = client.object_info()
-    for name in NAMES:
-        graph, saved = report["graphs"][name], workflow.load(ROOT / "workflows" / f"{name}.json")
-        # The frontend's own prompt is what the harness makes of the file: no widget has moved.
-        assert graph["prompt"].keys() == workflow.to_prompt(saved, info).keys()
-        for node_id, node in workflow.to_prompt(saved, info).items():
-            assert graph["prompt"][node_id]["inputs"] == node["inputs"], f"{name}: {node['class_type']}"
-        for node in graph["widgets"]:
-            assert not node["missing"], f"{name}: {node}"
-        assert graph["result"] == {"status": "success", "error": None}, name
-        for node in graph["widgets"]:
-            if node["type"] == "EX4DBuildDWMesh":
-                assert graph["previews"][str(node["id"])][0]["kind"] == "IMG", name
-            if node["type"] in PLAYING:
-                shown = graph["previews"][str(node["id"])]
-                assert shown and shown[0]["kind"] == "VIDEO" and shown[0]["ready"] >= 2, (
-                    f"{name}: {node['type']} {shown}"
-                )
-                assert not shown[0]["paused"], f"{name}: {node['type']} does not play"
+    graph, saved = report["graphs"][name], workflow.load(ROOT / "workflows" / f"{name}.json")
+    # The frontend's own prompt is what the harness makes of the file: no widget has moved.
+    expected = workflow.to_prompt(saved, info)
+    assert graph["prompt"].keys() == expected.keys()
+    for node_id, node in expected.items():
+        assert graph["prompt"][node_id]["inputs"] == node["inputs"], node["class_type"]
+    shown = {node["id"]: node for node in graph["widgets"]}
+    for node in saved["nodes"]:
+        assert not shown[node["id"]]["missing"], node["type"]
+        if node["type"] not in info:
+            continue
+        specs = workflow.input_specs(info[node["type"]])
+        for widget, value in workflow.named_widgets(node, info[node["type"]]).items():
+            assert shown[node["id"]]["widgets"][widget] == value, f"{node['type']}: {widget}"
+            choices = workflow.choices(specs[widget])
+            # Files are not on this machine; every other choice is one that the node has.
+            lacking = choices is not None and value not in choices
+            assert not lacking or str(value).endswith((*MODEL_FILES, ".mp4", ".png")), f"{node['type']}: {widget}"
+
+
+@pytest.mark.parametrize("name", [*RUNNING, *OPENED])
+def test_nodes_do_not_cover_each_other(report, name):
+    boxes = report["graphs"][name]["boxes"]
+    titles = {str(node["id"]): node["type"] for node in report["graphs"][name]["widgets"]}
+    for (one, a), (other, b) in combinations(boxes.items(), 2):
+        apart = a[0] + a[2] <= b[0] or b[0] + b[2] <= a[0] or a[1] + a[3] <= b[1] or b[1] + b[3] <= a[1]
+        assert apart, f"{titles[one]} {a} and {titles[other]} {b}"
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_templates_run_and_play(report, name):
+    graph = report["graphs"][name]
+    assert graph["result"] == {"status": "success", "error": None}
+    for node in graph["widgets"]:
+        shown = graph["previews"][str(node["id"])]
+        if node["type"] == "EX4DBuildDWMesh":
+            assert shown[0]["kind"] == "IMG"
+        if node["type"] in PLAYING:
+            assert shown and shown[0]["kind"] == "VIDEO" and shown[0]["ready"] >= 2, f"{node['type']} {shown}"
+            assert not shown[0]["paused"], f"{node['type']} does not play"
 
 
 def test_pages_break_no_policy_and_load_nothing_from_outside(report):
