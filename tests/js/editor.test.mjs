@@ -2,13 +2,14 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { deflateSync } from 'node:zlib'
 
+import { pinched } from '../../web/editor/dom.js'
 import * as edits from '../../web/editor/edits.js'
 import { ranges } from '../../web/editor/editor.js'
 import { dragged, pick, spots } from '../../web/editor/handles.js'
 import * as maths from '../../web/editor/math.js'
 import { insideSurface, meetSurface } from '../../web/editor/picking.js'
 import { depthOf, isReference, loadPreview, unpackDepth } from '../../web/editor/preview.js'
-import { gridIndices, shotFar } from '../../web/editor/renderer.js'
+import { gridIndices, shotRange } from '../../web/editor/renderer.js'
 import { defaultIntrinsics, EditorState, evaluatePath } from '../../web/editor/state.js'
 import { presetDocument } from '../../web/editor/trajectory.js'
 
@@ -316,7 +317,14 @@ test('warnings name frames as runs', () => {
 })
 
 test('the shot is cut off where the renderer cuts it, whatever the unit of the scene', () => {
-  assert.equal(shotFar(undefined), 1000)
-  assert.equal(shotFar(/** @type {any} */ ({ border_depth: 100 })), 1000)
-  assert.equal(shotFar(/** @type {any} */ ({ border_depth: 1e5 })), 1e6)
+  assert.deepEqual(shotRange(undefined), { near: 1e-3, far: 1e3 })
+  assert.deepEqual(shotRange(/** @type {any} */ ({ border_depth: 100 })), { near: 1e-3, far: 1e3 })
+  assert.deepEqual(shotRange(/** @type {any} */ ({ border_depth: 1e5 })), { near: 1, far: 1e6 })
+})
+
+test('two fingers move the view by their middle and scale it by their distance', () => {
+  const at = (/** @type {number} */ clientX, /** @type {number} */ clientY) => ({ clientX, clientY })
+  assert.deepEqual(pinched([at(0, 0), at(10, 0)], [at(2, 4), at(12, 4)]), [2, 4, 1])
+  assert.deepEqual(pinched([at(0, 0), at(10, 0)], [at(-5, 0), at(15, 0)]), [0, 0, 2])
+  assert.ok(Number.isFinite(pinched([at(3, 3), at(3, 3)], [at(3, 3), at(3, 3)])[2]))
 })

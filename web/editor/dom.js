@@ -106,39 +106,86 @@ export class Surface {
   }
 }
 
+/** Ends the drag under way. @type {(() => void) | null} */
+let stopCurrent = null
+
+/** Ends the drag that is under way, if any, as if the pointer had been lifted. */
+export function endDrag() {
+  stopCurrent?.()
+}
+
 /**
- * Pointer drags on an element: mouse, pen and touch alike. `begin` returns what a move does, or null to ignore the press.
+ * Pointer drags on an element: mouse, pen and touch alike. `begin` returns what a move does, or null to ignore the press. A
+ * drag ends when the pointer is lifted, cancelled or captured by another, and when the window loses the focus. A second
+ * finger ends it too; both together then pinch.
  * @param {HTMLElement} element
- * @param {(event: PointerEvent) => {move?: (event: PointerEvent) => void, end?: (event: PointerEvent, moved: boolean) => void} | null} begin
+ * @param {(event: PointerEvent) => {move?: (event: PointerEvent) => void, end?: () => void} | null} begin
+ * @param {(dx: number, dy: number, factor: number) => void} [pinch] way of the fingers' middle in CSS pixels, growth of their distance
  */
-export function onDrag(element, begin) {
-  element.addEventListener('pointerdown', (event) => {
-    const drag = begin(event)
-    event.stopPropagation()
-    if (!drag) return
-    event.preventDefault()
-    element.setPointerCapture(event.pointerId)
-    let moved = false
-    const { clientX, clientY } = event
-    const move = (/** @type {PointerEvent} */ next) => {
+export function onDrag(element, begin, pinch) {
+  /** Fingers on the element. @type {Map<number, PointerEvent>} */
+  const fingers = new Map()
+  /** Listens to a pointer until it is gone. @param {PointerEvent} event @param {(event: PointerEvent) => void} move @param {() => void} [end] */
+  const track = (event, move, end) => {
+    const ends = new AbortController()
+    const stop = () => {
+      if (ends.signal.aborted) return
+      ends.abort()
+      if (stopCurrent === stop) stopCurrent = null
+      end?.()
+    }
+    const { signal } = ends
+    const own = (/** @type {(event: PointerEvent) => void} */ act) => (/** @type {PointerEvent} */ next) => {
       if (next.pointerId !== event.pointerId) return
       next.stopPropagation()
+      act(next)
+    }
+    try {
+      element.setPointerCapture(event.pointerId)
+    } catch {
+      // The pointer is up again already.
+    }
+    element.addEventListener('pointermove', own(move), { signal })
+    for (const name of /** @type {const} */ (['pointerup', 'pointercancel', 'lostpointercapture'])) element.addEventListener(name, own(stop), { signal })
+    window.addEventListener('blur', stop, { signal })
+    return stop
+  }
+  element.addEventListener('pointerdown', (event) => {
+    event.stopPropagation()
+    if (pinch && event.pointerType === 'touch') {
+      fingers.set(event.pointerId, event)
+      track(event, (next) => {
+        const before = [...fingers.values()]
+        fingers.set(event.pointerId, next)
+        if (before.length === 2) pinch(...pinched(before, [...fingers.values()]))
+      }, () => fingers.delete(event.pointerId))
+      if (fingers.size > 1) {
+        event.preventDefault()
+        endDrag()
+        return
+      }
+    }
+    const drag = begin(event)
+    if (!drag) return
+    event.preventDefault()
+    endDrag()
+    let moved = false
+    const { clientX, clientY } = event
+    stopCurrent = track(event, (next) => {
       if (!moved && Math.hypot(next.clientX - clientX, next.clientY - clientY) < 3) return
       moved = true
       drag.move?.(next)
-    }
-    const end = (/** @type {PointerEvent} */ last) => {
-      if (last.pointerId !== event.pointerId) return
-      last.stopPropagation()
-      element.removeEventListener('pointermove', move)
-      element.removeEventListener('pointerup', end)
-      element.removeEventListener('pointercancel', end)
-      drag.end?.(last, moved)
-    }
-    element.addEventListener('pointermove', move)
-    element.addEventListener('pointerup', end)
-    element.addEventListener('pointercancel', end)
+    }, () => drag.end?.())
   })
+}
+
+/**
+ * What two fingers did between two moments.
+ * @param {{clientX: number, clientY: number}[]} before @param {{clientX: number, clientY: number}[]} after @returns {[number, number, number]}
+ */
+export function pinched([a, b], [c, d]) {
+  const apart = (/** @type {typeof a} */ p, /** @type {typeof a} */ q) => Math.max(1, Math.hypot(p.clientX - q.clientX, p.clientY - q.clientY))
+  return [(c.clientX + d.clientX - a.clientX - b.clientX) / 2, (c.clientY + d.clientY - a.clientY - b.clientY) / 2, apart(c, d) / apart(a, b)]
 }
 
 /** Wheel steps, about 1 a notch; a trackpad's pinch arrives as a wheel with ctrl and counts more. @param {WheelEvent} event */

@@ -20,7 +20,7 @@
  */
 import { eyeOf, pixelRay, radians, resized } from './math.js'
 import { baked, dollied, orbited, withPivot } from './edits.js'
-import { button, make } from './dom.js'
+import { button, endDrag, make } from './dom.js'
 import { Inspector, PathBar } from './fields.js'
 import { groundHeight, insideSurface, meetSurface } from './picking.js'
 import { isReference, loadPreview } from './preview.js'
@@ -63,6 +63,8 @@ export class Editor {
     /** @type {Clip | null} */
     this.clip = null
     this.loadNote = ''
+    /** A clip is on its way. */
+    this.arriving = false
     /** File that the clip was read from to its end. */
     this.shown = ''
     this.groundHeight = 1
@@ -87,6 +89,11 @@ export class Editor {
     this.theme = { text: '#ddd', faint: '#999', line: '#4e4e4e', light: false }
     this.fieldColour = '#222'
     this.disposed = false
+    /** False in a collapsed node or outside the window: nothing is drawn there. */
+    this.visible = true
+    /** View that the pointer drags in, and whether the other one was left out of the last frame. @type {'scene' | 'shot' | null} */
+    this.dragged = null
+    this.skipped = false
     this.lastTouch = -Infinity
     this.pressed = 0
     this.lastDraw = 0
@@ -113,6 +120,12 @@ export class Editor {
     this.renderer?.listeners.add(this.onRenderer)
     this.watcher = new ResizeObserver(() => this.redraw())
     this.watcher.observe(this.element)
+    this.lookout = new IntersectionObserver((entries) => {
+      this.visible = entries[entries.length - 1].isIntersecting
+      if (this.visible) this.redraw()
+    })
+    this.lookout.observe(this.element)
+    setTimeout(() => this.renderer?.warm())
     this.refresh()
     this.sceneView.home()
   }
@@ -175,19 +188,7 @@ export class Editor {
       ]),
       this.timeline.element, this.inspector.element, this.status
     ])
-    root.addEventListener('pointerdown', () => {
-      this.state.held = true
-      this.pressed = performance.now()
-      const release = () => {
-        this.state.held = false
-        this.host.settled?.()
-        window.removeEventListener('pointerup', release, true)
-        window.removeEventListener('pointercancel', release, true)
-        this.redraw('time')
-      }
-      window.addEventListener('pointerup', release, true)
-      window.addEventListener('pointercancel', release, true)
-    }, true)
+    root.addEventListener('pointerdown', (event) => this.hold(/** @type {Element} */ (event.target)), true)
     root.addEventListener('pointerdown', (event) => {
       event.stopPropagation()
       const target = /** @type {Element} */ (event.target)
@@ -197,6 +198,38 @@ export class Editor {
     root.addEventListener('wheel', (event) => event.stopPropagation(), { passive: true })
     root.addEventListener('pointerenter', () => this.redraw())
     return root
+  }
+
+  /** A pointer went down: until it is up, lost or cancelled, all changes are one undo step. @param {Element} target */
+  hold(target) {
+    this.letGo?.()
+    const { state } = this
+    state.held = true
+    this.dragged = target.closest('.ex4d-scene') ? 'scene' : target.closest('.ex4d-shot') ? 'shot' : null
+    this.pressed = performance.now()
+    this.undoable = state.past.length
+    const ends = new AbortController()
+    this.letGo = () => {
+      ends.abort()
+      this.letGo = undefined
+      this.dragged = null
+      state.held = false
+      this.host.settled?.()
+      this.redraw()
+    }
+    for (const name of ['pointerup', 'pointercancel', 'blur', 'lostpointercapture']) {
+      window.addEventListener(name, (event) => (name !== 'blur' || event.target === window) && this.letGo?.(), { capture: true, signal: ends.signal })
+    }
+  }
+
+  /** Gives a drag up and takes back what it did. @returns {boolean} whether there was one */
+  cancelDrag() {
+    if (!this.letGo) return false
+    const changed = this.state.past.length > (this.undoable ?? 0)
+    endDrag()
+    this.letGo?.()
+    if (changed) this.state.undo()
+    return true
   }
 
   focus() {
@@ -303,6 +336,7 @@ export class Editor {
   }
 
   leave() {
+    if (this.cancelDrag()) return
     if (this.help) this.toggleHelp()
     else if (this.picking) this.setPicking(false)
     else if (this.flying) this.setFlying(false)
@@ -337,21 +371,26 @@ export class Editor {
     /** @type {Clip | null} */
     let next = null
     this.loadNote = 'Loading the scene…'
+    this.arriving = true
     this.redraw()
     try {
       await loadPreview(this.host.url(reference), {
         header: (header) => {
           next = new Clip(header)
         },
-        frame: (frame) => {
+        frame: async (frame) => {
           const clip = /** @type {Clip} */ (next)
           clip.receive(frame)
-          if (frame.index === 0) this.adopt(clip)
-          else if (this.clipIndex === frame.index) this.redraw()
+          if (frame.index === 0) {
+            this.adopt(clip)
+            // The first picture comes before the work of unpacking the others.
+            await painted()
+          } else if (this.clipIndex === frame.index) this.redraw()
           this.measureInside()
         }
       }, loading.signal)
       this.loadNote = ''
+      this.arriving = false
       this.shown = reference.filename
       this.measurePath()
     } catch (error) {
@@ -359,6 +398,7 @@ export class Editor {
         if (next && next !== this.clip) /** @type {Clip} */ (next).dispose()
         return
       }
+      this.arriving = false
       this.loadNote = error instanceof TypeError
         ? 'The preview could not be loaded: the server does not answer. Run the camera node again.'
         : /** @type {Error} */ (error).message
@@ -376,6 +416,10 @@ export class Editor {
     this.holes = []
     this.holePoses = []
     const first = !this.state.scene
+    if (this.software) {
+      this.touch()
+      this.setDetail(2)
+    }
     this.state.setScene({
       radius: h.radius, pivot: h.pivot, frames: h.clip_frames,
       intrinsics: resized({ ...h.intrinsics, width: h.width, height: h.height }, width, height)
@@ -480,7 +524,7 @@ export class Editor {
       if (this.disposed || !this.renderer || this.renderer.lost || !this.clip) return
       const path = this.state.path
       if (!path) return
-      if (this.playing || this.state.held || performance.now() - this.lastTouch < REST || !this.element.clientWidth) {
+      if (this.arriving || this.playing || this.state.held || performance.now() - this.lastTouch < REST || !this.element.clientWidth) {
         this.scheduleHoles()
         return
       }
@@ -501,7 +545,7 @@ export class Editor {
         }
         const camera = /** @type {Camera} */ (this.state.camera(i))
         const source = i === 0 && IDENTITY.every((v, n) => Math.abs(v - path.poses[0][n]) <= 1e-4)
-        this.holes[i] = source ? 0 : this.renderer.holeShare(this.clip, index, camera, 0.01 * this.state.document.radius)
+        this.holes[i] = source ? 0 : this.renderer.holeShare(this.clip, index, camera)
         this.holePoses[i] = path.poses[i]
         changed = true
       }
@@ -602,6 +646,7 @@ export class Editor {
     if (this.disposed) return
     for (const part of what ? [what] : /** @type {const} */ (['scene', 'shot', 'time'])) this.dirty.add(part)
     if (!what) this.fieldsDirty = true
+    if (!this.visible) return
     this.wake ??= requestAnimationFrame((now) => this.frame(now))
   }
 
@@ -623,8 +668,12 @@ export class Editor {
     const style = getComputedStyle(this.element)
     this.theme = themeOf(this.element)
     this.fieldColour = style.getPropertyValue('--e-field').trim() || '#222'
-    const parts = [...this.dirty]
+    // On a slow machine the view beside the dragged one follows every second frame.
+    const beside = this.step > 1 && dragging && this.dragged ? (this.dragged === 'shot' ? 'scene' : 'shot') : null
+    this.skipped = !!beside && this.dirty.has(beside) && !this.skipped
+    const parts = [...this.dirty].filter((part) => !this.skipped || part !== beside)
     this.dirty.clear()
+    if (beside && this.skipped) this.dirty.add(beside)
     if (parts.includes('scene')) this.sceneView.draw()
     if (parts.includes('shot')) this.shotView.draw()
     if (parts.includes('time')) {
@@ -643,16 +692,18 @@ export class Editor {
       this.intervals.push(interval)
       if (this.intervals.length > 120) this.intervals.shift()
       const recent = this.intervals.slice(-3)
-      if (this.step === 1 && recent.length === 3 && recent.every((v) => v > SLOW)) this.setDetail(2)
+      const slow = recent.length === 3 && recent.every((v) => v > SLOW)
+      if (slow && this.step < (this.software ? 4 : 2)) this.setDetail(2 * this.step)
     } else if (!moving && this.step > 1) this.setDetail(1)
   }
 
   /** @param {number} step */
   setDetail(step) {
     this.step = step
+    document.documentElement.classList.toggle('ex4d-hurry', step > 1 && this.software)
     for (const { surface } of [this.sceneView, this.shotView]) surface.limit = step > 1 ? COARSE_SIDE : Infinity
     this.dirty.add('scene').add('shot')
-    if (step === 1) this.intervals = []
+    this.intervals = []
   }
 
   showFields() {
@@ -678,14 +729,17 @@ export class Editor {
   shotPixels(width, height, mode) {
     const camera = this.shotView.cameraAt(width, height)
     if (!camera || !this.renderer || !this.clip) return null
-    return this.renderer.read({ clip: this.clip, index: this.clipIndex, camera, width, height, mode, near: 0.01 * this.state.document.radius })
+    return this.renderer.read({ clip: this.clip, index: this.clipIndex, camera, width, height, mode })
   }
 
   dispose() {
     if (this.disposed) return
+    this.letGo?.()
     this.disposed = true
     this.loading?.abort()
     this.watcher.disconnect()
+    this.lookout.disconnect()
+    document.documentElement.classList.remove('ex4d-hurry')
     if (this.wake) cancelAnimationFrame(this.wake)
     clearTimeout(this.holeTimer)
     this.clip?.dispose()
@@ -699,6 +753,11 @@ export class Editor {
     this.place?.remove()
   }
 }
+
+/** Until the page has been drawn; a hidden page never is. @returns {Promise<unknown>} */
+const painted = () => Promise.race([
+  new Promise((done) => requestAnimationFrame(() => setTimeout(done))), new Promise((done) => setTimeout(done, 300))
+])
 
 const IDENTITY = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
 

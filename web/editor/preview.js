@@ -107,7 +107,7 @@ export function depthOf(header, level) {
 /**
  * Streams a preview.
  * @param {string} url
- * @param {{header: (header: PreviewHeader) => void, frame: (frame: PreviewFrame) => void}} receive
+ * @param {{header: (header: PreviewHeader) => void, frame: (frame: PreviewFrame) => unknown}} receive `frame` may return a promise to wait for
  * @param {AbortSignal} [signal]
  */
 export async function loadPreview(url, receive, signal) {
@@ -145,7 +145,7 @@ export async function loadPreview(url, receive, signal) {
         image.close()
         return
       }
-      receive.frame({ index, image, depth: unpackDepth(planes, header.width, header.height) })
+      await receive.frame({ index, image, depth: unpackDepth(planes, header.width, header.height) })
     }
   } finally {
     reader.reader.cancel().catch(() => {})

@@ -19,12 +19,16 @@ const MODES = { colour: 0, mask: 1, checker: 2, scene: 3 }
 /** Floats of position, colour and place in the vertex buffer. */
 const VERTEX = [3, 4, 3]
 const VERTEX_FLOATS = 10
-/** Python's default far plane for scenes of the published size. */
-const SHOT_FAR = 1e3
+const [NEAR, FAR] = [1e-3, 1e3]
 
-/** The far plane that Python renders the shot with; larger scenes, whatever their unit, are not cut off. @param {PreviewHeader | undefined} header */
-export function shotFar(header) {
-  return Math.max(SHOT_FAR, 10 * (header?.border_depth ?? 0))
+/**
+ * The planes between which Python renders the shot: the published ones, both farther by one factor where the back plate is,
+ * whatever the scene's unit.
+ * @param {PreviewHeader | undefined} header
+ */
+export function shotRange(header) {
+  const grown = Math.max(1, (10 * (header?.border_depth ?? 0)) / FAR)
+  return { near: NEAR * grown, far: FAR * grown }
 }
 
 const SOFTWARE = /swiftshader|llvmpipe|softpipe|basic render|software/i
@@ -170,7 +174,7 @@ function buildTools(gl) {
   gl.enableVertexAttribArray(0)
   gl.vertexAttribPointer(0, 3, gl.FLOAT, false, 0, 0)
   return {
-    mesh: buildProgram(gl, meshVertex, meshFragment),
+    mesh: { released: buildProgram(gl, meshVertex('released'), meshFragment('released')), paper: buildProgram(gl, meshVertex('paper'), meshFragment('paper')) },
     rule: buildProgram(gl, fullScreenVertex, occlusionFragment),
     points: buildProgram(gl, pointsVertex, nothingFragment, ['position', 'colour', 'place']),
     feedback: gl.createTransformFeedback(),
@@ -201,6 +205,8 @@ export class Renderer {
     const names = gl.getExtension('WEBGL_debug_renderer_info')
     /** Whether the graphics are emulated by the processor. */
     this.software = SOFTWARE.test(String(names ? gl.getParameter(names.UNMASKED_RENDERER_WEBGL) : gl.getParameter(gl.RENDERER)))
+    /** Whether `warm` has run. */
+    this.warmed = false
     /** @type {Set<() => void>} */
     this.listeners = new Set()
     /** @type {Set<Clip>} */
@@ -379,9 +385,9 @@ export class Renderer {
   /**
    * Draws into the bound framebuffer.
    * @param {{clip: Clip | null, index: number, camera: Camera, width: number, height: number, mode: DrawMode,
-   *   step?: number, near: number, ground?: {centre: [number, number, number], tint: [number, number, number, number], cell: number} | null}} scene
+   *   step?: number, near?: number, ground?: {centre: [number, number, number], tint: [number, number, number, number], cell: number} | null}} scene
    */
-  draw({ clip, index, camera, width, height, mode, step = 1, near, ground = null }) {
+  draw({ clip, index, camera, width, height, mode, step = 1, near = shotRange(clip?.header).near, ground = null }) {
     const gl = this.gl
     if (clip && index >= 0) this.prepareFrame(clip, index)
     gl.viewport(0, 0, width, height)
@@ -393,15 +399,16 @@ export class Renderer {
     const opaque = mode === 'colour' || mode === 'mask'
     gl.clearColor(0, 0, 0, opaque ? 1 : 0)
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT)
-    const far = Math.max(shotFar(clip?.header), mode === 'scene' ? 4 * (clip?.header.far ?? 0) : 0)
+    const far = Math.max(shotRange(clip?.header).far, mode === 'scene' ? 4 * (clip?.header.far ?? 0) : 0)
     const matrix = clipMatrix(camera, near, far)
     if (clip && index >= 0 && clip.frames[index]) {
-      const mesh = this.tools.mesh
+      const mesh = this.tools.mesh[clip.header.style]
       this.fillVertices(clip, index)
       gl.useProgram(mesh.program)
-      gl.uniform1i(mesh.at('layer'), index)
-      gl.uniform1i(mesh.at('paper'), clip.header.style === 'paper' ? 1 : 0)
-      this.bindColours(mesh, clip)
+      if (clip.header.style === 'paper') {
+        gl.uniform1i(mesh.at('layer'), index)
+        this.bindColours(mesh, clip)
+      }
       gl.uniformMatrix4fv(mesh.at('clipFromWorld'), true, matrix)
       gl.uniform1i(mesh.at('mode'), MODES[mode])
       const grid = this.gridOf(clip, step)
@@ -480,14 +487,31 @@ export class Renderer {
     return out
   }
 
-  /** Share of pixels that are holes in a camera's view, 0..1, from a small picture. @param {Clip} clip @param {number} index @param {Camera} camera @param {number} near */
-  holeShare(clip, index, camera, near) {
+  /** Share of pixels that are holes in a camera's view, 0..1, from a small picture. @param {Clip} clip @param {number} index @param {Camera} camera */
+  holeShare(clip, index, camera) {
     const pixels = this.read({
-      clip, index, camera, near, width: HOLE_SAMPLES, height: HOLE_SAMPLES, mode: 'mask', step: 2
+      clip, index, camera, width: HOLE_SAMPLES, height: HOLE_SAMPLES, mode: 'mask', step: 2
     })
     let seen = 0
     for (let i = 0; i < pixels.length; i += 4) if (pixels[i] > 127) seen++
     return 1 - seen / (HOLE_SAMPLES * HOLE_SAMPLES)
+  }
+
+  /** Draws a tiny scene in every way the views do: graphics drivers finish a program at its first use, not when they compile it. */
+  warm() {
+    if (this.warmed || this.lost) return
+    this.warmed = true
+    const size = 8
+    const context = make2D(this.software)
+    for (const style of /** @type {const} */ (['released', 'paper'])) {
+      const clip = new Clip({ ...BLANK, style, width: size, height: size })
+      clip.receive({ index: 0, image: /** @type {any} */ (new ImageData(size, size)), depth: new Uint16Array(size * size) })
+      const scene = { clip, index: 0, camera: { pose: ORIGIN, intrinsics: { fx: size, fy: size, cx: size / 2, cy: size / 2, width: size, height: size } }, width: size, height: size }
+      this.paint(context, { ...scene, mode: 'scene', ground: { centre: [0, 1, 1], tint: [1, 1, 1, 1], cell: 1 } })
+      this.paint(context, { ...scene, mode: 'checker' })
+      this.read({ ...scene, mode: 'mask' })
+      this.forget(clip)
+    }
   }
 
   /** Ends the context when the last editor has gone. */
@@ -498,6 +522,15 @@ export class Renderer {
 }
 
 const HOLE_SAMPLES = 96
+const ORIGIN = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+/** @type {Omit<PreviewHeader, 'style' | 'width' | 'height'>} */
+const BLANK = {
+  version: 1, frames: 1, clip_frames: 1, frame_numbers: [0], near: 1, far: 2, levels: 1, min_angle: 0, max_jump: null, border_depth: 2,
+  radius: 1, pivot: [0, 0, 1], intrinsics: { fx: 8, fy: 8, cx: 4, cy: 4 }, source: [8, 8], sizes: [[0, 0]]
+}
+
+/** A small 2D picture to copy into. @param {boolean} software */
+const make2D = (software) => /** @type {CanvasRenderingContext2D} */ (document.createElement('canvas').getContext('2d', { willReadFrequently: software }))
 
 /** @type {Renderer | null} */
 let sharedRenderer = null

@@ -118,7 +118,19 @@ export class SceneView {
       this.editor.touch()
       this.editor.redraw('scene')
     }, { passive: false })
-    onDrag(canvas, (event) => this.press(event))
+    onDrag(canvas, (event) => this.press(event), (dx, dy, factor) => {
+      this.pan(dx, dy)
+      this.reach = clamp(this.reach / factor, 1e-3 * this.editor.state.document.radius, 400 * this.editor.state.document.radius)
+      this.editor.touch()
+      this.editor.redraw('scene')
+    })
+  }
+
+  /** Moves the view across the screen. @param {number} dx CSS pixels @param {number} dy */
+  pan(dx, dy) {
+    const { right, down } = axesOf(this.view.pose)
+    const size = worldSize(this.view, this.focus, this.surface.unit)
+    this.focus = add(this.focus, add(scale(right, -dx * size), scale(down, -dy * size)))
   }
 
   /** @param {PointerEvent} event */
@@ -140,11 +152,8 @@ export class SceneView {
         const now = this.surface.place(next)
         const [dx, dy] = [(now.x - last.x) / this.surface.unit, (now.y - last.y) / this.surface.unit]
         last = now
-        if (panning) {
-          const { right, down } = axesOf(this.view.pose)
-          const size = worldSize(this.view, this.focus, this.surface.unit)
-          this.focus = add(this.focus, add(scale(right, -dx * size), scale(down, -dy * size)))
-        } else {
+        if (panning) this.pan(dx, dy)
+        else {
           this.yaw -= dx * 0.008
           this.pitch = clamp(this.pitch + dy * 0.008, radians(-89.5), radians(89.5))
         }

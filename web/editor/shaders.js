@@ -106,56 +106,66 @@ export const nothingFragment = `${PRECISION}
 out vec4 result;
 void main() { result = vec4(0.0); }`
 
-export const meshVertex = `${PRECISION}
+/** @param {'released' | 'paper'} style */
+export const meshVertex = (style) => `${PRECISION}
 uniform mat4 clipFromWorld;
 layout(location = 0) in vec3 position;
 layout(location = 1) in vec4 vertexColour;
 layout(location = 2) in vec3 vertexPlace;
 out vec4 colour;
-out vec2 place;
-flat out float quadValid;
+${style === 'paper' ? 'out vec2 place; flat out float quadValid;' : ''}
 void main() {
   colour = vertexColour;
-  place = vertexPlace.xy;
-  quadValid = vertexPlace.z;
+  ${style === 'paper' ? 'place = vertexPlace.xy; quadValid = vertexPlace.z;' : ''}
   gl_Position = clipFromWorld * vec4(position, 1.0);
 }`
 
-/** Modes: 0 colour, 1 mask, 2 colour over nothing (holes transparent), 3 scene (holes cut away). */
-export const meshFragment = `${PRECISION}
+/** `face()` = colour, and whether it is seen. Released: by the alpha that vertices share. */
+const RELEASED_FACE = `
+in vec4 colour;
+vec4 face() { return vec4(colour.rgb, colour.a * 255.0 > 125.0); }
+`
+
+/** Paper: by the quad. */
+const PAPER_FACE = `
 uniform sampler2DArray colours;
 uniform sampler2DArray occlusion;
 uniform int layer;
-uniform bool paper;
-uniform int mode;
 in vec4 colour;
 in vec2 place;
 flat in float quadValid;
-out vec4 result;
 const float TIE = 0.02; // pixels
-void main() {
-  bool seen = paper ? quadValid > 0.5 : colour.a * 255.0 > 125.0;
-  vec3 rgb = colour.rgb;
-  if (paper) {
-    mat2 spread = mat2(dFdx(place), dFdy(place));
-    if (!seen && place.x >= 0.0 && abs(determinant(spread)) > 1e-9) {
-      // A pixel centre exactly on a vertex belongs to up to six faces; ties go to the valid one.
-      vec2 nearest = round(place);
-      vec2 pixels = inverse(spread) * (place - nearest);
-      if (dot(pixels, pixels) < TIE * TIE) {
-        seen = texelFetch(occlusion, ivec3(nearest, layer), 0).g > 0.5;
-        rgb = texelFetch(colours, ivec3(nearest, layer), 0).rgb;
-      }
+vec4 face() {
+  bool seen = quadValid > 0.5;
+  mat2 spread = mat2(dFdx(place), dFdy(place));
+  if (!seen && place.x >= 0.0 && abs(determinant(spread)) > 1e-9) {
+    // A pixel centre exactly on a vertex belongs to up to six faces; ties go to the valid one.
+    vec2 nearest = round(place);
+    vec2 pixels = inverse(spread) * (place - nearest);
+    if (dot(pixels, pixels) < TIE * TIE) {
+      return vec4(texelFetch(colours, ivec3(nearest, layer), 0).rgb, texelFetch(occlusion, ivec3(nearest, layer), 0).g);
     }
   }
-  if (mode == 1) { result = vec4(vec3(seen), 1.0); return; }
+  return vec4(colour.rgb, seen);
+}
+`
+
+/**
+ * The visible side of a face. Modes: 0 colour, 1 mask, 2 colour over nothing (holes transparent), 3 scene (holes cut away).
+ * Each style has a program of its own: emulated graphics run both sides of every branch.
+ * @param {'released' | 'paper'} style
+ */
+export const meshFragment = (style) => `${PRECISION}${style === 'paper' ? PAPER_FACE : RELEASED_FACE}
+uniform int mode;
+out vec4 result;
+void main() {
+  vec4 surface = face();
+  bool seen = surface.a > 0.5;
   if (mode == 3) {
     if (!seen) discard;
-    result = vec4(gl_FrontFacing ? rgb : rgb * 0.45, 1.0);
-    return;
-  }
-  if (seen) result = vec4(rgb, 1.0);
-  else result = mode == 2 ? vec4(0.0) : vec4(0.0, 0.0, 0.0, 1.0);
+    result = vec4(gl_FrontFacing ? surface.rgb : surface.rgb * 0.45, 1.0);
+  } else if (mode == 1) result = vec4(vec3(seen), 1.0);
+  else result = seen ? vec4(surface.rgb, 1.0) : vec4(0.0, 0.0, 0.0, mode == 2 ? 0.0 : 1.0);
 }`
 
 export const lineVertex = `${PRECISION}

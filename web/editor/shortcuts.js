@@ -9,13 +9,13 @@ export const HELP = [
     title: 'Shot view',
     rows: [
       ['Drag', 'Orbit the camera around the pivot'], ['Shift + drag, right or middle button', 'Move sideways and up'], ['Wheel, pinch', 'Closer, farther'],
-      ['Ctrl + drag', 'Look around from the spot'], ['Alt + drag', 'Roll'], ['Shift + wheel', 'Field of view'], ['1  2  3', 'Colour, mask, holes']
+      ['Ctrl + drag', 'Look around from the spot'], ['Alt + drag', 'Roll'], ['Two fingers', 'Move sideways, closer, farther'], ['Shift + wheel', 'Field of view'], ['1  2  3', 'Colour, mask, holes']
     ]
   },
   {
     title: 'Scene view',
     rows: [
-      ['Drag', 'Turn the view'], ['Shift + drag, right or middle button', 'Pan the view'], ['Wheel, pinch', 'Zoom the view'],
+      ['Drag', 'Turn the view'], ['Shift + drag, right or middle button', 'Pan the view'], ['Wheel, pinch', 'Zoom the view'], ['Two fingers', 'Pan and zoom the view'],
       ['Drag a point', 'Move camera, target, pivot or key'], ['Drag an arrow, a square', 'Along an axis, in a plane'],
       ['Ctrl + drag the camera', 'Take its target along'], ['Shift while dragging the camera', 'Around the pivot'],
       ['H', 'See the whole path'], ['7  8  9', 'From above, from the side, from behind']
@@ -34,7 +34,7 @@ export const HELP = [
     rows: [
       ['Alt + arrows', 'Orbit by 1° (with Shift 5°)'], ['+  −', 'Closer, farther'], ['P', 'Pick the pivot: click what to orbit around'], ['S', 'Snapping (Alt while dragging: the opposite)'],
       ['F', 'Fly: W A S D, Q E down and up, drag to look, Shift faster'], ['V', 'Next layout'], ['X', 'Whole window'],
-      ['Ctrl + Z, Ctrl + Shift + Z', 'Undo, redo'], ['?', 'This page'], ['Esc', 'Leave fly, pick, help, whole window']
+      ['Ctrl + Z, Ctrl + Shift + Z', 'Undo, redo'], ['?', 'This page'], ['Esc', 'Take a drag back; leave fly, pick, help, whole window']
     ]
   }
 ]

@@ -36,7 +36,13 @@ export class ShotView {
       make('div', { class: 'ex4d-tools' }, [make('div', { class: 'ex4d-group' }, this.modes.map((m) => m.element))])
     ])
     this.surface.canvas.addEventListener('contextmenu', (event) => event.preventDefault())
-    onDrag(this.surface.canvas, (event) => this.press(event))
+    onDrag(this.surface.canvas, (event) => this.press(event), (dx, dy, factor) => {
+      const { state } = this.editor
+      const unit = this.surface.unit / this.frame.height
+      this.truck(dx * unit, dy * unit)
+      state.editKey('truck', (key) => dollied(key, state.document.pivot, 1 / factor))
+      this.editor.touch()
+    })
     this.surface.canvas.addEventListener('pointermove', () => {
       this.surface.canvas.style.cursor = this.editor.picking ? 'crosshair' : 'move'
     })
@@ -100,9 +106,7 @@ export class ShotView {
         if (editor.flying || next.ctrlKey || next.metaKey) {
           state.editKey('look', (key) => looked(key, -dx * TURN * 0.6, dy * TURN * 0.6))
         } else if (button === 1 || button === 2 || next.shiftKey) {
-          const { right, down } = axesOf(camera.pose)
-          const size = (Math.max(distance(eyeOf(camera.pose), pivot), 1e-3) * box.height) / resized(camera.intrinsics, box.width, box.height).fx
-          state.editKey('truck', (key) => translated(key, add(scale(right, -dx * size), scale(down, -dy * size)), true))
+          this.truck(dx, dy)
         } else if (next.altKey) {
           state.editKey('roll', (key) => ({ ...key, roll: key.roll + dx * 90 }))
         } else {
@@ -115,6 +119,17 @@ export class ShotView {
         state.settle()
       }
     }
+  }
+
+  /** Moves the camera sideways so that the pivot follows the pointer. @param {number} dx heights of the picture @param {number} dy */
+  truck(dx, dy) {
+    const { state } = this.editor
+    const camera = state.camera()
+    if (!camera) return
+    const box = this.frame
+    const { right, down } = axesOf(camera.pose)
+    const size = (Math.max(distance(eyeOf(camera.pose), state.document.pivot), 1e-3) * box.height) / resized(camera.intrinsics, box.width, box.height).fx
+    state.editKey('truck', (key) => translated(key, add(scale(right, -dx * size), scale(down, -dy * size)), true))
   }
 
   /** With snapping on, an orbit ends on a whole 5 degrees. */
@@ -159,7 +174,7 @@ export class ShotView {
     context.beginPath()
     context.rect(0, 0, box.width, box.height)
     context.clip()
-    const scene = { clip: editor.clip, index: editor.clipIndex, camera, width: box.width, height: box.height, step: editor.step, near: 0.01 * state.document.radius }
+    const scene = { clip: editor.clip, index: editor.clipIndex, camera, width: box.width, height: box.height, step: editor.step }
     if (editor.showsSource()) this.drawSource(box)
     else if (editor.clip && editor.renderer) {
       if (this.mode === 'checker') drawChecker(context, box.width, box.height, 9 * unit)
@@ -194,7 +209,7 @@ export class ShotView {
     context.fillStyle = shade
     context.fillRect(0, 0, box.width, box.height)
     this.editor.renderer?.paint(context, {
-      clip: null, index: -1, camera, width: box.width, height: box.height, mode: 'scene', near: 0.01 * state.document.radius,
+      clip: null, index: -1, camera, width: box.width, height: box.height, mode: 'scene',
       ground: { centre: [0, this.editor.groundHeight, state.document.radius], cell: state.document.radius / 2, tint: [0.75, 0.8, 0.9, 0.34] }
     })
     const path = state.path
