@@ -1,0 +1,135 @@
+// Ends of drags, pen and touch, hidden nodes and many editors, in a real frontend without a run: node gestures.mjs URL
+import { open } from './comfy.mjs'
+
+const [url] = process.argv.slice(2)
+const { browser, page, seen } = await open(url, { settings: { 'Comfy.VueNodes.Enabled': false }, width: 1300, height: 1000 })
+const report = { seen }
+const NODE = "window.app.graph.nodes.find((node) => node.type === 'EX4DCameraTrajectory')"
+const inEditor = (work) => page.evaluate(`(async () => { const node = ${NODE}; return (${work})(node?.ex4dEditor, node) })()`)
+const text = () => inEditor('(editor) => editor.host.read()')
+const rest = () => page.waitForTimeout(350)
+const middle = async (selector) => {
+  const box = await page.locator(selector).first().boundingBox()
+  return [box.x + box.width / 2, box.y + box.height / 2]
+}
+/** Presses in the shot view and moves a way. */
+const press = async (steps = 6) => {
+  const [x, y] = await middle('.ex4d-shot canvas')
+  await page.mouse.move(x, y)
+  await page.mouse.down()
+  for (let i = 1; i <= steps; i++) await page.mouse.move(x - 8 * i, y)
+}
+/** Whether moves still change the path, and whether the editor believes in a pointer that is down. */
+const after = async () => {
+  await rest()
+  const before = await text()
+  const [x, y] = await middle('.ex4d-shot canvas')
+  for (let i = 1; i <= 4; i++) await page.mouse.move(x + 9 * i, y + 5)
+  await rest()
+  return { still: (await text()) !== before, held: await inEditor('(editor) => editor.state.held') }
+}
+
+try {
+  await page.evaluate(() => {
+    const { app, LiteGraph } = window
+    app.graph.clear()
+    const node = LiteGraph.createNode('EX4DCameraTrajectory')
+    node.pos = [120, 60]
+    app.graph.add(node)
+    app.canvas.ds.reset?.()
+  })
+  await page.waitForTimeout(1200)
+  await inEditor('(editor) => editor.state.goTo(24)')
+
+  const start = await text()
+  await press()
+  await page.keyboard.press('Escape')
+  report.escape = { ...(await after()), restored: JSON.parse((await text()) || 'null')?.source === JSON.parse(start || 'null')?.source || (await inEditor('(editor) => !!editor.state.document.source')) }
+  await page.mouse.up()
+
+  await press()
+  await page.evaluate(() => window.dispatchEvent(new Event('blur')))
+  report.blur = { ...(await after()), changed: (await text()) !== start }
+  await page.mouse.up()
+
+  await press()
+  await page.evaluate(() => {
+    const canvas = document.querySelector('.ex4d-shot canvas')
+    for (let id = 0; id < 64; id++) if (canvas.hasPointerCapture(id)) canvas.releasePointerCapture(id)
+  })
+  // The capture is taken away with the next event of the pointer.
+  const [mx, my] = await middle('.ex4d-shot canvas')
+  await page.mouse.move(mx, my + 40)
+  report.lost = await after()
+  await page.mouse.up()
+
+  // Fingers and pen, as the browser's own input.
+  const cdp = await page.context().newCDPSession(page)
+  const [sx, sy] = await middle('.ex4d-scene canvas')
+  const touch = (type, points) => cdp.send('Input.dispatchTouchEvent', { type, touchPoints: points.map(([x, y], id) => ({ x, y, id })) })
+  const view = () => inEditor('(editor) => ({ reach: editor.sceneView.reach, yaw: editor.sceneView.yaw, focus: [...editor.sceneView.focus] })')
+  const still = await view()
+  await touch('touchStart', [[sx + 60, sy + 90]])
+  for (let i = 1; i <= 5; i++) await touch('touchMove', [[sx + 60 + 8 * i, sy + 90]])
+  await touch('touchEnd', [])
+  const turned = await view()
+  await touch('touchStart', [[sx - 40, sy + 90]])
+  await touch('touchStart', [[sx - 40, sy + 90], [sx + 40, sy + 90]])
+  for (let i = 1; i <= 8; i++) await touch('touchMove', [[sx - 40 - 4 * i, sy + 90], [sx + 40 + 4 * i, sy + 90]])
+  await touch('touchEnd', [])
+  const spread = await view()
+  report.touch = { turned: turned.yaw !== still.yaw, nearer: turned.reach / spread.reach, yawKept: turned.yaw === spread.yaw, held: await inEditor('(editor) => editor.state.held') }
+  const [px, py] = await middle('.ex4d-shot canvas')
+  const beforePen = await text()
+  const pen = (type, x, extra = {}) => cdp.send('Input.dispatchMouseEvent', { type, x, y: py, button: type === 'mouseMoved' ? 'left' : 'left', buttons: type === 'mouseReleased' ? 0 : 1, clickCount: 1, pointerType: 'pen', ...extra })
+  await pen('mousePressed', px)
+  for (let i = 1; i <= 6; i++) await pen('mouseMoved', px + 7 * i)
+  await pen('mouseReleased', px + 42)
+  await rest()
+  report.pen = { changed: (await text()) !== beforePen, held: await inEditor('(editor) => editor.state.held') }
+
+  // Playing draws nothing in a collapsed node, and goes on when it is open again.
+  const drawn = () => page.waitForFunction(`(() => { const view = ${NODE}.ex4dEditor.shotView; return view.counted > 0 })()`, null, { timeout: 15000 }).then(() => true, () => false)
+  const count = () => inEditor(`(editor) => {
+    const view = editor.shotView
+    view.counted = 0
+    view.draw = () => { view.counted++; Object.getPrototypeOf(view).draw.call(view) }
+  }`)
+  await inEditor('(editor) => editor.play()')
+  await count()
+  report.playing = { open: await drawn() }
+  await inEditor('(editor, node) => node.collapse()')
+  await page.waitForFunction(`!${NODE}.ex4dEditor.visible`, null, { timeout: 15000 })
+  await rest()
+  await count()
+  await page.waitForTimeout(600)
+  report.playing.collapsed = await inEditor('(editor) => editor.shotView.counted > 0')
+  await inEditor('(editor, node) => node.collapse()')
+  report.playing.again = await drawn()
+  await inEditor('(editor) => editor.stop()')
+
+  // Twenty editors: one graphics context, and none left when the nodes are gone.
+  report.many = await inEditor(`async (editor, node) => {
+    const { app, LiteGraph } = window
+    const twins = []
+    for (let i = 0; i < 20; i++) {
+      const twin = LiteGraph.createNode('EX4DCameraTrajectory')
+      twin.pos = [i * 40, i * 40]
+      app.graph.add(twin)
+      twins.push(twin)
+    }
+    await new Promise((done) => setTimeout(done, 800))
+    const shared = twins.every((twin) => twin.ex4dEditor.renderer === editor.renderer)
+    const editors = twins.map((twin) => twin.ex4dEditor)
+    for (const twin of twins) app.graph.remove(twin)
+    const gl = editor.renderer.gl
+    const disposed = editors.every((each) => each.disposed)
+    const alive = !gl.isContextLost()
+    app.graph.remove(node)
+    await new Promise((done) => setTimeout(done, 300))
+    return { shared, disposed, alive, released: gl.isContextLost(), left: document.querySelectorAll('.ex4d-editor').length }
+  }`)
+} finally {
+  await browser.close()
+}
+console.log(JSON.stringify(report))
