@@ -71,6 +71,8 @@ export class Editor {
     this.step = 1
     this.playing = false
     this.loop = true
+    /** Every how many samples were drawn at the worst. */
+    this.coarsest = 1
     this.snapping = false
     this.picking = false
     this.flying = false
@@ -688,12 +690,17 @@ export class Editor {
   /** Coarsens the picture while the machine is too slow to follow, and restores it at rest. @param {number} now @param {boolean} moving */
   adapt(now, moving) {
     const interval = now - this.lastDraw
+    // Emulated graphics that were too slow once will be again: the next movement starts where the last one got to.
+    if (moving && this.software && this.step < this.coarsest) this.setDetail(this.coarsest)
     if (moving && interval > 0 && interval < 3000) {
       this.intervals.push(interval)
       if (this.intervals.length > 120) this.intervals.shift()
       const recent = this.intervals.slice(-3)
       const slow = recent.length === 3 && recent.every((v) => v > SLOW)
-      if (slow && this.step < (this.software ? 4 : 2)) this.setDetail(2 * this.step)
+      if (slow && this.step < (this.software ? 4 : 2)) {
+        this.setDetail(2 * this.step)
+        this.coarsest = this.step
+      }
     } else if (!moving && this.step > 1) this.setDetail(1)
   }
 

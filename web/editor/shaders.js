@@ -82,6 +82,7 @@ uniform bool paper;
 out vec3 position;
 out vec4 colour;
 out vec3 place;   // column, row, validity of the quad that ends here
+const float RIM = 0.1; // pixels
 void main() {
   int last = size.x * size.y;
   gl_Position = vec4(0.0);
@@ -94,6 +95,8 @@ void main() {
   }
   ivec2 p = ivec2(gl_VertexID % size.x, gl_VertexID / size.x);
   position = pointAt(p);
+  // Paper style's rim lies on pixel centres, of which rasterisers leave out those on the upper and right edge.
+  if (paper) position.xy += RIM * (vec2(equal(p, size - 1)) - vec2(equal(p, ivec2(0)))) / source.xy * position.z;
   vec3 rgb = texelFetch(colours, ivec3(p, layer), 0).rgb;
   float alpha = paper ? 1.0 : texelFetch(occlusion, ivec3(p, layer), 0).r;
   colour = vec4(rgb * alpha, alpha);
