@@ -224,7 +224,7 @@ def rolled(rotation: np.ndarray, roll: np.ndarray | float) -> np.ndarray:
     return rotation @ turn
 
 
-def look_at(eye: Sequence[float], target: Sequence[float], roll: float = 0.0) -> np.ndarray:
+def look_at(eye: Sequence[float] | np.ndarray, target: Sequence[float] | np.ndarray, roll: float = 0.0) -> np.ndarray:
     """A level camera at ``eye`` that looks at ``target``.
 
     Args:
