@@ -1,4 +1,4 @@
-"""How drags end, pen and touch, hidden nodes and many editors at once, in real frontends."""
+"""How drags end, pen and touch, hidden nodes, many editors, and the editor's place in its graph, in real frontends."""
 
 from __future__ import annotations
 
@@ -20,3 +20,20 @@ def test_drags_end_cleanly_and_editors_share_one_context(browse):
 
     assert report["playing"] == {"open": True, "collapsed": False, "again": True}
     assert report["many"] == {"shared": True, "disposed": True, "alive": True, "released": True, "left": 0}
+
+
+def test_editor_lives_with_copies_undo_tabs_and_subgraphs(browse):
+    report = browse("graph.mjs")
+    ours = [text for text in report["seen"]["errors"] if "/extensions/" in text or "ex4d" in text.lower()]
+    assert not ours
+
+    # A pasted node starts with the same path and then has its own; the first node and its undo stay as they were.
+    assert report["paste"] == {"same": True, "own": True, "apart": True, "undone": 1, "kept": True}
+    # Ctrl+Z in the editor takes back its last step; the graph's undo and redo carry the editor along.
+    undo = {"editor": True, "nodes": 1, "redone": True, "graph": True, "follows": True, "graphRedone": True}
+    assert report["undo"] == {**undo, "draws": True}
+    assert report["tabs"] == {"away": True, "gone": 0, "kept": True, "draws": True}
+
+    subgraph = report["subgraph"]
+    assert subgraph.pop("inside") == 1
+    assert len(subgraph) == 7 and all(subgraph.values()), subgraph
