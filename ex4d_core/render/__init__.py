@@ -252,8 +252,12 @@ def _keep_source(mesh: DWMesh, picture: Picture) -> None:
 def _check_size(size: tuple[int, int] | None, mesh: DWMesh) -> tuple[int, int]:
     if size is None:
         return mesh.width, mesh.height
-    width, height = size
-    if width != int(width) or height != int(height) or width < 1 or height < 1:
+    try:
+        width, height = size
+        whole = width >= 1 and height >= 1 and width % 1 == 0 and height % 1 == 0  # false for NaN and infinity
+    except (TypeError, ValueError):
+        whole = False
+    if not whole:
         raise EX4DError(f"The output size must be two positive whole numbers (width, height), got {size}.")
     if max(width, height) > LARGEST_SIDE:
         raise EX4DError(
@@ -269,7 +273,7 @@ def _default_range(mesh: DWMesh) -> tuple[float, float]:
 
 
 def _check_options(supersample: int, near: float, far: float, out_dtype: str, keep_first_frame: bool | str) -> None:
-    if supersample not in (1, 2, 3, 4):
+    if not isinstance(supersample, (int, np.integer)) or supersample not in (1, 2, 3, 4):
         raise EX4DError(f"supersample must be 1, 2, 3 or 4, got {supersample}.")
     if not 0 < near < far:
         raise EX4DError(f"near and far must satisfy 0 < near < far, got {near} and {far}.")

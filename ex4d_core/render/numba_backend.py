@@ -80,7 +80,8 @@ def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings
         stop[0] = 1  # where nothing failed, nothing runs any more
         pool.shutdown(wait=False, cancel_futures=True)
         # Kernels end at once. The compiler, on the very first call, cannot be stopped: it is left to end by itself.
-        compiling = wait(running, timeout=2 * POLL_SECONDS).not_done
+        begun = [frame for frame in running if not frame.cancelled()]
+        compiling = wait(begun, timeout=2 * POLL_SECONDS).not_done
         pool.shutdown(wait=not compiling)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import importlib.util
 import threading
 import time
@@ -276,6 +277,34 @@ def test_a_failing_callback_ends_frames_that_are_being_drawn(monkeypatch):
         assert (keys > 0).any() == drawn
 
 
+def test_a_cancelled_render_waits_for_what_is_running_and_not_for_what_never_began(monkeypatch):
+    backend = pytest.importorskip("ex4d_core.render.numba_backend")
+    left = []
+
+    def wait(futures, **options):
+        result = concurrent.futures.wait(futures, **options)
+        left.append(result.not_done)
+        return result
+
+    def until_stopped(*arguments):
+        while not arguments[-1][0]:
+            time.sleep(0.001)
+
+    monkeypatch.setattr(backend, "wait", wait)
+    monkeypatch.setattr(backend, "_draw", until_stopped)
+    monkeypatch.setattr(backend, "_cores", lambda: 1)
+    pressed = iter([False])  # the first poll comes before the first frame
+    with pytest.raises(Cancelled):
+        render_color_mask(
+            wavy("released", 24, 32),
+            still(9),
+            backend="numba",
+            keep_first_frame=False,
+            cancel=lambda: next(pressed, True),
+        )
+    assert left[0] and not left[-1]
+
+
 @pytest.mark.parametrize("backend", EXACT)
 def test_two_threads_render_at_the_same_time(backend):
     mesh = wavy("paper", 48, 64)
@@ -427,7 +456,11 @@ def test_auto_takes_the_cpu_backend_for_a_cpu_mesh_when_told_so():
         {"backend": "vulkan"},
         {"size": (0, 4)},
         {"size": (4.5, 4)},
+        {"size": (float("nan"), 4)},
+        {"size": (4, 4, 3)},
+        {"size": 4},
         {"supersample": 0},
+        {"supersample": 2.0},
         {"near": 0.0},
         {"near": 2.0, "far": 1.0},
         {"far": float("nan")},
