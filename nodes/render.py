@@ -97,8 +97,7 @@ class EX4DRenderColorMask(io.ComfyNode):
         color, seen, depth = color.cpu(), seen.cpu(), depth.cpu()
         clips = [previews.small_frames(clip, 256, most=RENDER_PREVIEW) for clip in (color, seen)]
         film = previews.film(previews.side_by_side(*clips), trajectory.fps, total=len(color))
-        holes = torch.from_numpy(np.subtract(1, seen.numpy()))
-        pictures = depth_pictures(depth, holes)
+        holes, pictures = holes_and_depth(seen, depth)
         return io.NodeOutput(color, seen, holes, pictures, ui=previews.playing(film, render_text(color, holes)))
 
 
@@ -112,24 +111,31 @@ def render_text(color: torch.Tensor, holes: torch.Tensor) -> str:
     )
 
 
-def depth_pictures(depth: torch.Tensor, holes: torch.Tensor) -> torch.Tensor:
-    """Depth (T, H, W), 0 in holes, as pictures (T, H, W, 3): inverse depth over the clip's range, near = 1, hole = 0.
+def holes_and_depth(seen: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The mask turned round, and depth as pictures: inverse depth over the clip's range, near = 1, hole = 0.
 
     Overwrites the depth, frame by frame within the cache: new memory of a clip's size costs more than the arithmetic.
-    On one core and without branches, since the preview is being encoded on the others.
+    On one core, since the preview is being encoded on the others.
 
     Args:
-        depth: planar depth, 0 in holes.
-        holes: (T, H, W), 1 = hole, 0 = seen.
+        seen: (T, H, W), 1 = seen, 0 = hole.
+        depth: (T, H, W) planar depth, 0 in holes.
+
+    Returns:
+        (T, H, W), 1 = hole, and (T, H, W, 3).
     """
+    holes = np.empty(seen.shape, np.float32)
     nearest = 0.0
-    for frame, hole in zip(depth.numpy(), holes.numpy(), strict=True):
+    for frame, hole, mask in zip(depth.numpy(), holes, seen.numpy(), strict=True):
+        np.subtract(1, mask, out=hole)
+        # In a hole 1 / (0 + 1) - 1 = 0; elsewhere nothing is added.
         frame += hole
-        np.divide(1 - hole, frame, out=frame)
+        np.reciprocal(frame, out=frame)
+        frame -= hole
         nearest = max(nearest, float(frame.max()))
     for frame in depth.numpy():
         frame /= np.float32(nearest or 1)
-    return depth[..., None].expand(-1, -1, -1, 3)
+    return torch.from_numpy(holes), depth[..., None].expand(-1, -1, -1, 3)
 
 
 class EX4DDraftFill(io.ComfyNode):
