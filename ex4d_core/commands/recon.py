@@ -22,7 +22,7 @@ from ..console import ProgressBar, interrupted, say
 from ..errors import Cancelled, EX4DError
 from ..npz import NpzWriter
 from ..staging import check_targets, staged_folder
-from .checks import check_backend, one_of
+from .checks import check_backend, check_memory, one_of
 
 if TYPE_CHECKING:
     from ..camera import Intrinsics
@@ -170,6 +170,7 @@ def _check(args: argparse.Namespace) -> _Plan:
     frames = _path_length(args, cameras, lens)
     source_frames = 1 if args.only_first_frame else frames
     _check_length(args, info, source_frames)
+    check_memory(_least_memory(size, frames, source_frames))
     if args.depth is not None:
         from ..depth.files import check_depth_file
 
@@ -181,6 +182,15 @@ def _check(args: argparse.Namespace) -> _Plan:
         say(f"note: {size[0]}x{size[1]} is not divisible by 16, which the EX-4D sampler needs.")
     keep = {"auto": "auto", "yes": True, "no": False}[args.keep_first_frame]
     return _Plan(cameras, frames, source_frames, size, args.fps, keep)
+
+
+def _least_memory(size: tuple[int, int], frames: int, source_frames: int) -> int:
+    """Bytes held at once on any path through the work; models, renderer and encoders come on top."""
+    clip, depth = 3, 4
+    picture = clip + 1 + depth
+    building = 2 * (clip + depth) * source_frames  # the mesh has its own copies
+    rendering = (clip + depth) * source_frames + picture * min(frames, CHUNK_FRAMES)
+    return size[0] * size[1] * max(building, rendering)
 
 
 def _outputs(args: argparse.Namespace, cameras: list[_Camera]) -> list[str]:

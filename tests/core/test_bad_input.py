@@ -11,6 +11,7 @@ import sys
 import time
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -173,6 +174,16 @@ def test_one_by_one_pixel(recon, folder):
 def test_8k_at_its_own_size_is_more_than_the_sampler_takes(recon, folder):
     path = write_clip(folder / "8k.mkv", [np.zeros((4320, 8208, 3), np.uint8)], codec="ffv1", pixels="yuv420p")
     assert "8192" in recon(input_video=path, size="source", num_frames=1)
+
+
+def test_a_clip_that_the_machine_cannot_hold(recon, monkeypatch):
+    memory = pytest.importorskip("psutil")
+    least = WIDTH * HEIGHT * FRAMES * 15  # the mesh with rgb and depth, and the pictures rendered: 3 + 4 + 3 + 1 + 4
+    for name, there in (("virtual_memory", least - 2), ("swap_memory", 1)):
+        monkeypatch.setattr(memory, name, lambda there=there: SimpleNamespace(total=there))
+    assert "fewer frames" in recon()
+    monkeypatch.setattr(memory, "swap_memory", lambda: SimpleNamespace(total=2))
+    recon(expected=0)
 
 
 def test_too_few_frames(recon):
