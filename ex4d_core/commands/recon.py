@@ -383,10 +383,11 @@ def _render(
     stage: Path,
 ) -> None:
     """Render a chunk, encode it, forget it."""
-    from ..render import render_color_mask
+    from ..render import default_range, render_color_mask
     from ..trajectory import Trajectory
     from ..video import VideoWriter
 
+    near, far = default_range(mesh)
     cameras = trajectory.for_scene(mesh.intrinsics).intrinsics
     total = len(trajectory)
     seen = np.empty(total)
@@ -410,6 +411,8 @@ def _render(
                 device=args.device,
                 keep_first_frame=plan.keep_first_frame if begin == 0 else False,
                 supersample=args.supersample,
+                near=near,
+                far=far,
                 out_dtype="uint8",
                 cancel=interrupted,
             )

@@ -100,7 +100,7 @@ def render_color_mask(
     Source: the published renderer; paper section 3.2.
     """
     width, height = _check_size(size, mesh)
-    default_near, default_far = _default_range(mesh)
+    default_near, default_far = default_range(mesh)
     near, far = default_near if near is None else near, default_far if far is None else far
     _check_options(supersample, near, far, out_dtype, keep_first_frame)
     views = _views(mesh, trajectory, width, height, supersample)
@@ -134,6 +134,16 @@ def render_color_mask(
     if views:
         render(mesh, views, picture, Settings(near, far, supersample, antialias, compute, frame_done, poll))
     return picture.color.to(result), picture.mask.to(result), picture.depth.to(result)
+
+
+def default_range(mesh: DWMesh) -> tuple[float, float]:
+    """(near, far) of a mesh where none are given; whoever renders a clip in parts passes those of the whole to each.
+
+    The published ones, or both larger by one factor where the scene is, so that its units do not matter; near stays in
+    front of a tiny scene.
+    """
+    grown = max(1.0, 10.0 * mesh.border_depth / FAR)
+    return min(NEAR * grown, 0.2 * float(mesh.depth.min())), FAR * grown
 
 
 def available_backends() -> tuple[str, ...]:
@@ -264,12 +274,6 @@ def _check_size(size: tuple[int, int] | None, mesh: DWMesh) -> tuple[int, int]:
             f"The output size {width:g}x{height:g} is too large: at most {LARGEST_SIDE} pixels a side can be rendered."
         )
     return int(width), int(height)
-
-
-def _default_range(mesh: DWMesh) -> tuple[float, float]:
-    """The published near and far, or both larger by one factor where the scene is: its units do not matter then."""
-    grown = max(1.0, 10.0 * mesh.border_depth / FAR)
-    return min(NEAR * grown, 0.2 * float(mesh.depth.min())), FAR * grown
 
 
 def _check_options(supersample: int, near: float, far: float, out_dtype: str, keep_first_frame: bool | str) -> None:

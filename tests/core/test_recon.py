@@ -97,6 +97,25 @@ def test_rendering_in_chunks_is_rendering_at_once(scene, results, tmp_path, monk
         assert np.array_equal(whole, chunked)
 
 
+def test_every_chunk_is_cut_at_the_same_depths(scene, tmp_path, monkeypatch):
+    from ex4d_core import render
+    from ex4d_core.commands import recon as command
+
+    depth = np.load(scene / "depth.npz")["depth"]
+    depth[-1, 24, 32] = 2e-3  # nearer than the published range allows, in the last chunk alone
+    np.savez(tmp_path / "depth.npz", depth=depth)
+    whole, ranges = render.render_color_mask, []
+
+    def watched(*arguments, near=None, far=None, **options):
+        ranges.append((near, far))
+        return whole(*arguments, near=near, far=far, **options)
+
+    monkeypatch.setattr(render, "render_color_mask", watched)
+    monkeypatch.setattr(command, "CHUNK_FRAMES", 4)
+    recon(scene, tmp_path / "out", "--cam", "30", "--depth", tmp_path / "depth.npz")
+    assert ranges == [pytest.approx((4e-4, 1e3))] * 3
+
+
 def test_the_mesh_is_a_readable_ply(results):
     data = (results / "DW-Mesh.ply").read_bytes()
     head, body = data.split(b"end_header\n", 1)
