@@ -29,7 +29,7 @@ import { HELP, press } from './shortcuts.js'
 import { EditorState } from './state.js'
 import { SceneView } from './sceneView.js'
 import { ShotView } from './shotView.js'
-import { installTheme, themeOf } from './theme.js'
+import { COLOURS, installTheme, themeOf } from './theme.js'
 import { Timeline } from './timeline.js'
 import { resampleDocument } from './trajectory.js'
 
@@ -71,8 +71,8 @@ export class Editor {
     this.step = 1
     this.playing = false
     this.loop = true
-    /** Every how many samples were drawn at the worst. */
-    this.coarsest = 1
+    /** Whether the grid had to be halved in a movement before. */
+    this.wasSlow = false
     this.snapping = false
     this.picking = false
     this.flying = false
@@ -88,7 +88,7 @@ export class Editor {
     this.insideFrames = []
     /** @type {Layout} */
     this.layout = 'both'
-    this.theme = { text: '#ddd', faint: '#999', line: '#4e4e4e', light: false }
+    this.theme = { text: '#ddd', faint: '#999', line: '#4e4e4e', light: false, path: COLOURS.path, target: COLOURS.target }
     this.fieldColour = '#222'
     this.disposed = false
     /** False in a collapsed node or outside the window: nothing is drawn there. */
@@ -120,13 +120,19 @@ export class Editor {
     this.state.listeners.add(this.onState)
     this.onRenderer = () => this.redraw()
     this.renderer?.listeners.add(this.onRenderer)
-    this.watcher = new ResizeObserver(() => this.redraw())
+    this.watcher = new ResizeObserver(() => {
+      this.arrange()
+      this.redraw()
+    })
     this.watcher.observe(this.element)
     this.lookout = new IntersectionObserver((entries) => {
       this.visible = entries[entries.length - 1].isIntersecting
       if (this.visible) this.redraw()
     })
     this.lookout.observe(this.element)
+    // ComfyUI's theme is a set of properties of the page's root.
+    this.themeWatcher = new MutationObserver(() => this.redraw())
+    this.themeWatcher.observe(document.documentElement, { attributes: true, attributeFilter: ['style'] })
     setTimeout(() => this.renderer?.warm())
     this.refresh()
     this.sceneView.home()
@@ -264,6 +270,11 @@ export class Editor {
     show(this.flyButton, this.flying)
     show(this.largeButton, this.large)
     this.redraw()
+  }
+
+  /** Two views stand side by side, or one over the other where the room is taller than wide. */
+  arrange() {
+    if (this.views) this.views.dataset.tall = String(this.views.clientHeight > this.views.clientWidth)
   }
 
   nextLayout() {
@@ -669,6 +680,7 @@ export class Editor {
     }
     const style = getComputedStyle(this.element)
     this.theme = themeOf(this.element)
+    this.element.classList.toggle('ex4d-light', this.theme.light)
     this.fieldColour = style.getPropertyValue('--e-field').trim() || '#222'
     // On a slow machine the view beside the dragged one follows every second frame.
     const beside = this.step > 1 && dragging && this.dragged ? (this.dragged === 'shot' ? 'scene' : 'shot') : null
@@ -690,16 +702,16 @@ export class Editor {
   /** Coarsens the picture while the machine is too slow to follow, and restores it at rest. @param {number} now @param {boolean} moving */
   adapt(now, moving) {
     const interval = now - this.lastDraw
-    // Emulated graphics that were too slow once will be again: the next movement starts where the last one got to.
-    if (moving && this.software && this.step < this.coarsest) this.setDetail(this.coarsest)
+    // Emulated graphics that were too slow once will be again: the next movement starts as the last one ended.
+    if (moving && this.software && this.wasSlow && this.step === 1) this.setDetail(2)
     if (moving && interval > 0 && interval < 3000) {
       this.intervals.push(interval)
       if (this.intervals.length > 120) this.intervals.shift()
       const recent = this.intervals.slice(-3)
       const slow = recent.length === 3 && recent.every((v) => v > SLOW)
-      if (slow && this.step < (this.software ? 4 : 2)) {
-        this.setDetail(2 * this.step)
-        this.coarsest = this.step
+      if (slow && this.step === 1) {
+        this.wasSlow = true
+        this.setDetail(2)
       }
     } else if (!moving && this.step > 1) this.setDetail(1)
   }
@@ -746,6 +758,7 @@ export class Editor {
     this.loading?.abort()
     this.watcher.disconnect()
     this.lookout.disconnect()
+    this.themeWatcher.disconnect()
     document.documentElement.classList.remove('ex4d-hurry')
     if (this.wake) cancelAnimationFrame(this.wake)
     clearTimeout(this.holeTimer)

@@ -139,7 +139,7 @@ export class Pen {
  * @param {Pen} pen
  * @param {{poses: ArrayLike<number>[], frame: number, keys: {frame: number, position: Vec3}[], selected: number | null,
  *   camera: Camera, sourceLens: import('./math.js').Intrinsics, target: Vec3 | null, pivot: Vec3, radius: number,
- *   keyCameras: {frame: number, camera: Camera}[], hot: Handle | null, inside: boolean[], light?: boolean}} scene
+ *   keyCameras: {frame: number, camera: Camera}[], hot: Handle | null, inside: boolean[]}} scene
  */
 export function drawPath(pen, scene) {
   const { poses, frame, radius, hot } = scene
@@ -147,7 +147,7 @@ export function drawPath(pen, scene) {
   const eyes = poses.map(eyeOf)
   const isHot = (/** @type {Handle['kind']} */ kind, key = -1) => hot?.kind === kind && (kind !== 'key' || /** @type {any} */ (hot).frame === key)
 
-  pen.frustum({ pose: SOURCE_POSE, intrinsics: scene.sourceLens }, size * 1.25, scene.light ? '#3d4653' : COLOURS.source, 1.2, 0.8)
+  pen.frustum({ pose: SOURCE_POSE, intrinsics: scene.sourceLens }, size * 1.25, COLOURS.source, 1.2, 0.8)
   pen.stroke(() => {
     for (let i = 0; i + 1 < eyes.length; i++) pen.segment(eyes[i], eyes[i + 1])
   }, '#000000', 4.5, 0.35)
@@ -230,8 +230,8 @@ export function drawGizmo(pen, origin, hot) {
   }
 }
 
-/** Sky and ground with the horizon between them. @param {Pen} pen @param {number} width @param {number} height @param {boolean} light */
-export function drawStage(pen, width, height, light) {
+/** Sky and ground with the horizon between them. @param {Pen} pen @param {number} width @param {number} height */
+export function drawStage(pen, width, height) {
   const c = pen.context
   const { forward } = axesOf(pen.view.pose)
   // The view has no roll, so the horizon is level; y points down.
@@ -239,15 +239,15 @@ export function drawStage(pen, width, height, light) {
   const horizon = level > 1e-6 ? pen.view.intrinsics.cy - (pen.view.intrinsics.fy * forward[1]) / level : forward[1] > 0 ? -height : 2 * height
   const share = clamp(horizon / height, 0, 1)
   const sky = c.createLinearGradient(0, 0, 0, height)
-  const [top, far, near] = light ? ['#8d98a6', '#b3bac3', '#9a9fa6'] : ['#15181d', '#2b3038', '#1a1c20']
-  sky.addColorStop(0, share > 0 ? top : far)
+  const far = '#2b3038'
+  sky.addColorStop(0, share > 0 ? '#15181d' : far)
   sky.addColorStop(Math.max(0, share - 0.001), far)
-  sky.addColorStop(share, light ? '#a4abb4' : '#23262c')
-  sky.addColorStop(1, near)
+  sky.addColorStop(share, '#23262c')
+  sky.addColorStop(1, '#1a1c20')
   c.fillStyle = sky
   c.fillRect(0, 0, width, height)
   if (horizon > 0 && horizon < height) {
-    c.fillStyle = light ? '#ffffff66' : '#ffffff1f'
+    c.fillStyle = '#ffffff1f'
     c.fillRect(0, Math.round(horizon), width, Math.max(1, pen.unit))
   }
 }
@@ -277,8 +277,8 @@ export function drawCompass(pen, height) {
 /** @param {ArrayLike<number>} m @param {number} row @param {Vec3} v */
 const dot3 = (m, row, v) => m[row] * v[0] + m[row + 1] * v[1] + m[row + 2] * v[2]
 
-/** A line of text in the upper left corner of a view. @param {CanvasRenderingContext2D} c @param {string} text @param {number} unit */
-export function drawTag(c, text, unit) {
+/** A line in the upper left corner of a view: as many of its parts as there is room for. @param {CanvasRenderingContext2D} c @param {string[]} parts @param {number} unit */
+export function drawTag(c, parts, unit) {
   c.save()
   c.font = `${11 * unit}px Inter, system-ui, sans-serif`
   c.textAlign = 'left'
@@ -287,7 +287,10 @@ export function drawTag(c, text, unit) {
   c.lineJoin = 'round'
   c.strokeStyle = '#000000a0'
   c.fillStyle = '#dfe3ea'
-  c.strokeText(text, 8 * unit, 7 * unit)
-  c.fillText(text, 8 * unit, 7 * unit)
+  const line = (/** @type {number} */ count) => parts.slice(0, count).join('  ·  ')
+  let count = parts.length
+  while (count > 1 && c.measureText(line(count)).width > c.canvas.width - 16 * unit) count--
+  c.strokeText(line(count), 8 * unit, 7 * unit)
+  c.fillText(line(count), 8 * unit, 7 * unit)
   c.restore()
 }

@@ -178,8 +178,8 @@ function buildTools(gl) {
     rule: buildProgram(gl, fullScreenVertex, occlusionFragment),
     points: buildProgram(gl, pointsVertex, nothingFragment, ['position', 'colour', 'place']),
     feedback: gl.createTransformFeedback(),
-    /** The vertices of one clip frame: the one that is looked at. @type {{buffer: WebGLBuffer, bytes: number, clip: Clip | null, index: number}} */
-    vertices: { buffer: gl.createBuffer(), bytes: 0, clip: null, index: -1 },
+    /** The vertices of one clip frame: the one that is looked at. @type {{buffer: WebGLBuffer, bytes: number, clip: Clip | null, index: number, step: number}} */
+    vertices: { buffer: gl.createBuffer(), bytes: 0, clip: null, index: -1, step: 0 },
     line: buildProgram(gl, lineVertex, lineFragment),
     empty: gl.createVertexArray(),
     /** @type {Map<string, {array: WebGLVertexArrayObject, count: number}>} */
@@ -314,15 +314,16 @@ export class Renderer {
     textures.ruled[index] = true
   }
 
-  /** Unprojects a clip frame into the vertex buffer, unless it is there. @param {Clip} clip @param {number} index */
-  fillVertices(clip, index) {
+  /** Unprojects a clip frame into the vertex buffer, unless it is there. @param {Clip} clip @param {number} index @param {number} step of the grid that will be drawn */
+  fillVertices(clip, index, step) {
     const { gl, tools } = this
     const { vertices } = tools
-    if (vertices.clip === clip && vertices.index === index) return
+    if (vertices.clip === clip && vertices.index === index && vertices.step === step) return
     const count = clip.header.width * clip.header.height + 1
     const bytes = 4 * VERTEX_FLOATS * count
     this.bindScene(tools.points, clip, index)
     this.bindColours(tools.points, clip)
+    gl.uniform1i(tools.points.at('gridStep'), step)
     gl.bindVertexArray(tools.empty)
     gl.bindBuffer(gl.ARRAY_BUFFER, vertices.buffer)
     if (vertices.bytes < bytes) {
@@ -342,6 +343,7 @@ export class Renderer {
     gl.bindTransformFeedback(gl.TRANSFORM_FEEDBACK, null)
     vertices.clip = clip
     vertices.index = index
+    vertices.step = step
   }
 
   /** @param {Program} program @param {Clip} clip */
@@ -403,7 +405,7 @@ export class Renderer {
     const matrix = clipMatrix(camera, near, far)
     if (clip && index >= 0 && clip.frames[index]) {
       const mesh = this.tools.mesh[clip.header.style]
-      this.fillVertices(clip, index)
+      this.fillVertices(clip, index, step)
       gl.useProgram(mesh.program)
       if (clip.header.style === 'paper') {
         gl.uniform1i(mesh.at('layer'), index)
@@ -490,7 +492,7 @@ export class Renderer {
   /** Share of pixels that are holes in a camera's view, 0..1, from a small picture. @param {Clip} clip @param {number} index @param {Camera} camera */
   holeShare(clip, index, camera) {
     const pixels = this.read({
-      clip, index, camera, width: HOLE_SAMPLES, height: HOLE_SAMPLES, mode: 'mask', step: 2
+      clip, index, camera, width: HOLE_SAMPLES, height: HOLE_SAMPLES, mode: 'mask'
     })
     let seen = 0
     for (let i = 0; i < pixels.length; i += 4) if (pixels[i] > 127) seen++

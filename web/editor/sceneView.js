@@ -219,14 +219,14 @@ export class SceneView {
       const keys = state.document.source ? [] : state.document.keyframes
       drawPath(pen, {
         poses: path.poses, frame: state.frame, keys, selected: state.selected, camera, sourceLens: state.lens,
-        target: this.target, pivot: state.document.pivot, radius, hot: this.hot, inside: editor.insideFrames, light: editor.theme.light,
+        target: this.target, pivot: state.document.pivot, radius, hot: this.hot, inside: editor.insideFrames,
         keyCameras: keys.length <= 24 ? keys.map((key) => ({ frame: key.frame, camera: /** @type {Camera} */ (state.camera(key.frame)) })) : []
       })
       const active = { camera: eyeOf(camera.pose), target: this.target, pivot: state.document.pivot }[this.active]
       if (active && !editor.playing) drawGizmo(pen, active, this.hot)
     }
     drawCompass(pen, height)
-    drawTag(context, 'Scene', unit)
+    drawTag(context, ['Scene'], unit)
     if (this.note.textContent !== editor.sceneNote) this.note.textContent = editor.sceneNote
   }
 
@@ -235,19 +235,18 @@ export class SceneView {
     const { editor, backdrop } = this
     const { radius } = editor.state.document
     const index = editor.clipIndex
-    const light = editor.theme.light
-    const key = [...Array.from(pen.view.pose), width, height, index, editor.clip?.serial, light, radius, editor.groundHeight, editor.renderer?.lost].join()
+    const key = [...Array.from(pen.view.pose), width, height, index, editor.clip?.serial, radius, editor.groundHeight, editor.renderer?.lost].join()
     if (key !== this.backdropKey || this.backdropStep > editor.step) {
       this.backdropKey = key
       this.backdropStep = editor.step
       backdrop.width = width
       backdrop.height = height
       const context = /** @type {CanvasRenderingContext2D} */ (backdrop.getContext('2d', { alpha: false, willReadFrequently: editor.software }))
-      drawStage(new Pen(context, pen.view, pen.unit), width, height, light)
+      drawStage(new Pen(context, pen.view, pen.unit), width, height)
       editor.renderer?.paint(context, {
         clip: editor.clip, index, camera: pen.view, width, height, mode: 'scene', step: editor.step,
         near: Math.max(1e-4 * radius, 0.01 * this.reach),
-        ground: { centre: [0, editor.groundHeight, 0.6 * radius], cell: radius / 2, tint: light ? [0.1, 0.1, 0.12, 0.5] : [0.75, 0.8, 0.9, 0.34] }
+        ground: { centre: [0, editor.groundHeight, 0.6 * radius], cell: radius / 2, tint: [0.75, 0.8, 0.9, 0.34] }
       })
     }
     pen.context.drawImage(backdrop, 0, 0)

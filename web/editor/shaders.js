@@ -74,15 +74,33 @@ void main() {
   result = vec4(clear, clear, 0.0, 1.0);
 }`
 
-/** Everything of a vertex that does not depend on the view, written once per clip frame into a buffer. */
+/**
+ * Everything of a vertex that does not depend on the view, written once per clip frame and grid into a buffer. Faces of a
+ * coarse grid are hidden where one of the fine faces they cover is: a jump in depth between two of its samples would stretch
+ * into a sheet otherwise. The rim's own hidden faces do not count, or the picture would shrink.
+ */
 export const pointsVertex = `${PRECISION}${UNPROJECT}
 uniform sampler2DArray colours;
 uniform sampler2DArray occlusion;
 uniform bool paper;
+uniform int gridStep;
 out vec3 position;
 out vec4 colour;
 out vec3 place;   // column, row, validity of the quad that ends here
 const float RIM = 0.1; // pixels
+float ruled(ivec2 p) { return texelFetch(occlusion, ivec3(p, layer), 0).r; }
+/** The lowest of the rule's values from one sample to another, rim left out. */
+float lowest(ivec2 first, ivec2 end) {
+  float low = 1.0;
+  first = max(first, paper ? 1 : 2);
+  end = min(end, size - 3);
+  for (int y = first.y; y <= end.y; y++) for (int x = first.x; x <= end.x; x++) low = min(low, ruled(ivec2(x, y)));
+  return low;
+}
+bool inCoarseGrid(ivec2 p) {
+  bvec2 inner = bvec2(p.x % gridStep == 0 || p.x == size.x - 2, p.y % gridStep == 0 || p.y == 1);
+  return gridStep > 1 && all(inner) && p.x > 1 && p.y > 0 && p.x < size.x - 1 && p.y < size.y - 2;
+}
 void main() {
   int last = size.x * size.y;
   gl_Position = vec4(0.0);
@@ -98,10 +116,14 @@ void main() {
   // Paper style's rim lies on pixel centres, of which rasterisers leave out those on the upper and right edge.
   if (paper) position.xy += RIM * (vec2(equal(p, size - 1)) - vec2(equal(p, ivec2(0)))) / source.xy * position.z;
   vec3 rgb = texelFetch(colours, ivec3(p, layer), 0).rgb;
-  float alpha = paper ? 1.0 : texelFetch(occlusion, ivec3(p, layer), 0).r;
+  bool coarse = inCoarseGrid(p);
+  float alpha = paper ? 1.0 : ruled(p);
+  if (coarse && !paper) alpha = min(alpha, lowest(p - (gridStep - 1), p + (gridStep - 1)));
   colour = vec4(rgb * alpha, alpha);
   // The upper right corner ends both faces of its quad, so it speaks for the quad.
-  place = vec3(p, p.x > 0 ? texelFetch(occlusion, ivec3(p - ivec2(1, 0), layer), 0).r : 0.0);
+  float valid = p.x > 0 ? ruled(p - ivec2(1, 0)) : 0.0;
+  if (coarse && paper) valid = lowest(p - ivec2(gridStep, 0), p + ivec2(-1, gridStep - 1));
+  place = vec3(p, valid);
 }`
 
 /** Transform feedback needs a fragment stage; it never runs. */

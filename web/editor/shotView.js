@@ -186,7 +186,7 @@ export class ShotView {
     const parts = ['Shot', `${signed(azimuth)}°`, `height ${signed(elevation)}°`]
     if (editor.clip && holes >= 0) parts.push(`${Math.round(100 * holes)} % holes`)
     if (editor.showsSource()) parts.push('source frame')
-    drawTag(context, parts.join('  ·  '), unit)
+    drawTag(context, parts, unit)
   }
 
   /** Frame 0 at the source's own place is passed through untouched by the renderer, with a full mask. @param {{width: number, height: number}} box */

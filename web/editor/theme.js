@@ -9,6 +9,8 @@ export const COLOURS = {
   axes: ['#ec5f5f', '#7cc653', '#5a93f5'],
   hole: '#e0564f'
 }
+/** The same on light surfaces, dark enough to read as text. The views stay dark in every theme, as a screening room does. */
+const ON_LIGHT = { path: '#7d4500', target: '#005a50', axes: ['#a31f1f', '#2c6110', '#1f4fb0'], bad: '#a31f1f' }
 
 /** Surface and text colours of the theme that is on, for the canvases. @param {Element} element */
 export function themeOf(element) {
@@ -16,7 +18,9 @@ export function themeOf(element) {
   const read = (/** @type {string} */ name, /** @type {string} */ otherwise) => style.getPropertyValue(name).trim() || otherwise
   const text = read('--input-text', '#ddd')
   const [r, g, b] = channels(read('--comfy-menu-bg', '#353535'))
-  return { text, faint: read('--descrip-text', '#999'), line: read('--border-color', '#4e4e4e'), light: 0.3 * r + 0.59 * g + 0.11 * b > 140 }
+  const light = 0.3 * r + 0.59 * g + 0.11 * b > 140
+  const { path, target } = light ? ON_LIGHT : COLOURS
+  return { text, faint: read('--descrip-text', '#999'), line: read('--border-color', '#4e4e4e'), light, path, target }
 }
 
 /** @param {string} colour #rgb, #rrggbb or rgb() @returns {number[]} */
@@ -33,10 +37,12 @@ const CSS = `
 .ex4d-editor {
   --e-back: var(--comfy-menu-bg, #353535); --e-field: var(--comfy-input-bg, #222); --e-text: var(--input-text, #ddd);
   --e-faint: var(--descrip-text, #999); --e-line: var(--border-color, #4e4e4e); --e-key: ${COLOURS.path};
+  --e-x: ${COLOURS.axes[0]}; --e-y: ${COLOURS.axes[1]}; --e-z: ${COLOURS.axes[2]}; --e-warn: #eab04a; --e-bad: #ef7f79;
   position: relative; display: flex; flex-direction: column; gap: 6px; width: 100%; height: 100%; min-height: 0; box-sizing: border-box;
   padding: 8px; border-radius: 8px; background: var(--e-back); color: var(--e-text); font: 12px/1.35 Inter, system-ui, sans-serif;
   outline: none; user-select: none; -webkit-user-select: none; container-type: inline-size; overflow: hidden;
 }
+.ex4d-editor.ex4d-light { --e-key: ${ON_LIGHT.path}; --e-warn: ${ON_LIGHT.path}; --e-bad: ${ON_LIGHT.bad}; --e-x: ${ON_LIGHT.axes[0]}; --e-y: ${ON_LIGHT.axes[1]}; --e-z: ${ON_LIGHT.axes[2]}; }
 .ex4d-editor *, .ex4d-editor *::before { box-sizing: border-box; }
 .ex4d-editor.ex4d-large { position: fixed; inset: 0; z-index: 10000; border-radius: 0; padding: 12px; }
 body:has(> .ex4d-large) > :not(.ex4d-large) { visibility: hidden; }
@@ -59,8 +65,8 @@ body:has(> .ex4d-large) > :not(.ex4d-large) { visibility: hidden; }
 .ex4d-views[data-layout="swapped"] .ex4d-view:first-child { order: 2; }
 .ex4d-views[data-layout="scene"], .ex4d-views[data-layout="shot"] { grid-template-columns: minmax(0, 1fr); }
 .ex4d-views[data-layout="scene"] .ex4d-view:last-child, .ex4d-views[data-layout="shot"] .ex4d-view:first-child { display: none; }
-@container (max-width: 430px) { .ex4d-views[data-layout="both"], .ex4d-views[data-layout="swapped"] { grid-template-columns: minmax(0, 1fr); grid-template-rows: 1fr 1fr; } }
-.ex4d-view { position: relative; min-width: 0; min-height: 0; border-radius: 6px; overflow: hidden; background: #16181c; }
+.ex4d-views[data-tall="true"] { grid-template-columns: minmax(0, 1fr); grid-auto-rows: minmax(0, 1fr); }
+.ex4d-view { --e-key: ${COLOURS.path}; position: relative; min-width: 0; min-height: 0; border-radius: 6px; overflow: hidden; background: #16181c; }
 .ex4d-canvas { position: absolute; inset: 0; width: 100%; height: 100%; display: block; touch-action: none; }
 .ex4d-tools { position: absolute; right: 6px; bottom: 6px; display: inline-flex; gap: 4px; }
 .ex4d-tools .ex4d-group { background: #101216cc; color: #dfe3ea; }
@@ -75,15 +81,21 @@ body:has(> .ex4d-large) > :not(.ex4d-large) { visibility: hidden; }
 .ex4d-fields { contain: content; display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: center; flex: none; }
 .ex4d-fieldset { display: inline-flex; align-items: center; gap: 3px; }
 .ex4d-fieldset > span { color: var(--e-faint); font-size: 11px; margin-right: 2px; white-space: nowrap; }
+/* Rows of numbers under each other start at one edge. */
+@container (max-width: 900px) {
+  .ex4d-editor .ex4d-fields { display: grid; grid-template-columns: max-content 1fr; }
+  .ex4d-fields .ex4d-fieldset > span { min-width: 46px; } .ex4d-fields .ex4d-fieldset:nth-child(odd) > span { min-width: 92px; }
+}
+@container (max-width: 640px) { .ex4d-editor .ex4d-fields { grid-template-columns: max-content; } .ex4d-fields .ex4d-fieldset > span { min-width: 92px; } }
 .ex4d-field { position: relative; display: inline-flex; align-items: center; background: var(--e-field); border-radius: 5px; }
-.ex4d-field i { font-style: normal; font-size: 10px; color: var(--e-faint); padding-left: 6px; cursor: ew-resize; touch-action: none; line-height: 24px; min-width: 15px; }
-.ex4d-field[data-axis="x"] i { color: ${COLOURS.axes[0]}; } .ex4d-field[data-axis="y"] i { color: ${COLOURS.axes[1]}; } .ex4d-field[data-axis="z"] i { color: ${COLOURS.axes[2]}; }
+.ex4d-field i { font-style: normal; font-size: 10px; color: var(--e-faint); padding-left: 6px; cursor: ew-resize; touch-action: none; line-height: 24px; min-width: 20px; }
+.ex4d-field[data-axis="x"] i { color: var(--e-x); } .ex4d-field[data-axis="y"] i { color: var(--e-y); } .ex4d-field[data-axis="z"] i { color: var(--e-z); }
 .ex4d-editor .ex4d-field input { width: 52px; background: none; padding: 0 5px 0 3px; text-align: right; font-variant-numeric: tabular-nums; user-select: text; -webkit-user-select: text; }
 .ex4d-status { display: flex; gap: 12px; align-items: center; min-height: 18px; color: var(--e-faint); font-size: 11px; flex: none; white-space: nowrap; overflow: hidden; }
 .ex4d-status span { overflow: hidden; text-overflow: ellipsis; }
-.ex4d-status .ex4d-warn { color: #eab04a; } .ex4d-status .ex4d-bad { color: #ef7f79; }
+.ex4d-status .ex4d-warn { color: var(--e-warn); } .ex4d-status .ex4d-bad { color: var(--e-bad); }
 .ex4d-status a, .ex4d-status button.ex4d-link { color: var(--e-key); background: none; border: 0; padding: 0; font: inherit; cursor: pointer; text-decoration: underline; }
-.ex4d-help { position: absolute; inset: 8px; z-index: 5; padding: 14px 18px; border-radius: 8px; background: color-mix(in srgb, var(--e-back) 96%, transparent); overflow: auto; border: 1px solid var(--e-line); user-select: text; }
+.ex4d-help { position: absolute; inset: 8px; z-index: 5; padding: 14px 18px; border-radius: 8px; background: var(--e-back); overflow: auto; border: 1px solid var(--e-line); user-select: text; }
 .ex4d-help h3 { margin: 0 0 6px; font-size: 13px; } .ex4d-help dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 14px; margin: 0 0 12px; } .ex4d-help dt { color: var(--e-key); font-variant-numeric: tabular-nums; } .ex4d-help dd { margin: 0; }
 .ex4d-help .ex4d-button { position: absolute; right: 8px; top: 8px; }
 /* Emulated graphics draw a node's blurred shadow again with every frame of a canvas inside it, and that takes longer than all the rest. */

@@ -214,7 +214,7 @@ export class Timeline {
     c.globalAlpha = 1
 
     // Ruler.
-    c.font = `${10 * unit}px system-ui, sans-serif`
+    c.font = `${10 * unit}px Inter, system-ui, sans-serif`
     c.textBaseline = 'middle'
     const step = [1, 2, 4, 5, 8, 10, 20, 25, 50, 100, 200, 500, 1000].find((s) => s * column > 34 * unit) ?? 2000
     const small = [1, 2, 4, 5, 10, 20, 50, 100, 200].find((s) => s * column > 5 * unit && step % s === 0) ?? step
@@ -257,14 +257,14 @@ export class Timeline {
         values.forEach((v, i) => (i ? c.lineTo(this.x(i), y(v)) : c.moveTo(this.x(i), y(v))))
         c.stroke()
       }
-      curve(elevations, COLOURS.target, 1.2)
-      curve(azimuths, COLOURS.path, 1.8)
-      c.fillStyle = COLOURS.path
+      curve(elevations, editor.theme.target, 1.2)
+      curve(azimuths, editor.theme.path, 1.8)
+      c.fillStyle = editor.theme.path
       c.textAlign = 'left'
-      c.font = `${9.5 * unit}px system-ui, sans-serif`
+      c.font = `${9.5 * unit}px Inter, system-ui, sans-serif`
       c.fillText(`angle ${azimuths[Math.min(state.frame, azimuths.length - 1)].toFixed(1)}°`, (SIDE + 2) * unit, top + 5 * unit)
       const wide = c.measureText('angle −000.0°  ').width
-      c.fillStyle = COLOURS.target
+      c.fillStyle = editor.theme.target
       c.fillText(`height ${elevations[Math.min(state.frame, elevations.length - 1)].toFixed(1)}°`, (SIDE + 2) * unit + wide, top + 5 * unit)
     }
 
@@ -287,7 +287,7 @@ export class Timeline {
     if (state.document.source) {
       for (const frame of [0, state.document.frames - 1]) {
         diamond(frame, 5)
-        c.strokeStyle = COLOURS.path
+        c.strokeStyle = editor.theme.path
         c.lineWidth = 1.3 * unit
         c.stroke()
       }
@@ -295,7 +295,7 @@ export class Timeline {
       for (const key of state.document.keyframes) {
         const chosen = key.frame === state.selected
         diamond(key.frame, chosen || key.frame === this.hot ? 6.5 : 5.5)
-        c.fillStyle = chosen ? text : COLOURS.path
+        c.fillStyle = chosen ? text : editor.theme.path
         c.fill()
         if (key.ease !== 'linear') {
           c.fillStyle = editor.fieldColour
