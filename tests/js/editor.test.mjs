@@ -320,6 +320,7 @@ test('the shot is cut off where the renderer cuts it, whatever the unit of the s
   assert.deepEqual(shotRange(undefined), { near: 1e-3, far: 1e3 })
   assert.deepEqual(shotRange(/** @type {any} */ ({ border_depth: 100 })), { near: 1e-3, far: 1e3 })
   assert.deepEqual(shotRange(/** @type {any} */ ({ border_depth: 1e5 })), { near: 1, far: 1e6 })
+  assert.deepEqual(shotRange(/** @type {any} */ ({ border_depth: 100, near: 1e-4 })), { near: 2e-5, far: 1e3 })
 })
 
 test('two fingers move the view by their middle and scale it by their distance', () => {

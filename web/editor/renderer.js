@@ -23,12 +23,12 @@ const [NEAR, FAR] = [1e-3, 1e3]
 
 /**
  * The planes between which Python renders the shot: the published ones, both farther by one factor where the back plate is,
- * whatever the scene's unit.
+ * whatever the scene's unit, and near in front of a tiny scene.
  * @param {PreviewHeader | undefined} header
  */
 export function shotRange(header) {
   const grown = Math.max(1, (10 * (header?.border_depth ?? 0)) / FAR)
-  return { near: NEAR * grown, far: FAR * grown }
+  return { near: Math.min(NEAR * grown, 0.2 * (header?.near ?? Infinity)), far: FAR * grown }
 }
 
 const SOFTWARE = /swiftshader|llvmpipe|softpipe|basic render|software/i
