@@ -16,7 +16,7 @@ from ex4d_core.render import render_color_mask
 from ex4d_core.trajectory import Trajectory
 
 WIDTH, HEIGHT = 160, 120
-# Where the source camera stood; from the side; so close that the near plane cuts the floor.
+# Where the source camera stood; from the side; so low over the floor that a farther near plane would cut it.
 PATH = {
     "version": 1,
     "frames": 3,
@@ -24,18 +24,20 @@ PATH = {
     "keyframes": [
         {"frame": 0, "position": [0, 0, 0], "target": [0, 0, 4]},
         {"frame": 1, "position": [1.2, -0.4, 0.6], "target": [0, 0, 3]},
-        {"frame": 2, "position": [0.1, 0.15, 0.9], "target": [0, 0.3, 4]},
+        {"frame": 2, "position": [0.1, 0.24, 0.9], "target": [0, 0.3, 4]},
     ],
 }
 
 
 def box_over_floor(style: str):
-    """Three frames of a floor that comes to the camera under a wall, with a box in front of it."""
+    """Three frames of a floor that comes to the camera under a wall on the back plate, with a box in front of it."""
     rows = np.linspace(0, 1, HEIGHT)[:, None]
     depth = np.where(rows < 0.5, 4.0, 4.0 / (1 + 8 * (rows - 0.5))) * np.ones((1, WIDTH))
     depth[40:85, 60:110] = 1.6
     colours = np.full((3, HEIGHT, WIDTH, 3), 0.5, np.float32)
-    return build_dw_mesh(colours, torch.from_numpy(np.stack([depth] * 3).astype(np.float32)), style=style)
+    return build_dw_mesh(
+        colours, torch.from_numpy(np.stack([depth] * 3).astype(np.float32)), style=style, border_depth=4.02
+    )
 
 
 def masks(report: dict, name: str, step: int) -> np.ndarray:
