@@ -56,7 +56,7 @@ def value_text(spec) -> str:
         return "file"
     if allowed is not None:
         plain = all(isinstance(option, str) and "." not in option and len(option) < 16 for option in allowed)
-        return ", ".join(f"`{option}`" for option in allowed) if plain and 0 < len(allowed) <= 20 else "choice"
+        return ", ".join(f"`{option}`" for option in allowed) if plain and 1 < len(allowed) <= 20 else "choice"
     text = {"INT": "whole number", "FLOAT": "number", "STRING": "text", "BOOLEAN": "yes / no"}.get(
         spec[0], f"`{spec[0]}`"
     )
