@@ -213,19 +213,25 @@ def encode_preview(
 
 
 def _encode_colour(rgb: np.ndarray, width: int, height: int, quality: int) -> bytes:
-    """uint8 (H, W, 3) -> JPEG bytes at the preview's size, without chroma subsampling."""
+    """uint8 (H, W, 3) -> JPEG bytes at the preview's size."""
     import cv2
 
-    small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
+    return jpeg(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), quality)
+
+
+def jpeg(rgb: np.ndarray, quality: int) -> bytes:
+    """A picture (H, W, 3) uint8 as JPEG without chroma subsampling; quality 1..100."""
+    import cv2
+
     settings = [
         cv2.IMWRITE_JPEG_QUALITY,
         quality,
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
     ]
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), settings)
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), settings)
     if not done:
-        raise EX4DError(f"OpenCV could not encode a {width}x{height} preview image as JPEG.")
+        raise EX4DError(f"OpenCV could not encode a {rgb.shape[1]}x{rgb.shape[0]} preview image as JPEG.")
     return data.tobytes()
 
 

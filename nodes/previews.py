@@ -240,12 +240,10 @@ def encode(path: str, frames: Pictures, fps: float) -> None:
 
 def temp_picture(picture: np.ndarray) -> dict:
     """Write one (h, w, 3) uint8 picture as JPEG into ComfyUI's temp folder; returns how the frontend finds it."""
-    import cv2
+    from ..ex4d_core.preview import jpeg
 
+    data = jpeg(picture, quality=95)
     reference, path = temp_file("jpg")
-    sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95, *sampling])
-    # Not imwrite, which takes no path with letters beyond the code page on Windows.
     with open(path, "wb") as file:
         file.write(data)
     return reference

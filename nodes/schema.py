@@ -7,6 +7,8 @@ import dataclasses
 from comfy_api.latest import io
 
 CATEGORY = "EX-4D"
+NOT_CONNECTED = object()
+"""Default of an input in ``validate_inputs``: the host gives None for one that is connected, and nothing for one that is not."""
 
 
 def schema(**keywords) -> io.Schema:

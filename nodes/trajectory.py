@@ -13,13 +13,12 @@ from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.trajectory import DEFAULT_RADIUS, EASES, PRESETS, Trajectory, move_to_viewpoint, parse_document
 from . import files, previews, types
 from .progress import Job
-from .schema import schema
+from .schema import NOT_CONNECTED, schema
 
 NO_FILE = "none"
 CAMERA_SUFFIXES = (".npz", ".json", ".txt", ".chan", ".gltf", ".glb")
 FORMATS = ["json", "npz", "re10k", "chan", "transforms", "gltf", "glb"]
 DEFAULT_FRAMES = 49
-NOT_CONNECTED = object()
 
 
 class EX4DCameraTrajectory(io.ComfyNode):

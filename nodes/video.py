@@ -12,11 +12,10 @@ from comfy_api.latest import InputImpl, Types, io
 from ..ex4d_core.errors import EX4DError
 from . import files, previews, types
 from .progress import Job
-from .schema import range_problem, schema
+from .schema import NOT_CONNECTED, range_problem, schema
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts")
 FITS = ["crop", "pad", "stretch"]
-NOT_CONNECTED = object()
 
 
 class EX4DLoadVideo(io.ComfyNode):
@@ -92,8 +91,7 @@ class EX4DLoadVideo(io.ComfyNode):
             return problem
         if (width == 0) != (height == 0) and None not in (width, height):
             return "Give both width and height, or 0 for both to keep the clip's size."
-        # The host gives None for an input that is connected, and nothing for one that is not. No file at all is
-        # refused only on running: a list without files would mark every new node as wrong.
+        # No file at all is refused only on running: a list without files would mark every new node as wrong.
         return files.problem(file, "video") if file and video is NOT_CONNECTED else True
 
     @classmethod

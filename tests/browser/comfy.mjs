@@ -77,6 +77,18 @@ export async function clear(page) {
   await page.evaluate(() => window.app.graph.clear());
 }
 
+/** Replace the graph by one node of a type, in view at full size. */
+export async function placeAlone(page, type) {
+  await page.evaluate((name) => {
+    const { app, LiteGraph } = window;
+    app.graph.clear();
+    const node = LiteGraph.createNode(name);
+    node.pos = [120, 60];
+    app.graph.add(node);
+    app.canvas.ds.reset?.();
+  }, type);
+}
+
 /** The graph as it would be saved. */
 export async function saved(page) {
   return page.evaluate(() => window.app.graph.serialize());

@@ -1,5 +1,5 @@
 // Ends of drags, pen and touch, hidden nodes and many editors, in a real frontend without a run: node gestures.mjs URL
-import { open } from './comfy.mjs'
+import { open, placeAlone } from './comfy.mjs'
 
 const [url] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, { settings: { 'Comfy.VueNodes.Enabled': false }, width: 1300, height: 1000 })
@@ -30,14 +30,7 @@ const after = async () => {
 }
 
 try {
-  await page.evaluate(() => {
-    const { app, LiteGraph } = window
-    app.graph.clear()
-    const node = LiteGraph.createNode('EX4DCameraTrajectory')
-    node.pos = [120, 60]
-    app.graph.add(node)
-    app.canvas.ds.reset?.()
-  })
+  await placeAlone(page, 'EX4DCameraTrajectory')
   await page.waitForTimeout(1200)
   await inEditor('(editor) => editor.state.goTo(24)')
 

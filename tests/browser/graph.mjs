@@ -1,5 +1,5 @@
 // The editor as a part of its graph: copies, undo of the graph, tabs and subgraphs, without a run: node graph.mjs URL
-import { open } from './comfy.mjs'
+import { open, placeAlone } from './comfy.mjs'
 
 const [url] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, { settings: { 'Comfy.VueNodes.Enabled': false }, width: 1300, height: 1000 })
@@ -27,14 +27,7 @@ const draws = () => inEditor(`async (editor) => {
   delete view.draw
   return count > 0
 }`)
-const place = () => page.evaluate(() => {
-  const { app, LiteGraph } = window
-  app.graph.clear()
-  const node = LiteGraph.createNode('EX4DCameraTrajectory')
-  node.pos = [120, 60]
-  app.graph.add(node)
-  app.canvas.ds.reset?.()
-})
+const place = () => placeAlone(page, 'EX4DCameraTrajectory')
 
 try {
   await place()
