@@ -111,6 +111,7 @@ export class Editor {
     this.inspector = new Inspector(this)
     this.pathBar = new PathBar(this)
     this.element = this.build()
+    this.element.classList.toggle('ex4d-software', this.software)
     this.recallSettings()
 
     this.onState = (/** @type {'path' | 'frame' | 'scene'} */ what) => {

@@ -98,6 +98,8 @@ body:has(> .ex4d-large) > :not(.ex4d-large) { visibility: hidden; }
 .ex4d-help { position: absolute; inset: 8px; z-index: 5; padding: 14px 18px; border-radius: 8px; background: var(--e-back); overflow: auto; border: 1px solid var(--e-line); user-select: text; }
 .ex4d-help h3 { margin: 0 0 6px; font-size: 13px; } .ex4d-help dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 14px; margin: 0 0 12px; } .ex4d-help dt { color: var(--e-key); font-variant-numeric: tabular-nums; } .ex4d-help dd { margin: 0; }
 .ex4d-help .ex4d-button { position: absolute; right: 8px; top: 8px; }
+/* Emulated graphics draw a whole layer again when a part of it changes: what changes in a drag has a layer of its own. */
+.ex4d-software :is(.ex4d-canvas, .ex4d-fields, .ex4d-count, .ex4d-status) { will-change: opacity; }
 /* Emulated graphics draw a node's blurred shadow again with every frame of a canvas inside it, and that takes longer than all the rest. */
 .ex4d-hurry [class*="drop-shadow"] { filter: none !important; }
 .ex4d-help-columns { columns: 2 260px; column-gap: 28px; } .ex4d-help-columns section { break-inside: avoid; }
