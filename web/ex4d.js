@@ -150,7 +150,7 @@ function attach(node) {
   addCameraUpload(node, widgetOf(node, FILE))
   const home = document.createElement('div')
   home.style.cssText = 'width:100%;height:100%;min-height:0'
-  editor.mount(home)
+  editor.page.mount(home)
   const widget = node.addDOMWidget('camera_editor', 'EX4D_CAMERA_EDITOR', home, {
     serialize: false, hideOnZoom: false, getMinHeight: () => LEAST_HEIGHT, getValue: () => '', setValue: () => {}, margin: 6
   })
@@ -185,7 +185,7 @@ function attach(node) {
     hidePresetWidgets(node)
     editor.recallSettings()
     editor.refresh()
-    void editor.load(node.properties?.[SCENE])
+    void editor.loader.load(node.properties?.[SCENE])
   })
   follow(node, 'onExecuted', (/** @type {any} */ output) => {
     limitText(node)
@@ -199,7 +199,7 @@ function attach(node) {
     if (!isReference(reference)) return
     node.properties[SCENE] = { filename: reference.filename, subfolder: reference.subfolder, type: reference.type }
     editor.refresh()
-    void editor.load(reference)
+    void editor.loader.load(reference)
   })
   follow(node, 'onConnectionsChange', () => {
     hidePresetWidgets(node)

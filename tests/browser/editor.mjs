@@ -13,7 +13,7 @@ const NODE = "window.app.graph.nodes.find((node) => node.type === 'EX4DCameraTra
 /** Runs a function of (editor, node, argument) in the page. */
 const inEditor = (work, argument) =>
   page.evaluate(`(async () => { const node = ${NODE}; return (${work})(node?.ex4dEditor, node, ${JSON.stringify(argument) ?? 'null'}) })()`)
-const settled = () => page.waitForFunction(`(() => { const e = ${NODE}?.ex4dEditor; return e?.clip && e.clip.loaded === e.clip.header.frames && !e.loadNote })()`, null, { timeout: 30000 })
+const settled = () => page.waitForFunction(`(() => { const e = ${NODE}?.ex4dEditor; return e?.clip && e.clip.loaded === e.clip.header.frames && !e.loader.note })()`, null, { timeout: 30000 })
 const box = async (selector) => (await page.locator(selector).first().boundingBox())
 
 async function build() {
@@ -73,12 +73,12 @@ try {
   const shot = await box('.ex4d-shot canvas')
   await page.mouse.move(shot.x + shot.width / 2, shot.y + shot.height / 2)
   await page.mouse.down()
-  await inEditor(`(editor) => { editor.intervals = []; editor.tally = []; const draw = editor.shotView.draw.bind(editor.shotView); editor.shotView.draw = () => { editor.tally.push(performance.now()); draw() } }`)
+  await inEditor(`(editor) => { editor.pace.intervals = []; editor.tally = []; const draw = editor.shotView.draw.bind(editor.shotView); editor.shotView.draw = () => { editor.tally.push(performance.now()); draw() } }`)
   for (let i = 1; i <= 30; i++) {
     await page.mouse.move(shot.x + shot.width / 2 - i * 3, shot.y + shot.height / 2 + i)
     await page.waitForTimeout(15)
   }
-  report.drag = await inEditor(`(editor) => { const t = editor.tally; return { draws: t.length, seconds: (t[t.length - 1] - t[0]) / 1000, step: editor.step } }`)
+  report.drag = await inEditor(`(editor) => { const t = editor.tally; return { draws: t.length, seconds: (t[t.length - 1] - t[0]) / 1000, step: editor.pace.step } }`)
   await page.mouse.up()
   await page.waitForTimeout(700)
   const after = await inEditor(`(editor) => ({ text: editor.host.read(), eye: editor.inspector.fields.slice(0, 3).map((f) => f.options.get()), pixels: Array.from(editor.shotPixels(32, 32, 'colour')), past: editor.state.past.length })`)
@@ -88,7 +88,7 @@ try {
   }
 
   // Keys by keyboard, with the editor over the whole window; frame by arrow; undo and redo leave the graph alone.
-  await inEditor(`(editor) => editor.setLarge(true)`)
+  await inEditor(`(editor) => editor.page.setLarge(true)`)
   await page.waitForTimeout(600)
   const nodes = await page.evaluate(() => window.app.graph.nodes.length)
   await page.keyboard.press('Home')
@@ -102,7 +102,7 @@ try {
   report.nodesKept = (await page.evaluate(() => window.app.graph.nodes.length)) === nodes
   await page.keyboard.press('End')
   await shoot('2-large')
-  await inEditor(`(editor) => editor.setLarge(false)`)
+  await inEditor(`(editor) => editor.page.setLarge(false)`)
   await page.waitForTimeout(700)
   await shoot('3-edited')
 
@@ -171,7 +171,7 @@ try {
     return { before, after: sum(), told }
   }`)
   // A preview that is gone.
-  report.gone = await inEditor(`async (editor) => { await editor.load({ filename: 'nothing.ex4d', subfolder: 'ex4d_preview', type: 'temp' }); return editor.loadNote }`)
+  report.gone = await inEditor(`async (editor) => { await editor.loader.load({ filename: 'nothing.ex4d', subfolder: 'ex4d_preview', type: 'temp' }); return editor.loader.note }`)
 } finally {
   await browser.close()
 }

@@ -88,7 +88,7 @@ try {
     view.counted = 0
     view.draw = () => { view.counted++; Object.getPrototypeOf(view).draw.call(view) }
   }`)
-  await inEditor('(editor) => editor.play()')
+  await inEditor('(editor) => editor.playback.play()')
   await count()
   report.playing = { open: await drawn() }
   await inEditor('(editor, node) => node.collapse()')
@@ -99,7 +99,7 @@ try {
   report.playing.collapsed = await inEditor('(editor) => editor.shotView.counted > 0')
   await inEditor('(editor, node) => node.collapse()')
   report.playing.again = await drawn()
-  await inEditor('(editor) => editor.stop()')
+  await inEditor('(editor) => editor.playback.stop()')
 
   // Twenty editors: one graphics context, and none left when the nodes are gone.
   report.many = await inEditor(`async (editor, node) => {

@@ -17,7 +17,7 @@ try {
   for (const filename of files) {
     report.masks[filename] = await page.evaluate(async ([filename, path]) => {
       const { editor } = window
-      await editor.load({ filename, subfolder: 'ex4d_preview', type: 'temp' })
+      await editor.loader.load({ filename, subfolder: 'ex4d_preview', type: 'temp' })
       editor.host.write(path)
       editor.refresh()
       const { clip, renderer, state } = editor

@@ -4,13 +4,14 @@ import { deflateSync } from 'node:zlib'
 
 import { pinched } from '../../web/editor/dom.js'
 import * as edits from '../../web/editor/edits.js'
-import { ranges } from '../../web/editor/editor.js'
+import { gridIndices, gridStops } from '../../web/editor/grid.js'
 import { dragged, pick, spots } from '../../web/editor/handles.js'
 import * as maths from '../../web/editor/math.js'
 import { insideSurface, meetSurface } from '../../web/editor/picking.js'
 import { depthOf, isReference, loadPreview, unpackDepth } from '../../web/editor/preview.js'
-import { gridIndices, shotRange } from '../../web/editor/renderer.js'
+import { shotRange } from '../../web/editor/renderer.js'
 import { defaultIntrinsics, EditorState, evaluatePath } from '../../web/editor/state.js'
+import { ranges } from '../../web/editor/status.js'
 import { presetDocument } from '../../web/editor/trajectory.js'
 
 const close = (actual, expected, tolerance = 1e-6) =>
@@ -125,11 +126,29 @@ test('both faces of a quad end at its upper right corner, and the back plate clo
   }
 })
 
-test('the coarse grid keeps the rim and covers every corner', () => {
-  const [width, height] = [16, 11]
-  const used = new Set(gridIndices(width, height, 'released', 2))
-  for (const corner of [0, width - 1, (height - 1) * width, height * width - 1, width + 1]) assert.ok(used.has(corner))
-  assert.ok(gridIndices(width, height, 'released', 2).length < 0.5 * gridIndices(width, height, 'released', 1).length)
+test('the coarse grid keeps the rim and its neighbours', () => {
+  assert.deepEqual(gridStops(6, 1), [0, 1, 2, 3, 4, 5])
+  assert.deepEqual(gridStops(11, 2), [0, 1, 2, 4, 6, 8, 9, 10])
+  assert.deepEqual(gridStops(12, 2), [0, 1, 2, 4, 6, 8, 10, 11])
+  for (const count of [2, 3, 4]) assert.deepEqual(gridStops(count, 2), gridStops(count, 1))
+})
+
+test('the vertices of the coarse grid are counted as the shader counts them', () => {
+  const step = 2
+  const stopAt = (i, count, full) => (i < 2 ? i : i < count - 2 ? step * (i - 1) : full - count + i)
+  for (let full = 2; full < 40; full++) {
+    const stops = gridStops(full, step)
+    assert.deepEqual(stops.map((_, i) => stopAt(i, stops.length, full)), stops)
+  }
+  const [columns, rows] = [gridStops(16, step).length, gridStops(11, step).length]
+  for (const style of ['released', 'paper']) {
+    const used = new Set(gridIndices(16, 11, style, step))
+    const count = columns * rows + (style === 'paper' ? 1 : 0)
+    assert.deepEqual([...used].sort((a, b) => a - b), Array.from({ length: count }, (_, i) => i))
+  }
+  // The largest short index would restart the primitive.
+  assert.ok(gridIndices(300, 200, 'paper', step) instanceof Uint16Array)
+  assert.ok(gridIndices(256, 256, 'paper') instanceof Uint32Array)
 })
 
 test('a ray meets the visible surface, not the curtain beside it', () => {

@@ -175,3 +175,9 @@ export const snap = (value, step) => (step > 0 ? Math.round(value / step) * step
 
 /** The circle-like path's angle around `pivot`, in degrees: 0 in front of the pivot (towards -z), positive to the right. @param {Vec3} eye @param {Vec3} pivot */
 export const azimuthOf = (eye, pivot) => degrees(Math.atan2(eye[0] - pivot[0], pivot[2] - eye[2]))
+
+/** The source camera's pose. */
+export const IDENTITY_POSE = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+
+/** Whether a pose is the source camera's, as exactly as the renderer asks. @param {ArrayLike<number>} pose */
+export const isIdentity = (pose) => IDENTITY_POSE.every((v, i) => Math.abs(v - pose[i]) <= 1e-4)

@@ -1,6 +1,6 @@
 // @ts-check
 /** What is drawn over the scene view in 2D: path, cameras, target, pivot, gizmo. Needs no WebGL. */
-import { add, axesOf, clamp, eyeOf, pixelRay, project, scale, toCamera } from './math.js'
+import { add, axesOf, clamp, eyeOf, IDENTITY_POSE, pixelRay, project, scale, toCamera } from './math.js'
 import { AXES, gizmoArms, gizmoSquares } from './handles.js'
 import { COLOURS } from './theme.js'
 
@@ -147,7 +147,7 @@ export function drawPath(pen, scene) {
   const eyes = poses.map(eyeOf)
   const isHot = (/** @type {Handle['kind']} */ kind, key = -1) => hot?.kind === kind && (kind !== 'key' || /** @type {any} */ (hot).frame === key)
 
-  pen.frustum({ pose: SOURCE_POSE, intrinsics: scene.sourceLens }, size * 1.25, COLOURS.source, 1.2, 0.8)
+  pen.frustum({ pose: IDENTITY_POSE, intrinsics: scene.sourceLens }, size * 1.25, COLOURS.source, 1.2, 0.8)
   pen.stroke(() => {
     for (let i = 0; i + 1 < eyes.length; i++) pen.segment(eyes[i], eyes[i + 1])
   }, '#000000', 4.5, 0.35)
@@ -191,8 +191,6 @@ export function drawPath(pen, scene) {
   }
   pen.mark(eye, 'dot', 5.5, '#ffffff', isHot('camera'))
 }
-
-const SOURCE_POSE = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
 
 /** Arrows and squares of the gizmo. @param {Pen} pen @param {Vec3} origin @param {Handle | null} hot */
 export function drawGizmo(pen, origin, hot) {

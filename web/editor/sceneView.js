@@ -219,11 +219,11 @@ export class SceneView {
       const keys = state.document.source ? [] : state.document.keyframes
       drawPath(pen, {
         poses: path.poses, frame: state.frame, keys, selected: state.selected, camera, sourceLens: state.lens,
-        target: this.target, pivot: state.document.pivot, radius, hot: this.hot, inside: editor.insideFrames,
+        target: this.target, pivot: state.document.pivot, radius, hot: this.hot, inside: editor.warnings.inside,
         keyCameras: keys.length <= 24 ? keys.map((key) => ({ frame: key.frame, camera: /** @type {Camera} */ (state.camera(key.frame)) })) : []
       })
       const active = { camera: eyeOf(camera.pose), target: this.target, pivot: state.document.pivot }[this.active]
-      if (active && !editor.playing) drawGizmo(pen, active, this.hot)
+      if (active && !editor.playback.playing) drawGizmo(pen, active, this.hot)
     }
     drawCompass(pen, height)
     drawTag(context, ['Scene'], unit)
@@ -236,15 +236,15 @@ export class SceneView {
     const { radius } = editor.state.document
     const index = editor.clipIndex
     const key = [...Array.from(pen.view.pose), width, height, index, editor.clip?.serial, radius, editor.groundHeight, editor.renderer?.lost].join()
-    if (key !== this.backdropKey || this.backdropStep > editor.step) {
+    if (key !== this.backdropKey || this.backdropStep > editor.pace.step) {
       this.backdropKey = key
-      this.backdropStep = editor.step
+      this.backdropStep = editor.pace.step
       backdrop.width = width
       backdrop.height = height
       const context = /** @type {CanvasRenderingContext2D} */ (backdrop.getContext('2d', { alpha: false, willReadFrequently: editor.software }))
       drawStage(new Pen(context, pen.view, pen.unit), width, height)
       editor.renderer?.paint(context, {
-        clip: editor.clip, index, camera: pen.view, width, height, mode: 'scene', step: editor.step,
+        clip: editor.clip, index, camera: pen.view, width, height, mode: 'scene', step: editor.pace.step,
         near: Math.max(1e-4 * radius, 0.01 * this.reach),
         ground: { centre: [0, editor.groundHeight, 0.6 * radius], cell: radius / 2, tint: [0.75, 0.8, 0.9, 0.34] }
       })

@@ -4,14 +4,13 @@
 const PRECISION = `#version 300 es
 precision highp float;
 precision highp int;
-precision highp usampler2DArray;
-precision highp sampler2DArray;
+precision highp usampler2D;
+precision highp sampler2D;
 `
 
 /** Depth at a sample, border ring included, and its point; shared by the mesh and the occlusion pass. */
 const UNPROJECT = `
-uniform usampler2DArray depthLevels;
-uniform int layer;
+uniform usampler2D depthLevels;
 uniform ivec2 size;
 uniform vec2 inverseDepth;   // (per level, offset): 1/z = level * x + y
 uniform float borderDepth;
@@ -19,7 +18,7 @@ uniform float pixelOffset;   // 0 released, 0.5 paper
 uniform vec4 source;         // fx fy cx cy at preview size
 float depthAt(ivec2 p) {
   if (p.x <= 0 || p.y <= 0 || p.x >= size.x - 1 || p.y >= size.y - 1) return borderDepth;
-  float level = float(texelFetch(depthLevels, ivec3(p, layer), 0).r);
+  float level = float(texelFetch(depthLevels, p, 0).r);
   return 1.0 / (level * inverseDepth.x + inverseDepth.y);
 }
 vec3 pointAt(ivec2 p) {
@@ -80,15 +79,16 @@ void main() {
  * into a sheet otherwise. The rim's own hidden faces do not count, or the picture would shrink.
  */
 export const pointsVertex = `${PRECISION}${UNPROJECT}
-uniform sampler2DArray colours;
-uniform sampler2DArray occlusion;
+uniform sampler2D colours;
+uniform sampler2D occlusion;
 uniform bool paper;
 uniform int gridStep;
+uniform ivec2 gridSize; // columns, rows of vertices
 out vec3 position;
 out vec4 colour;
 out vec3 place;   // column, row, validity of the quad that ends here
 const float RIM = 0.1; // pixels
-float ruled(ivec2 p) { return texelFetch(occlusion, ivec3(p, layer), 0).r; }
+float ruled(ivec2 p) { return texelFetch(occlusion, p, 0).r; }
 /** The lowest of the rule's values from one sample to another, rim left out. */
 float lowest(ivec2 first, ivec2 end) {
   float low = 1.0;
@@ -97,26 +97,26 @@ float lowest(ivec2 first, ivec2 end) {
   for (int y = first.y; y <= end.y; y++) for (int x = first.x; x <= end.x; x++) low = min(low, ruled(ivec2(x, y)));
   return low;
 }
-bool inCoarseGrid(ivec2 p) {
-  bvec2 inner = bvec2(p.x % gridStep == 0 || p.x == size.x - 2, p.y % gridStep == 0 || p.y == 1);
-  return gridStep > 1 && all(inner) && p.x > 1 && p.y > 0 && p.x < size.x - 1 && p.y < size.y - 2;
+/** Sample of the i-th of "count" columns or rows, out of "full" samples: gridStops in grid.js. */
+int stopAt(int i, int count, int full) {
+  if (gridStep == 1 || i < 2) return i;
+  return i < count - 2 ? gridStep * (i - 1) : full - count + i;
 }
 void main() {
-  int last = size.x * size.y;
   gl_Position = vec4(0.0);
-  if (gl_VertexID == last) {
+  if (gl_VertexID == gridSize.x * gridSize.y) {
     // Paper style's extra vertex: the middle of the back plate, always occluded.
     position = 0.25 * (pointAt(ivec2(0)) + pointAt(ivec2(size.x - 1, 0)) + pointAt(ivec2(0, size.y - 1)) + pointAt(size - 1));
     colour = vec4(0.0);
     place = vec3(-1.0, -1.0, 0.0);
     return;
   }
-  ivec2 p = ivec2(gl_VertexID % size.x, gl_VertexID / size.x);
+  ivec2 p = ivec2(stopAt(gl_VertexID % gridSize.x, gridSize.x, size.x), stopAt(gl_VertexID / gridSize.x, gridSize.y, size.y));
   position = pointAt(p);
   // Paper style's rim lies on pixel centres, of which rasterisers leave out those on the upper and right edge.
   if (paper) position.xy += RIM * (vec2(equal(p, size - 1)) - vec2(equal(p, ivec2(0)))) / source.xy * position.z;
-  vec3 rgb = texelFetch(colours, ivec3(p, layer), 0).rgb;
-  bool coarse = inCoarseGrid(p);
+  vec3 rgb = texelFetch(colours, p, 0).rgb;
+  bool coarse = gridStep > 1 && p.x > 1 && p.y > 0 && p.x < size.x - 1 && p.y < size.y - 2;
   float alpha = paper ? 1.0 : ruled(p);
   if (coarse && !paper) alpha = min(alpha, lowest(p - (gridStep - 1), p + (gridStep - 1)));
   colour = vec4(rgb * alpha, alpha);
@@ -153,9 +153,8 @@ vec4 face() { return vec4(colour.rgb, colour.a * 255.0 > 125.0); }
 
 /** Paper: by the quad. */
 const PAPER_FACE = `
-uniform sampler2DArray colours;
-uniform sampler2DArray occlusion;
-uniform int layer;
+uniform sampler2D colours;
+uniform sampler2D occlusion;
 in vec4 colour;
 in vec2 place;
 flat in float quadValid;
@@ -168,7 +167,7 @@ vec4 face() {
     vec2 nearest = round(place);
     vec2 pixels = inverse(spread) * (place - nearest);
     if (dot(pixels, pixels) < TIE * TIE) {
-      return vec4(texelFetch(colours, ivec3(nearest, layer), 0).rgb, texelFetch(occlusion, ivec3(nearest, layer), 0).g);
+      return vec4(texelFetch(colours, ivec2(nearest), 0).rgb, texelFetch(occlusion, ivec2(nearest), 0).g);
     }
   }
   return vec4(colour.rgb, seen);

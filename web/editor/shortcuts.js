@@ -66,7 +66,7 @@ export function press(editor, event) {
   }
   /** @type {Record<string, () => void>} */
   const byCode = {
-    Space: () => editor.toggle(),
+    Space: () => editor.playback.toggle(),
     ArrowLeft: () => state.goTo(state.frame - (event.shiftKey ? 10 : 1)),
     ArrowRight: () => state.goTo(state.frame + (event.shiftKey ? 10 : 1)),
     Home: () => state.goTo(0),
@@ -78,12 +78,12 @@ export function press(editor, event) {
     Delete: () => timeline.removeKey(),
     Backspace: () => timeline.removeKey(),
     KeyD: () => timeline.duplicateKey(),
-    KeyL: () => editor.setLoop(!editor.loop),
+    KeyL: () => editor.setLoop(!editor.playback.loop),
     KeyP: () => editor.setPicking(!editor.picking),
     KeyS: () => editor.setSnapping(!editor.snapping),
     KeyF: () => editor.setFlying(!editor.flying),
     KeyV: () => editor.nextLayout(),
-    KeyX: () => editor.setLarge(!editor.large),
+    KeyX: () => editor.page.setLarge(!editor.page.large),
     KeyH: () => sceneView.home(),
     Digit1: () => shotView.setMode('colour'),
     Digit2: () => shotView.setMode('mask'),
@@ -95,7 +95,7 @@ export function press(editor, event) {
   }
   /** @type {Record<string, () => void>} */
   const byKey = {
-    '?': () => editor.toggleHelp(), '+': () => editor.dolly(1 / 1.06), '=': () => editor.dolly(1 / 1.06), '-': () => editor.dolly(1.06), '−': () => editor.dolly(1.06)
+    '?': () => editor.page.toggleHelp(), '+': () => editor.dolly(1 / 1.06), '=': () => editor.dolly(1 / 1.06), '-': () => editor.dolly(1.06), '−': () => editor.dolly(1.06)
   }
   const act = byKey[event.key] ?? byCode[event.code]
   act?.()

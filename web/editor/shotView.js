@@ -174,14 +174,14 @@ export class ShotView {
     context.beginPath()
     context.rect(0, 0, box.width, box.height)
     context.clip()
-    const scene = { clip: editor.clip, index: editor.clipIndex, camera, width: box.width, height: box.height, step: editor.step }
+    const scene = { clip: editor.clip, index: editor.clipIndex, camera, width: box.width, height: box.height, step: editor.pace.step }
     if (editor.showsSource()) this.drawSource(box)
     else if (editor.clip && editor.renderer) {
       if (this.mode === 'checker') drawChecker(context, box.width, box.height, 9 * unit)
       editor.renderer.paint(context, { ...scene, mode: this.mode })
     } else this.drawEmpty(camera, box)
     context.restore()
-    const holes = editor.holes[state.frame]
+    const holes = editor.warnings.holes[state.frame]
     const { azimuth, elevation } = spherical(eyeOf(camera.pose), state.document.pivot)
     const parts = ['Shot', `${signed(azimuth)}°`, `height ${signed(elevation)}°`]
     if (editor.clip && holes >= 0) parts.push(`${Math.round(100 * holes)} % holes`)

@@ -92,7 +92,7 @@ export class Timeline {
     editor.focus()
     const grabbed = this.keyUnder(event)
     if (grabbed === null) {
-      editor.stop()
+      editor.playback.stop()
       state.goTo(this.frameAt(event))
       state.selected = keyAt(state.document, state.frame) && !state.document.source ? state.frame : null
       editor.redraw()
@@ -202,11 +202,11 @@ export class Timeline {
     const bottom = height - 5 * unit
     const column = (width - 2 * SIDE * unit) / this.span
     // Holes: a quiet area, red where they pass the limit.
-    for (let i = 0; i < editor.holes.length && i < state.document.frames; i++) {
-      const share = editor.holes[i]
+    for (let i = 0; i < editor.warnings.holes.length && i < state.document.frames; i++) {
+      const share = editor.warnings.holes[i]
       if (!(share >= 0)) continue
-      c.fillStyle = share > editor.holeLimit ? COLOURS.hole : COLOURS.source
-      c.globalAlpha = share > editor.holeLimit ? 0.38 : 0.2
+      c.fillStyle = share > editor.warnings.holeLimit ? COLOURS.hole : COLOURS.source
+      c.globalAlpha = share > editor.warnings.holeLimit ? 0.38 : 0.2
       const size = share * (bottom - top)
       const left = Math.max(this.x(0), this.x(i) - column / 2)
       c.fillRect(left, bottom - size, Math.min(this.x(this.span), this.x(i) + column / 2) - left, size)

@@ -1,0 +1,74 @@
+// @ts-check
+/** Keeps the picture fluid: coarser while something moves on a machine that is too slow for it, in full again at rest. */
+
+/** A frame that takes longer than this (milliseconds) while something moves coarsens the picture. */
+const SLOW = 40
+/** So long after the last movement the picture is drawn in full again. */
+const REST = 220
+/** Between looks at numbers and timeline while behind. */
+const SELDOM = 200
+/** Frame times that are looked back at. */
+const REMEMBERED = 120
+
+export class Pace {
+  /** @param {boolean} software graphics emulated by the processor @param {(step: number) => void} changed */
+  constructor(software, changed) {
+    this.software = software
+    this.changed = changed
+    /** Every how many rows and columns of the preview are drawn. */
+    this.step = 1
+    /** Whether the grid had to be halved in a movement before. */
+    this.wasSlow = false
+    this.lastTouch = -Infinity
+    this.lastDraw = 0
+    this.lastFields = 0
+    /** Times between frames drawn while something moves, for tests too. @type {number[]} */
+    this.intervals = []
+  }
+
+  /** Something has moved. */
+  touch() {
+    this.lastTouch = performance.now()
+  }
+
+  /** Whether nothing has moved for a while. */
+  get resting() {
+    return performance.now() - this.lastTouch >= REST
+  }
+
+  /** Coarsens or restores the picture. @param {number} now @param {boolean} moving */
+  adapt(now, moving) {
+    const interval = now - this.lastDraw
+    // Emulated graphics that were too slow once will be again: the next movement starts as the last one ended.
+    if (moving && this.software && this.wasSlow && this.step === 1) this.setStep(2)
+    if (moving && interval > 0 && interval < 3000) {
+      this.intervals.push(interval)
+      if (this.intervals.length > REMEMBERED) this.intervals.shift()
+      const recent = this.intervals.slice(-3)
+      if (this.step === 1 && recent.length === 3 && recent.every((v) => v > SLOW)) {
+        this.wasSlow = true
+        this.setStep(2)
+      }
+    } else if (!moving && this.step > 1) this.setStep(1)
+  }
+
+  /** @param {number} step */
+  setStep(step) {
+    this.step = step
+    this.intervals = []
+    document.documentElement.classList.toggle('ex4d-hurry', step > 1 && this.software)
+    this.changed(step)
+  }
+
+  /**
+   * Whether numbers and timeline wait for a later frame: they cost a slow machine more than the picture, so while it is behind
+   * they follow a few times a second. @param {number} now @param {boolean} moving
+   */
+  defers(now, moving) {
+    return this.step > 1 && moving && now - this.lastFields < SELDOM
+  }
+
+  dispose() {
+    document.documentElement.classList.remove('ex4d-hurry')
+  }
+}

@@ -1,0 +1,126 @@
+// @ts-check
+/**
+ * What the path is warned about: frames whose camera stands inside the scene, and the share of holes of each frame, measured
+ * one frame after another while nothing moves.
+ *
+ * @typedef {import('./math.js').Camera} Camera
+ * @typedef {import('./editor.js').Editor} Editor
+ */
+import { eyeOf, isIdentity } from './math.js'
+import { insideSurface } from './picking.js'
+
+/** More holes than this share are warned about. */
+const HOLE_LIMIT = 0.75
+/** Pause between measurements, and how long one may go on, in milliseconds. */
+const [PAUSE, SPELL] = [40, 20]
+
+export class Warnings {
+  /** @param {Editor} editor */
+  constructor(editor) {
+    this.editor = editor
+    this.holeLimit = HOLE_LIMIT
+    /** Share of holes per frame, -1 = not known. @type {number[]} */
+    this.holes = []
+    /** Poses that `holes` belongs to. @type {(ArrayLike<number> | null)[]} */
+    this.poses = []
+    /** @type {boolean[]} */
+    this.inside = []
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined
+    this.measuring = false
+  }
+
+  /** Another scene: nothing is known of it. */
+  forget() {
+    this.holes = []
+    this.poses = []
+  }
+
+  /** Marks what has to be measured again after the path or the scene has changed. */
+  refresh() {
+    const path = this.editor.state.path
+    if (!path) return
+    const count = path.poses.length
+    this.holes.length = this.poses.length = count
+    for (let i = 0; i < count; i++) {
+      const known = this.poses[i]
+      if (!known || !equalPoses(known, path.poses[i])) this.holes[i] = this.holes[i] >= 0 && known ? this.holes[i] : -1
+    }
+    this.refreshInside()
+    this.schedule()
+  }
+
+  refreshInside() {
+    const { clip, state } = this.editor
+    if (!state.path || !clip) {
+      this.inside = []
+      return
+    }
+    this.inside = state.path.poses.map((pose, i) => {
+      const frame = clip.frames[clip.indexOf(i)]
+      return !!frame && insideSurface(clip.header, frame.depth, eyeOf(pose))
+    })
+  }
+
+  schedule() {
+    const { disposed, renderer, clip } = this.editor
+    if (this.timer || this.measuring || disposed || !renderer || !clip) return
+    this.timer = setTimeout(() => {
+      this.timer = undefined
+      void this.measure()
+    }, PAUSE)
+  }
+
+  /** Frames whose share of holes is not known and can be had, from the playhead outwards. @returns {number[]} */
+  unknown() {
+    const { clip, state } = this.editor
+    const path = state.path
+    if (!clip || !path) return []
+    const { frames, frame_numbers: numbers, clip_frames: count } = clip.header
+    return outwards(path.poses.length, state.frame).filter((i) => {
+      const known = this.poses[i]
+      if (known && equalPoses(known, path.poses[i])) return false
+      const index = clip.indexOf(i)
+      return index >= 0 && (clip.loaded === frames || numbers[index] === i || count === 1)
+    })
+  }
+
+  async measure() {
+    const { editor } = this
+    const { clip, renderer, state } = editor
+    if (editor.disposed || !clip || !renderer || renderer.lost) return
+    if (editor.busy) {
+      this.schedule()
+      return
+    }
+    const start = performance.now()
+    const waiting = this.unknown()
+    this.measuring = true
+    for (const i of waiting) {
+      const pose = state.path?.poses[i]
+      if (!pose || editor.busy || performance.now() - start > SPELL) break
+      const share = i === 0 && isIdentity(pose) ? 0 : await renderer.holeShare(clip, clip.indexOf(i), /** @type {Camera} */ (state.camera(i)))
+      if (editor.disposed || editor.clip !== clip || share < 0) break
+      this.holes[i] = share
+      this.poses[i] = pose
+      editor.redraw('time')
+    }
+    this.measuring = false
+    if (waiting.length && !renderer.lost) this.schedule()
+  }
+
+  dispose() {
+    clearTimeout(this.timer)
+  }
+}
+
+/** @param {ArrayLike<number>} a @param {ArrayLike<number>} b */
+function equalPoses(a, b) {
+  for (let i = 0; i < 12; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+/** Frames from one outwards. @param {number} count @param {number} from */
+function outwards(count, from) {
+  return Array.from({ length: count }, (_, i) => i).sort((a, b) => Math.abs(a - from) - Math.abs(b - from))
+}
