@@ -30,15 +30,22 @@ def unless_cancelled(work: Callable[[], Result], cancel: Callable[[], bool] | No
         return work()
     outcome: Future[Result] = Future()
 
-    def run() -> None:
+    # An error holds the frames it passed, and the outcome the error: no frame may keep the outcome, or what the work
+    # had in hand stays in memory until the garbage collector comes by.
+    def run(outcome: Future[Result]) -> None:
         try:
             outcome.set_result(work())
         except BaseException as error:
             outcome.set_exception(error)
+        finally:
+            del outcome
 
     context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(run,), name="ex4d-work", daemon=True).start()
-    while not wait([outcome], timeout=POLL_SECONDS).done:
-        if cancel():
-            raise Cancelled
-    return outcome.result()
+    threading.Thread(target=context.run, args=(run, outcome), name="ex4d-work", daemon=True).start()
+    try:
+        while not wait([outcome], timeout=POLL_SECONDS).done:
+            if cancel():
+                raise Cancelled
+        return outcome.result()
+    finally:
+        del outcome

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextvars
+import gc
 import threading
+import time
+import weakref
+from contextlib import suppress
 
 import pytest
 import torch
@@ -47,6 +51,30 @@ def test_work_gives_its_result_its_error_and_sees_the_callers_context():
         unless_cancelled(lambda: 1 / 0, lambda: False)
     thread = unless_cancelled(threading.get_ident, None)
     assert thread == threading.get_ident(), "without a cancel there is nothing to poll"
+
+
+@pytest.mark.parametrize("cancel", [None, lambda: False], ids=["direct", "thread"])
+def test_an_error_does_not_keep_what_the_work_had_in_hand(cancel):
+    class Frames:
+        """Stands for a clip of some gigabytes."""
+
+    held = []
+
+    def work():
+        frames = Frames()
+        held.append(weakref.ref(frames))
+        raise MemoryError
+
+    gc.disable()
+    try:
+        with suppress(MemoryError):
+            unless_cancelled(work, cancel)
+        deadline = time.monotonic() + 10
+        while held[0]() is not None and time.monotonic() < deadline:
+            time.sleep(0.01)  # the thread may still be on its way out
+        assert held[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_the_demo_scene_is_left_while_it_compiles(stuck, monkeypatch):
