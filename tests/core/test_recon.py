@@ -53,11 +53,11 @@ def test_every_file_is_there_and_nothing_else(results):
 def test_the_names_checked_before_work_are_those_written(results):
     from argparse import Namespace
 
-    from ex4d_core.commands.recon import _Camera, _outputs
+    from ex4d_core.commands.recon_plan import CameraPath, outputs
 
-    cameras = [_Camera(name, name, {}, None) for name in ("30", "zoom_in", "orbit_angle-60")]
+    cameras = [CameraPath(name, name, {}, None) for name in ("30", "zoom_in", "orbit_angle-60")]
     flags = Namespace(save_camera=True, save_frames=True, save_mesh=True, save_depth=1)
-    assert sorted(_outputs(flags, cameras)) == sorted(p.name for p in results.iterdir())
+    assert sorted(outputs(flags, cameras)) == sorted(p.name for p in results.iterdir())
 
 
 def test_videos_have_the_clip_s_size_rate_and_sound(results):
