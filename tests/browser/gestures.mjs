@@ -12,6 +12,18 @@ const middle = async (selector) => {
   const box = await page.locator(selector).first().boundingBox()
   return [box.x + box.width / 2, box.y + box.height / 2]
 }
+/** Headless Chromium hides no page: its event, and that nothing is drawn meanwhile, are made here. */
+const hide = (on) => page.evaluate((on) => {
+  for (const [name, value] of [['hidden', on], ['visibilityState', on ? 'hidden' : 'visible']]) Object.defineProperty(document, name, { configurable: true, get: () => value })
+  if (on) {
+    window.hiddenPage = { real: window.requestAnimationFrame, waiting: [] }
+    window.requestAnimationFrame = (act) => window.hiddenPage.waiting.push(act)
+  } else {
+    window.requestAnimationFrame = window.hiddenPage.real
+    for (const act of window.hiddenPage.waiting) requestAnimationFrame(act)
+  }
+  document.dispatchEvent(new Event('visibilitychange'))
+}, on)
 /** Presses in the shot view and moves a way. */
 const press = async (steps = 6) => {
   const [x, y] = await middle('.ex4d-shot canvas')
@@ -72,6 +84,30 @@ try {
   await touch('touchEnd', [])
   const spread = await view()
   report.touch = { turned: turned.yaw !== still.yaw, nearer: turned.reach / spread.reach, yawKept: turned.yaw === spread.yaw, held: await inEditor('(editor) => editor.state.held') }
+
+  // The same two fingers in the shot view bring the camera closer to its pivot, in one step.
+  const camera = () => inEditor(`(editor) => {
+    const { position } = editor.state.document.keyframes.find((key) => key.frame === 24) ?? { position: [NaN, NaN, NaN] }
+    return { away: Math.hypot(...position.map((v, i) => v - editor.state.document.pivot[i])), steps: editor.state.past.length, held: editor.state.held }
+  }`)
+  const [hx, hy] = await middle('.ex4d-shot canvas')
+  await inEditor('(editor) => { editor.nudge(1, 0); editor.state.settle() }')
+  const far = await camera()
+  await touch('touchStart', [[hx - 40, hy]])
+  await touch('touchStart', [[hx - 40, hy], [hx + 40, hy]])
+  for (let i = 1; i <= 8; i++) await touch('touchMove', [[hx - 40 - 4 * i, hy], [hx + 40 + 4 * i, hy]])
+  await touch('touchEnd', [])
+  const near = await camera()
+  report.pinch = { nearer: far.away / near.away, steps: near.steps - far.steps, held: near.held }
+
+  // The browser takes the finger away in the middle of a drag, as for a gesture of its own.
+  const uncancelled = await text()
+  await touch('touchStart', [[hx, hy]])
+  for (let i = 1; i <= 4; i++) await touch('touchMove', [[hx + 9 * i, hy]])
+  const heldBefore = await inEditor('(editor) => editor.state.held')
+  await touch('touchCancel', [])
+  report.cancel = { heldBefore, ...(await after()), changed: (await text()) !== uncancelled }
+
   const [px, py] = await middle('.ex4d-shot canvas')
   const beforePen = await text()
   const pen = (type, x, extra = {}) => cdp.send('Input.dispatchMouseEvent', { type, x, y: py, button: type === 'mouseMoved' ? 'left' : 'left', buttons: type === 'mouseReleased' ? 0 : 1, clickCount: 1, pointerType: 'pen', ...extra })
@@ -100,6 +136,24 @@ try {
   await inEditor('(editor, node) => node.collapse()')
   report.playing.again = await drawn()
   await inEditor('(editor) => editor.playback.stop()')
+
+  // A page that is hidden in the middle of a drag ends it; one that plays goes on from the frame that was seen last.
+  await press()
+  await hide(true)
+  await hide(false)
+  report.hidden = await after()
+  await page.mouse.up()
+  await inEditor('(editor) => { editor.playback.loop = false; editor.state.goTo(0); editor.playback.play() }')
+  await page.waitForFunction(`${NODE}.ex4dEditor.state.frame > 2`)
+  await hide(true)
+  await rest()
+  const seenLast = await inEditor('(editor) => editor.state.frame')
+  await page.waitForTimeout(4000)
+  await hide(false)
+  await page.waitForFunction(`${NODE}.ex4dEditor.state.frame !== ${seenLast}`, null, { timeout: 15000 })
+  report.replayed = await inEditor('(editor) => ({ playing: editor.playback.playing, frame: editor.state.frame })')
+  report.replayed.before = seenLast
+  await inEditor('(editor) => { editor.playback.stop(); editor.playback.loop = true }')
 
   // Twenty editors: one graphics context, and none left when the nodes are gone.
   report.many = await inEditor(`async (editor, node) => {

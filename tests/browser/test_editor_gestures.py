@@ -16,9 +16,16 @@ def test_drags_end_cleanly_and_editors_share_one_context(browse):
     touch = report["touch"]
     assert touch["turned"] and touch["yawKept"] and not touch["held"]
     assert 1.5 < touch["nearer"] < 2.1
+    pinch = report["pinch"]
+    assert 1.5 < pinch["nearer"] < 2.1 and pinch["steps"] == 1 and not pinch["held"]
+    # A finger that the browser takes away ends its drag where it is.
+    assert report["cancel"] == {"heldBefore": True, "still": False, "held": False, "changed": True}
     assert report["pen"] == {"changed": True, "held": False}
 
     assert report["playing"] == {"open": True, "collapsed": False, "again": True}
+    assert report["hidden"] == {"still": False, "held": False}
+    replayed = report["replayed"]
+    assert replayed["playing"] and 0 < replayed["frame"] - replayed["before"] < 20
     assert report["many"] == {"shared": True, "disposed": True, "alive": True, "released": True, "left": 0}
 
 
