@@ -118,6 +118,15 @@ export async function boxes(page) {
   );
 }
 
+/** How the graph is seen: pixels = (position + offset) * scale + origin; small: whether the frontend leaves text out. */
+export async function view(page) {
+  return page.evaluate(() => {
+    const { ds, canvas, low_quality } = window.app.canvas;
+    const { left, top } = canvas.getBoundingClientRect();
+    return { scale: ds.scale, offset: [...ds.offset], origin: [left, top], small: !!low_quality };
+  });
+}
+
 /** The prompt that the frontend would queue. */
 export async function prompt(page) {
   return page.evaluate(async () => (await window.app.graphToPrompt()).output);

@@ -1,11 +1,13 @@
 // node templates.mjs URL PACK SCREENSHOTS RUNNING OPENED: opens example graphs from the template browser, and runs the
-// first list's small; both are JSON lists of names. Prints one line of JSON: per graph its widgets, boxes and prompt as
-// loaded, and for those that ran the end and the previews.
+// first list's small; both are JSON lists of names. Prints one line of JSON: per graph its widgets, boxes, views and prompt
+// as loaded, and for those that ran the end, the previews and the boxes then.
 
-import { boxes, clear, fit, open, openTemplate, previews, prompt, run, widgets } from "./comfy.mjs";
+import { boxes, clear, open, openTemplate, previews, prompt, run, view, widgets } from "./comfy.mjs";
 
 const [url, pack, screenshots, ...lists] = process.argv.slice(2);
 const [running, opened] = lists.map((list) => JSON.parse(list));
+const WINDOW = { width: 1720, height: 1000 };
+const SMALL_WINDOW = { width: 1280, height: 800 };
 const SMALL = { frames: 9, height: 128 };
 
 /**
@@ -33,25 +35,51 @@ async function shorten(page, width) {
   }, { ...SMALL, width });
 }
 
-const { browser, page, seen } = await open(url, { width: 2300, height: 1300 });
+/** Wait for a moment when every preview has a picture; what loops has none for an instant. What never has one is reported. */
+async function playing(page) {
+  const ready = () =>
+    window.app.graph.nodes.every((node) =>
+      [...(node.videoContainer?.querySelectorAll?.("video") ?? [])].every((video) => video.readyState >= 2),
+    );
+  await page.waitForFunction(ready, null, { timeout: 15000 }).catch(() => {});
+}
+
+/** Open every graph in a small window: the frontends lay out their bars by the size that a page is loaded with. */
+async function lookSmall() {
+  const { browser, page } = await open(url, SMALL_WINDOW);
+  const views = {};
+  try {
+    for (const name of [...running, ...opened]) {
+      await openTemplate(page, pack, name);
+      views[name] = { ...SMALL_WINDOW, ...(await view(page)) };
+      await page.screenshot({ path: `${screenshots}/${name}, small window.png` });
+    }
+  } finally {
+    await browser.close();
+  }
+  return views;
+}
+
+const small = await lookSmall();
+const { browser, page, seen } = await open(url, WINDOW);
 const report = {};
 try {
   for (const name of [...running, ...opened]) {
     await openTemplate(page, pack, name);
     const loaded = { widgets: await widgets(page), prompt: await prompt(page), boxes: await boxes(page) };
+    loaded.views = [small[name], { ...WINDOW, ...(await view(page)) }];
+    await page.screenshot({ path: `${screenshots}/${name}.png` });
     if (!running.includes(name)) {
-      await fit(page);
-      await page.screenshot({ path: `${screenshots}/${name}.png` });
       report[name] = loaded;
       await clear(page);
       continue;
     }
     await shorten(page, 128 + 16 * running.indexOf(name));
     const result = await run(page);
-    await fit(page);
-    await page.waitForTimeout(1200);
-    await page.screenshot({ path: `${screenshots}/${name}.png` });
-    report[name] = { ...loaded, result, previews: await previews(page) };
+    await page.waitForTimeout(2000);
+    await playing(page);
+    await page.screenshot({ path: `${screenshots}/${name}, after Run.png` });
+    report[name] = { ...loaded, result, previews: await previews(page), grown: await boxes(page) };
     await clear(page);
   }
 } finally {

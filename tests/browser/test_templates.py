@@ -14,6 +14,10 @@ RUNNING = ["Re-shoot geometry only", "From any depth node", "Custom path from JS
 OPENED = sorted({path.stem for path in (ROOT / "workflows").glob("*.json")} - set(RUNNING))
 """These need model files; here they are only looked at."""
 PLAYING = {"EX4DDemoClip", "EX4DDepthFromImage", "EX4DRenderColorMask", "EX4DDraftFill"}
+WIDEST = "Single image to 4D"
+"""Two videos are sampled in it; its last two nodes lie outside of a small window."""
+TOOLS, SHOWN = (60, 95), (0.5, 20)
+"""Pixels of the window under bars at the left and top; the part of a node's width, and its pixels, that must show."""
 MODEL_FILES = (".safetensors", ".ckpt", ".gguf")
 
 
@@ -48,8 +52,25 @@ def test_templates_open_with_every_value_in_its_place(report, client, name):
 
 
 @pytest.mark.parametrize("name", [*RUNNING, *OPENED])
-def test_nodes_do_not_cover_each_other(report, name):
-    boxes = report["graphs"][name]["boxes"]
+def test_templates_open_readable_and_whole(report, name):
+    """Text is drawn, the tool bars cover no title, and every node is in the window, from the note to the result."""
+    graph = report["graphs"][name]
+    kinds = {str(node["id"]): node["type"] for node in graph["widgets"]}
+    for view in graph["views"]:
+        assert not view["small"], view
+        for node_id, (left, top, width, _) in graph["boxes"].items():
+            if name == WIDEST and view["width"] < 1720 and kinds[node_id] in ("CreateVideo", "SaveVideo"):
+                continue
+            x, y = ((at + view["offset"][i]) * view["scale"] + view["origin"][i] for i, at in enumerate((left, top)))
+            where = f"{kinds[node_id]} at {x:.0f}, {y:.0f} of {view['width']}x{view['height']}"
+            assert TOOLS[0] <= x <= view["width"] - SHOWN[0] * width * view["scale"], where
+            assert TOOLS[1] <= y <= view["height"] - SHOWN[1], where
+
+
+@pytest.mark.parametrize("when, name", [*(("boxes", n) for n in (*RUNNING, *OPENED)), *(("grown", n) for n in RUNNING)])
+def test_nodes_do_not_cover_each_other(report, name, when):
+    """As opened, and with the previews of a run."""
+    boxes = report["graphs"][name][when]
     titles = {str(node["id"]): node["type"] for node in report["graphs"][name]["widgets"]}
     for (one, a), (other, b) in combinations(boxes.items(), 2):
         apart = a[0] + a[2] <= b[0] or b[0] + b[2] <= a[0] or a[1] + a[3] <= b[1] or b[1] + b[3] <= a[1]
