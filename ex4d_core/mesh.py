@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -86,7 +86,7 @@ class DWMesh:
         """Position of a vertex inside its pixel: 0 (released) or 0.5 (paper)."""
         return 0.0 if self.style == "released" else 0.5
 
-    @property
+    @cached_property
     def radius(self) -> float:
         """Distance of the pivot from the source camera: nearest depth of frame 0 plus 0.15, as published."""
         return float(self.depth[0].min()) + PIVOT_MARGIN

@@ -23,8 +23,8 @@ import struct
 import tempfile
 import weakref
 import zlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,9 @@ PREVIEW_PIXELS = 256 * 256
 """Samples per frame: enough to place a camera by, few enough for 60 drawn frames a second."""
 MAX_FRAMES = 160
 """Longer clips are thinned out evenly; the header's "frame_numbers" says which frames are there."""
+QUALITIES = (88, 70, 50, 30)
+DEPTH_BITS = (16, 15, 14, 13, 12)
+"""What is tried until a clip fits into its bytes."""
 BYTES_PER_FRAME = 4 * 1024 * 1024 // 49
 SUBFOLDER = "ex4d_preview"
 THREADS = min(4, os.cpu_count() or 1)
@@ -84,16 +87,32 @@ def sample_nearest(depth: np.ndarray, width: int, height: int) -> np.ndarray:
 
 def pack_depth(depth: np.ndarray, near: float, far: float, levels: int) -> bytes:
     """(h, w) planar z -> deflated bytes; see the module's text."""
-    span = 1 / near - 1 / far
-    steps = np.rint((1 / depth.astype(np.float64) - 1 / far) * (levels / span))
-    quantised = np.clip(steps, 0, levels).astype(np.uint16)
+    return _deflate(depth_planes(depth, near, far, levels))
+
+
+def depth_planes(depth: np.ndarray, near: float, far: float, levels: int) -> np.ndarray:
+    """(h, w) float32 planar z -> (2, h, w) uint8: high and low bytes of the differences of inverse depth."""
+    scale = levels / (1 / near - 1 / far)
+    steps = np.reciprocal(depth, dtype=np.float64)
+    steps *= scale
+    steps += 0.5 - scale / far
+    quantised = np.clip(steps, 0, levels, out=steps).astype(np.uint16)
     change = quantised.copy()
     change[:, 1:] -= quantised[:, :-1]
     change[1:, 0] -= quantised[:-1, 0]
     signed = change.view(np.int16)
     zigzag = ((signed << 1) ^ (signed >> 15)).view(np.uint16)
-    planes = np.stack([zigzag >> 8, zigzag & 255]).astype(np.uint8)
-    return zlib.compress(planes.tobytes(), 1)
+    planes = np.empty((2, *zigzag.shape), np.uint8)
+    np.right_shift(zigzag, 8, out=planes[0], casting="unsafe")
+    np.bitwise_and(zigzag, 255, out=planes[1], casting="unsafe")
+    return planes
+
+
+def _deflate(planes: np.ndarray) -> bytes:
+    """Bytes packed for the browser's DecompressionStream."""
+    # What repeats in differences is runs of zeros: looking for those alone is faster and even packs more.
+    deflater = zlib.compressobj(1, strategy=zlib.Z_RLE)
+    return deflater.compress(planes.data) + deflater.flush()
 
 
 def unpack_depth(data: bytes, width: int, height: int, near: float, far: float, levels: int) -> np.ndarray:
@@ -111,7 +130,7 @@ def encode_preview(
     mesh: DWMesh,
     *,
     pixels: int = PREVIEW_PIXELS,
-    quality: int = 88,
+    quality: int = QUALITIES[0],
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> bytes:
@@ -120,9 +139,9 @@ def encode_preview(
     Args:
         mesh: the clip's mesh; its rgb (T, H, W, 3) and border-padded depth (T, H, W) are sampled, not its faces.
         pixels: samples per frame, at most.
-        quality: JPEG quality, 1..100.
-        progress: called (done, total) per frame.
-        cancel: polled per frame.
+        quality: JPEG quality, 1..100; less where the pictures would be too large.
+        progress: called (done, total) per encoded picture or depth.
+        cancel: polled as often.
 
     Returns:
         The file's bytes. Its header holds: version, width, height, frames (in this file), clip_frames,
@@ -134,56 +153,32 @@ def encode_preview(
         EX4DError: a mesh whose depth is not finite and positive.
         Cancelled: ``cancel()`` returned True.
     """
-    count = int(mesh.frames)
-    numbers = sorted({round(i) for i in np.linspace(0, count - 1, min(count, MAX_FRAMES))})
+    numbers = sorted({round(i) for i in np.linspace(0, mesh.frames - 1, min(int(mesh.frames), MAX_FRAMES))})
     width, height = preview_size(mesh.width, mesh.height, pixels)
-    depths = []
-    for number in numbers:
-        if cancel is not None and cancel():
-            raise Cancelled
-        depths.append(sample_nearest(mesh.depth[number].detach().cpu().float().numpy(), width, height))
-    stack = np.stack(depths)
-    near, far = float(stack.min()), float(stack.max())
-    if not (math.isfinite(near) and math.isfinite(far) and near > 0):
-        raise EX4DError("The mesh's depth holds values that are not finite and positive; build the mesh again.")
-    if far < near * 1.001:
-        far = near * 1.001
+    depths = [sample_nearest(mesh.depth[i].detach().cpu().float().numpy(), width, height) for i in numbers]
+    near, far = _depth_range(depths)
+    pool = ThreadPoolExecutor(THREADS)
 
-    def within(budget: int, encode: Callable[[int], bytes], offset: int) -> list[bytes] | None:
-        """Every frame encoded, or None as soon as they are larger than the budget."""
-        parts, size = [], 0
-        pool = ThreadPoolExecutor(THREADS)  # encoding releases the interpreter's lock
-        try:
-            for done, part in enumerate(pool.map(encode, range(len(numbers)))):
-                if cancel is not None and cancel():
-                    raise Cancelled
-                parts.append(part)
-                size += len(part)
-                if size > budget:
-                    return None
-                if progress is not None:
-                    progress(offset + done + 1, 2 * len(numbers))
-        finally:
-            pool.shutdown(cancel_futures=True)
-        return parts
+    def colours_of(quality: int) -> list[Future[bytes]]:
+        pictures = (mesh.rgb[number].detach().cpu().numpy() for number in numbers)
+        return [pool.submit(_encode_colour, picture, width, height, quality) for picture in pictures]
 
-    # Noise does not compress: picture quality gives way first, then levels of depth, then pixels.
-    budget = len(numbers) * BYTES_PER_FRAME
-    colours: list[bytes] | None = None
-    for tried in (quality, 70, 50, 30):
-        rgb = lambda i, q=tried: _encode_colour(mesh.rgb[numbers[i]].detach().cpu().numpy(), width, height, q)  # noqa: E731
-        if (colours := within(budget // 2, rgb, 0)) is not None:
-            break
-    packed: list[bytes] | None = None
-    levels = 0
-    if colours is not None:
-        left = budget - sum(map(len, colours))
-        for bits in (16, 15, 14, 13, 12):
-            levels = 2**bits - 1
-            deep = lambda i, n=levels: pack_depth(depths[i], near, far, n)  # noqa: E731
-            if (packed := within(left, deep, len(numbers))) is not None:
-                break
-    if colours is None or packed is None:
+    def depths_of(bits: int) -> list[Future[bytes]]:
+        # The planes are made here: many short steps on several threads would only wait for the interpreter's lock.
+        return [pool.submit(_deflate, depth_planes(depth, near, far, 2**bits - 1)) for depth in depths]
+
+    try:
+        # Both are begun before either is waited for. Noise does not compress: picture quality gives way first, then
+        # levels of depth, then pixels.
+        budget, report = len(numbers) * BYTES_PER_FRAME, _Report(2 * len(numbers), progress, cancel)
+        colours, deep = colours_of(quality), depths_of(DEPTH_BITS[0])
+        lower = [each for each in QUALITIES if each < quality]
+        _, pictures = _first_within(budget // 2, [quality, *lower], colours, colours_of, report)
+        left = budget - sum(map(len, pictures or []))
+        bits, packed = _first_within(left, DEPTH_BITS, deep, depths_of, report)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if pictures is None or packed is None:
         return encode_preview(mesh, pixels=pixels // 2, quality=quality, progress=progress, cancel=cancel)
 
     intrinsics = mesh.intrinsics.resized(width, height)
@@ -192,11 +187,11 @@ def encode_preview(
         "width": width,
         "height": height,
         "frames": len(numbers),
-        "clip_frames": count,
+        "clip_frames": int(mesh.frames),
         "frame_numbers": numbers,
         "near": near,
         "far": far,
-        "levels": levels,
+        "levels": 2**bits - 1,
         "style": mesh.style,
         "min_angle": float(mesh.min_angle),
         "max_jump": float(mesh.max_jump) if math.isfinite(mesh.max_jump) else None,
@@ -205,11 +200,61 @@ def encode_preview(
         "pivot": [float(v) for v in mesh.pivot],
         "intrinsics": {name: float(getattr(intrinsics, name)) for name in ("fx", "fy", "cx", "cy")},
         "source": [int(mesh.width), int(mesh.height)],
-        "sizes": [[len(colour), len(depth)] for colour, depth in zip(colours, packed, strict=True)],
+        "sizes": [[len(picture), len(depth)] for picture, depth in zip(pictures, packed, strict=True)],
     }
     text = json.dumps(header, separators=(",", ":")).encode()
-    body = b"".join(part for pair in zip(colours, packed, strict=True) for part in pair)
+    body = b"".join(part for pair in zip(pictures, packed, strict=True) for part in pair)
     return MAGIC + struct.pack("<I", len(text)) + text + body
+
+
+def _depth_range(depths: list[np.ndarray]) -> tuple[float, float]:
+    """The least and the greatest of all depths, never the same."""
+    near, far = float(min(depth.min() for depth in depths)), float(max(depth.max() for depth in depths))
+    if not (math.isfinite(near) and math.isfinite(far) and near > 0):
+        raise EX4DError("The mesh's depth holds values that are not finite and positive; build the mesh again.")
+    return near, max(far, near * 1.001)
+
+
+@dataclass
+class _Report:
+    """Collects what is being encoded, reports each part, and stops when asked to."""
+
+    total: int
+    progress: Progress | None
+    cancel: Cancel | None
+    done: int = 0
+
+    def collect(self, parts: list[Future[bytes]]) -> list[bytes]:
+        encoded = []
+        for part in parts:
+            if self.cancel is not None and self.cancel():
+                raise Cancelled
+            encoded.append(part.result())
+            self.done = min(self.done + 1, self.total)
+            if self.progress is not None:
+                self.progress(self.done, self.total)
+        return encoded
+
+
+def _first_within(
+    budget: int,
+    choices: Sequence[int],
+    begun: list[Future[bytes]],
+    begin: Callable[[int], list[Future[bytes]]],
+    report: _Report,
+) -> tuple[int, list[bytes] | None]:
+    """The first choice whose parts are no larger together than the budget, and the parts; None where none fits.
+
+    Args:
+        budget: bytes.
+        choices: from the best to the smallest; the first is ``begun`` already.
+        begin: starts encoding by a choice.
+    """
+    for choice in choices:
+        parts = report.collect(begun if choice == choices[0] else begin(choice))
+        if sum(map(len, parts)) <= budget:
+            return choice, parts
+    return choices[-1], None
 
 
 def _encode_colour(rgb: np.ndarray, width: int, height: int, quality: int) -> bytes:

@@ -182,15 +182,18 @@ def _with_scene(layer: Image.Image, view: View, points: np.ndarray, colors: np.n
     points, colors, at = points[inside], colors[inside], at[inside]
     covered = float(np.prod(np.percentile(at[::8], 95, axis=0) - np.percentile(at[::8], 5, axis=0)))
     dot = int(np.clip(round(1.5 * math.sqrt(covered / len(at))), FINE + 1, 3 * FINE))
-    columns, rows = math.ceil(view.width / dot), math.ceil(view.height / dot)
     cells = (at / dot).astype(np.int32)
+    first = cells.min(axis=0)
+    columns, rows = cells.max(axis=0) - first + 1
+    cells -= first
     order = np.argsort(points @ view.toward.astype(np.float32), kind="stable")
     cells = cells[order]
     scene = np.zeros((rows, columns, 4), np.uint8)  # where cells repeat, the last assignment, the nearest point, stays
     scene[cells[:, 1], cells[:, 0], :3] = SCENE_TINT[colors[order]]
     scene[cells[:, 1], cells[:, 0], 3] = 235
-    stamp = Image.fromarray(scene).resize((columns * dot, rows * dot), Image.Resampling.NEAREST)
-    layer.paste(stamp, (0, 0), stamp)
+    stamp = Image.fromarray(scene).resize((int(columns) * dot, int(rows) * dot), Image.Resampling.NEAREST)
+    left, top = (int(cell) * dot for cell in first)
+    layer.paste(stamp, (left, top), stamp)
     return layer
 
 

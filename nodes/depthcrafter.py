@@ -110,7 +110,7 @@ class _Progress(Job):
 
         grey = step.preview()[len(step.window) // 2]
         colours = previews.depth_palette()[(grey * 255).round().to(torch.uint8).cpu().numpy()]
-        height, width = previews.preview_size(8 * grey.shape[0], 8 * grey.shape[1], PREVIEW_SIDE)
+        height, width = previews.preview_size(8 * grey.shape[0], 8 * grey.shape[1], PREVIEW_SIDE**2)
         self.picture = Image.fromarray(previews.small(colours, height, width))
 
     def progress(self, done: int, total: int) -> None:

@@ -6,6 +6,7 @@ Previews are small and encoded fast; the data on the sockets is never touched by
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LONGEST_SIDE = 320
+PREVIEW_PIXELS = 256 * 256
+"""Pixels of a preview's frame, at most."""
 LONGEST_PREVIEW = 25
 """Frames shown at most, so that looking costs little; longer clips are thinned evenly and play at their own speed."""
 THREADS = min(4, os.cpu_count() or 1)
@@ -52,9 +54,9 @@ def shown_frames(count: int, most: int = LONGEST_PREVIEW) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
-def preview_size(height: int, width: int, longest: int = LONGEST_SIDE) -> tuple[int, int]:
-    """(height, width) of a preview: not above ``longest``, even, as H.264 wants."""
-    scale = min(1.0, longest / max(height, width))
+def preview_size(height: int, width: int, pixels: int = PREVIEW_PIXELS) -> tuple[int, int]:
+    """(height, width) of a preview: of about ``pixels`` at most, and even, as H.264 wants."""
+    scale = min(1.0, math.sqrt(pixels / (height * width)))
     return max(2, round(height * scale / 2) * 2), max(2, round(width * scale / 2) * 2)
 
 
@@ -88,14 +90,16 @@ def small(frame: np.ndarray, height: int, width: int, *, nearest: bool = False) 
     if step > 1:
         rows, columns = frame.shape[0] // step, frame.shape[1] // step
         frame = cv2.resize(frame[: rows * step, : columns * step], (columns, rows), interpolation=cv2.INTER_AREA)
+    if frame.shape[:2] == (height, width):
+        return frame
     return cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def small_frames(images: Tensor, longest: int = LONGEST_SIDE, most: int = LONGEST_PREVIEW) -> Pictures:
+def small_frames(images: Tensor, most: int = LONGEST_PREVIEW) -> Pictures:
     """A clip (T, H, W, 3) or (T, H, W), float 0..1 or uint8, for a preview."""
     import cv2
 
-    height, width = preview_size(*images.shape[1:3], longest)
+    height, width = preview_size(*images.shape[1:3])
     images = images.detach()
 
     def shown(index: int) -> np.ndarray:
@@ -112,17 +116,17 @@ def byte_levels(values: np.ndarray, scale: float, offset: float = 0.0) -> np.nda
     """``values * scale + offset``, (H, W) or (H, W, C) float, rounded and clamped to uint8."""
     import cv2
 
-    # convertScaleAbs folds negative values up, so they are cut off first where there are any.
-    if offset < 0 or values.min(initial=0) < 0:
+    # convertScaleAbs folds negative values up, so they are cut off first where a glance finds any.
+    if offset < 0 or values[::8, ::8].min(initial=0) < 0:
         values = np.maximum(values, np.float32(-offset / scale))
     return cv2.convertScaleAbs(values, alpha=scale, beta=offset)
 
 
-def colored_depth(depth: Tensor, longest: int = LONGEST_SIDE) -> Pictures:
+def colored_depth(depth: Tensor) -> Pictures:
     """Depth (T, H, W) in colours: near warm, far cold, one scale for the clip; 0 (a hole) is black."""
     import cv2
 
-    height, width = preview_size(*depth.shape[1:3], longest)
+    height, width = preview_size(*depth.shape[1:3])
     numbers = shown_frames(len(depth))
     clip = [small(depth[i].detach().cpu().float().numpy(), height, width, nearest=True) for i in numbers]
     sample = np.stack([frame[::4, ::4] for frame in clip])
@@ -141,14 +145,14 @@ def colored_depth(depth: Tensor, longest: int = LONGEST_SIDE) -> Pictures:
     return Pictures(shown, range(len(clip)))
 
 
-def occlusion_overlay(rgb: Tensor, face_valid: Tensor, longest: int = 2 * LONGEST_SIDE) -> np.ndarray:
+def occlusion_overlay(rgb: Tensor, face_valid: Tensor) -> np.ndarray:
     """One source frame with its occluded surfaces painted over: (h, w, 3) uint8.
 
     Args:
         rgb: (H, W, 3) uint8.
         face_valid: (H-1, W-1, 2) bool, as DWMesh.quad_face_valid gives it.
     """
-    height, width = preview_size(*rgb.shape[:2], longest)
+    height, width = preview_size(*rgb.shape[:2], 4 * PREVIEW_PIXELS)
     frame = small(rgb.cpu().numpy(), height, width).copy()
     share = small((~face_valid.all(-1)).cpu().numpy().astype(np.float32), height, width) * np.float32(0.85)
     painted = share > 0
@@ -229,7 +233,9 @@ def encode(path: str, frames: Pictures, fps: float) -> None:
     with av.open(path, mode="w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
         stream.pix_fmt = "yuv420p"
-        stream.options = {"preset": "ultrafast", "crf": "20"}
+        # A fixed quantiser needs no look at a frame before coding it. One thread: the frames are made on the others.
+        stream.options = {"preset": "ultrafast", "qp": "22"}
+        stream.codec_context.thread_count = 1
         for number, frame in enumerate(frames):
             if number == 0:
                 stream.height, stream.width = frame.shape[:2]

@@ -95,23 +95,23 @@ class EX4DRenderColorMask(io.ComfyNode):
                 cancel=job.cancel,
             )
         color, seen, depth = color.cpu(), seen.cpu(), depth.cpu()
-        clips = [previews.small_frames(clip, 256, most=RENDER_PREVIEW) for clip in (color, seen)]
+        clips = [previews.small_frames(clip, RENDER_PREVIEW) for clip in (color, seen)]
         film = previews.film(previews.side_by_side(*clips), trajectory.fps, total=len(color))
-        holes, pictures = holes_and_depth(seen, depth)
-        return io.NodeOutput(color, seen, holes, pictures, ui=previews.playing(film, render_text(color, holes)))
+        holes, pictures, shares = holes_and_depth(seen, depth)
+        return io.NodeOutput(color, seen, holes, pictures, ui=previews.playing(film, render_text(color, shares)))
 
 
-def render_text(color: torch.Tensor, holes: torch.Tensor) -> str:
-    """Frames, size, and how much is left to generate."""
+def render_text(color: torch.Tensor, holes: list[float]) -> str:
+    """Frames, size, and how much is left to generate, from each frame's share of holes."""
     frames, height, width = color.shape[:3]
-    share = holes.flatten(1).mean(1)
+    most = max(holes)
     return (
         f"{frames} frames, {width}x{height}\n"
-        f"holes {float(share.mean()):.1%} on average, {float(share.max()):.1%} at most (frame {int(share.argmax())})"
+        f"holes {sum(holes) / frames:.1%} on average, {most:.1%} at most (frame {holes.index(most)})"
     )
 
 
-def holes_and_depth(seen: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def holes_and_depth(seen: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[float]]:
     """The mask turned round, and depth as pictures: inverse depth over the clip's range, near = 1, hole = 0.
 
     Overwrites the depth, frame by frame within the cache: new memory of a clip's size costs more than the arithmetic.
@@ -122,12 +122,14 @@ def holes_and_depth(seen: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tens
         depth: (T, H, W) planar depth, 0 in holes.
 
     Returns:
-        (T, H, W), 1 = hole, and (T, H, W, 3).
+        (T, H, W), 1 = hole; (T, H, W, 3); and the share of holes of each frame, 0..1.
     """
     holes = np.empty(seen.shape, np.float32)
+    shares = []
     nearest = 0.0
     for frame, hole, mask in zip(depth.numpy(), holes, seen.numpy(), strict=True):
         np.subtract(1, mask, out=hole)
+        shares.append(float(hole.mean()))
         # In a hole 1 / (0 + 1) - 1 = 0; elsewhere nothing is added.
         frame += hole
         np.reciprocal(frame, out=frame)
@@ -135,7 +137,7 @@ def holes_and_depth(seen: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tens
         nearest = max(nearest, float(frame.max()))
     for frame in depth.numpy():
         frame /= np.float32(nearest or 1)
-    return torch.from_numpy(holes), depth[..., None].expand(-1, -1, -1, 3)
+    return torch.from_numpy(holes), depth[..., None].expand(-1, -1, -1, 3), shares
 
 
 class EX4DDraftFill(io.ComfyNode):
@@ -188,7 +190,7 @@ class EX4DDraftFill(io.ComfyNode):
             filled = draft_fill(color[..., :3], seen, depth, progress=job.progress, cancel=job.cancel)
         text = f"{filled.shape[0]} frames, {filled.shape[2]}x{filled.shape[1]}, draft"
         return io.NodeOutput(
-            filled, ui=previews.play(previews.small_frames(filled, most=RENDER_PREVIEW), fps, text, total=len(filled))
+            filled, ui=previews.play(previews.small_frames(filled, RENDER_PREVIEW), fps, text, total=len(filled))
         )
 
 
