@@ -1,8 +1,10 @@
-// The nodes' video previews play by themselves, silently and in a loop, as soon as a run has made them.
+// The nodes' video previews play by themselves, silently and in a loop, as soon as a run has made them, and are no
+// inputs: the frontends would send them with the next prompt, and what has not changed would be computed again.
 
 // @ts-ignore: served by ComfyUI
 import { app } from "../../scripts/app.js";
 
+const PREVIEW = "video-preview";
 const PATIENCE = 20;
 const PAUSE = 150;
 
@@ -42,7 +44,17 @@ app.registerExtension({
    */
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (!nodeData.category?.startsWith("EX-4D")) return;
-    const before = nodeType.prototype.onExecuted;
+    const { onExecuted: before, addDOMWidget } = nodeType.prototype;
+    /**
+     * @param {string} name
+     * @param {string} type
+     * @param {HTMLElement} element
+     * @param {Record<string, any>} [options]
+     */
+    nodeType.prototype.addDOMWidget = function (name, type, element, options) {
+      const given = name === PREVIEW ? { ...options, serialize: false } : options;
+      return addDOMWidget.call(this, name, type, element, given);
+    };
     /** @param {any} output */
     nodeType.prototype.onExecuted = function (output) {
       const result = before?.apply(this, arguments);

@@ -1,6 +1,6 @@
 // node templates.mjs URL PACK SCREENSHOTS RUNNING OPENED: opens example graphs from the template browser, and runs the
 // first list's small; both are JSON lists of names. Prints one line of JSON: per graph its widgets, boxes, views and prompt
-// as loaded, and for those that ran the end, the previews and the boxes then.
+// as loaded, and for those that ran the end, and the previews, boxes and prompt then.
 
 import { boxes, clear, open, openTemplate, previews, prompt, run, view, widgets } from "./comfy.mjs";
 
@@ -75,11 +75,12 @@ try {
       continue;
     }
     await shorten(page, 128 + 16 * running.indexOf(name));
+    const sent = await prompt(page);
     const result = await run(page);
     await page.waitForTimeout(2000);
     await playing(page);
     await page.screenshot({ path: `${screenshots}/${name}, after Run.png` });
-    report[name] = { ...loaded, result, previews: await previews(page), grown: await boxes(page) };
+    report[name] = { ...loaded, sent, result, previews: await previews(page), grown: await boxes(page), again: await prompt(page) };
     await clear(page);
   }
 } finally {

@@ -90,6 +90,15 @@ def test_templates_run_and_play(report, name):
             assert not shown[0]["paused"], f"{node['type']} does not play"
 
 
+@pytest.mark.parametrize("name", RUNNING)
+def test_what_a_run_shows_is_no_input_of_the_next(report, name):
+    """Else the host takes nothing from its cache when the camera alone has moved."""
+    graph = report["graphs"][name]
+    for node_id, node in graph["sent"].items():
+        if "EX4D" in node["class_type"]:
+            assert graph["again"][node_id]["inputs"] == node["inputs"], node["class_type"]
+
+
 def test_pages_break_no_policy_and_load_nothing_from_outside(report):
     assert report["seen"]["policy"] == []
     assert [url for url in report["seen"]["external"] if "/extensions/" in url] == []
