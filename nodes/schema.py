@@ -26,7 +26,8 @@ def range_problem(node: type[io.ComfyNode], **values: float | None) -> str | Non
 
     The host leaves this check to a node for every input that its ``validate_inputs`` names. A linked input is None.
     """
-    for given in node.define_schema().inputs:
+    # The host keeps the schema that it read last; to define it anew may list folders.
+    for given in (node.SCHEMA or node.define_schema()).inputs:
         value = values.get(given.id)
         if value is not None and not given.min <= value <= given.max:
             return f"{given.id} must lie between {given.min:g} and {given.max:g}, got {value:g}."
