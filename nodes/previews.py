@@ -22,7 +22,8 @@ PREVIEW_PIXELS = 256 * 256
 """Pixels of a preview's frame, at most."""
 LONGEST_PREVIEW = 25
 """Frames shown at most, so that looking costs little; longer clips are thinned evenly and play at their own speed."""
-THREADS = min(4, os.cpu_count() or 1)
+THREADS = max(1, min(4, (os.cpu_count() or 1) - 1))
+"""That make a preview's frames; the encoder has a core of its own."""
 
 # Near is warm, far is cold: our own stops, dark at both ends so that neighbouring depths stay apart.
 DEPTH_STOPS = np.array(

@@ -14,6 +14,8 @@ from .schema import range_problem, schema
 BACKENDS = ["auto", "numba", "torch", "nvdiffrast"]
 RENDER_PREVIEW = 49
 """Frames shown at most of a finished move, which is judged by its motion."""
+TOGETHER = 4
+"""Frames that are turned into holes and depth pictures at once."""
 KEEP = {"auto": "auto", "yes": True, "no": False}
 
 
@@ -114,7 +116,7 @@ def render_text(color: torch.Tensor, holes: list[float]) -> str:
 def holes_and_depth(seen: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[float]]:
     """The mask turned round, and depth as pictures: inverse depth over the clip's range, near = 1, hole = 0.
 
-    Overwrites the depth, frame by frame within the cache: new memory of a clip's size costs more than the arithmetic.
+    Overwrites the depth, a few frames at a time within the cache: new memory of a clip's size costs more than arithmetic.
     On one core, since the preview is being encoded on the others.
 
     Args:
@@ -127,16 +129,18 @@ def holes_and_depth(seen: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tens
     holes = np.empty(seen.shape, np.float32)
     shares = []
     nearest = 0.0
-    for frame, hole, mask in zip(depth.numpy(), holes, seen.numpy(), strict=True):
-        np.subtract(1, mask, out=hole)
-        shares.append(float(hole.mean()))
+    for first in range(0, len(holes), TOGETHER):
+        part = slice(first, first + TOGETHER)
+        inverse, hole = depth[part].numpy(), holes[part]
+        np.subtract(1, seen[part].numpy(), out=hole)
+        shares += hole.mean(axis=(1, 2)).tolist()
         # In a hole 1 / (0 + 1) - 1 = 0; elsewhere nothing is added.
-        frame += hole
-        np.reciprocal(frame, out=frame)
-        frame -= hole
-        nearest = max(nearest, float(frame.max()))
-    for frame in depth.numpy():
-        frame /= np.float32(nearest or 1)
+        inverse += hole
+        np.reciprocal(inverse, out=inverse)
+        inverse -= hole
+        nearest = max(nearest, float(inverse.max()))
+    pictures = depth.numpy()
+    pictures /= np.float32(nearest or 1)
     return torch.from_numpy(holes), depth[..., None].expand(-1, -1, -1, 3), shares
 
 
