@@ -69,8 +69,13 @@ class Preview:
 
 def preview_size(width: int, height: int, pixels: int = PREVIEW_PIXELS) -> tuple[int, int]:
     """The preview's (width, height): the clip's aspect with at most ``pixels`` samples, never enlarged."""
-    scale = min(1.0, math.sqrt(pixels / (width * height)))
+    scale = reduction(width, height, pixels)
     return max(8, round(width * scale)), max(8, round(height * scale))
+
+
+def reduction(width: int, height: int, pixels: int) -> float:
+    """The factor, at most 1, that brings a picture down to an area of ``pixels``."""
+    return min(1.0, math.sqrt(pixels / (width * height)))
 
 
 def sample_nearest(depth: np.ndarray, width: int, height: int) -> np.ndarray:

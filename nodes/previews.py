@@ -6,7 +6,6 @@ Previews are small and encoded fast; the data on the sockets is never touched by
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-PREVIEW_PIXELS = 256 * 256
-"""Pixels of a preview's frame, at most."""
+from ..ex4d_core.preview import PREVIEW_PIXELS, jpeg, reduction
+
 LONGEST_PREVIEW = 25
 """Frames shown at most, so that looking costs little; longer clips are thinned evenly and play at their own speed."""
 THREADS = max(1, min(4, (os.cpu_count() or 1) - 1))
@@ -57,7 +56,7 @@ def shown_frames(count: int, most: int = LONGEST_PREVIEW) -> np.ndarray:
 
 def preview_size(height: int, width: int, pixels: int = PREVIEW_PIXELS) -> tuple[int, int]:
     """(height, width) of a preview: of about ``pixels`` at most, and even, as H.264 wants."""
-    scale = min(1.0, math.sqrt(pixels / (height * width)))
+    scale = reduction(width, height, pixels)
     return max(2, round(height * scale / 2) * 2), max(2, round(width * scale / 2) * 2)
 
 
@@ -247,8 +246,6 @@ def encode(path: str, frames: Pictures, fps: float) -> None:
 
 def temp_picture(picture: np.ndarray) -> dict:
     """Write one (h, w, 3) uint8 picture as JPEG into ComfyUI's temp folder; returns how the frontend finds it."""
-    from ..ex4d_core.preview import jpeg
-
     data = jpeg(picture, quality=95)
     reference, path = temp_file("jpg")
     with open(path, "wb") as file:

@@ -6,7 +6,6 @@
  * @typedef {import('./math.js').Camera} Camera
  * @typedef {import('./preview.js').FileReference} FileReference
  * @typedef {import('./edits.js').PathDocument} PathDocument
- * @typedef {import('./edits.js').EvaluatedPath} EvaluatedPath
  * @typedef {'both' | 'swapped' | 'scene' | 'shot'} Layout
  * @typedef {object} Host what the editor needs of the node it lives in
  * @property {() => string} read the path widget's text
@@ -193,12 +192,6 @@ export class Editor {
     const text = this.host.read()
     if (text.trim() && text === this.state.text) return
     this.state.read(text, () => this.host.fallback(this.state.scene))
-  }
-
-  /** @param {PathDocument} document @param {EvaluatedPath} path */
-  bake(document, path) {
-    void path
-    return baked(document)
   }
 
   /** Shows a clip, from its first frame on. @param {import('./clip.js').Clip} clip */

@@ -1,7 +1,7 @@
 // @ts-check
 /** Numeric fields: type, drag the label, arrow keys or wheel; the inspector made of them; the preset bar. */
 import { axesOf, eyeOf, fovOf } from './math.js'
-import { aimed, keyAt, placedAround, spherical, translated } from './edits.js'
+import { aimed, baked, keyAt, placedAround, spherical, translated } from './edits.js'
 import { make, onDrag } from './dom.js'
 import { EASES, INTERPOLATIONS, PRESETS, presetDocument, resampleDocument } from './trajectory.js'
 
@@ -236,7 +236,7 @@ export class PathBar {
         radius: state.scene?.radius ?? document.radius, pivot: state.scene?.pivot ?? document.pivot,
         interpolation: document.interpolation === 'linear' ? 'catmull-rom' : document.interpolation
       })))
-    } else state.edit('keys', (document, path) => this.editor.bake(document, path))
+    } else state.edit('keys', baked)
     state.settle()
     state.selected = null
     this.editor.focus()
