@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import comfy.model_management
 import comfy.utils
 
 from ..ex4d_core.errors import Cancelled
+
+Result = TypeVar("Result")
 
 MIN_INTERVAL = 0.05
 """Seconds between two progress messages; the last one of a job is always sent."""
@@ -25,6 +30,7 @@ class Job:
     def __init__(self) -> None:
         self.bar = None
         self.sent = 0.0
+        self.stopped = False
 
     def progress(self, done: int, total: int) -> None:
         """Show ``done`` of ``total``."""
@@ -37,8 +43,8 @@ class Job:
         self.bar.update_absolute(done, total)
 
     def cancel(self) -> bool:
-        """True once the artist has cancelled."""
-        return comfy.model_management.processing_interrupted()
+        """True once the artist has cancelled, or nobody waits for the result any more."""
+        return self.stopped or comfy.model_management.processing_interrupted()
 
     def __enter__(self) -> Job:
         return self
@@ -46,3 +52,26 @@ class Job:
     def __exit__(self, kind, error, trace) -> None:
         if isinstance(error, Cancelled):
             raise comfy.model_management.InterruptProcessingException() from error
+
+
+async def beside(work: Callable[[Job], Result]) -> Result:
+    """Run a node's work on a thread, so that the host goes on with nodes that do not need its result.
+
+    For work that leaves cores free. Cancelling reaches every node that runs then, and where another node has ended the
+    run, the work stops at its next look at ``cancel``.
+    """
+
+    def worker() -> Result:
+        try:
+            return work(job)
+        except comfy.model_management.InterruptProcessingException:
+            # The host's hook has taken the signal back, but the node beside this one has yet to see it.
+            comfy.model_management.interrupt_current_processing()
+            raise
+
+    with Job() as job:
+        try:
+            return await asyncio.to_thread(worker)
+        except asyncio.CancelledError:
+            job.stopped = True
+            raise

@@ -11,7 +11,7 @@ from comfy_api.latest import InputImpl, Types, io
 
 from ..ex4d_core.errors import EX4DError
 from . import files, previews, types
-from .progress import Job
+from .progress import Job, beside
 from .schema import NOT_CONNECTED, range_problem, schema
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts")
@@ -100,24 +100,28 @@ class EX4DLoadVideo(io.ComfyNode):
         return files.fingerprint(file)
 
     @classmethod
-    def execute(cls, start, frames, fps, width, height, fit, file="", video=None) -> io.NodeOutput:
-        from ..ex4d_core.video import load_video
-
+    async def execute(cls, start, frames, fps, width, height, fit, file="", video=None) -> io.NodeOutput:
         if (width == 0) != (height == 0):
             raise EX4DError("Give both width and height, or 0 for both to keep the clip's size.")
+        # Decoding leaves cores free: a second clip or the loading of models goes on beside it.
+        return await beside(lambda job: cls.load(job, start, frames, fps, width, height, fit, file, video))
+
+    @classmethod
+    def load(cls, job, start, frames, fps, width, height, fit, file, video) -> io.NodeOutput:
+        from ..ex4d_core.video import load_video
+
         video = video if video is None else as_shown(video)
         source = str(files.resolve(file, "video")) if video is None else video_source(video)
-        with Job() as job:
-            clip = load_video(
-                source,
-                start=start,
-                count=frames or None,
-                fps=fps or None,
-                size=(width, height) if width else None,
-                fit=fit,
-                progress=job.progress,
-                cancel=job.cancel,
-            )
+        clip = load_video(
+            source,
+            start=start,
+            count=frames or None,
+            fps=fps or None,
+            size=(width, height) if width else None,
+            fit=fit,
+            progress=job.progress,
+            cancel=job.cancel,
+        )
         film = previews.film(previews.small_frames(clip.frames), clip.fps, total=len(clip))
         images = clip.images()
         rate = Fraction(clip.fps).limit_denominator(1001)

@@ -252,3 +252,61 @@ def test_trimmed_video_of_newer_hosts_is_trimmed(client, server, clip):
 def test_too_few_frames_says_how_many_there_are(client, clip):
     result = client.queue({"load": load(start=20, frames=49), "record": record(0)})
     assert result.status == "error" and "30 frames" in result.message
+
+
+@pytest.fixture()
+def long_clip(server):
+    """Long enough that something can happen while it is loaded."""
+    path = server.input / "long.mp4"
+    if not path.exists():
+        write_clip(path, frames=3000, level=0)
+    return path.name
+
+
+def beside(node, seconds, fail=False):
+    """A node of the host's kind that works or fails while ``node`` is loading, which the host starts first."""
+    sink = {"class_type": "EX4DTestRecord", "inputs": {"value": ["work", 0], "name": "work"}}
+    return {
+        "load": node,
+        "record": record(0),
+        "work": {"class_type": "EX4DTestWait", "inputs": {"seconds": seconds, "fail": fail}},
+        "worked": sink,
+    }
+
+
+def test_two_clips_load_side_by_side(client, clip):
+    events = []
+    prompt = {
+        "one": load(start=1),
+        "two": load(start=2),
+        "r1": {"class_type": "EX4DTestRecord", "inputs": {"value": ["one", 0], "name": "one"}},
+        "r2": {"class_type": "EX4DTestRecord", "inputs": {"value": ["two", 0], "name": "two"}},
+    }
+    result = client.queue(prompt, on_message=lambda kind, data: events.append((kind, data.get("node")))).ok()
+    ended = next(i for i, event in enumerate(events) if event in (("executed", "one"), ("executed", "two")))
+    assert {("executing", "one"), ("executing", "two")} <= set(events[:ended]), events
+    assert all(result.outputs[name]["images"] for name in ("one", "two"))
+
+
+def test_cancel_reaches_a_clip_and_what_runs_beside_it(client, clip, long_clip):
+    pressed = []
+
+    def press(kind, data):
+        if kind == "progress" and data.get("node") == "load" and not pressed:
+            pressed.append(True)
+            client.interrupt()
+
+    result = client.queue(beside(load(long_clip, frames=0, width=256, height=256), 10.0), on_message=press)
+    assert pressed and result.status == "interrupted"
+    assert result.executed == ["load", "work"]
+    assert not result.outputs, "the node beside it was not cancelled"
+    client.queue({"load": load(start=3), "record": record(0)}).ok()
+
+
+def test_a_clip_stops_loading_when_another_node_fails(client, server, clip, long_clip):
+    films = lambda: set((server.base / "temp").glob("ex4d_*.mp4"))  # noqa: E731
+    before = films()
+    result = client.queue(beside(load(long_clip, frames=0, width=256, height=256), 0.0, fail=True))
+    assert result.status == "error" and result.error["node_type"] == "EX4DTestWait"
+    client.queue(beside(load(start=4), 0.0)).ok()  # starts when nothing of the prompt before runs any more
+    assert len(films() - before) == 1, "the clip was loaded to its end"

@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import re
+import time
 
 import comfy.model_management
 import folder_paths
@@ -106,6 +107,18 @@ def EX4DTestTrajectory(mesh, preset):
     core = type(mesh).__module__.rsplit(".", 1)[0]
     path = importlib.import_module(f"{core}.trajectory").Trajectory
     return path.preset(preset, frames=mesh.frames, radius=mesh.radius)
+
+
+@node("STRING", seconds="FLOAT", fail="BOOLEAN")
+def EX4DTestWait(seconds, fail):
+    """Works for a while, looking up every quarter of a second whether it is cancelled, and then may fail."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.25)
+        comfy.model_management.throw_exception_if_processing_interrupted()
+    if fail:
+        raise RuntimeError("This node was told to fail.")
+    return "waited to the end"
 
 
 @node(sink=True, turn=("INT", {"default": 0}))
