@@ -98,9 +98,9 @@ def pack_depth(depth: np.ndarray, near: float, far: float, levels: int) -> bytes
 def depth_planes(depth: np.ndarray, near: float, far: float, levels: int) -> np.ndarray:
     """(h, w) float32 planar z -> (2, h, w) uint8: high and low bytes of the differences of inverse depth."""
     scale = levels / (1 / near - 1 / far)
-    steps = np.reciprocal(depth, dtype=np.float64)
-    steps *= scale
-    steps += 0.5 - scale / far
+    steps = np.reciprocal(depth, dtype=np.float32)  # of whose 24 bits 16 levels leave 8 for rounding
+    steps *= np.float32(scale)
+    steps += np.float32(0.5 - scale / far)
     quantised = np.clip(steps, 0, levels, out=steps).astype(np.uint16)
     change = quantised.copy()
     change[:, 1:] -= quantised[:, :-1]

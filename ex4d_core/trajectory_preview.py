@@ -31,6 +31,10 @@ TIME_STOPS = np.array([[64, 196, 255], [168, 124, 255], [255, 96, 150], [255, 15
 
 SCENE_TINT = np.round(0.75 * 255 * (np.arange(256) / 255) ** 0.8 + 0.25 * np.mean(PANEL)).astype(np.uint8)
 """Brightness of the scene's points by that of their colour: dark enough that the path stands out."""
+SCENE_ALPHA = 235
+
+DOWN = np.array([1, -1], np.float32)
+"""Turns a pair of coordinates whose second one grows upwards; float32 keeps the points in theirs."""
 
 Color = tuple[int, int, int]
 
@@ -60,7 +64,9 @@ class View:
 
     def pixels(self, world: np.ndarray) -> np.ndarray:
         """(N, 3) world -> (N, 2) fine pixels of the rectangle."""
-        return (self.project(world) - self.centre) * self.scale + [self.width / 2, self.height / 2]
+        middle = np.array([self.width / 2, self.height / 2]) - self.centre * self.scale
+        shown = self.project(world)
+        return shown * self.scale + middle.astype(shown.dtype)
 
 
 def mesh_points(mesh: DWMesh, count: int = SCENE_POINTS) -> tuple[np.ndarray, np.ndarray]:
@@ -105,13 +111,14 @@ def draw_trajectory(
     centre = np.array(document.get("pivot", (0, 0, radius)) if pivot is None else pivot, dtype=np.float64)
     poses = invert_pose(trajectory.world_to_camera)
     lenses = trajectory.intrinsics or ((lens or Intrinsics.default(16, 9)),) * len(trajectory)
+    paint = None if colors is None else _painted(colors)
     picture = Image.new("RGB", size, BACKGROUND)
     for view in _views(size, _region(points, poses[:, :3, 3], centre, radius)):
         layer = Image.new("RGB", (view.width, view.height), PANEL)
         draw = ImageDraw.Draw(layer, "RGBA")
         _draw_grid(draw, view)
-        if points is not None and colors is not None:
-            layer = _with_scene(layer, view, points, colors)
+        if points is not None and paint is not None:
+            layer = _with_scene(layer, view, points, paint)
             draw = ImageDraw.Draw(layer, "RGBA")
         _draw_path(draw, view, poses, lenses, centre)
         _draw_label(draw, (10 * FINE, 8 * FINE), view.title, TEXT, size=13)
@@ -143,8 +150,8 @@ def _views(size: tuple[int, int], region: tuple[np.ndarray, np.ndarray]) -> list
     views = []
     for i, (title, project, toward) in enumerate(
         (
-            ("From above", lambda p: p[:, [0, 2]] * [1, -1], np.array([0.0, -1, 0])),
-            ("From the side", lambda p: p[:, [2, 1]], np.array([-1.0, 0, 0])),
+            ("From above", lambda p: p[:, ::2] * DOWN, np.array([0.0, -1, 0])),
+            ("From the side", lambda p: p[:, 2:0:-1], np.array([-1.0, 0, 0])),
         )
     ):
         corners = project(np.stack(region))
@@ -173,27 +180,33 @@ def _draw_grid(draw: ImageDraw.ImageDraw, view: View) -> None:
     draw.text((left, bottom - 18 * FINE), f"{step:g}", font=_font(11), fill=DIM)
 
 
-def _with_scene(layer: Image.Image, view: View, points: np.ndarray, colors: np.ndarray) -> Image.Image:
+def _painted(colors: np.ndarray) -> np.ndarray:
+    """(N, 3) uint8 colours of the scene's points -> (N,) uint32: red, green, blue and alpha as they are drawn."""
+    paint = np.empty((len(colors), 4), np.uint8)
+    paint[:, :3] = SCENE_TINT[colors]
+    paint[:, 3] = SCENE_ALPHA
+    return paint.view(np.uint32)[:, 0]
+
+
+def _with_scene(layer: Image.Image, view: View, points: np.ndarray, paint: np.ndarray) -> Image.Image:
     """Points as small squares, nearer to the onlooker over farther, darkened so that the path stands out."""
-    at = view.pixels(points).astype(np.float32)
-    inside = ((at >= 0) & (at < [view.width, view.height])).all(axis=1)
+    x, y = view.pixels(points).T.copy()
+    inside = (x >= 0) & (x < view.width) & (y >= 0) & (y < view.height)
     if not inside.any():
         return layer
-    points, colors, at = points[inside], colors[inside], at[inside]
-    covered = float(np.prod(np.percentile(at[::8], 95, axis=0) - np.percentile(at[::8], 5, axis=0)))
-    dot = int(np.clip(round(1.5 * math.sqrt(covered / len(at))), FINE + 1, 3 * FINE))
-    cells = (at / dot).astype(np.int32)
-    first = cells.min(axis=0)
-    columns, rows = cells.max(axis=0) - first + 1
-    cells -= first
-    order = np.argsort(points @ view.toward.astype(np.float32), kind="stable")
-    cells = cells[order]
-    scene = np.zeros((rows, columns, 4), np.uint8)  # where cells repeat, the last assignment, the nearest point, stays
-    scene[cells[:, 1], cells[:, 0], :3] = SCENE_TINT[colors[order]]
-    scene[cells[:, 1], cells[:, 0], 3] = 235
-    stamp = Image.fromarray(scene).resize((int(columns) * dot, int(rows) * dot), Image.Resampling.NEAREST)
-    left, top = (int(cell) * dot for cell in first)
-    layer.paste(stamp, (left, top), stamp)
+    x, y, paint, nearness = x[inside], y[inside], paint[inside], (points @ view.toward.astype(np.float32))[inside]
+    (left, right), (top, bottom) = (np.percentile(values[::8], [5, 95]) for values in (x, y))
+    dot = int(np.clip(round(1.5 * math.sqrt((right - left) * (bottom - top) / len(x))), FINE + 1, 3 * FINE))
+    column, row = (x / dot).astype(np.int32), (y / dot).astype(np.int32)
+    left, top = int(column.min()), int(row.min())
+    columns, rows = int(column.max()) - left + 1, int(row.max()) - top + 1
+    cell = (row - top) * columns + (column - left)
+    order = np.argsort(nearness, kind="stable")
+    scene = np.zeros(rows * columns, np.uint32)  # where cells repeat, the last assignment, the nearest point, stays
+    scene[cell[order]] = paint[order]
+    stamp = Image.fromarray(scene.view(np.uint8).reshape(rows, columns, 4))
+    stamp = stamp.resize((columns * dot, rows * dot), Image.Resampling.NEAREST)
+    layer.paste(stamp, (left * dot, top * dot), stamp)
     return layer
 
 

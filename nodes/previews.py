@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..ex4d_core.preview import PREVIEW_PIXELS, jpeg, reduction
+from ..ex4d_core.preview import PREVIEW_PIXELS, jpeg, reduction, sample_nearest
 
 LONGEST_PREVIEW = 25
 """Frames shown at most, so that looking costs little; longer clips are thinned evenly and play at their own speed."""
@@ -40,6 +40,8 @@ DEPTH_STOPS = np.array(
 OCCLUDED = np.array([255, 0, 110])
 GAP = 4
 """Pixels between clips side by side."""
+GAP_LEVELS = (50, 128, 128)
+"""Their luma and chroma: a dark grey."""
 
 
 def depth_palette() -> np.ndarray:
@@ -61,30 +63,29 @@ def preview_size(height: int, width: int, pixels: int = PREVIEW_PIXELS) -> tuple
 
 
 class Pictures:
-    """The frames of a preview, each (h, w, 3) uint8; made on other threads while the ones before are being used.
+    """The frames of a preview; made on other threads while the ones before are being used.
 
     Args:
-        make: picture of the clip's frame of that number; called on several threads.
+        make: the pictures side by side in the frame of that number, each (h, w, 3) or grey (h, w) uint8; called on
+            several threads.
         numbers: of the frames that are shown.
     """
 
-    def __init__(self, make: Callable[[int], np.ndarray], numbers: Sequence[int] | np.ndarray) -> None:
+    def __init__(self, make: Callable[[int], list[np.ndarray]], numbers: Sequence[int] | np.ndarray) -> None:
         self.make, self.numbers = make, numbers
 
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[list[np.ndarray]]:
         with ThreadPoolExecutor(THREADS) as pool:
             yield from pool.map(self.make, self.numbers)
 
 
-def small(frame: np.ndarray, height: int, width: int, *, nearest: bool = False) -> np.ndarray:
+def small(frame: np.ndarray, height: int, width: int) -> np.ndarray:
     """One frame (H, W) or (H, W, C) at another size."""
     import cv2
 
-    if nearest:
-        return cv2.resize(frame, (width, height), interpolation=cv2.INTER_NEAREST)
     # Averaging whole pixels first and interpolating the rest is six times faster than averaging fractions of pixels.
     step = max(1, min(frame.shape[0] // height, frame.shape[1] // width))
     if step > 1:
@@ -102,24 +103,13 @@ def small_frames(images: Tensor, most: int = LONGEST_PREVIEW) -> Pictures:
     height, width = preview_size(*images.shape[1:3])
     images = images.detach()
 
-    def shown(index: int) -> np.ndarray:
+    def shown(index: int) -> list[np.ndarray]:
         frame = images[index].cpu()
         # Scaled bytes are four times less to read than scaled floats.
-        levels = frame.numpy() if frame.dtype == torch.uint8 else byte_levels(frame.float().numpy(), 255)
-        picture = small(levels, height, width)
-        return picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
+        levels = frame.numpy() if frame.dtype == torch.uint8 else cv2.convertScaleAbs(frame.float().numpy(), alpha=255)
+        return [small(levels, height, width)]
 
     return Pictures(shown, shown_frames(images.shape[0], most))
-
-
-def byte_levels(values: np.ndarray, scale: float, offset: float = 0.0) -> np.ndarray:
-    """``values * scale + offset``, (H, W) or (H, W, C) float, rounded and clamped to uint8."""
-    import cv2
-
-    # convertScaleAbs folds negative values up, so they are cut off first where a glance finds any.
-    if offset < 0 or values[::8, ::8].min(initial=0) < 0:
-        values = np.maximum(values, np.float32(-offset / scale))
-    return cv2.convertScaleAbs(values, alpha=scale, beta=offset)
 
 
 def colored_depth(depth: Tensor) -> Pictures:
@@ -128,7 +118,7 @@ def colored_depth(depth: Tensor) -> Pictures:
 
     height, width = preview_size(*depth.shape[1:3])
     numbers = shown_frames(len(depth))
-    clip = [small(depth[i].detach().cpu().float().numpy(), height, width, nearest=True) for i in numbers]
+    clip = [sample_nearest(depth[i].detach().cpu().float().numpy(), width, height) for i in numbers]
     sample = np.stack([frame[::4, ::4] for frame in clip])
     sample = sample[sample > 0]
     # Inverse depth falls as depth grows, so the nearest hundredth of the depths is the highest of the inverse.
@@ -136,11 +126,13 @@ def colored_depth(depth: Tensor) -> Pictures:
     scale = 255 / max(high - low, 1e-12)
     palette = depth_palette().reshape(256, 1, 3)
 
-    def shown(index: int) -> np.ndarray:
+    def shown(index: int) -> list[np.ndarray]:
         seen = clip[index] > 0
         inverse = np.divide(1, clip[index], out=np.zeros_like(clip[index]), where=seen)
-        colours = cv2.applyColorMap(byte_levels(inverse, scale, -low * scale), palette)
-        return colours if seen.all() else colours * seen[..., None]
+        # convertScaleAbs folds negative values up, so what lies beyond the farthest hundredth is brought to it.
+        levels = cv2.convertScaleAbs(np.maximum(inverse, np.float32(low)), alpha=scale, beta=-low * scale)
+        colours = cv2.applyColorMap(levels, palette)
+        return [colours if seen.all() else colours * seen[..., None]]
 
     return Pictures(shown, range(len(clip)))
 
@@ -162,14 +154,10 @@ def occlusion_overlay(rgb: Tensor, face_valid: Tensor) -> np.ndarray:
 
 
 def side_by_side(*clips: Pictures) -> Pictures:
-    """Clips of one length and size next to each other, with a thin gap."""
-
-    def shown(index: int) -> np.ndarray:
-        parts = [clip.make(clip.numbers[index]) for clip in clips]
-        gap = np.full((len(parts[0]), GAP, 3), 40, np.uint8)
-        return np.concatenate([part for picture in parts for part in (gap, picture)][1:], axis=1)
-
-    return Pictures(shown, range(len(clips[0])))
+    """Clips of one length and size next to each other."""
+    return Pictures(
+        lambda index: [picture for clip in clips for picture in clip.make(clip.numbers[index])], range(len(clips[0]))
+    )
 
 
 def film(frames: Pictures, fps: float, *, total: int | None = None) -> Future[dict]:
@@ -228,7 +216,6 @@ def temp_file(suffix: str) -> tuple[dict, str]:
 def encode(path: str, frames: Pictures, fps: float) -> None:
     """Write frames as an H.264 file."""
     import av
-    import cv2
 
     with av.open(path, mode="w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
@@ -236,12 +223,40 @@ def encode(path: str, frames: Pictures, fps: float) -> None:
         # A fixed quantiser needs no look at a frame before coding it. One thread: the frames are made on the others.
         stream.options = {"preset": "ultrafast", "qp": "22"}
         stream.codec_context.thread_count = 1
-        for number, frame in enumerate(frames):
+        for number, pictures in enumerate(frames):
             if number == 0:
-                stream.height, stream.width = frame.shape[:2]
-            coded = cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(coded, format="yuv420p")))
+                stream.height = pictures[0].shape[0]
+                stream.width = sum(picture.shape[1] + GAP for picture in pictures) - GAP
+            frame = av.VideoFrame(stream.width, stream.height, "yuv420p")
+            lay_out(frame, pictures)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def lay_out(frame, pictures: list[np.ndarray]) -> None:
+    """Put pictures, of even size, side by side into a yuv420p frame (BT.601, limited range) with a thin gap."""
+    import cv2
+
+    planes = [np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size) for plane in frame.planes]
+    left = 0
+    for picture in pictures:
+        height, width = picture.shape[:2]
+        if left:
+            for plane, level, columns in zip(planes, GAP_LEVELS, (GAP, GAP // 2, GAP // 2), strict=True):
+                at = (left - GAP) * columns // GAP
+                plane[:, at : at + columns] = level
+        parts = [plane[:, left // step : (left + width) // step] for plane, step in zip(planes, (1, 2, 2), strict=True)]
+        if picture.ndim == 2:
+            cv2.convertScaleAbs(picture, dst=parts[0], alpha=219 / 255, beta=16)
+            parts[1][:] = parts[2][:] = 128
+        else:
+            coded = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420).reshape(-1)
+            # The chroma planes follow the luma without any padding.
+            luma, chroma = height * width, height * width // 4
+            parts[0][:] = coded[:luma].reshape(height, width)
+            parts[1][:] = coded[luma : luma + chroma].reshape(height // 2, width // 2)
+            parts[2][:] = coded[luma + chroma :].reshape(height // 2, width // 2)
+        left += width + GAP
 
 
 def temp_picture(picture: np.ndarray) -> dict:

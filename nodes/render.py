@@ -126,6 +126,8 @@ def holes_and_depth(seen: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tens
     Returns:
         (T, H, W), 1 = hole; (T, H, W, 3); and the share of holes of each frame, 0..1.
     """
+    import cv2
+
     holes = np.empty(seen.shape, np.float32)
     shares = []
     nearest = 0.0
@@ -133,11 +135,10 @@ def holes_and_depth(seen: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tens
         part = slice(first, first + TOGETHER)
         inverse, hole = depth[part].numpy(), holes[part]
         np.subtract(1, seen[part].numpy(), out=hole)
-        shares += hole.mean(axis=(1, 2)).tolist()
-        # In a hole 1 / (0 + 1) - 1 = 0; elsewhere nothing is added.
+        shares += [cv2.countNonZero(each) / each.size for each in hole]
+        # In a hole 0 / (0 + 1) = 0; elsewhere nothing is added to the depth.
         inverse += hole
-        np.reciprocal(inverse, out=inverse)
-        inverse -= hole
+        np.divide(seen[part].numpy(), inverse, out=inverse)
         nearest = max(nearest, float(inverse.max()))
     pictures = depth.numpy()
     pictures /= np.float32(nearest or 1)
