@@ -41,7 +41,7 @@ def make_clips(folder: Path, frames: int, size: int) -> None:
 
 def bare(folder: Path, start: int, frames: int, size: int) -> None:
     """One run without a host."""
-    from ex4d_core.depth import DepthClip, depth_from_disparity
+    from ex4d_core.depth import DepthClip, brightness, depth_from_disparity
     from ex4d_core.mesh import build_dw_mesh
     from ex4d_core.render import render_color_mask
     from ex4d_core.trajectory import Trajectory
@@ -50,7 +50,7 @@ def bare(folder: Path, start: int, frames: int, size: int) -> None:
     clip = load_video(folder / "clip.mp4", start=start, count=frames, size=(size, size))
     images = clip.images()
     pictures = load_video(folder / "disparity.mp4", start=start, count=frames, size=(size, size)).images()
-    depth = DepthClip(depth_from_disparity(pictures.mean(-1)))
+    depth = DepthClip(depth_from_disparity(brightness(pictures)))
     mesh = build_dw_mesh(images, depth.depth)
     trajectory = Trajectory.preset("90", frames=frames, radius=mesh.radius).for_scene(mesh.intrinsics)
     render_color_mask(mesh, trajectory)

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .buffers import empty
 from .errors import Cancelled, EX4DError
 from .masks import erode
 
@@ -91,7 +92,7 @@ def draft_fill(
 
     step = max(1, min(height, width) // 128)
     clip = _clip_rows([pulled(t, step) for t in range(0, frames, -(-frames // CLIP_SAMPLES))])
-    result = torch.empty_like(color)
+    result = empty(color.shape, color.dtype, color.device)
     # The temporal average needs both neighbours, so three pyramids are alive at a time.
     before: list[Tensor] | None = None
     here = pulled(0)

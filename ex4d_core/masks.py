@@ -12,6 +12,7 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
+from .buffers import empty
 from .errors import EX4DError
 
 
@@ -58,7 +59,7 @@ def _box_filter(mask: Tensor, kernel: int | Sequence[int], pick: Callable[[Tenso
         return _box_filter_frames(mask, int(kernel), pick)
     if len(kernel) != mask.shape[0]:
         raise EX4DError(f"Got {len(kernel)} kernel sides for {mask.shape[0]} mask frames; give one or one per frame.")
-    result = torch.empty_like(mask)
+    result = empty(mask.shape, mask.dtype, mask.device)
     for t, side in enumerate(kernel):
         result[t] = _box_filter_frames(mask[t : t + 1], int(side), pick)[0]
     return result

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .buffers import empty
 from .camera import Intrinsics
 from .errors import Cancelled, EX4DError
 from .pixels import to_uint8
@@ -208,8 +209,8 @@ def build_dw_mesh(
             f"{nearest:g}. Raise it, or leave it out."
         )
 
-    padded = torch.empty((frames, height, width), dtype=torch.float32, device=depth.device)
-    colors = torch.empty((frames, height, width, 3), dtype=torch.uint8, device=depth.device)
+    padded = empty((frames, height, width), torch.float32, depth.device)
+    colors = empty((frames, height, width, 3), torch.uint8, depth.device)
     max_jump = math.inf
     for t in range(frames):
         if cancel is not None and cancel():

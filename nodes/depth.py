@@ -13,6 +13,8 @@ from .schema import range_problem, schema
 
 KINDS = ["disparity", "inverse", "metric"]
 GREY_TOLERANCE = 0.02
+LOOKED_AT = 12
+"""Frames, at least, that are looked at for colours; a colour map is on all of them."""
 
 
 class EX4DDepthFromImage(io.ComfyNode):
@@ -93,17 +95,17 @@ class EX4DDepthFromImage(io.ComfyNode):
 
 def from_pictures(images: torch.Tensor, kind: str, near: float, far: float):
     """Grey pictures (T, H, W, 3) to a DepthClip."""
-    from ..ex4d_core.depth import DepthClip, depth_from_disparity, depth_from_inverse, depth_from_metric
+    from ..ex4d_core.depth import DepthClip, brightness, depth_from_disparity, depth_from_inverse, depth_from_metric
 
     if images.shape[0] == 0:
         raise EX4DError("The depth pictures are an empty clip. Check the node they come from.")
     colours = images[..., :3].float()
-    if color_spread(colours[:, ::4, ::4]) > GREY_TOLERANCE:
+    if color_spread(colours[:: max(1, len(colours) // LOOKED_AT), ::4, ::4]) > GREY_TOLERANCE:
         raise EX4DError(
             "These depth pictures are coloured, so brightness is not distance. Switch the depth node's colour map off "
             "(grey output) and run again."
         )
-    grey = colours.mean(-1)
+    grey = brightness(colours)
     if kind == "disparity":
         # DepthCrafter's own range, so that the clip looks to EX-4D as its training data did.
         low, high = (float(value) for value in torch.aminmax(grey))

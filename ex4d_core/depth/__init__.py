@@ -8,6 +8,7 @@ from .clip import DepthClip
 from .convert import (
     FAR,
     NEAR,
+    brightness,
     check_depth,
     depth_from_disparity,
     depth_from_inverse,
@@ -19,6 +20,7 @@ __all__ = [
     "FAR",
     "NEAR",
     "DepthClip",
+    "brightness",
     "check_depth",
     "depth_from_disparity",
     "depth_from_inverse",

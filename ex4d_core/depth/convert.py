@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..buffers import empty
 from ..errors import EX4DError
 
 DISPARITY_SCALE = 3900.0
@@ -26,6 +27,23 @@ EDGE_TOLERANCE = 0.03
 """Samples are one surface where their inverse depths, extended to one point, differ by less than this share."""
 
 
+def brightness(images: Tensor) -> Tensor:
+    """What grey pictures show: the mean of their channels.
+
+    Args:
+        images: (T, H, W, C).
+
+    Returns:
+        (T, H, W) float32.
+    """
+    clip = torch.as_tensor(images).float()
+    if clip.device.type != "cpu":
+        return clip.mean(-1)
+    # As a product with equal weights it is read once, in order; a mean over so short an axis takes five times as long.
+    weights = clip.new_full((clip.shape[-1],), 1 / clip.shape[-1])
+    return torch.matmul(clip, weights, out=empty(clip.shape[:-1]))
+
+
 def depth_from_disparity(disparity: Tensor) -> Tensor:
     """The published conversion of a disparity clip to depth.
 
@@ -40,9 +58,11 @@ def depth_from_disparity(disparity: Tensor) -> Tensor:
 
     Source: the published depth step, 10000 / max(3900 d, 1e-5) clipped to 1e-4..1e4, d in 0..1.
     """
-    normalised = _normalised(disparity, "disparity")
-    depth = DEPTH_NUMERATOR / (normalised * DISPARITY_SCALE).clamp_(min=1e-5)
-    return depth.clamp_(*DEPTH_LIMITS)
+    depth = _normalised(disparity, "disparity")
+    for frame in depth:
+        torch.div(frame.new_tensor(DEPTH_NUMERATOR), frame.mul_(DISPARITY_SCALE).clamp_(min=1e-5), out=frame)
+        frame.clamp_(*DEPTH_LIMITS)
+    return depth
 
 
 def depth_from_inverse(inverse: Tensor, *, near: float = NEAR, far: float = FAR) -> Tensor:
@@ -60,8 +80,10 @@ def depth_from_inverse(inverse: Tensor, *, near: float = NEAR, far: float = FAR)
         EX4DError: a bad clip (see ``depth_from_disparity``) or a bad range.
     """
     _check_range(near, far)
-    normalised = _normalised(inverse, "inverse depth")
-    return (normalised.mul_(1 / near - 1 / far).add_(1 / far)).reciprocal_()
+    depth = _normalised(inverse, "inverse depth")
+    for frame in depth:
+        frame.mul_(1 / near - 1 / far).add_(1 / far).reciprocal_()
+    return depth
 
 
 def depth_from_metric(depth: Tensor, *, near: float | None = None, far: float | None = None) -> Tensor:
@@ -159,7 +181,7 @@ def resize_depth(depth: Tensor, height: int, width: int) -> Tensor:
     if (height, width) == tuple(clip.shape[1:]):
         return clip
     # One frame at a time: the dozen intermediate maps then stay in the cache and the memory bound is one frame's.
-    resized = clip.new_empty((len(clip), height, width))
+    resized = empty((len(clip), height, width), clip.dtype, clip.device)
     for source, target in zip(clip, resized, strict=True):
         target.copy_(_resize_frame(source.reciprocal(), height, width).reciprocal_())
     return resized
@@ -229,7 +251,11 @@ def _normalised(values: Tensor, name: str) -> Tensor:
             f"The {name} is {float(low):g} everywhere, so it holds no depth; check that the right file or output is "
             "connected."
         )
-    return (clip - low) / (high - low)
+    # A frame at a time, here and by the callers, while it is in the cache.
+    normalised = empty(clip.shape, clip.dtype, clip.device)
+    for frame, result in zip(clip, normalised, strict=True):
+        torch.sub(frame, low, out=result).div_(high - low)
+    return normalised
 
 
 def _clip_tensor(values: Tensor, name: str) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..buffers import empty
 from ..camera import Intrinsics
 
 FRONT = 0.05
@@ -49,9 +50,8 @@ class Picture:
     @classmethod
     def empty(cls, frames: int, height: int, width: int, dtype: torch.dtype, device: torch.device | str) -> Picture:
         """Uninitialised buffers."""
-        color = torch.empty((frames, height, width, 3), dtype=dtype, device=device)
-        mask = torch.empty((frames, height, width), dtype=dtype, device=device)
-        return cls(color, mask, torch.empty((frames, height, width), dtype=torch.float32, device=device))
+        color, mask = (empty((frames, height, width, *channels), dtype, device) for channels in ((3,), ()))
+        return cls(color, mask, empty((frames, height, width), torch.float32, device))
 
     @property
     def height(self) -> int:

@@ -171,7 +171,8 @@ class _FrameBuffer:
                 f"{frames} frames of {shape[2]}x{shape[1]} pixels would take more than "
                 f"{LARGEST_CLIP_BYTES >> 30} GiB of memory. Ask for fewer frames or a smaller size."
             )
-        array = np.zeros(shape, np.uint8)
+        # What no picture will cover is black; the rest is written anyway.
+        array = (np.empty if self.placement.covers else np.zeros)(shape, np.uint8)
         if self.count:
             array[: self.count] = self.array[: self.count]
         self.array = array

@@ -30,6 +30,12 @@ class Placement:
     width: int
     height: int
 
+    @property
+    def covers(self) -> bool:
+        """Whether the picture leaves nothing of the frame free."""
+        rows, columns = self.windows()[0]
+        return (rows, columns) == (slice(0, self.height), slice(0, self.width))
+
     def windows(self) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
         """The overlapping (rows, columns) of the frame, and of the scaled picture."""
         frame, picture = [], []
