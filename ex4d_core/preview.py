@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import opencv
 from .errors import Cancelled, EX4DError
 
 if TYPE_CHECKING:
@@ -264,15 +265,13 @@ def _first_within(
 
 def _encode_colour(rgb: np.ndarray, width: int, height: int, quality: int) -> bytes:
     """uint8 (H, W, 3) -> JPEG bytes at the preview's size."""
-    import cv2
-
+    cv2 = opencv.load()
     return jpeg(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), quality)
 
 
 def jpeg(rgb: np.ndarray, quality: int) -> bytes:
     """A picture (H, W, 3) uint8 as JPEG without chroma subsampling; quality 1..100."""
-    import cv2
-
+    cv2 = opencv.load()
     settings = [
         cv2.IMWRITE_JPEG_QUALITY,
         quality,
@@ -291,8 +290,7 @@ def decode_preview(data: bytes) -> Preview:
     Raises:
         EX4DError: the bytes are no preview file or end too early.
     """
-    import cv2
-
+    cv2 = opencv.load()
     if data[:8] != MAGIC:
         raise EX4DError("This is no EX-4D preview file.")
     (length,) = struct.unpack("<I", data[8:12])

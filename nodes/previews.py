@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..ex4d_core import opencv
 from ..ex4d_core.preview import PREVIEW_PIXELS, jpeg, reduction, sample_nearest
 
 LONGEST_PREVIEW = 25
@@ -84,8 +85,7 @@ class Pictures:
 
 def small(frame: np.ndarray, height: int, width: int) -> np.ndarray:
     """One frame (H, W) or (H, W, C) at another size."""
-    import cv2
-
+    cv2 = opencv.load()
     # Averaging whole pixels first and interpolating the rest is six times faster than averaging fractions of pixels.
     step = max(1, min(frame.shape[0] // height, frame.shape[1] // width))
     if step > 1:
@@ -98,8 +98,7 @@ def small(frame: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def small_frames(images: Tensor, most: int = LONGEST_PREVIEW) -> Pictures:
     """A clip (T, H, W, 3) or (T, H, W), float 0..1 or uint8, for a preview."""
-    import cv2
-
+    cv2 = opencv.load()
     height, width = preview_size(*images.shape[1:3])
     images = images.detach()
 
@@ -114,8 +113,7 @@ def small_frames(images: Tensor, most: int = LONGEST_PREVIEW) -> Pictures:
 
 def colored_depth(depth: Tensor) -> Pictures:
     """Depth (T, H, W) in colours: near warm, far cold, one scale for the clip; 0 (a hole) is black."""
-    import cv2
-
+    cv2 = opencv.load()
     height, width = preview_size(*depth.shape[1:3])
     numbers = shown_frames(len(depth))
     clip = [sample_nearest(depth[i].detach().cpu().float().numpy(), width, height) for i in numbers]
@@ -235,8 +233,7 @@ def encode(path: str, frames: Pictures, fps: float) -> None:
 
 def lay_out(frame, pictures: list[np.ndarray]) -> None:
     """Put pictures, of even size, side by side into a yuv420p frame (BT.601, limited range) with a thin gap."""
-    import cv2
-
+    cv2 = opencv.load()
     planes = [np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size) for plane in frame.planes]
     left = 0
     for picture in pictures:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import opencv
 from ..console import ProgressBar, interrupted, say
 from ..errors import EX4DError
 from ..staging import staged_folder
@@ -246,8 +247,7 @@ def _side_by_side(shot: _Shot, t: int) -> np.ndarray:
 
 def _save_sheet(stage: Path, shot: _Shot) -> None:
     """The contact sheet: a column per angle; source, render, draft and truth below each other."""
-    import cv2
-
+    cv2 = opencv.load()
     height, width = shot.source.shape[1:3]
     cell = (SHEET_CELL, round(SHEET_CELL * height / width))
     shrink = cv2.INTER_AREA if width > SHEET_CELL else cv2.INTER_LINEAR
@@ -273,8 +273,7 @@ def _save_sheet(stage: Path, shot: _Shot) -> None:
 
 def _write(picture: np.ndarray, text: str, x: int, y: int, size: float) -> None:
     """Light text of about ``size`` pixels height around (x, y)."""
-    import cv2
-
+    cv2 = opencv.load()
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, size / 26
     (width, height), _ = cv2.getTextSize(text, font, scale, 1)
     cv2.putText(picture, text, (x - width // 2, y + height // 2), font, scale, (226, 228, 233), 1, cv2.LINE_AA)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import opencv
 from ..errors import EX4DError
 from ..masks import erode, random_kernels
 from ..pixels import to_uint8
@@ -228,6 +229,5 @@ def _middle(height: int, width: int, to_height: int, to_width: int) -> tuple[sli
 
 
 def _resize(frames: Tensor, width: int, height: int) -> Tensor:
-    import cv2
-
+    cv2 = opencv.load()
     return torch.stack([torch.from_numpy(cv2.resize(f.cpu().numpy(), (width, height))) for f in frames.contiguous()])

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import opencv
 from ..errors import EX4DError
 
 
@@ -32,8 +33,7 @@ def read_color_and_mask(color: str | Path, mask: str | Path | None) -> tuple[Ten
 
 def _video(path: Path) -> Tensor:
     """(T, H, W, 3) uint8, decoded as the published code does (by OpenCV), so that its results can be repeated."""
-    import cv2
-
+    cv2 = opencv.load()
     if not path.is_file():
         raise EX4DError(f"There is no video at {path}.")
     capture, frames = cv2.VideoCapture(str(path)), []
