@@ -81,6 +81,7 @@ def draft_fill(
         Cancelled: ``cancel`` returned True.
     """
     _check_shapes(color, mask, depth)
+    mask, depth = mask.to(color.device), None if depth is None else depth.to(color.device)
     seen = mask if mask.dtype == torch.bool else mask >= (128 if mask.dtype == torch.uint8 else 0.5)
     inverse_range = None if depth is None else _inverse_range(depth, seen)
     frames, height, width, _ = color.shape

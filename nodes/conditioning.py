@@ -7,7 +7,7 @@ import logging
 from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
-from .schema import schema
+from .schema import choice_problem, schema
 
 NO_TILES = "off"
 TILES = [NO_TILES, "256", "512"]
@@ -129,6 +129,10 @@ class EX4DConditioning(io.ComfyNode):
                 io.Latent.Output(display_name="latent", tooltip="Empty, of the right size; give it to the sampler."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, fit=None, erosion=None, vae_tiles=None):
+        return choice_problem(cls, fit=fit, erosion=erosion, vae_tiles=vae_tiles) or True
 
     @classmethod
     def execute(

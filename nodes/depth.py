@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
 from . import previews, types
-from .schema import range_problem, schema
+from .schema import choice_problem, range_problem, schema
 
 KINDS = ["disparity", "inverse", "metric"]
 GREY_TOLERANCE = 0.02
@@ -28,7 +28,7 @@ class EX4DDepthFromImage(io.ComfyNode):
             search_aliases=["depth map", "depth anything", "midas", "moge", "depth to mesh", "disparity"],
             inputs=[
                 io.Image.Input(
-                    "images", optional=True, tooltip="Depth pictures, one per frame of the clip, or a single one."
+                    "images", optional=True, tooltip="Depth pictures, one per frame of the clip, or a single one for all of them."
                 ),
                 io.Combo.Input(
                     "kind",
@@ -69,15 +69,19 @@ class EX4DDepthFromImage(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, near=None, far=None):
-        if problem := range_problem(cls, near=near, far=far):
+    def validate_inputs(cls, kind=None, near=None, far=None):
+        if problem := range_problem(cls, near=near, far=far) or choice_problem(cls, kind=kind):
             return problem
-        if near is not None and far is not None and near >= far:
+        if kind == "inverse" and near == 0:
+            return "near must be above 0 for inverse depth; EX-4D's is 2.564."
+        if kind != "disparity" and near is not None and far is not None and near >= far:
             return f"near ({near:g}) must be smaller than far ({far:g})."
         return True
 
     @classmethod
     def execute(cls, kind, near, far, images=None, moge_geometry=None, da3_geometry=None) -> io.NodeOutput:
+        if problem := choice_problem(cls, kind=kind):
+            raise EX4DError(problem)
         given = [value for value in (images, moge_geometry, da3_geometry) if value is not None]
         if len(given) != 1:
             raise EX4DError(

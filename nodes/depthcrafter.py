@@ -17,7 +17,7 @@ from comfy_api.latest import io
 from ..ex4d_core.errors import EX4DError
 from . import previews, types
 from .progress import Job
-from .schema import range_problem, schema
+from .schema import choice_problem, range_problem, schema
 
 FOLDER = "depthcrafter"
 PUBLISHED = "DepthCrafter"
@@ -239,8 +239,8 @@ class EX4DDepthCrafter(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, window=None, overlap=None):
-        if problem := range_problem(cls, window=window, overlap=overlap):
+    def validate_inputs(cls, window=None, overlap=None, memory=None):
+        if problem := range_problem(cls, window=window, overlap=overlap) or choice_problem(cls, memory=memory):
             return problem
         if window is not None and overlap is not None and overlap >= window:
             return f"overlap ({overlap}) must be smaller than window ({window})."

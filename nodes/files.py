@@ -54,9 +54,12 @@ def listing(suffixes: tuple[str, ...]) -> list[str]:
     """Files of these kinds in the input folder and its subfolders, as a file widget offers them."""
     base = Path(folder_paths.get_input_directory())
     found = []
-    for folder, _, names in os.walk(base):
+    for folder, folders, names in os.walk(base):
+        # Hidden: what macOS leaves beside each file on foreign disks ("._clip.mp4") is no clip.
+        folders[:] = [name for name in folders if not name.startswith(".")]
         relative = Path(folder).relative_to(base)
-        found += [(relative / name).as_posix() for name in names if name.lower().endswith(suffixes)]
+        shown = (name for name in names if not name.startswith(".") and name.lower().endswith(suffixes))
+        found += [(relative / name).as_posix() for name in shown]
     return sorted(found, key=str.lower)
 
 
@@ -72,11 +75,19 @@ def problem(name: str | None, what: str = "file") -> str | bool:
 
 
 def fingerprint(name: str | None) -> str:
-    """For ``fingerprint_inputs``: changes when the file on disk does."""
+    """For ``fingerprint_inputs``: changes when the file on disk does, or the data that lies beside a .gltf."""
     if not name:
         return ""
     try:
-        stat = resolve(name).stat()
-    except EX4DError as error:
+        path = resolve(name)
+        beside = sorted(path.parent.glob("*.bin")) if path.suffix.lower() == ".gltf" else []
+        return " ".join(state(file) for file in (path, *beside))
+    except (EX4DError, OSError) as error:
         return str(error)
-    return f"{stat.st_mtime_ns}-{stat.st_size}"
+
+
+def state(path: Path) -> str:
+    """What changes with every change of a file."""
+    stat = path.stat()
+    # The time of the last change of any kind tells a file that was replaced by one of the same age and size.
+    return f"{stat.st_mtime_ns}-{stat.st_ctime_ns}-{stat.st_size}"

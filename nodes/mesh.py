@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..ex4d_core.errors import EX4DError
 from . import previews, types
 from .progress import Job
-from .schema import schema
+from .schema import choice_problem, schema
 
 ASPECT_TOLERANCE = 0.02
 
@@ -38,7 +38,7 @@ class EX4DBuildDWMesh(io.ComfyNode):
                     "min_angle",
                     default=2.5,
                     min=0.0,
-                    max=60.0,
+                    max=59.9,
                     step=0.1,
                     tooltip="Faces thinner than this (degrees) are stretched over a depth edge: marked as unseen. "
                     "Raise it if edges smear, lower it if surfaces break up.",
@@ -75,6 +75,10 @@ class EX4DBuildDWMesh(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, style=None):
+        return choice_problem(cls, style=style) or True
+
+    @classmethod
     def execute(cls, images, depth, style, min_angle, depth_jump, focal, border_depth) -> io.NodeOutput:
         from ..ex4d_core.camera import Intrinsics
         from ..ex4d_core.mesh import build_dw_mesh
@@ -83,11 +87,14 @@ class EX4DBuildDWMesh(io.ComfyNode):
         check_counts(frames, height, width, depth)
         was = tuple(depth.depth.shape[1:])
         depth = depth.resized(height, width)
+        planes = depth.depth.expand(frames, -1, -1)  # one depth may serve the whole clip
+        if planes.device.type == "mps":
+            planes = planes.cpu()  # Apple's GPU has no float64, which the occlusion rule is computed in
         intrinsics = Intrinsics.from_focal(focal, width, height) if focal else depth.intrinsics
         with Job() as job:
             mesh = build_dw_mesh(
                 images[..., :3],
-                depth.depth,
+                planes,
                 intrinsics,
                 style=style,
                 min_angle=min_angle,
@@ -104,6 +111,8 @@ class EX4DBuildDWMesh(io.ComfyNode):
         ]
         if was != (height, width):
             lines.append(f"depth resized from {was[1]}x{was[0]}")
+        if len(depth) < frames:
+            lines.append("one depth for all frames")
         return io.NodeOutput(mesh, ui=previews.still(previews.occlusion_overlay(mesh.rgb[0], valid), *lines))
 
 
@@ -116,9 +125,10 @@ def check_counts(frames: int, height: int, width: int, depth) -> None:
     count, depth_height, depth_width = depth.depth.shape
     if frames == 0:
         raise EX4DError("The clip has no frames. Check the node the images come from.")
-    if count != frames:
+    if count not in (1, frames):
         raise EX4DError(
-            f"The clip has {frames} frames and the depth {count}. Give both the same start, frame count and frame rate."
+            f"The clip has {frames} frames and the depth {count}. Give both the same start, frame count and frame rate; "
+            "a depth of one frame serves all."
         )
     if abs(depth_width * height / (depth_height * width) - 1) > ASPECT_TOLERANCE:
         raise EX4DError(

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from comfy_api.latest import io
 
+from ..ex4d_core import opencv
 from ..ex4d_core.errors import EX4DError
 from . import previews, types
 from .progress import Job
-from .schema import range_problem, schema
+from .schema import choice_problem, range_problem, schema
 
 BACKENDS = ["auto", "numba", "torch", "nvdiffrast"]
 RENDER_PREVIEW = 49
@@ -72,8 +73,9 @@ class EX4DRenderColorMask(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, width=None, height=None):
-        if problem := range_problem(cls, width=width, height=height):
+    def validate_inputs(cls, width=None, height=None, backend=None, first_frame=None):
+        problem = range_problem(cls, width=width, height=height)
+        if problem := problem or choice_problem(cls, backend=backend, first_frame=first_frame):
             return problem
         if None not in (width, height) and (width == 0) != (height == 0):
             return "Give both width and height, or 0 for both to take the mesh's size."
@@ -81,10 +83,12 @@ class EX4DRenderColorMask(io.ComfyNode):
 
     @classmethod
     def execute(cls, mesh, trajectory, backend, width, height, first_frame, supersample) -> io.NodeOutput:
-        from ..ex4d_core.render import render_color_mask
+        from ..ex4d_core.render import backend_problem, choose_backend, render_color_mask
 
         if (width == 0) != (height == 0):
             raise EX4DError("Give both width and height, or 0 for both to take the mesh's size.")
+        if problem := choice_problem(cls, first_frame=first_frame):
+            raise EX4DError(problem)
         with Job() as job:
             color, seen, depth = render_color_mask(
                 mesh,
@@ -100,7 +104,11 @@ class EX4DRenderColorMask(io.ComfyNode):
         clips = [previews.small_frames(clip, RENDER_PREVIEW) for clip in (color, seen)]
         film = previews.film(previews.side_by_side(*clips), trajectory.fps, total=len(color))
         holes, pictures, shares = holes_and_depth(seen, depth)
-        return io.NodeOutput(color, seen, holes, pictures, ui=previews.playing(film, render_text(color, shares)))
+        lines = [render_text(color, shares)]
+        slow = backend_problem("numba")
+        if slow and backend == "auto" and choose_backend(backend, mesh, None) == "torch" and mesh.device.type == "cpu":
+            lines.append(f"rendered by torch, which takes several times longer than numba; {slow}")
+        return io.NodeOutput(color, seen, holes, pictures, ui=previews.playing(film, *lines))
 
 
 def render_text(color: torch.Tensor, holes: list[float]) -> str:
@@ -126,8 +134,7 @@ def holes_and_depth(seen: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tens
     Returns:
         (T, H, W), 1 = hole; (T, H, W, 3); and the share of holes of each frame, 0..1.
     """
-    import cv2
-
+    cv2 = opencv.load()
     holes = np.empty(seen.shape, np.float32)
     shares = []
     nearest = 0.0

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
 from .conditioning import CLIP_INPUTS, CLIP_VISION, COLOR, MASK, MODEL, SHIFT_TIP, TILE, VAE, prepare, tile_size
-from .schema import schema
+from .schema import choice_problem, schema
 
 FULL, FEW_STEPS = "full", "few steps"
 MODES = [FULL, FEW_STEPS]
@@ -148,6 +148,11 @@ class WanEX4DSampler(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, mode=None, sampler_name=None, scheduler=None, fit=None, erosion=None, vae_tiles=None):
+        choices = {"mode": mode, "sampler_name": sampler_name, "scheduler": scheduler}
+        return choice_problem(cls, fit=fit, erosion=erosion, vae_tiles=vae_tiles, **choices) or True
+
+    @classmethod
     def execute(
         cls,
         model,
@@ -175,8 +180,8 @@ class WanEX4DSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..ex4d_core.wan import conditioning, sampling
 
-        if mode not in MODES:
-            raise EX4DError(f"mode must be one of {', '.join(MODES)}, got {mode!r}.")
+        if problem := choice_problem(cls, mode=mode, sampler_name=sampler_name, scheduler=scheduler):
+            raise EX4DError(problem)
         run = sampling.Run(
             seed=seed,
             steps=few_steps if mode == FEW_STEPS else steps,

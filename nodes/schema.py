@@ -26,9 +26,26 @@ def range_problem(node: type[io.ComfyNode], **values: float | None) -> str | Non
 
     The host leaves this check to a node for every input that its ``validate_inputs`` names. A linked input is None.
     """
-    # The host keeps the schema that it read last; to define it anew may list folders.
-    for given in (node.SCHEMA or node.define_schema()).inputs:
+    for given in inputs_of(node):
         value = values.get(given.id)
         if value is not None and not given.min <= value <= given.max:
             return f"{given.id} must lie between {given.min:g} and {given.max:g}, got {value:g}."
     return None
+
+
+def choice_problem(node: type[io.ComfyNode], **values: str | None) -> str | None:
+    """The sentence for the first choice that its widget does not offer; None where all are.
+
+    ComfyUI 0.3.64 does not look, newer hosts leave it to a node for every input that its ``validate_inputs`` names, and
+    none sees what arrives over a link. A linked input is None before the run.
+    """
+    for given in inputs_of(node):
+        value = values.get(given.id)
+        if value is not None and value not in given.options:
+            return f"{given.id} must be one of: {', '.join(given.options)}; got '{value}'."
+    return None
+
+
+def inputs_of(node: type[io.ComfyNode]) -> list[io.Input]:
+    """A node's inputs, from the schema that the host read last: to define it anew may list folders."""
+    return (node.SCHEMA or node.define_schema()).inputs

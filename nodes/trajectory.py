@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import folder_paths
 from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.staging import write_errors
 from ..ex4d_core.trajectory import DEFAULT_RADIUS, EASES, PRESETS, Trajectory, move_to_viewpoint, parse_document
 from . import files, previews, types
 from .progress import Job
-from .schema import NOT_CONNECTED, schema
+from .schema import NOT_CONNECTED, choice_problem, schema
 
 NO_FILE = "none"
 CAMERA_SUFFIXES = (".npz", ".json", ".txt", ".chan", ".gltf", ".glb")
 FORMATS = ["json", "npz", "re10k", "chan", "transforms", "gltf", "glb"]
 DEFAULT_FRAMES = 49
+NOT_IN_NAMES = re.compile(r'[<>:"|?*\x00-\x1f]')
+"""What Windows does not take, refused everywhere, so that a graph works for whoever it is shared with."""
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|.*[. ]", re.IGNORECASE)
+"""Names of its devices, and endings that it drops."""
 
 
 class EX4DCameraTrajectory(io.ComfyNode):
@@ -140,7 +147,9 @@ class EX4DCameraTrajectory(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, path=None, file=None, viewpoint=NOT_CONNECTED):
+    def validate_inputs(cls, path=None, file=None, viewpoint=NOT_CONNECTED, preset=None, ease=None):
+        if problem := choice_problem(cls, preset=preset, ease=ease):
+            return problem
         if path and path.strip():
             try:
                 parse_document(path)
@@ -173,6 +182,8 @@ class EX4DCameraTrajectory(io.ComfyNode):
         path="",
         viewpoint=None,
     ) -> io.NodeOutput:
+        if problem := choice_problem(cls, preset=preset, ease=ease):
+            raise EX4DError(problem)
         intrinsics = None if mesh is None else mesh.intrinsics
         if path and path.strip():
             trajectory, origin = Trajectory.from_json(path, intrinsics=intrinsics), "Keyframes"
@@ -307,9 +318,16 @@ class EX4DSaveTrajectory(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, name=None, format=None):
+        problem = choice_problem(cls, format=format)
+        return problem or (None if name is None else name_problem(name)) or True
+
+    @classmethod
     def execute(cls, trajectory, name, format, mesh=None) -> io.NodeOutput:
         from ..ex4d_core.camera_io import FORMATS as formats
 
+        if problem := choice_problem(cls, format=format) or name_problem(name):
+            raise EX4DError(problem)
         if mesh is not None:
             trajectory = trajectory.for_scene(mesh.intrinsics)
         folder, stem, counter, subfolder = output_place(name)
@@ -320,20 +338,30 @@ class EX4DSaveTrajectory(io.ComfyNode):
         return io.NodeOutput(ui={"text": (text,)})
 
 
+def name_problem(name: str) -> str | None:
+    """What is wrong with a name below ComfyUI's output folder as far as its spelling tells; None where it is fine."""
+    plain = name.strip().replace("\\", "/")
+    parts = plain.split("/")
+    if not plain.strip("/.") or plain.startswith(("/", "~")) or plain.endswith("/") or ".." in parts or ":" in plain:
+        return f"'{name}' lies outside ComfyUI's output folder. Give a plain name, such as EX-4D/camera."
+    if NOT_IN_NAMES.search(plain) or any(RESERVED.fullmatch(part) for part in parts if part != "."):
+        return f"'{name}' is no file name on every system. Use letters, digits, -, _ and /, as in EX-4D/camera."
+    return None
+
+
 def output_place(name: str) -> tuple[str, str, int, str]:
     """Folder, file stem, next free number and subfolder for a name below ComfyUI's output folder.
 
     Raises:
-        EX4DError: an empty name, or one that leads out of the output folder (also through a link).
+        EX4DError: a name that leads out of the output folder through a link, or a folder that cannot be made.
     """
     plain = name.strip().replace("\\", "/")
     base = os.path.realpath(folder_paths.get_output_directory())
-    outside = EX4DError(f"'{name}' lies outside ComfyUI's output folder. Give a plain name, such as EX-4D/camera.")
-    if not plain.strip("/.") or "\0" in plain or ":" in plain or plain.startswith(("/", "~")) or plain.endswith("/"):
-        raise outside
-    if not files.lies_inside(os.path.realpath(os.path.join(base, plain)), base):
-        raise outside
-    folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(plain, base)
+    target = os.path.realpath(os.path.join(base, plain))
+    if not files.lies_inside(target, base):
+        raise EX4DError(f"'{name}' lies outside ComfyUI's output folder. Give a plain name, such as EX-4D/camera.")
+    with write_errors(Path(target)):
+        folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(plain, base)
     return folder, stem, counter, subfolder
 
 

@@ -148,26 +148,29 @@ def default_range(mesh: DWMesh) -> tuple[float, float]:
 
 def available_backends() -> tuple[str, ...]:
     """The backends that can run on this machine."""
-    found = {"torch"}
-    if _loads("numba"):
-        found.add("numba")
-    if torch.cuda.is_available() and _loads("nvdiffrast.torch"):
-        found.add("nvdiffrast")
-    return tuple(name for name in BACKENDS if name in found)
+    return tuple(name for name in BACKENDS if backend_problem(name) is None)
+
+
+def backend_problem(name: str) -> str | None:
+    """Why a backend cannot run on this machine, as the end of a sentence; None where it can."""
+    if name == "nvdiffrast" and not torch.cuda.is_available():
+        return "there is no NVIDIA GPU that torch can use"
+    module = {"numba": "numba", "nvdiffrast": "nvdiffrast.torch"}.get(name)
+    return None if module is None else _load_problem(module)
 
 
 @cache
-def _loads(module: str) -> bool:
-    """Whether an optional package is installed and works here (nvdiffrast: was built for this torch)."""
+def _load_problem(module: str) -> str | None:
+    """Why an optional package is of no use here (nvdiffrast has to be built for this torch); None where it loads."""
     package = module.split(".")[0]
     if importlib.util.find_spec(package) is None:
-        return False
+        return f"{package} is not installed"
     try:
         importlib.import_module(module)
     except Exception as error:
         log.warning("%s is installed but cannot be loaded, so it is left out: %s", package, error)
-        return False
-    return True
+        return f"{package} is installed but cannot be loaded ({error})"
+    return None
 
 
 def choose_backend(backend: str, mesh: DWMesh, device: torch.device | str | None) -> str:
@@ -189,7 +192,10 @@ def choose_backend(backend: str, mesh: DWMesh, device: torch.device | str | None
         return next(name for name in order if name in available and (name != "nvdiffrast" or _nvdiffrast_takes(mesh)))
     if backend not in available:
         needs = {"numba": "pip install numba", "nvdiffrast": "an NVIDIA GPU and nvdiffrast built from its repository"}
-        raise EX4DError(f"The {backend} backend needs {needs[backend]}; here there are: {', '.join(available)}.")
+        raise EX4DError(
+            f"The {backend} backend cannot run here: {backend_problem(backend)}. It needs {needs[backend]}; here there "
+            f"are: {', '.join(available)}."
+        )
     return backend
 
 

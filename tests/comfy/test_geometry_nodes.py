@@ -77,6 +77,8 @@ def test_bad_depth_pictures_are_refused_in_a_sentence(client, picture, words):
 def test_near_beyond_far_is_refused_before_running(client):
     result = client.queue({"depth": images("depth"), "metric": depth_from(near=20.0), "r": record("metric")})
     assert result.status == "refused" and "smaller than far" in result.message
+    unused = {"depth": images("depth"), "metric": depth_from(kind="disparity", near=20.0), "r": record("metric")}
+    client.queue(unused).ok()
 
 
 def test_mesh_reports_what_matters(client):
@@ -109,6 +111,13 @@ def test_counts_that_do_not_fit_name_both(client):
     result = client.queue(scene() | {"depth": images("depth", frames=4)})
     assert result.status == "error" and result.error["node_type"] == "EX4DBuildDWMesh"
     assert "5 frames" in result.message and "4" in result.message
+
+
+def test_one_depth_picture_serves_the_whole_clip(client, server):
+    prompt = scene() | {"depth": images("depth", frames=1), "record": record("mesh")}
+    result = client.queue(prompt).ok()
+    assert recorded(result)["depth"]["shape"] == [5, 48, 64]
+    assert "one depth for all frames" in result.text("mesh")
 
 
 def test_depth_of_another_shape_is_refused(client):

@@ -60,6 +60,8 @@ def test_broken_optional_packages_cost_only_what_needs_them(host, tmp_path, brok
             "record": {"class_type": "EX4DTestRecord", "inputs": {"value": ["render", 0], "name": "color"}},
         }
         assert json.loads(client.queue(prompt).ok().text("record"))["shape"] == [3, 48, 64, 3]
+        told = client.queue(prompt).ok().text("render")
+        assert "rendered by torch" in told and "numba is broken" in told
         for package in ("numba", "nvdiffrast"):
             prompt["render"]["inputs"]["backend"] = package
             named = client.queue(prompt)

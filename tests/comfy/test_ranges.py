@@ -33,3 +33,28 @@ def test_every_number_beyond_its_range_is_refused_with_the_limit(client):
             assert words in text or f"{options[limit]:g}" in text, f"{kind}.{name} = {value}: {text}"
             checked += 1
     assert checked > 60
+
+
+FROM_FOLDERS = {"file", "model", "prior_file"}
+"""Choices that list what lies in a folder at the moment; other tests hold them to it."""
+
+
+def test_every_choice_that_is_not_offered_is_refused(client):
+    """ComfyUI 0.3.64 lets any word pass where a node does not look."""
+    info = client.object_info()
+    checked = set()
+    for kind, node in pack_nodes(info).items():
+        specs = workflow.input_specs(node)
+        for name, spec in specs.items():
+            if name in FROM_FOLDERS or not (spec[0] == "COMBO" or isinstance(spec[0], list)):
+                continue
+            inputs = {n: s[1].get("default") for n, s in specs.items() if len(s) > 1}
+            result = client.queue(
+                {"node": {"class_type": kind, "inputs": inputs | {name: "no such"}}, "r": record("node")}
+            )
+            errors = result.node_errors.get("node", {}).get("errors", [])
+            told = [e for e in errors if (e.get("extra_info") or {}).get("input_name") == name]
+            text = "\n".join(f"{e['message']} {e['details']}" for e in told)
+            assert result.status == "refused" and "no such" in text, f"{kind}.{name}: {result.status} {errors}"
+            checked.add(name)
+    assert {"kind", "preset", "ease", "backend", "first_frame", "style", "format", "memory", "mode"} <= checked, checked

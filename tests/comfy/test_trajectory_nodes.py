@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import os
+import time
 
 import numpy as np
 import pytest
@@ -121,8 +124,38 @@ def test_files_outside_the_folders_are_refused(client, server):
         assert client.queue({"path": camera(file=name)}).status == "refused"
     for name in ("../camera", "/tmp/camera", "a/../../camera", "C:camera", "~/camera", "", ".."):
         result = client.queue({"path": camera(frames=5), "save": save(name=name)})
-        assert result.status == "error" and "outside ComfyUI's output folder" in result.message, name
+        assert "outside ComfyUI's output folder" in result.message and "save" not in result.executed, name
+    for name in ("a?b", "shots/con", "com1.json", "a\tb", "ends with a dot.", "gone ./camera"):
+        result = client.queue({"path": camera(frames=5), "save": save(name=name)})
+        assert "no file name on every system" in result.message and "save" not in result.executed, name
+    (server.output / "taken").write_text("a file, not a folder")
+    result = client.queue({"path": camera(frames=5), "save": save(name="taken/camera")})
+    assert result.status == "error" and "cannot be written" in result.message
     assert client.queue({"path": camera(frames=5), "save": save(name="EX-4D/fine")}).ok()
+
+
+def test_a_replaced_file_runs_again_although_its_age_and_size_are_the_same(client, server):
+    """As after rsync -t; and the data that a .gltf keeps in a file beside it counts too."""
+    client.queue(
+        {**scene(), "path": camera("mesh", angle=40.0), "save": save("gltf", name="again", mesh=["mesh", 0])}
+    ).ok()
+    document = json.loads(sorted(server.output.glob("again_*.gltf"))[-1].read_text())
+    data = base64.b64decode(document["buffers"][0]["uri"].split(",", 1)[1])
+    document["buffers"][0]["uri"] = "again.bin"
+    text = json.dumps(document).encode()
+    prompt = {"path": camera(file="again.gltf"), "record": record("path")}
+    for name, first, second in (("again.gltf", text, text), ("again.bin", data, data[::-1])):
+        (server.input / "again.gltf").write_bytes(text)
+        (server.input / "again.bin").write_bytes(data)
+        file = server.input / name
+        file.write_bytes(first)
+        client.queue(prompt)
+        assert "path" in client.queue(prompt).ok().cached
+        stat = file.stat()
+        time.sleep(0.02)
+        file.write_bytes(second)
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        assert "path" not in client.queue(prompt).cached, name
 
 
 def test_a_format_that_needs_a_lens_says_so(client):
