@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import opencv
+from .cores import cores
 from .errors import Cancelled, EX4DError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ DEPTH_BITS = (16, 15, 14, 13, 12)
 """What is tried until a clip fits into its bytes."""
 BYTES_PER_FRAME = 4 * 1024 * 1024 // 49
 SUBFOLDER = "ex4d_preview"
-THREADS = min(4, os.cpu_count() or 1)
+THREADS = min(4, cores())
 
 Progress = Callable[[int, int], None]
 Cancel = Callable[[], bool]

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from ..ex4d_core import opencv
+from ..ex4d_core.cores import cores
 from ..ex4d_core.preview import PREVIEW_PIXELS, jpeg, reduction, sample_nearest
 
 LONGEST_PREVIEW = 25
 """Frames shown at most, so that looking costs little; longer clips are thinned evenly and play at their own speed."""
-THREADS = max(1, min(4, (os.cpu_count() or 1) - 1))
+THREADS = max(1, min(4, cores() - 1))
 """That make a preview's frames; the encoder has a core of its own."""
 
 # Near is warm, far is cold: our own stops, dark at both ends so that neighbouring depths stay apart.

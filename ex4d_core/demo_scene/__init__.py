@@ -8,7 +8,6 @@ surface is about 2.6 away and the sky 60, the range that EX-4D's depth has in fr
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from ..camera import Intrinsics
 from ..cancel import unless_cancelled
+from ..cores import cores
 from ..errors import Cancelled, EX4DError
 
 SUBJECT = (0.0, 0.06, 3.62)
@@ -87,7 +87,7 @@ class DemoScene:
         depth = np.empty((height, width), np.float32)
         rgb = np.empty((height, width, 3), np.uint8)
         bands = [(row, min(row + raycast.TILE, height)) for row in range(0, height, raycast.TILE)]
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, len(bands))) as pool:
+        with ThreadPoolExecutor(min(cores(), len(bands))) as pool:
             # Edges compare neighbouring rows, so every centre must be there before the second pass.
             list(pool.map(lambda band: raycast.cast_centres(*band, *camera, centres, depth), bands))
             list(pool.map(lambda band: raycast.quantise_rows(*band, *camera, self.samples, centres, rgb), bands))

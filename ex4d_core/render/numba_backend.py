@@ -12,7 +12,6 @@ abort the process when two Python threads enter them on its workqueue layer.
 from __future__ import annotations
 
 import math
-import os
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 
 from ..cancel import POLL_SECONDS
+from ..cores import cores
 from ..machine_code import njit
 from ..mesh import DWMesh
 from .view import Picture, Settings, View, reduce_samples, store
@@ -45,7 +45,7 @@ _inline = numba.njit(inline="always", error_model="numpy")
 def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings) -> None:
     """Fill the picture's frames of ``views``; see `render_color_mask`."""
     depth, rgb = mesh.depth.cpu().contiguous().numpy(), mesh.rgb.cpu().contiguous().numpy()
-    threads = min(_cores(), MAX_THREADS, len(views), _affordable_threads(mesh, picture, settings.supersample))
+    threads = min(cores(), MAX_THREADS, len(views), _affordable_threads(mesh, picture, settings.supersample))
     workspaces: SimpleQueue[_Workspace] = SimpleQueue()
     for _ in range(threads):
         workspaces.put(_Workspace(mesh, picture, settings.supersample))
@@ -136,13 +136,6 @@ def _draw(
         fine = work.samples
         pixels = reduce_samples(fine.color * 255.0, fine.mask > 0, fine.depth, settings.supersample)
         store(picture, slice(view.output, view.output + 1), *pixels, released=not paper)
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 @_inline

@@ -292,7 +292,7 @@ def test_a_cancelled_render_waits_for_what_is_running_and_not_for_what_never_beg
 
     monkeypatch.setattr(backend, "wait", wait)
     monkeypatch.setattr(backend, "_draw", until_stopped)
-    monkeypatch.setattr(backend, "_cores", lambda: 1)
+    monkeypatch.setattr(backend, "cores", lambda: 1)
     pressed = iter([False])  # the first poll comes before the first frame
     with pytest.raises(Cancelled):
         render_color_mask(
