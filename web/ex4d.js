@@ -29,7 +29,6 @@ const REPLACED = new Set(['preset', 'angle', 'distance', 'turns', 'rise', 'follo
 const LEAST_HEIGHT = 460
 /** Milliseconds between changes of the path widget during a drag. */
 const WRITE_EVERY = 200
-const TEXT_HEIGHT = 90
 /** @returns {[number, number]} takes back the 4 pixels between rows */
 const NO_ROW = () => [0, -4]
 const FRESH = [760, 860]
@@ -79,12 +78,6 @@ function takesCamera(node) {
 
 /** @param {any} node */
 const seesViewpoint = (node) => !!node.inputs?.some((/** @type {any} */ input) => input.name === VIEWPOINT && input.link != null)
-
-/** Keeps the host's own text below the editor as small as it is. @param {any} node */
-function limitText(node) {
-  const text = node.widgets.find((/** @type {any} */ widget) => widget.name === '$$node-text-preview')
-  if (text?.options) text.options.getMaxHeight = () => TEXT_HEIGHT
-}
 
 /** Hides the preset's widgets, which the editor's own bar replaces; one that is linked stays. @param {any} node */
 function hidePresetWidgets(node) {
@@ -188,7 +181,6 @@ function attach(node) {
     void editor.loader.load(node.properties?.[SCENE])
   })
   follow(node, 'onExecuted', (/** @type {any} */ output) => {
-    limitText(node)
     // The editor shows the path itself; the run's drawing of it is for hosts and clients without one.
     if (output?.images) delete output.images
     const result = output?.[RESULT]?.[0]

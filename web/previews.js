@@ -1,11 +1,10 @@
-// The nodes' video previews play by themselves, silently and in a loop, as soon as a run has made them, and are no
+// The nodes' video previews play by themselves, silently and in a loop, as soon as they are there, and are no
 // inputs: the frontends would send them with the next prompt, and what has not changed would be computed again.
 
-// @ts-ignore: served by ComfyUI
-import { app } from "../../scripts/app.js";
+import { showResults } from "./results.js";
 
 const PREVIEW = "video-preview";
-const PATIENCE = 20;
+const PATIENCE = 40;
 const PAUSE = 150;
 
 /**
@@ -20,46 +19,42 @@ function videosOf(node) {
 }
 
 /**
- * Start a node's previews; the frontend adds them some time after the run's message.
+ * Start a node's previews, each once; the frontend adds them some time after the word of them, and may load them again.
  * @param {any} node
  * @param {string} file name of the new preview, to tell it from the last one
  * @param {number} [tries]
+ * @param {Map<HTMLVideoElement, string>} [started] what has been started
  */
-function play(node, file, tries = PATIENCE) {
-  const videos = videosOf(node).filter((video) => (video.currentSrc || video.src).includes(file));
-  for (const video of videos) {
+function play(node, file, tries = PATIENCE, started = new Map()) {
+  for (const video of videosOf(node)) {
+    if (!video.src.includes(file) || started.get(video) === video.src) continue;
+    started.set(video, video.src);
     video.muted = true;
     video.loop = true;
     // A browser may refuse to play before the first click on the page; the controls are there then.
     video.play().catch(() => {});
   }
-  if (!videos.length && tries > 0) setTimeout(() => play(node, file, tries - 1), PAUSE);
+  if (tries > 0) setTimeout(() => play(node, file, tries - 1, started), PAUSE);
 }
 
-app.registerExtension({
-  name: "EX4D.Previews",
+/**
+ * @param {any} node
+ * @param {any} output
+ */
+function show(node, { animated, images }) {
+  if (animated?.[0] && images?.length) play(node, images[0].filename);
+}
+
+showResults("EX4D.Previews", show, (prototype) => {
+  const { addDOMWidget } = prototype;
   /**
-   * @param {any} nodeType
-   * @param {any} nodeData
+   * @param {string} name
+   * @param {string} type
+   * @param {HTMLElement} element
+   * @param {Record<string, any>} [options]
    */
-  beforeRegisterNodeDef(nodeType, nodeData) {
-    if (!nodeData.category?.startsWith("EX-4D")) return;
-    const { onExecuted: before, addDOMWidget } = nodeType.prototype;
-    /**
-     * @param {string} name
-     * @param {string} type
-     * @param {HTMLElement} element
-     * @param {Record<string, any>} [options]
-     */
-    nodeType.prototype.addDOMWidget = function (name, type, element, options) {
-      const given = name === PREVIEW ? { ...options, serialize: false } : options;
-      return addDOMWidget.call(this, name, type, element, given);
-    };
-    /** @param {any} output */
-    nodeType.prototype.onExecuted = function (output) {
-      const result = before?.apply(this, arguments);
-      if (output?.animated?.[0] && output.images?.length) play(this, output.images[0].filename);
-      return result;
-    };
-  },
+  prototype.addDOMWidget = function (name, type, element, options) {
+    const given = name === PREVIEW ? { ...options, serialize: false } : options;
+    return addDOMWidget.call(this, name, type, element, given);
+  };
 });

@@ -65,11 +65,16 @@ export async function open(url, { settings = {}, width = 1720, height = 1120 } =
     return route.abort();
   });
   await page.goto(url, { waitUntil: "domcontentloaded" });
+  await ready(page);
+  return { browser, page, seen };
+}
+
+/** Wait for the frontend of a page that is being loaded. */
+export async function ready(page) {
   await page.waitForFunction(() => window.app?.graph && window.app?.extensionManager && document.querySelector("#graph-canvas"), null, {
     timeout: 90000,
   });
   await page.waitForTimeout(1500);
-  return { browser, page, seen };
 }
 
 /** Replace the graph by an empty one. */
@@ -87,6 +92,41 @@ export async function placeAlone(page, type) {
     app.graph.add(node);
     app.canvas.ds.reset?.();
   }, type);
+}
+
+/** Replace the graph by the demo clip, small, through mesh and camera path to the renderer. */
+export async function buildChain(page, width = 256) {
+  await page.evaluate((width) => {
+    const { app, LiteGraph } = window;
+    app.graph.clear();
+    const add = (type, x, y) => {
+      const node = LiteGraph.createNode(type);
+      node.pos = [x, y];
+      app.graph.add(node);
+      return node;
+    };
+    const clip = add("EX4DDemoClip", 0, 0);
+    const mesh = add("EX4DBuildDWMesh", 340, 0);
+    const path = add("EX4DCameraTrajectory", 700, 0);
+    const render = add("EX4DRenderColorMask", 1520, 0);
+    const set = (node, name, value) => {
+      const widget = node.widgets.find((w) => w.name === name);
+      if (widget) widget.value = value;
+    };
+    set(clip, "width", width);
+    set(clip, "height", 256);
+    set(clip, "frames", 9);
+    const link = (from, type, to, input) => {
+      const output = from.outputs.findIndex((o) => o.type === type);
+      from.connect(output, to, to.inputs.findIndex((i) => i.name === input));
+    };
+    link(clip, "IMAGE", mesh, "images");
+    link(clip, "EX4D_DEPTH", mesh, "depth");
+    link(mesh, "EX4D_DWMESH", path, "mesh");
+    link(mesh, "EX4D_DWMESH", render, "mesh");
+    link(path, "EX4D_TRAJECTORY", render, "trajectory");
+  }, width);
+  await page.waitForTimeout(800);
 }
 
 /** The graph as it would be saved. */

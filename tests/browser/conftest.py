@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from harness.hosts import find_hosts, newest_frontend
+from harness.server import Server
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -35,13 +37,43 @@ def screenshots() -> Path:
 
 
 @pytest.fixture(scope="session")
-def browse(server, screenshots):
-    """``browse("script.mjs", *arguments)`` runs a script with the server's address; returns what it reports."""
+def chromium() -> None:
+    """Skips, or fails under CI, where no browser test can run."""
     lack = missing()
     if lack is not None:
-        text = f"BROWSER TESTS NOT RUN: {lack} is missing"
-        pytest.fail(text) if os.environ.get("CI", "").lower() == "true" else pytest.skip(text)
+        give_up(f"BROWSER TESTS NOT RUN: {lack} is missing")
 
+
+@pytest.fixture(scope="session")
+def browse(chromium, server, screenshots):
+    """``browse("script.mjs", *arguments)`` runs a script with the server's address; returns what it reports."""
+    return runner(server)
+
+
+@pytest.fixture(scope="session")
+def vue_server(chromium, host, tmp_path_factory):
+    """The newest frontend, whose Vue nodes are tested, on the newest host."""
+    if host != find_hosts()[-1] or host.release < (0, 8):
+        pytest.skip("Vue nodes are tested on ComfyUI 0.8 and newer")
+    frontend = newest_frontend()
+    if not (frontend / "index.html").is_file():
+        give_up(f"VUE NODES NOT TESTED: no frontend at {frontend} (set COMFYUI_FRONTEND_ROOT)")
+    arguments = ("--front-end-root", str(frontend))
+    with Server(host, tmp_path_factory.mktemp("vue"), "ComfyUI-EX4D", arguments=arguments) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browse_vue(vue_server, screenshots):
+    """``browse`` with the newest frontend."""
+    return runner(vue_server)
+
+
+def give_up(text: str) -> None:
+    pytest.fail(text) if os.environ.get("CI", "").lower() == "true" else pytest.skip(text)
+
+
+def runner(server: Server):
     def run(script: str, *arguments, timeout: float = 480) -> dict:
         command = ["node", str(HERE / script), server.url, *map(str, arguments)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout)
@@ -49,3 +81,14 @@ def browse(server, screenshots):
         return json.loads(done.stdout.strip().splitlines()[-1])
 
     return run
+
+
+@pytest.fixture()
+def keep(screenshots, tmp_path):
+    """``keep(name)`` puts the test's pictures beside the others."""
+
+    def copy(name: str) -> None:
+        for picture in tmp_path.glob("*.png"):
+            (screenshots / f"{name}-{picture.name}").write_bytes(picture.read_bytes())
+
+    return copy

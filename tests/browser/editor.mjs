@@ -2,7 +2,7 @@
 // node editor.mjs URL FOLDER [vue]
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { open, run, fit } from './comfy.mjs'
+import { buildChain, fit, open, ready, run } from './comfy.mjs'
 
 const [url, folder, renderer = 'litegraph'] = process.argv.slice(2)
 const vue = renderer === 'vue'
@@ -16,39 +16,8 @@ const inEditor = (work, argument) =>
 const settled = () => page.waitForFunction(`(() => { const e = ${NODE}?.ex4dEditor; return e?.clip && e.clip.loaded === e.clip.header.frames && !e.loader.note })()`, null, { timeout: 30000 })
 const box = async (selector) => (await page.locator(selector).first().boundingBox())
 
-async function build() {
-  await page.evaluate(async () => {
-    const { app, LiteGraph } = window
-    app.graph.clear()
-    const add = (type, x, y) => {
-      const node = LiteGraph.createNode(type)
-      node.pos = [x, y]
-      app.graph.add(node)
-      return node
-    }
-    const clip = add('EX4DDemoClip', 0, 0)
-    const mesh = add('EX4DBuildDWMesh', 340, 0)
-    const path = add('EX4DCameraTrajectory', 700, 0)
-    const render = add('EX4DRenderColorMask', 1520, 0)
-    const set = (node, name, value) => {
-      const widget = node.widgets.find((w) => w.name === name)
-      if (widget) widget.value = value
-    }
-    set(clip, 'width', 256)
-    set(clip, 'height', 256)
-    set(clip, 'frames', 9)
-    const link = (from, type, to, input) => from.connect(from.outputs.findIndex((o) => o.type === type), to, to.inputs.findIndex((i) => i.name === input))
-    link(clip, 'IMAGE', mesh, 'images')
-    link(clip, 'EX4D_DEPTH', mesh, 'depth')
-    link(mesh, 'EX4D_DWMESH', path, 'mesh')
-    link(mesh, 'EX4D_DWMESH', render, 'mesh')
-    link(path, 'EX4D_TRAJECTORY', render, 'trajectory')
-  })
-  await page.waitForTimeout(800)
-}
-
 try {
-  await build()
+  await buildChain(page)
   await fit(page)
   report.before = await inEditor(`(editor) => ({ note: editor.sceneNote, frames: editor.state.document.frames, text: editor.host.read() })`)
   // From the server's word that the node has ended to the first picture.
@@ -114,8 +83,7 @@ try {
   const workflow = await page.evaluate(() => JSON.stringify(window.app.graph.serialize()))
   report.saved = JSON.parse(workflow).nodes.find((node) => node.type === 'EX4DCameraTrajectory').widgets_values
   await page.reload({ waitUntil: 'domcontentloaded' })
-  await page.waitForFunction(() => window.app?.graph && window.app?.extensionManager && document.querySelector('#graph-canvas'), null, { timeout: 90000 })
-  await page.waitForTimeout(1500)
+  await ready(page)
   await page.evaluate((text) => window.app.loadGraphData(JSON.parse(text)), workflow)
   await settled()
   report.reloaded = await inEditor(`(editor, node) => ({ path: editor.host.read(), keys: editor.state.document.keyframes.map((key) => key.frame) })`)

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
-from harness.hosts import find_hosts, newest_frontend
-from harness.server import Server
 
 from ex4d_core.camera import Intrinsics
 from ex4d_core.mesh import DWMesh, _set_border
@@ -20,9 +15,6 @@ from ex4d_core.preview import decode_preview
 from ex4d_core.render import render_color_mask
 from ex4d_core.trajectory import Trajectory
 
-HERE = Path(__file__).resolve().parent
-HOSTS = find_hosts()
-CI = os.environ.get("CI", "").lower() == "true"
 FRAMES = 9
 
 
@@ -56,31 +48,14 @@ def compare(mesh: DWMesh, path: str, pictures: Path, prefix: str) -> list[tuple[
     return found
 
 
-def test_editor_in_litegraph_nodes(browse, server, host, screenshots, tmp_path):
+def test_editor_in_litegraph_nodes(browse, server, host, keep, tmp_path):
     check(browse("editor.mjs", tmp_path, "litegraph"), server, tmp_path, "editor-litegraph")
-    keep(tmp_path, screenshots, host.version)
+    keep(host.version)
 
 
-def test_editor_in_vue_nodes(browse, host, screenshots, tmp_path, tmp_path_factory):
-    """The newest frontend on the newest host; ``browse`` is here for its checks of Node and Chromium."""
-    if host != HOSTS[-1] or host.release < (0, 8):
-        pytest.skip("Vue nodes are tested on ComfyUI 0.8 and newer")
-    frontend = newest_frontend()
-    if not (frontend / "index.html").is_file():
-        text = f"VUE NODES NOT TESTED: no frontend at {frontend} (set COMFYUI_FRONTEND_ROOT)"
-        pytest.fail(text) if CI else pytest.skip(text)
-    arguments = ("--front-end-root", str(frontend))
-    with Server(host, tmp_path_factory.mktemp("vue"), "ComfyUI-EX4D", arguments=arguments) as running:
-        command = ["node", str(HERE / "editor.mjs"), running.url, str(tmp_path), "vue"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
-        check(json.loads(done.stdout.strip().splitlines()[-1]), running, tmp_path, "editor-vue")
-    keep(tmp_path, screenshots, f"vue-{host.version}")
-
-
-def keep(folder: Path, screenshots: Path, name: str) -> None:
-    for picture in folder.glob("*.png"):
-        (screenshots / f"{name}-{picture.name}").write_bytes(picture.read_bytes())
+def test_editor_in_vue_nodes(browse_vue, vue_server, host, keep, tmp_path):
+    check(browse_vue("editor.mjs", tmp_path, "vue"), vue_server, tmp_path, "editor-vue")
+    keep(f"vue-{host.version}")
 
 
 def check(report: dict, server, folder: Path, prefix: str) -> None:
