@@ -103,7 +103,10 @@ export class Editor {
       this.redraw()
     }
     this.state.listeners.add(this.onState)
-    this.onRenderer = () => this.redraw()
+    this.onRenderer = () => {
+      this.warnings.schedule()
+      this.redraw()
+    }
     this.renderer?.listeners.add(this.onRenderer)
     this.watcher = new ResizeObserver(() => {
       this.page.arrange()

@@ -223,9 +223,9 @@ export class Renderer {
   async holeShare(clip, index, camera) {
     const { gl } = this
     const size = HOLE_SAMPLES
-    const buffer = gl.createBuffer()
     const pixels = new Uint8Array(size * size * 4)
     this.drawOffscreen({ clip, index, camera, width: size, height: size, mode: 'mask' })
+    const buffer = gl.createBuffer()
     gl.bindBuffer(gl.PIXEL_PACK_BUFFER, buffer)
     gl.bufferData(gl.PIXEL_PACK_BUFFER, pixels.length, gl.STREAM_READ)
     gl.readPixels(0, 0, size, size, gl.RGBA, gl.UNSIGNED_BYTE, 0)

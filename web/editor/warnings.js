@@ -99,8 +99,16 @@ export class Warnings {
     for (const i of waiting) {
       const pose = state.path?.poses[i]
       if (!pose || editor.busy || performance.now() - start > SPELL) break
-      const share = i === 0 && isIdentity(pose) ? 0 : await renderer.holeShare(clip, clip.indexOf(i), /** @type {Camera} */ (state.camera(i)))
-      if (editor.disposed || editor.clip !== clip || share < 0) break
+      // A frame that cannot be drawn stays unknown until its camera moves, and is in no other's way.
+      let share = -1
+      try {
+        share = i === 0 && isIdentity(pose) ? 0 : await renderer.holeShare(clip, clip.indexOf(i), /** @type {Camera} */ (state.camera(i)))
+        if (share < 0) break
+      } catch (error) {
+        console.error(`EX-4D: the holes of frame ${i} were not measured.`, error)
+        if (renderer.lost) break
+      }
+      if (editor.disposed || editor.clip !== clip) break
       this.holes[i] = share
       this.poses[i] = pose
       editor.redraw('time')
