@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io as streams
-import logging
 from fractions import Fraction
 
 import torch
@@ -111,7 +110,7 @@ class EX4DLoadVideo(io.ComfyNode):
         from ..ex4d_core.video import load_video
 
         video = video if video is None else as_shown(video)
-        source = str(files.resolve(file, "video")) if video is None else video_source(video)
+        source, sound = (str(files.resolve(file, "video")), None) if video is None else video_source(video)
         clip = load_video(
             source,
             start=start,
@@ -125,7 +124,7 @@ class EX4DLoadVideo(io.ComfyNode):
         film = previews.film(previews.small_frames(clip.frames), clip.fps, total=len(clip))
         images = clip.images()
         rate = Fraction(clip.fps).limit_denominator(1001)
-        sound = video_sound(video, clip) if video is not None else file_sound(source, clip)
+        sound = file_sound(source, clip, job.cancel) if clip.has_audio else cut(sound, clip)
         trimmed = InputImpl.VideoFromComponents(Types.VideoComponents(images=images, audio=sound, frame_rate=rate))
         ui = previews.playing(film, clip_text(images, clip.fps, sound is not None))
         return io.NodeOutput(images, clip.fps, trimmed, ui=ui)
@@ -158,7 +157,7 @@ def cropped(video) -> bool:
     import av
 
     try:
-        with av.open(video.get_stream_source()) as container:
+        with av.open(stream_source(video)) as container:
             stream = container.streams.video[0]
             return sorted(video.get_dimensions()) != sorted((stream.width, stream.height))
     except (av.error.FFmpegError, IndexError, ValueError):
@@ -166,82 +165,40 @@ def cropped(video) -> bool:
 
 
 def video_source(video):
-    """What load_video reads for a VIDEO socket: the file behind it, or its frames in a lossless stream."""
+    """What load_video reads for a VIDEO socket: the file behind it, or frames in memory; and the sound of the latter."""
+    from ..ex4d_core.video import Pictures
+
     if isinstance(video, InputImpl.VideoFromFile):
-        return video.get_stream_source()
+        return stream_source(video), None
     components = video.get_components()
     if components.images.shape[0] == 0:
         raise EX4DError("The connected video has no frames.")
-    return lossless_stream(components.images, components.frame_rate)
+    rate = Fraction(components.frame_rate).limit_denominator(1001)
+    return Pictures(components.images, rate, "connected video"), components.audio
 
 
-def lossless_stream(images: torch.Tensor, rate: Fraction) -> streams.BytesIO:
-    """Frames (T, H, W, 3) as FFV1 in memory, so that one decoder serves every kind of source."""
-    import av
-
-    buffer = streams.BytesIO()
-    with av.open(buffer, mode="w", format="matroska") as container:
-        stream = container.add_stream("ffv1", rate=Fraction(rate).limit_denominator(1001))
-        stream.height, stream.width = images.shape[1:3]
-        stream.pix_fmt = "bgr0"
-        for image in images:
-            picture = (image[..., :3].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="bgr0")))
-        container.mux(stream.encode(None))
-    buffer.seek(0)
-    return buffer
+def stream_source(video):
+    """The file behind a VIDEO; of one in memory a view, since the next node may be reading it now."""
+    source = video.get_stream_source()
+    return streams.BytesIO(source.getvalue()) if isinstance(source, streams.BytesIO) else source
 
 
-def video_sound(video, clip) -> dict | None:
-    """The part of a VIDEO's sound that belongs to the clip."""
-    if isinstance(video, InputImpl.VideoFromFile):
-        return file_sound(video.get_stream_source(), clip)
-    sound = video.get_components().audio
+def file_sound(source, clip, cancel) -> dict | None:
+    """The part of a file's sound that belongs to the clip, as ComfyUI's AUDIO; None where there is none."""
+    from ..ex4d_core.video import clip_sound
+
+    found = clip_sound(source, clip.start_seconds, len(clip) / clip.fps, cancel)
+    return found and {"waveform": torch.from_numpy(found[0])[None], "sample_rate": found[1]}
+
+
+def cut(sound: dict | None, clip) -> dict | None:
+    """The part of an AUDIO that belongs to the clip; None where there is none."""
     if not sound:
         return None
     rate = int(sound["sample_rate"])
     first = round(clip.start_seconds * rate)
-    length = round(len(clip) / clip.fps * rate)
-    return {"waveform": sound["waveform"][..., first : first + length], "sample_rate": rate}
-
-
-def file_sound(source, clip) -> dict | None:
-    """Decode the part of a file's sound that belongs to the clip, as ComfyUI's AUDIO; None where there is none."""
-    import av
-    import numpy as np
-
-    if not clip.has_audio:
-        return None
-    if hasattr(source, "seek"):
-        source.seek(0)
-    with av.open(source) as container:
-        stream = container.streams.audio[0]
-        if stream.codec_context is None:
-            logging.warning("EX-4D: the clip's sound has a codec that cannot be decoded here; it is left out.")
-            return None
-        rate = stream.codec_context.sample_rate
-        resampler = av.AudioResampler("fltp", stream.codec_context.layout, rate)
-        first, last = clip.start_seconds, clip.start_seconds + len(clip) / clip.fps
-        if first > 1:
-            container.seek(int((first - 1) * av.time_base))
-        pieces, begin = [], None
-        try:
-            for frame in container.decode(stream):
-                if frame.time is None or frame.time + frame.samples / rate <= first:
-                    continue
-                if frame.time >= last:
-                    break
-                begin = frame.time if begin is None else begin
-                pieces += [part.to_ndarray() for part in resampler.resample(frame)]
-        except av.error.FFmpegError as error:
-            logging.warning("EX-4D: the clip's sound is damaged (%s); it is left out.", error)
-            return None
-    if not pieces:
-        return None
-    samples = np.concatenate(pieces, axis=1)
-    skip = max(0, round((first - begin) * rate))
-    samples = samples[:, skip : skip + round((last - first) * rate)]
-    return {"waveform": torch.from_numpy(np.ascontiguousarray(samples))[None], "sample_rate": rate}
+    waveform = sound["waveform"][..., first : first + round(len(clip) / clip.fps * rate)]
+    return {"waveform": waveform, "sample_rate": rate} if waveform.shape[-1] else None
 
 
 class EX4DDemoClip(io.ComfyNode):

@@ -7,14 +7,17 @@ The story, one file a step: probe (what is in the file) -> sampling (which frame
 from .decode import VideoClip, load_video
 from .encode import VideoWriter, save_video
 from .fit import FITS, Placement, place
-from .probe import VideoInfo, probe_video
+from .probe import Pictures, VideoInfo, probe_video
+from .sound import clip_sound
 
 __all__ = [
     "FITS",
+    "Pictures",
     "Placement",
     "VideoClip",
     "VideoInfo",
     "VideoWriter",
+    "clip_sound",
     "load_video",
     "place",
     "probe_video",

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterable
 from fractions import Fraction
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .sound import UNKNOWN_CODEC, SoundLine
 
 if TYPE_CHECKING:
     from .decode import VideoClip
@@ -41,7 +47,7 @@ class AudioCarrier:
             known = Codec("aac", "w").audio_rates or ()
             self._rate = codec.sample_rate if codec.sample_rate in known else USUAL_RATE
             self._stream = output.add_stream("aac", rate=self._rate)
-            self._resampler = av.AudioResampler("fltp", "stereo", self._rate)
+            self._line = SoundLine("stereo", self._rate, float(start))
         if start > 1:
             self._input.seek(int((start - 1) * av.time_base))
         self._packets = self._input.demux(stream)
@@ -63,7 +69,7 @@ class AudioCarrier:
             if not container.streams.audio:
                 return None
             if container.streams.audio[0].codec_context is None:
-                log.warning("The sound of '%s' is coded in a way that is not known here; it is left out.", path)
+                log.warning(UNKNOWN_CODEC, path)
                 return None
             if isinstance(source, (str, PathLike)) and container.streams.video:
                 video = container.streams.video[0]
@@ -81,7 +87,7 @@ class AudioCarrier:
             if time >= seconds:
                 self._waiting = packet
                 return
-            if time >= 0:
+            if time >= 0 or not self._copied:
                 self._write(packet)
 
     def _next_packet(self) -> Any:
@@ -105,32 +111,28 @@ class AudioCarrier:
             packet.stream = self._stream
             self._output.mux(packet)
             return
-        try:
-            frames = packet.decode()
-        except FFmpegError:
-            self._encode_silence(packet)
-            return
-        for frame in frames:
-            frame.pts = None
-            self._encode(frame)
+        pieces: list[tuple[int, np.ndarray]] = []
+        # Where a packet is damaged, the next one's time tells how much silence stands in for it.
+        with contextlib.suppress(FFmpegError, ValueError):
+            for frame in packet.decode():
+                pieces += self._line.put(frame)
+        self._encode(pieces)
 
-    def _encode(self, frame: Any) -> None:
-        for resampled in self._resampler.resample(frame):
-            if resampled is not None:
-                self._encode_resampled(resampled)
+    def _encode(self, pieces: Iterable[tuple[int, np.ndarray]]) -> None:
+        """Append each piece at its place, after silence if it is late and without what is there already."""
+        for position, samples in pieces:
+            while position > self._samples:
+                gap = min(position - self._samples, self._rate)
+                self._append(np.zeros((self._line.channels, gap), np.float32))
+            samples = samples[:, max(0, self._samples - position) :]
+            if samples.shape[1]:
+                self._append(np.ascontiguousarray(samples))
 
-    def _encode_silence(self, packet: Any) -> None:
-        """In place of a damaged packet, so that what follows stays in time."""
+    def _append(self, samples: np.ndarray) -> None:
         import av
-        import numpy as np
 
-        samples = round((packet.duration or 0) * packet.time_base * self._rate)
-        if samples:
-            silence = av.AudioFrame.from_ndarray(np.zeros((2, samples), np.float32), format="fltp", layout="stereo")
-            silence.sample_rate = self._rate
-            self._encode_resampled(silence)
-
-    def _encode_resampled(self, frame: Any) -> None:
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=self._line.layout)
+        frame.sample_rate = self._rate
         frame.pts = self._samples
         frame.time_base = Fraction(1, self._rate)
         self._samples += frame.samples
@@ -139,7 +141,7 @@ class AudioCarrier:
     def finish(self) -> None:
         """Flush what the encoder still holds."""
         if not self._copied:
-            self._encode(None)
+            self._encode(self._line.flush())
             self._output.mux(self._stream.encode(None))
 
     def close(self) -> None:

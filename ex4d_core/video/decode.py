@@ -75,7 +75,7 @@ def load_video(
     """Decode part of a clip at the size and rate asked for; memory holds that and nothing more.
 
     Args:
-        path: video file or stream, folder of images, or .npz with ``rgb`` (T, H, W, 3).
+        path: video file or stream, folder of images, .npz with ``rgb`` (T, H, W, 3), or `Pictures` in memory.
         start: first frame, counted at the output rate, >= 0.
         count: number of frames; None for all that follow.
         fps: output rate; frames are chosen by their timestamps, never blended. None keeps the source's average rate
@@ -197,6 +197,12 @@ class _FrameBuffer:
 
 def upright_rgb(frame: Any, info: VideoInfo, placement: Placement, scaler: Any) -> np.ndarray:
     """The frame as RGB uint8 (scaled_height, scaled_width, 3), upright, with its own colour matrix and range."""
+    from av import VideoFrame
+
+    from .encode import to_uint8
+
+    if not isinstance(frame, VideoFrame):
+        frame = VideoFrame.from_ndarray(np.ascontiguousarray(to_uint8(frame)), format="rgb24")
     width, height = placement.scaled_width, placement.scaled_height
     matrix, full_range = colour_of(frame)
     picture = scaler.reformat(

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from os import PathLike, fspath
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import EX4DError
 from .deinterlace import deinterlaced
 from .fit import SMALLEST_SIDE
 from .sampling import output_length
+
+if TYPE_CHECKING:
+    import torch
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +35,30 @@ TRANSPORT_PACKETS = (188, 192, 204)
 SEEK_FROM = Fraction(2)
 """Seconds into the clip from which seeking beats decoding up to the first frame wanted."""
 
-Source = str | PathLike[str] | BinaryIO
+FileSource = str | PathLike[str] | BinaryIO
 """A path, or a seekable binary stream that holds a video file."""
 
 TimedFrames = Callable[[Fraction], Iterator[tuple[Fraction, Fraction, tuple[int, Any]]]]
-"""From a time in seconds: (time, duration, (frame number in the source, av.VideoFrame)) in display order, beginning at
-or before that time."""
+"""From a time in seconds: (time, duration, (frame number in the source, frame)) in display order, beginning at or before
+that time. A frame is an av.VideoFrame, or a picture (H, W, 3), uint8 or float 0..1, which becomes one if it is shown."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A clip in memory, as a source.
+
+    Attributes:
+        images: (T, H, W, C), uint8 or float 0..1; one channel is grey, and of more than three the first three count.
+        fps: frames per second, > 0.
+        path: how messages call it.
+    """
+
+    images: torch.Tensor
+    fps: Fraction
+    path: str = "clip in memory"
+
+
+Source = FileSource | Pictures
 
 
 @dataclass(frozen=True)
@@ -79,7 +100,7 @@ def probe_video(source: Source) -> VideoInfo:
     """Read a clip's size, rate and length.
 
     Args:
-        source: video file, stream, folder of images, or .npz with ``rgb`` (T, H, W, 3).
+        source: video file, stream, folder of images, .npz with ``rgb`` (T, H, W, 3), or `Pictures`.
 
     Raises:
         EX4DError: not a readable video, no picture in it, or pictures below 16x16 pixels.
@@ -90,7 +111,7 @@ def probe_video(source: Source) -> VideoInfo:
         return info
 
 
-def source_name(source: Source) -> str:
+def source_name(source: FileSource) -> str:
     """How messages call a source."""
     if isinstance(source, (str, PathLike)):
         return fspath(source)
@@ -107,7 +128,7 @@ def check_picture_size(width: int, height: int, path: str) -> None:
 
 
 @contextmanager
-def open_container(source: Source) -> Iterator[Any]:
+def open_container(source: FileSource) -> Iterator[Any]:
     """Open a media file for reading with PyAV.
 
     Raises:
@@ -134,7 +155,7 @@ def open_container(source: Source) -> Iterator[Any]:
 
 
 @contextmanager
-def open_video_file(source: Source) -> Iterator[tuple[VideoInfo, TimedFrames]]:
+def open_video_file(source: FileSource) -> Iterator[tuple[VideoInfo, TimedFrames]]:
     """A video file's facts and its frames, decoded as they are asked for."""
     path = source_name(source)
     with open_container(source) as container:

@@ -1,9 +1,9 @@
-"""The three kinds of source behind one door: video file, folder of images, .npz with ``rgb``."""
+"""The four kinds of source behind one door: video file, folder of images, .npz with ``rgb``, pictures in memory."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from os import PathLike
@@ -12,7 +12,16 @@ from typing import Any
 
 from ..errors import EX4DError
 from ..npz import NpzFrames
-from .probe import Source, TimedFrames, VideoInfo, check_picture_size, open_container, open_video_file, orientation
+from .probe import (
+    Pictures,
+    Source,
+    TimedFrames,
+    VideoInfo,
+    check_picture_size,
+    open_container,
+    open_video_file,
+    orientation,
+)
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 STILLS_FPS = Fraction(15)
@@ -27,6 +36,8 @@ def open_source(
     Raises:
         EX4DError: nothing there, or nothing readable.
     """
+    if isinstance(source, Pictures):
+        return open_pictures(source)
     if not isinstance(source, (str, PathLike)):
         return open_video_file(source)
     path = Path(source)
@@ -119,31 +130,35 @@ def open_folder(folder: Path, fps: Fraction) -> Iterator[tuple[VideoInfo, TimedF
 @contextmanager
 def open_npz(path: Path, fps: Fraction) -> Iterator[tuple[VideoInfo, TimedFrames]]:
     """An array ``rgb`` (T, H, W, 3), uint8 or float 0..1."""
-    import av
-
     with NpzFrames(path, ("rgb",)) as arrays:
         shape = arrays.shape
         if len(shape) != 4 or shape[3] != 3 or shape[0] == 0:
             raise EX4DError(f"'rgb' in '{path}' has shape {shape}; expected (frames, height, width, 3).")
-        check_picture_size(shape[2], shape[1], str(path))
+        yield _array_info(shape, fps, str(path)), lambda begin: _in_step(arrays.frames, begin, fps)
 
-        def frames(begin: Fraction) -> Iterator[tuple[Fraction, Fraction, tuple[int, Any]]]:
-            from .encode import to_uint8
 
-            first = int(begin * fps)
-            for index, picture in enumerate(arrays.frames(first), first):
-                frame = av.VideoFrame.from_ndarray(to_uint8(picture), format="rgb24")
-                yield index / fps, 1 / fps, (index, frame)
+@contextmanager
+def open_pictures(source: Pictures) -> Iterator[tuple[VideoInfo, TimedFrames]]:
+    """What is in memory already."""
+    images, fps = source.images, source.fps
+    if images.ndim != 4 or 0 in images.shape:
+        raise EX4DError(f"'{source.path}' has shape {tuple(images.shape)}; expected (frames, height, width, 3).")
+    if fps <= 0:
+        raise EX4DError(f"'{source.path}' has a frame rate of {float(fps):g}; it must be above 0.")
+    images = images[..., :3] if images.shape[3] >= 3 else images[..., :1].expand(-1, -1, -1, 3)
+    yield _array_info(images.shape, fps, source.path), lambda begin: _in_step(lambda n: iter(images[n:]), begin, fps)
 
-        yield (
-            VideoInfo(
-                width=shape[2],
-                height=shape[1],
-                display_width=shape[2],
-                fps=fps,
-                frames=shape[0],
-                counted=True,
-                path=str(path),
-            ),
-            frames,
-        )
+
+def _array_info(shape: Sequence[int], fps: Fraction, path: str) -> VideoInfo:
+    frames, height, width, _ = shape
+    check_picture_size(width, height, path)
+    return VideoInfo(width=width, height=height, display_width=width, fps=fps, frames=frames, counted=True, path=path)
+
+
+def _in_step(
+    pictures: Callable[[int], Iterator[Any]], begin: Fraction, fps: Fraction
+) -> Iterator[tuple[Fraction, Fraction, tuple[int, Any]]]:
+    """The pictures from a number on, as `TimedFrames` at a constant rate."""
+    first = int(begin * fps)
+    for index, picture in enumerate(pictures(first), first):
+        yield index / fps, 1 / fps, (index, picture)

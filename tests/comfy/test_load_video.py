@@ -13,8 +13,8 @@ import pytest
 WIDTH, HEIGHT, FRAMES, FPS, RATE = 96, 64, 30, 10, 48000
 
 
-def write_clip(path, frames=FRAMES, level=8):
-    """Frame t is grey 8*t; the sound is silent in the first second and a tone after it."""
+def write_clip(path, frames=FRAMES, level=8, late=0.0):
+    """Frame t is grey 8*t; the sound is silent in its first second and a tone after it, and begins ``late`` seconds in."""
     import av
 
     with av.open(str(path), mode="w") as container:
@@ -30,7 +30,7 @@ def write_clip(path, frames=FRAMES, level=8):
         tone = (0.5 * np.sin(2 * np.pi * 440 * time) * (time >= 1)).astype(np.float32)
         for start in range(0, len(tone), 1024):
             sound = av.AudioFrame.from_ndarray(tone[None, start : start + 1024], format="fltp", layout="mono")
-            sound.sample_rate, sound.pts, sound.time_base = RATE, start, Fraction(1, RATE)
+            sound.sample_rate, sound.pts, sound.time_base = RATE, round(late * RATE) + start, Fraction(1, RATE)
             container.mux(audio.encode(sound))
         container.mux(audio.encode(None))
 
@@ -128,6 +128,141 @@ def test_trimmed_video_keeps_the_sound_of_its_frames(client, server, clip):
     assert len(wave) == pytest.approx(RATE, abs=2)
     quiet, loud = wave[: RATE // 2 - 2000].abs().max(), wave[RATE // 2 + 2000 :].abs().max()
     assert quiet < 0.02 and loud > 0.3
+
+
+def waveform(client, server, prompt):
+    """The sound of the node "load" in a prompt, (channels, samples)."""
+    import torch
+
+    prompt = prompt | {
+        "parts": {"class_type": "GetVideoComponents", "inputs": {"video": ["load", 2]}},
+        "wave": {"class_type": "EX4DTestWaveform", "inputs": {"audio": ["parts", 1]}},
+        "samples": {"class_type": "EX4DTestRecord", "inputs": {"value": ["wave", 0], "name": "wave"}},
+    }
+    client.queue(prompt).ok()
+    return torch.load(server.output / "wave.pt", weights_only=True)[0]
+
+
+@pytest.mark.parametrize("socket", [False, True], ids=["file", "socket"])
+def test_sound_that_begins_after_the_pictures_stays_late(client, server, socket):
+    """The track begins at 0.5 s and its tone at 1.5 s; the clip shows 0.2 to 2.2 s."""
+    if not (server.input / "late.mp4").exists():
+        write_clip(server.input / "late.mp4", late=0.5)
+    prompt = {"load": load("late.mp4", start=2, frames=20)}
+    if socket:
+        prompt = {
+            "stock": {"class_type": "LoadVideo", "inputs": {"file": "late.mp4"}},
+            "load": load("", start=2, frames=20, video=["stock", 0]),
+        }
+    wave = waveform(client, server, prompt)
+    assert wave.shape[1] == 2 * RATE
+    loud = (wave[0].abs() > 0.1).nonzero()[:, 0] / RATE
+    assert float(loud[0]) == pytest.approx(1.3, abs=0.03)
+
+
+def write_broadcast(path):
+    """Three seconds as a receiver records them: AAC sound that is stereo for the first half, then mono."""
+    import av
+
+    write_clip(path.with_suffix(".mp4"))
+    parts = []
+    for layout in ("stereo", "mono"):
+        data = io.BytesIO()
+        with av.open(data, "w", format="adts") as container:
+            stream = container.add_stream("aac", rate=RATE)
+            stream.layout = layout
+            for start in range(0, 3 * RATE // 2, 1024):
+                tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(start, start + 1024) / RATE).astype(np.float32)
+                wave = np.repeat(tone[None], 2 if layout == "stereo" else 1, axis=0)
+                frame = av.AudioFrame.from_ndarray(wave, format="fltp", layout=layout)
+                frame.sample_rate, frame.pts = RATE, start
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        parts.append(av.open(io.BytesIO(data.getvalue())))
+    with av.open(str(path.with_suffix(".mp4"))) as pictures, av.open(str(path), "w") as target:
+        video = target.add_stream_from_template(pictures.streams.video[0])
+        audio = target.add_stream_from_template(parts[0].streams.audio[0])
+        packets = [(packet.dts * packet.time_base, video, packet) for packet in pictures.demux(video=0) if packet.size]
+        sound = [packet for part in parts for packet in part.demux(audio=0) if packet.size]
+        for number, packet in enumerate(sound):
+            packet.time_base, packet.pts, packet.dts = Fraction(1, RATE), 1024 * number, 1024 * number
+            packets.append((Fraction(1024 * number, RATE), audio, packet))
+        for _, stream, packet in sorted(packets, key=lambda item: item[0]):
+            packet.stream = stream
+            target.mux(packet)
+
+
+def test_sound_whose_channels_change_on_the_way_is_whole(client, server):
+    path = server.input / "broadcast.ts"
+    write_broadcast(path)
+    wave = waveform(client, server, {"load": load(path.name, frames=FRAMES)})
+    assert wave.shape == (2, 3 * RATE)
+    for start in (0.3, 2.0):
+        part = wave[:, round(start * RATE) : round((start + 0.7) * RATE)]
+        assert part.square().mean(1).sqrt().tolist() == pytest.approx([0.354, 0.354], abs=0.02)
+
+
+def made_video(kind="colour", frames=60, fps=20.0, **sound):
+    """The nodes of a VIDEO that no file is behind."""
+    size = {"width": 96, "height": 64}
+    return {
+        "pictures": {"class_type": "EX4DTestImages", "inputs": {"kind": kind, "frames": frames} | size},
+        "made": {"class_type": "CreateVideo", "inputs": {"images": ["pictures", 0], "fps": fps} | sound},
+    }
+
+
+@pytest.mark.parametrize("choice", [{"start": 7, "frames": 9}, {"frames": 0, "fps": 8.0, "width": 48, "height": 64}])
+def test_video_made_of_pictures_is_cut_and_fitted_like_a_file(client, server, choice):
+    """Against the core's reading of the same frames in a lossless file."""
+    import torch
+
+    from ex4d_core.video import load_video, save_video
+
+    prompt = made_video() | {"load": load("", video=["made", 0], **choice), "record": record(0, "made")}
+    whole = {"class_type": "EX4DTestRecord", "inputs": {"value": ["pictures", 0], "name": "pictures"}}
+    result = client.queue(prompt | {"whole": whole}).ok()
+    images, pictures = (torch.load(server.output / f"{n}.pt", weights_only=True) for n in ("made", "pictures"))
+    save_video(server.base / "made.mkv", pictures, 20, lossless=True)
+    values = {"width": 32, "height": 32, "fps": 0.0, "start": 0} | choice
+    clip = load_video(
+        server.base / "made.mkv",
+        start=values["start"],
+        count=values["frames"] or None,
+        fps=values["fps"] or None,
+        size=(values["width"], values["height"]),
+    )
+    assert torch.equal((images * 255).round().to(torch.uint8), clip.frames)
+    assert [step[1:] for step in result.progress if step[0] == "load"][-1] == (len(images), len(images))
+
+
+def test_video_made_of_pictures_keeps_the_sound_of_its_frames(client, server):
+    tone = {"tone": {"class_type": "EX4DTestTone", "inputs": {"seconds": 3.0}}}
+    prompt = made_video(audio=["tone", 0]) | tone
+    wave = waveform(client, server, prompt | {"load": load("", start=20, frames=10, video=["made", 0])})
+    assert wave.shape == (1, 4000)  # half a second from second 1 on, of a ramp over three
+    assert wave[0, [0, -1]].tolist() == pytest.approx([1 / 3, 1.5 / 3], abs=1e-3)
+    short = tone | {"tone": {"class_type": "EX4DTestTone", "inputs": {"seconds": 0.5}}}
+    prompt |= short | {"load": load("", start=20, frames=10, video=["made", 0]), "record": record(0)}
+    assert "sound" not in client.queue(prompt).ok().text("load")
+
+
+def test_pictures_that_are_not_numbers_are_refused(client):
+    prompt = made_video("nan", frames=5) | {"load": load("", video=["made", 0]), "record": record(0)}
+    result = client.queue(prompt)
+    assert result.status == "error" and "not numbers" in result.message
+
+
+def test_cancel_reaches_a_video_made_of_pictures(client):
+    pressed = []
+
+    def press(kind, data):
+        if kind == "progress" and data.get("node") == "load" and not pressed:
+            pressed.append(True)
+            client.interrupt()
+
+    node = load("", frames=0, width=256, height=256, video=["made", 0])
+    result = client.queue(made_video(frames=1500) | {"load": node, "record": record(0)}, on_message=press)
+    assert pressed and result.status == "interrupted" and "load" not in result.outputs
 
 
 def test_changed_file_is_read_again(client, server):
@@ -286,6 +421,25 @@ def test_two_clips_load_side_by_side(client, clip):
     ended = next(i for i, event in enumerate(events) if event in (("executed", "one"), ("executed", "two")))
     assert {("executing", "one"), ("executing", "two")} <= set(events[:ended]), events
     assert all(result.outputs[name]["images"] for name in ("one", "two"))
+
+
+def test_one_video_in_memory_is_read_by_two_nodes_at_once(client, server, long_clip):
+    """The host gives both nodes one stream with one position."""
+    import torch
+
+    size = {"frames": 400, "width": 96, "height": 64, "video": ["memory", 0]}
+    prompt = {
+        "stock": {"class_type": "LoadVideo", "inputs": {"file": long_clip}},
+        "memory": {"class_type": "EX4DTestVideoInMemory", "inputs": {"video": ["stock", 0]}},
+        "one": load("", start=1, **size),
+        "two": load("", start=2, **size),
+        "r1": {"class_type": "EX4DTestRecord", "inputs": {"value": ["one", 0], "name": "one"}},
+        "r2": {"class_type": "EX4DTestRecord", "inputs": {"value": ["two", 0], "name": "two"}},
+    }
+    result = client.queue(prompt).ok()
+    assert all("sound" in result.text(name) for name in ("one", "two"))
+    one, two = (torch.load(server.output / f"{name}.pt", weights_only=True) for name in ("one", "two"))
+    assert torch.equal(one[1:], two[:-1])
 
 
 def test_cancel_reaches_a_clip_and_what_runs_beside_it(client, clip, long_clip):

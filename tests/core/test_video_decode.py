@@ -13,7 +13,7 @@ import torch
 from media import fields_woven, number_of, numbered, set_display_matrix, write_clip, write_png16
 
 from ex4d_core.errors import Cancelled, EX4DError
-from ex4d_core.video import VideoClip, load_video, probe_video
+from ex4d_core.video import Pictures, VideoClip, load_video, probe_video
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +265,69 @@ def test_npz_frames_come_back_exactly(tmp_path, dtype):
     np.savez_compressed(tmp_path / "clip.npz", rgb=rgb if dtype == np.uint8 else rgb / np.float32(255))
     clip = load_video(tmp_path / "clip.npz", start=1, count=3, fps=30)
     assert np.array_equal(clip.frames.numpy(), rgb[1:4]) and clip.fps == 30
+
+
+def random_pictures(frames=12, width=70, height=50):
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (frames, height, width, 3)).astype(np.uint8))
+
+
+CHOICES = [
+    {},
+    {"start": 3, "count": 4},
+    {"fps": 10},
+    {"fps": 12.5, "start": 1, "size": (32, 48)},
+    {"fps": 75, "count": 20, "size": (64, 64), "fit": "pad"},
+    {"size": (128, 112), "fit": "stretch", "count": 2},
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32, torch.float16])
+def test_pictures_in_memory_give_what_their_lossless_file_gives(tmp_path, choice, kind):
+    pictures = random_pictures()
+    path = write_clip(tmp_path / "a.mkv", pictures.numpy(), rate=Fraction(25), codec="ffv1", pixels="bgr0")
+    expected = load_video(path, **choice)
+    given = pictures if kind == torch.uint8 else (pictures / 255).to(kind)
+    clip = load_video(Pictures(given, Fraction(25)), **choice)
+    assert torch.equal(clip.frames, expected.frames)
+    for name in ("fps", "source_frames", "placement", "start_seconds"):
+        assert getattr(clip, name) == getattr(expected, name)
+
+
+def test_pictures_in_memory_that_are_not_shown_are_not_read():
+    frames = torch.full((100, 48, 64, 3), float("nan"))
+    frames[[40, 50, 60]] = 0.5
+    seen = []
+    clip = load_video(Pictures(frames, Fraction(20)), fps=2, start=4, count=3, progress=lambda *step: seen.append(step))
+    assert clip.source_frames == (40, 50, 60) and int(clip.frames.min()) == int(clip.frames.max()) == 128
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    with pytest.raises(EX4DError, match="not numbers"):
+        load_video(Pictures(frames, Fraction(20)))
+    polls = iter([False, False, True])
+    with pytest.raises(Cancelled):
+        load_video(Pictures(frames[40:41].expand(9, -1, -1, -1), Fraction(20)), cancel=lambda: next(polls))
+
+
+def test_grey_and_transparent_pictures_in_memory():
+    pictures = random_pictures()
+    grey = load_video(Pictures(pictures[..., :1], Fraction(15))).frames
+    assert torch.equal(grey, pictures[..., :1].expand(-1, -1, -1, 3))
+    with_alpha = torch.cat([pictures, pictures[..., :1]], dim=3)
+    assert torch.equal(load_video(Pictures(with_alpha, Fraction(15))).frames, pictures)
+
+
+@pytest.mark.parametrize(
+    ("shape", "rate", "words"),
+    [
+        ((0, 48, 64, 3), 15, "has shape"),
+        ((5, 48, 64), 15, "has shape"),
+        ((5, 8, 64, 3), 15, "64x8"),
+        ((5, 48, 64, 3), 0, "frame rate"),
+    ],
+)
+def test_pictures_in_memory_that_are_no_clip(shape, rate, words):
+    with pytest.raises(EX4DError, match=f"'my clip'.*{words}"):
+        load_video(Pictures(torch.zeros(shape), Fraction(rate), "my clip"))
 
 
 def test_too_few_frames_is_an_error_that_says_how_many(clip_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
 import re
@@ -73,6 +74,21 @@ def EX4DTestImages(kind, width, height, frames):
 def EX4DTestWaveform(audio):
     """The samples of an AUDIO, to record them."""
     return audio["waveform"]
+
+
+@node("AUDIO", seconds="FLOAT")
+def EX4DTestTone(seconds):
+    """A rising ramp from 0 to 1 at 8000 samples a second, in which every moment shows."""
+    return {"waveform": torch.linspace(0, 1, round(seconds * 8000))[None, None], "sample_rate": 8000}
+
+
+@node("VIDEO", video="VIDEO")
+def EX4DTestVideoInMemory(video):
+    """A file's VIDEO as the host makes it of bytes that were never on disk."""
+    from comfy_api.latest import InputImpl
+
+    with open(video.get_stream_source(), "rb") as file:
+        return InputImpl.VideoFromFile(io.BytesIO(file.read()))
 
 
 def _trimmed_file():
