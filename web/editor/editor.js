@@ -39,7 +39,7 @@ import { Warnings } from './warnings.js'
 const LAYOUTS = ['both', 'swapped', 'scene', 'shot']
 /** Longest side of the views, in pixels, while slow. */
 const COARSE_SIDE = 400
-const NO_SCENE = 'No scene yet: connect a DW-Mesh and run the graph, then your clip stands here.'
+const NO_SCENE = 'No scene yet: connect a DW-Mesh and run the graph.'
 
 export class Editor {
   /** @param {Host} host */

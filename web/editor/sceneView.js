@@ -1,6 +1,6 @@
 // @ts-check
 /** The scene view: a free look at the scene, the path and its handles. */
-import { clamp, distance, intrinsicsFromFov, lookAtView, axesOf, add, scale, eyeOf, pixelRay, radians } from './math.js'
+import { clamp, distance, intrinsicsFromFov, lookAtView, axesOf, add, scale, eyeOf, pixelRay, project, radians } from './math.js'
 import { aimed, keyAt, orbited, translated, withPivot } from './edits.js'
 import { Surface, make, onDrag, wheelSteps } from './dom.js'
 import { drawCompass, drawGizmo, drawPath, drawStage, drawTag, Pen } from './overlay.js'
@@ -14,6 +14,8 @@ import { dragged, pick, spots, worldSize } from './handles.js'
  */
 
 const VIEW_FOV = 42
+/** Share of the view's height that its name and the note take, where no path should begin. */
+const HEADROOM = 0.16
 
 export class SceneView {
   /** @param {Editor} editor */
@@ -48,6 +50,11 @@ export class SceneView {
     this.reach = 2.35 * reach
     this.yaw = radians(-38)
     this.pitch = radians(24)
+    const rises = () => {
+      const { view } = this
+      return path?.poses.some((pose) => project(view, eyeOf(pose))[1] < HEADROOM * view.intrinsics.height)
+    }
+    for (let tries = 0; tries < 8 && rises(); tries++) this.reach *= 1.1
     this.editor.redraw()
   }
 

@@ -73,7 +73,8 @@ body:has(> .ex4d-large) > :not(.ex4d-large) { visibility: hidden; }
 .ex4d-tools .ex4d-button { color: #dfe3ea; height: 22px; font-size: 11px; }
 .ex4d-tools .ex4d-button:not(.ex4d-wide) { width: 22px; }
 .ex4d-tools .ex4d-button[aria-pressed="true"] { color: var(--e-key); }
-.ex4d-note { position: absolute; inset: auto 12px 40px 12px; margin: auto; text-align: center; color: #dfe3ea; text-shadow: 0 1px 3px #000; pointer-events: none; font-size: 12px; }
+/* Along the upper edge, beside the view's name: the path and its handles stand free below it in low views too. */
+.ex4d-note { position: absolute; inset: 7px 8px auto 52px; color: #dfe3ea; text-shadow: 0 1px 3px #000; pointer-events: none; font-size: 11px; line-height: 1.25; }
 .ex4d-note:empty { display: none; }
 .ex4d-time { position: relative; height: 92px; flex: none; border-radius: 6px; overflow: hidden; background: var(--e-field); }
 .ex4d-count { min-width: 74px; text-align: center; font-variant-numeric: tabular-nums; }
