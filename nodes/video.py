@@ -118,6 +118,7 @@ class EX4DLoadVideo(io.ComfyNode):
             fps=fps or None,
             size=(width, height) if width else None,
             fit=fit,
+            with_images=True,
             progress=job.progress,
             cancel=job.cancel,
         )

@@ -42,21 +42,3 @@ def check_backend(backend: str, device: str | None) -> None:
         raise EX4DError(f"--device must be cpu, cuda (cuda:1 ...) or mps, got {device}.")
     if backend == "nvdiffrast" and kind != "cuda":
         raise EX4DError(f"--backend nvdiffrast renders on CUDA, not on {device}. Use --backend auto.")
-
-
-def check_memory(needed: int) -> None:
-    """Refuse work that needs more bytes than the machine has, swap included, where psutil can tell (ComfyUI brings it).
-
-    Beyond that the system would kill the process, without a word.
-    """
-    try:
-        import psutil
-
-        there = psutil.virtual_memory().total + psutil.swap_memory().total
-    except (ImportError, OSError, RuntimeError):  # Windows may have its counters switched off
-        return
-    if needed > there:
-        raise EX4DError(
-            f"This clip needs at least {needed / 1e9:.1f} GB of memory, and this machine has {there / 1e9:.1f} GB. "
-            "Ask for fewer frames or a smaller --size."
-        )

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..console import say
 from ..errors import EX4DError
+from ..memory import check_memory
 from ..staging import check_targets
-from .checks import check_backend, check_memory, one_of
+from .checks import check_backend, one_of
 
 if TYPE_CHECKING:
     from ..camera import Intrinsics
@@ -91,7 +92,8 @@ def plan_recon(args: argparse.Namespace) -> Plan:
     frames = path_length(args, cameras, lens)
     source_frames = 1 if args.only_first_frame else frames
     check_length(args, info, source_frames)
-    check_memory(least_memory(size, frames, source_frames))
+    needed = least_memory(size, frames, source_frames)
+    check_memory(needed, "This clip", "Ask for fewer frames or a smaller --size.")
     if args.depth is not None:
         from ..depth.files import check_depth_file
 

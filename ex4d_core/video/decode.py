@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..errors import Cancelled, EX4DError
+from ..memory import check_memory
 from .fit import Placement, check_size, place
 from .probe import Source, VideoInfo
 from .sampling import exact_rate, output_length, shown_frames
@@ -69,6 +70,7 @@ def load_video(
     fps: float | Fraction | None = None,
     size: tuple[int, int] | None = None,
     fit: str = "crop",
+    with_images: bool = False,
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> VideoClip:
@@ -82,6 +84,7 @@ def load_video(
             (which makes a variable rate constant). For folders and arrays it is simply their rate (None: 15).
         size: (width, height) of the result; None keeps the displayed size.
         fit: ``crop``, ``pad`` (black bars) or ``stretch``, where the aspect ratio differs.
+        with_images: `VideoClip.images` will be called, so memory must hold these too.
         progress: called with (frames done, frames in all) where the length is known.
         cancel: polled at every decoded frame.
 
@@ -89,7 +92,7 @@ def load_video(
         The clip, with exactly ``count`` frames if that was given.
 
     Raises:
-        EX4DError: unreadable or damaged source, too few frames, or a size or rate out of range.
+        EX4DError: unreadable or damaged source, too few frames, more than memory holds, or a size or rate out of range.
         Cancelled: ``cancel`` returned True.
     """
     if start < 0 or (count is not None and count < 1):
@@ -106,7 +109,10 @@ def load_video(
             aspect=info.display_width / info.height,
         )
         total = _expected_frames(info, rate, start, count)
-        frames = _FrameBuffer(placement, total)
+        # A count beyond the clip's end is told once that is found, so only what there is must fit.
+        there = _expected_frames(info, rate, start, None)
+        least = (total or 0) if there is None else min(total or 0, there)
+        frames = _FrameBuffer(placement, total, least, 5 if with_images else 1)
         timed = _polled(timed_frames(start / rate), cancel)
         numbers: list[int] = []
         for number, frame in shown_frames(timed, rate, info.fps, start, count):
@@ -153,19 +159,26 @@ def _polled(frames, cancel: Callable[[], bool] | None):
 class _FrameBuffer:
     """One growing (T, H, W, 3) array; pages not yet written take no memory."""
 
-    def __init__(self, placement: Placement, expected: int | None) -> None:
+    def __init__(self, placement: Placement, expected: int | None, least: int, value_bytes: int) -> None:
         from av.video.reformatter import VideoReformatter
 
         self.placement = placement
+        self.value_bytes = value_bytes
         self.count = 0
         self.scaler = VideoReformatter()
-        self._reserve(max(1, expected or 64))
+        self._reserve(max(1, expected or 64), least)
 
     def __len__(self) -> int:
         return self.count
 
-    def _reserve(self, frames: int) -> None:
+    def _reserve(self, frames: int, least: int) -> None:
+        """Make room for ``frames``, of which at least ``least`` will be filled."""
         shape = (frames, self.placement.height, self.placement.width, 3)
+        check_memory(
+            least * int(np.prod(shape[1:])) * self.value_bytes,
+            f"A clip of {least} frames of {shape[2]}x{shape[1]} pixels",
+            "Ask for fewer frames or a smaller size.",
+        )
         if int(np.prod(shape, dtype=np.int64)) > LARGEST_CLIP_BYTES:
             raise EX4DError(
                 f"{frames} frames of {shape[2]}x{shape[1]} pixels would take more than "
@@ -177,17 +190,19 @@ class _FrameBuffer:
             array[: self.count] = self.array[: self.count]
         self.array = array
 
-    def append(self, frame: Any, info: VideoInfo) -> None:
+    def _grow(self) -> None:
         if self.count == len(self.array):
-            self._reserve(self.count * 3 // 2 + 1)
+            self._reserve(self.count * 3 // 2 + 1, self.count + 1)
+
+    def append(self, frame: Any, info: VideoInfo) -> None:
+        self._grow()
         target, source = self.placement.windows()
         picture = upright_rgb(frame, info, self.placement, self.scaler)
         self.array[self.count][target] = picture[source]
         self.count += 1
 
     def repeat(self) -> None:
-        if self.count == len(self.array):
-            self._reserve(self.count * 3 // 2 + 1)
+        self._grow()
         self.array[self.count] = self.array[self.count - 1]
         self.count += 1
 

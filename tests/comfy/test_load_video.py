@@ -265,6 +265,23 @@ def test_cancel_reaches_a_video_made_of_pictures(client):
     assert pressed and result.status == "interrupted" and "load" not in result.outputs
 
 
+def test_a_clip_that_memory_cannot_hold_is_refused_before_it_is_decoded(client, clip):
+    """30 frames of 2048x1024 take 189 MB as bytes and 755 MB as floats."""
+    believe = lambda size: {"memory": {"class_type": "EX4DTestMemory", "inputs": {"gigabytes": size}}}  # noqa: E731
+    prompt = {"load": load(frames=0, width=2048, height=1024), "record": record(0)}
+    client.queue(believe(0.9)).ok()
+    try:
+        result = client.queue(prompt)
+        fitting = client.queue({"load": load(frames=3, width=2048, height=1024), "record": record(0)})
+    finally:
+        client.queue(believe(0.0)).ok()
+    assert result.status == "error" and not result.progress
+    for words in ("30 frames of 2048x1024", "0.9 GB", "fewer frames or a smaller size"):
+        assert words in result.message
+    assert len(result.message) < 250 and "--" not in result.message
+    fitting.ok()
+
+
 def test_changed_file_is_read_again(client, server):
     path = server.input / "changing.mp4"
     write_clip(path, frames=5, level=10)

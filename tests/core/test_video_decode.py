@@ -330,6 +330,38 @@ def test_pictures_in_memory_that_are_no_clip(shape, rate, words):
         load_video(Pictures(torch.zeros(shape), Fraction(rate), "my clip"))
 
 
+def test_what_memory_cannot_hold_is_refused_before_a_frame_is_decoded(clip_path, monkeypatch):
+    from ex4d_core import memory
+
+    polls = []
+    size = 32 * 16 * 3
+    monkeypatch.setattr(memory, "memory_there", lambda: 24 * 5 * size - 1)
+    choice = {"size": (32, 16), "cancel": lambda: polls.append(1) is not None}
+    with pytest.raises(
+        EX4DError, match=r"24 frames of 32x16 pixels needs at least .* this machine has .* fewer frames"
+    ):
+        load_video(clip_path, with_images=True, **choice)
+    assert not polls
+    # What fits is not refused: fewer frames, no images, a count beyond the end, which has its own message.
+    assert len(load_video(clip_path, with_images=True, count=23, **choice)) == 23
+    assert len(load_video(clip_path, **choice)) == 24
+    with pytest.raises(EX4DError, match="has 24 frames"):
+        load_video(clip_path, start=2, count=1000, with_images=True, **choice)
+    monkeypatch.setattr(memory, "memory_there", lambda: 24 * 5 * size)
+    assert len(load_video(clip_path, with_images=True, **choice)) == 24
+
+
+def test_a_clip_of_unknown_length_is_refused_once_it_has_grown_too_large(tmp_path, monkeypatch):
+    from ex4d_core import memory
+
+    monkeypatch.setattr(memory, "memory_there", lambda: 80 * 48 * 64 * 3)
+    path = tmp_path / "live.h264"  # a raw stream says nothing of its length
+    write_clip(path, [numbered(i) for i in range(120)])
+    assert probe_video(path).frames is None
+    with pytest.raises(EX4DError, match="fewer frames"):
+        load_video(path)
+
+
 def test_too_few_frames_is_an_error_that_says_how_many(clip_path):
     with pytest.raises(EX4DError, match="has 24 frames"):
         load_video(clip_path, start=20, count=10)

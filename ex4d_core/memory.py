@@ -1,0 +1,33 @@
+"""What the machine can hold, asked before work: beyond that the system would kill the process, without a word."""
+
+from __future__ import annotations
+
+from .errors import EX4DError
+
+
+def memory_there() -> int | None:
+    """Bytes of memory that the machine has, swap included; None where psutil cannot tell (ComfyUI brings it)."""
+    try:
+        import psutil
+
+        return psutil.virtual_memory().total + psutil.swap_memory().total
+    except (ImportError, OSError, RuntimeError):  # Windows may have its counters switched off
+        return None
+
+
+def check_memory(needed: int, what: str, remedy: str) -> None:
+    """Refuse work that needs more bytes than the machine has, however little else it has to hold.
+
+    Args:
+        needed: bytes.
+        what: the work, as the sentence's subject in the singular.
+        remedy: the sentence that says what to do.
+
+    Raises:
+        EX4DError: more than there is.
+    """
+    there = memory_there()
+    if there is not None and needed > there:
+        raise EX4DError(
+            f"{what} needs at least {needed / 1e9:.1f} GB of memory, and this machine has {there / 1e9:.1f} GB. {remedy}"
+        )
