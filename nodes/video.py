@@ -11,7 +11,7 @@ from comfy_api.latest import InputImpl, Types, io
 from ..ex4d_core.errors import EX4DError
 from . import files, previews, types
 from .progress import Job, beside
-from .schema import NOT_CONNECTED, range_problem, schema
+from .schema import NOT_CONNECTED, choice_problem, range_problem, schema
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts")
 FITS = ["crop", "pad", "stretch"]
@@ -85,8 +85,8 @@ class EX4DLoadVideo(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, file=None, width=None, height=None, video=NOT_CONNECTED):
-        if problem := range_problem(cls, width=width, height=height):
+    def validate_inputs(cls, file=None, width=None, height=None, video=NOT_CONNECTED, fit=None):
+        if problem := range_problem(cls, width=width, height=height) or choice_problem(cls, fit=fit):
             return problem
         if (width == 0) != (height == 0) and None not in (width, height):
             return "Give both width and height, or 0 for both to keep the clip's size."
