@@ -28,7 +28,9 @@ class EX4DDepthFromImage(io.ComfyNode):
             search_aliases=["depth map", "depth anything", "midas", "moge", "depth to mesh", "disparity"],
             inputs=[
                 io.Image.Input(
-                    "images", optional=True, tooltip="Depth pictures, one per frame of the clip, or a single one for all of them."
+                    "images",
+                    optional=True,
+                    tooltip="Depth pictures, one per frame of the clip, or a single one for all of them.",
                 ),
                 io.Combo.Input(
                     "kind",
