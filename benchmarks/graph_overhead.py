@@ -5,7 +5,7 @@
 The job: a video file -> frames, disparity pictures -> depth -> mesh -> colour, mask and depth along the 90 degree path.
 Bare: the same calls on the same data in this process, without previews, until their memory is free again (a graph's run
 frees what the run before it left). Graph: the nodes in a real server, from queueing to the end, with all their previews;
-every run changes the start frame by one, so that nothing comes from the cache.
+every run changes the start frame by one, so that nothing comes from the cache. Before each run both rest.
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ import torch  # noqa: E402
 from harness import hosts  # noqa: E402
 from harness.server import Server  # noqa: E402
 
+SPARE = 16
+"""Frames that the clips have beyond the job."""
+REST = 1.5
+"""Seconds before each run, in which the server tidies up after the one before."""
+
 
 def make_clips(folder: Path, frames: int, size: int) -> None:
     """clip.mp4 and its disparity as a video, a few frames longer than the job."""
@@ -34,7 +39,7 @@ def make_clips(folder: Path, frames: int, size: int) -> None:
     rgb, depth = DemoScene(size, size, frames).clip()
     disparity = 1 / depth
     disparity = (disparity - disparity.min()) / (disparity.max() - disparity.min())
-    repeated = torch.arange(frames + 16) % frames
+    repeated = torch.arange(frames + SPARE) % frames
     save_video(folder / "clip.mp4", rgb[repeated], 15)
     save_video(folder / "disparity.mp4", disparity[repeated], 15)
 
@@ -102,13 +107,14 @@ def measure_host(host: hosts.Host, frames: int, size: int, repeats: int) -> dict
     with tempfile.TemporaryDirectory() as base, Server(host, Path(base)) as server:
         make_clips(server.input, frames, size)
         client = server.client
-        client.queue(graph(15, frames, size)).ok()
-        bare(server.input, 15, frames, size)
-        runs = [
-            (bare_seconds(server.input, start, frames, size), client.queue(graph(start, frames, size)).ok().seconds)
-            for start in range(repeats)
-        ]
-    bare_times, graph_times = zip(*runs)
+        client.queue(graph(SPARE - 1, frames, size)).ok()
+        bare(server.input, SPARE - 1, frames, size)
+        bare_times, graph_times = [], []
+        for start in range(repeats):
+            time.sleep(REST)
+            bare_times.append(bare_seconds(server.input, start % SPARE, frames, size))
+            time.sleep(REST)
+            graph_times.append(client.queue(graph(start % SPARE, frames, size)).ok().seconds)
     return {
         "bare_s": {"min": min(bare_times), "median": statistics.median(bare_times)},
         "graph_s": {"min": min(graph_times), "median": statistics.median(graph_times)},
