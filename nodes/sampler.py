@@ -180,7 +180,7 @@ class WanEX4DSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..ex4d_core.wan import conditioning, sampling
 
-        if problem := choice_problem(cls, mode=mode, sampler_name=sampler_name, scheduler=scheduler):
+        if problem := choice_problem(cls, mode=mode):
             raise EX4DError(problem)
         run = sampling.Run(
             seed=seed,
