@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..buffers import empty
 from ..errors import Cancelled, EX4DError
 from ..memory import check_memory
 from .fit import Placement, check_size, place
@@ -55,11 +56,10 @@ class VideoClip:
 
     def images(self) -> torch.Tensor:
         """The frames as float32 0..1, (T, H, W, 3)."""
-        # numpy asks the system for large pages, which torch does not: filling new memory is most of this work.
-        images = np.empty(self.frames.shape, np.float32)
-        for image, frame in zip(images, self.frames.numpy(), strict=True):
+        images = empty(self.frames.shape)
+        for image, frame in zip(images.numpy(), self.frames.numpy(), strict=True):
             np.divide(frame, np.float32(255), out=image, dtype=np.float32)
-        return torch.from_numpy(images)
+        return images
 
 
 def load_video(
