@@ -195,8 +195,8 @@ def _with_scene(layer: Image.Image, view: View, points: np.ndarray, paint: np.nd
     if not inside.any():
         return layer
     x, y, paint, nearness = x[inside], y[inside], paint[inside], (points @ view.toward.astype(np.float32))[inside]
-    (left, right), (top, bottom) = (np.percentile(values[::8], [5, 95]) for values in (x, y))
-    dot = int(np.clip(round(1.5 * math.sqrt((right - left) * (bottom - top) / len(x))), FINE + 1, 3 * FINE))
+    covered = math.prod(float(np.ptp(np.percentile(values[::8], [5, 95]))) for values in (x, y))
+    dot = int(np.clip(round(1.5 * math.sqrt(covered / len(x))), FINE + 1, 3 * FINE))
     column, row = (x / dot).astype(np.int32), (y / dot).astype(np.int32)
     left, top = int(column.min()), int(row.min())
     columns, rows = int(column.max()) - left + 1, int(row.max()) - top + 1

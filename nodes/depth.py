@@ -13,6 +13,7 @@ from .schema import choice_problem, range_problem, schema
 
 KINDS = ["disparity", "inverse", "metric"]
 GREY_TOLERANCE = 0.02
+NO_NEAR = "near must be above 0 for inverse depth; EX-4D's is 2.564."
 LOOKED_AT = 12
 """Frames, at least, that are looked at for colours; a colour map is on all of them."""
 
@@ -74,8 +75,8 @@ class EX4DDepthFromImage(io.ComfyNode):
     def validate_inputs(cls, kind=None, near=None, far=None):
         if problem := range_problem(cls, near=near, far=far) or choice_problem(cls, kind=kind):
             return problem
-        if kind == "inverse" and near == 0:
-            return "near must be above 0 for inverse depth; EX-4D's is 2.564."
+        if kind == "inverse" and near is not None and near <= 0:
+            return NO_NEAR
         if kind != "disparity" and near is not None and far is not None and near >= far:
             return f"near ({near:g}) must be smaller than far ({far:g})."
         return True
@@ -118,7 +119,7 @@ def from_pictures(images: torch.Tensor, kind: str, near: float, far: float):
         return DepthClip(depth_from_disparity(grey), disparity_range=(low, high))
     if kind == "inverse":
         if near <= 0:
-            raise EX4DError("near must be above 0 for inverse depth; EX-4D's is 2.564.")
+            raise EX4DError(NO_NEAR)
         return DepthClip(depth_from_inverse(grey, near=near, far=far))
     return DepthClip(depth_from_metric(grey, near=near or None, far=far))
 

@@ -140,12 +140,12 @@ def holes_and_depth(seen: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tens
     nearest = 0.0
     for first in range(0, len(holes), TOGETHER):
         part = slice(first, first + TOGETHER)
-        inverse, hole = depth[part].numpy(), holes[part]
-        np.subtract(1, seen[part].numpy(), out=hole)
+        known, inverse, hole = seen[part].numpy(), depth[part].numpy(), holes[part]
+        np.subtract(1, known, out=hole)
         shares += [cv2.countNonZero(each) / each.size for each in hole]
         # In a hole 0 / (0 + 1) = 0; elsewhere nothing is added to the depth.
         inverse += hole
-        np.divide(seen[part].numpy(), inverse, out=inverse)
+        np.divide(known, inverse, out=inverse)
         nearest = max(nearest, float(inverse.max()))
     pictures = depth.numpy()
     pictures /= np.float32(nearest or 1)
