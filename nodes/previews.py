@@ -42,8 +42,11 @@ DEPTH_STOPS = np.array(
 OCCLUDED = np.array([255, 0, 110])
 GAP = 4
 """Pixels between clips side by side."""
-GAP_LEVELS = (50, 128, 128)
-"""Their luma and chroma: a dark grey."""
+PLANE_STEPS = (1, 2, 2)
+"""Pixels for one level of luma and chroma in yuv420p, either way."""
+NO_COLOUR = 128
+GAP_LEVELS = (50, NO_COLOUR, NO_COLOUR)
+"""The gap's luma and chroma: a dark grey."""
 
 
 def depth_palette() -> np.ndarray:
@@ -176,7 +179,6 @@ def film(frames: Pictures, fps: float, *, total: int | None = None) -> Future[di
 
 def playing(video: Future[dict], *lines: str) -> dict:
     """The ui of a node that shows a film and lines of text."""
-    show_text("\n".join(lines))
     return {"images": [video.result()], "animated": (True,), "text": ("\n".join(lines),)}
 
 
@@ -187,7 +189,6 @@ def play(frames: Pictures, fps: float, *lines: str, total: int | None = None) ->
 
 def still(picture: np.ndarray, *lines: str) -> dict:
     """The ui of a node that shows a picture (h, w, 3) uint8 and lines of text."""
-    show_text("\n".join(lines))
     return {"images": [temp_picture(picture)], "text": ("\n".join(lines),)}
 
 
@@ -233,28 +234,28 @@ def encode(path: str, frames: Pictures, fps: float) -> None:
 
 
 def lay_out(frame, pictures: list[np.ndarray]) -> None:
-    """Put pictures, of even size, side by side into a yuv420p frame (BT.601, limited range) with a thin gap."""
-    cv2 = opencv.load()
+    """Put pictures, of even size, side by side into a yuv420p frame with a thin gap."""
     planes = [np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size) for plane in frame.planes]
     left = 0
     for picture in pictures:
-        height, width = picture.shape[:2]
-        if left:
-            for plane, level, columns in zip(planes, GAP_LEVELS, (GAP, GAP // 2, GAP // 2), strict=True):
-                at = (left - GAP) * columns // GAP
-                plane[:, at : at + columns] = level
-        parts = [plane[:, left // step : (left + width) // step] for plane, step in zip(planes, (1, 2, 2), strict=True)]
-        if picture.ndim == 2:
-            cv2.convertScaleAbs(picture, dst=parts[0], alpha=219 / 255, beta=16)
-            parts[1][:] = parts[2][:] = 128
-        else:
-            coded = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420).reshape(-1)
-            # The chroma planes follow the luma without any padding.
-            luma, chroma = height * width, height * width // 4
-            parts[0][:] = coded[:luma].reshape(height, width)
-            parts[1][:] = coded[luma : luma + chroma].reshape(height // 2, width // 2)
-            parts[2][:] = coded[luma + chroma :].reshape(height // 2, width // 2)
-        left += width + GAP
+        right = left + picture.shape[1]
+        for plane, step, levels, gap in zip(planes, PLANE_STEPS, yuv420(picture), GAP_LEVELS, strict=True):
+            plane[:, left // step : right // step] = levels
+            if left:
+                plane[:, (left - GAP) // step : left // step] = gap
+        left = right + GAP
+
+
+def yuv420(picture: np.ndarray) -> list[np.ndarray | int]:
+    """Luma and both chromas (BT.601, limited range) of a picture (h, w, 3) or grey (h, w) uint8, of even size."""
+    cv2 = opencv.load()
+    if picture.ndim == 2:
+        return [cv2.convertScaleAbs(picture, alpha=219 / 255, beta=16), NO_COLOUR, NO_COLOUR]
+    height, width = picture.shape[:2]
+    # OpenCV puts the chromas behind the luma, without any padding.
+    coded = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420).reshape(-1)
+    luma, *chromas = np.split(coded, [height * width, height * width * 5 // 4])
+    return [luma.reshape(height, width), *(chroma.reshape(height // 2, width // 2) for chroma in chromas)]
 
 
 def temp_picture(picture: np.ndarray) -> dict:
@@ -264,14 +265,3 @@ def temp_picture(picture: np.ndarray) -> dict:
     with open(path, "wb") as file:
         file.write(data)
     return reference
-
-
-def show_text(text: str) -> None:
-    """Put text under the node that is running, the way the host's own nodes do."""
-    from comfy_execution.utils import get_executing_context
-    from server import PromptServer
-
-    context = get_executing_context()
-    server = getattr(PromptServer, "instance", None)
-    if context is not None and server is not None and hasattr(server, "send_progress_text"):
-        server.send_progress_text(text, context.node_id)

@@ -24,6 +24,7 @@ FORMATS = ["json", "npz", "re10k", "chan", "transforms", "gltf", "glb"]
 DEFAULT_FRAMES = 49
 NOT_IN_NAMES = re.compile(r'[<>:"|?*\x00-\x1f]')
 """What Windows does not take, refused everywhere, so that a graph works for whoever it is shared with."""
+OUTSIDE = "'{}' lies outside ComfyUI's output folder. Give a plain name, such as EX-4D/camera."
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|.*[. ]", re.IGNORECASE)
 """Names of its devices, and endings that it drops."""
 
@@ -246,7 +247,6 @@ def trajectory_ui(trajectory: Trajectory, mesh, origin: str) -> dict:
             f"The mesh has {mesh.frames} frames, the path {len(trajectory)}: give both the same count to render."
         )
     text = "\n".join(lines)
-    previews.show_text(text)
     with ThreadPoolExecutor(1) as draughtsman:
         picture = draughtsman.submit(path_picture, trajectory, mesh, facts)
         published = None if mesh is None else editor_preview(mesh)
@@ -334,7 +334,6 @@ class EX4DSaveTrajectory(io.ComfyNode):
         file_name = f"{stem}_{counter:05}_{formats[format].suffix}"
         trajectory.save(os.path.join(folder, file_name), format=format)
         text = f"{len(trajectory)} frames saved as {os.path.join(subfolder, file_name)} in ComfyUI's output folder"
-        previews.show_text(text)
         return io.NodeOutput(ui={"text": (text,)})
 
 
@@ -343,7 +342,7 @@ def name_problem(name: str) -> str | None:
     plain = name.strip().replace("\\", "/")
     parts = plain.split("/")
     if not plain.strip("/.") or plain.startswith(("/", "~")) or plain.endswith("/") or ".." in parts or ":" in plain:
-        return f"'{name}' lies outside ComfyUI's output folder. Give a plain name, such as EX-4D/camera."
+        return OUTSIDE.format(name)
     if NOT_IN_NAMES.search(plain) or any(RESERVED.fullmatch(part) for part in parts if part != "."):
         return f"'{name}' is no file name on every system. Use letters, digits, -, _ and /, as in EX-4D/camera."
     return None
@@ -359,7 +358,7 @@ def output_place(name: str) -> tuple[str, str, int, str]:
     base = os.path.realpath(folder_paths.get_output_directory())
     target = os.path.realpath(os.path.join(base, plain))
     if not files.lies_inside(target, base):
-        raise EX4DError(f"'{name}' lies outside ComfyUI's output folder. Give a plain name, such as EX-4D/camera.")
+        raise EX4DError(OUTSIDE.format(name))
     with write_errors(Path(target)):
         folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(plain, base)
     return folder, stem, counter, subfolder

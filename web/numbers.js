@@ -3,9 +3,7 @@
  * The lines of numbers that a run has found, below a node's widgets. They stand there as long as the node's picture does:
  * the frontends' own text for nodes goes when the run ends (1.58) or the tab changes (all).
  */
-// @ts-ignore served by ComfyUI
-import { api } from '../../scripts/api.js'
-import { isOurs, nodeOf, showResults } from './results.js'
+import { showResults } from './results.js'
 
 const NUMBERS = 'ex4d_numbers'
 const FONT = '11px Inter, system-ui, sans-serif'
@@ -57,10 +55,3 @@ showResults('EX4D.Numbers', show, (prototype) => {
     return addCustomWidget.apply(this, arguments)
   }
 })
-
-// The frontend's own text would stand there a second time. Its listener was there first, so the message is kept from it.
-const { dispatchCustomEvent } = api
-api.dispatchCustomEvent = function (/** @type {string} */ type, /** @type {any} */ detail) {
-  if (type === 'progress_text' && isOurs(nodeOf(detail?.nodeId))) return true
-  return dispatchCustomEvent.apply(this, arguments)
-}

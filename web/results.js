@@ -6,14 +6,14 @@ import { app } from '../../scripts/app.js'
 const CATEGORY = 'EX-4D'
 
 /** @param {any} node */
-export const isOurs = (node) => !!node?.constructor?.nodeData?.category?.startsWith(CATEGORY)
+const isOurs = (node) => !!node?.constructor?.nodeData?.category?.startsWith(CATEGORY)
 
 /**
- * The node of a run's message, where "12:3" is node 3 inside of subgraph node 12, or of the outputs that the frontends
- * keep, where the subgraph's own id stands in front.
+ * The node of an output that the frontends keep: "12:3" is node 3 inside of subgraph node 12, or the subgraph's own id
+ * stands in front.
  * @param {string | number} id
  */
-export function nodeOf(id) {
+function nodeOf(id) {
   const path = String(id).split(':')
   const last = path.pop()
   let graph = app.graph
