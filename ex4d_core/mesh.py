@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .buffers import empty
 from .camera import Intrinsics
 from .errors import Cancelled, EX4DError
+from .machine.buffers import empty
 from .pixels import to_uint8
 
 STYLES = ("released", "paper")

@@ -48,7 +48,7 @@ def adapter_path(name: str) -> str:
 
 def download() -> str:
     """The published adapter into models/ex4d, with progress on the node; resumed where it was cancelled."""
-    from ..ex4d_core import hub
+    from ..ex4d_core.storage import hub
     from ..ex4d_core.wan.checkpoint import FILE, REPOSITORY
 
     present = folder_paths.get_full_path(FOLDER, FILE)
@@ -135,7 +135,8 @@ class EX4DAdapterLoader(io.ComfyNode):
     def execute(
         cls, model, file, lora_strength, prior_strength, prior_start=0.0, prior_end=1.0, prior_file=SAME_FILE
     ) -> io.NodeOutput:
-        from ..ex4d_core.wan import checkpoint, patch
+        from ..ex4d_core.wan import checkpoint
+        from ..ex4d_core.wan.host import patch
 
         # Before a file is read or fetched.
         patch.wan_geometry(model)

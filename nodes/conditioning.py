@@ -149,7 +149,7 @@ class EX4DConditioning(io.ComfyNode):
         clip_vision_output=None,
         **clip_settings,
     ) -> io.NodeOutput:
-        from ..ex4d_core.wan import conditioning
+        from ..ex4d_core.wan.host import conditioning
         from .progress import Job
 
         conditioning.check_inputs(model, vae)

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..ex4d_core import opencv
-from ..ex4d_core.cores import cores
-from ..ex4d_core.preview import PREVIEW_PIXELS, jpeg, reduction, sample_nearest
+from ..ex4d_core.machine import opencv
+from ..ex4d_core.machine.cores import cores
+from ..ex4d_core.preview.scene_file import PREVIEW_PIXELS, jpeg, reduction, sample_nearest
 
 LONGEST_PREVIEW = 25
 """Frames shown at most, so that looking costs little; longer clips are thinned evenly and play at their own speed."""

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from comfy_api.latest import io
 
-from ..ex4d_core import opencv
 from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.machine import opencv
 from . import previews, types
 from .progress import Job
 from .schema import choice_problem, range_problem, schema
@@ -180,7 +180,7 @@ class EX4DDraftFill(io.ComfyNode):
 
     @classmethod
     def execute(cls, color, seen, fps, depth_images=None) -> io.NodeOutput:
-        from ..ex4d_core.draft_fill import draft_fill
+        from ..ex4d_core.holes.draft_fill import draft_fill
 
         if color.shape[:3] != seen.shape:
             raise EX4DError(

@@ -178,7 +178,7 @@ class WanEX4DSampler(io.ComfyNode):
         negative_prompt="",
         **clip_settings,
     ) -> io.NodeOutput:
-        from ..ex4d_core.wan import conditioning, sampling
+        from ..ex4d_core.wan.host import conditioning, sampling
 
         if problem := choice_problem(cls, mode=mode):
             raise EX4DError(problem)
@@ -209,7 +209,7 @@ class WanEX4DSampler(io.ComfyNode):
 
 def check_texts(*, positive, negative, clip) -> None:
     """Each text is connected, and Wan's, or can be encoded."""
-    from ..ex4d_core.wan.conditioning import check_text
+    from ..ex4d_core.wan.host.conditioning import check_text
 
     for name, conditioning in (("positive", positive), ("negative", negative)):
         if conditioning is not None:

@@ -12,7 +12,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
-from ..ex4d_core.staging import write_errors
+from ..ex4d_core.storage.staging import write_errors
 from ..ex4d_core.trajectory import DEFAULT_RADIUS, EASES, PRESETS, Trajectory, move_to_viewpoint, parse_document
 from . import files, previews, types
 from .progress import Job
@@ -261,7 +261,7 @@ def trajectory_ui(trajectory: Trajectory, mesh, origin: str) -> dict:
 
 def path_picture(trajectory: Trajectory, mesh, facts: dict) -> dict:
     """Draw the path over the scene, from above and from the side; how the frontend finds the picture."""
-    from ..ex4d_core.trajectory_preview import draw_trajectory, mesh_points
+    from ..ex4d_core.preview.path_picture import draw_trajectory, mesh_points
 
     points, colors = (None, None) if mesh is None else mesh_points(mesh)
     lens = None if mesh is None else mesh.intrinsics
@@ -270,7 +270,7 @@ def path_picture(trajectory: Trajectory, mesh, facts: dict) -> dict:
 
 def editor_preview(mesh) -> dict:
     """Write what the editor shows of the mesh; how it finds the file."""
-    from ..ex4d_core.preview import publish_preview
+    from ..ex4d_core.preview.scene_file import publish_preview
 
     with Job() as job:
         return publish_preview(mesh, folder_paths.get_temp_directory(), progress=job.progress, cancel=job.cancel)

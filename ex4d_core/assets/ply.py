@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import EX4DError
 from ..mesh import DWMesh
-from ..staging import staged_file
+from ..storage.staging import staged_file
 
 VERTEX = np.dtype([("position", "<f4", 3), ("color", "u1", 3)])
 FACE = np.dtype([("count", "u1"), ("index", "<i4", 3)])

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..camera import Intrinsics, check_poses, invert_pose
 from ..errors import EX4DError
-from ..staging import staged_file
+from ..storage.staging import staged_file
 from ..trajectory import MAX_FRAMES, Trajectory, document_from_lenses, scale_document
 from . import chan, gltf, json_path, npz, re10k, transforms
 from .cameras import Cameras, Format, Hints

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..console import ProgressBar, interrupted
 from ..errors import Cancelled, EX4DError
-from ..staging import staged_file
+from ..storage.staging import staged_file
 from .checks import check_backend, one_of
+from .console import ProgressBar, interrupted
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import EX4DError
-from ..staging import staged_folder
+from ..storage.staging import staged_folder
 
 SUFFIX = ".safetensors"
 

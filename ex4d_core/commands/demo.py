@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import opencv
-from ..console import ProgressBar, interrupted, say
 from ..errors import EX4DError
-from ..staging import staged_folder
+from ..machine import opencv
+from ..storage.staging import staged_folder
 from .checks import check_backend, one_of
+from .console import ProgressBar, interrupted, say
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..demo_scene import DemoScene
-    from ..demo_scene.truth import Agreement
+    from ..evaluation.metrics import Agreement
     from ..mesh import DWMesh
     from ..trajectory import Trajectory
 
@@ -110,8 +110,9 @@ class _Shot:
 
 
 def _demo(args: argparse.Namespace, scene: DemoScene, stage: Path) -> dict[str, Any]:
-    from ..demo_scene.truth import compare_with_truth, truth_along
-    from ..draft_fill import draft_fill
+    from ..demo_scene.truth import truth_along
+    from ..evaluation.metrics import compare_with_truth
+    from ..holes.draft_fill import draft_fill
     from ..mesh import build_dw_mesh
     from ..render import render_color_mask
 

@@ -20,7 +20,7 @@ from ..errors import EX4DError
 from ..wan.prompts import NEGATIVE_PROMPT, PROMPT
 
 ROOT = Path(__file__).resolve().parents[2]
-HOST = ROOT / "ex4d_core" / "wan" / "host.py"
+HOST = ROOT / "ex4d_core" / "wan" / "host" / "generate.py"
 # With -c the working folder, ComfyUI's, is first on the path; run_path leaves it there.
 START = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
 

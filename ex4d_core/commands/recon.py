@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..console import ProgressBar, interrupted, say
 from ..errors import Cancelled
-from ..npz import NpzWriter
-from ..staging import staged_folder
+from ..storage.npz import NpzWriter
+from ..storage.staging import staged_folder
+from .console import ProgressBar, interrupted, say
 from .recon_plan import CHUNK_FRAMES, Plan, plan_recon
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..console import say
 from ..errors import EX4DError
-from ..memory import check_memory
-from ..staging import check_targets
+from ..machine.memory import check_memory
+from ..storage.staging import check_targets
 from .checks import check_backend, one_of
+from .console import say
 
 if TYPE_CHECKING:
     from ..camera import Intrinsics

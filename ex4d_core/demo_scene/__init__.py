@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from ..camera import Intrinsics
-from ..cancel import unless_cancelled
-from ..cores import cores
 from ..errors import Cancelled, EX4DError
+from ..machine.cancel import unless_cancelled
+from ..machine.cores import cores
 
 SUBJECT = (0.0, 0.06, 3.62)
 """Centre of the ringed ball, a natural point to orbit around."""

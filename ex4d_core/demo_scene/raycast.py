@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from ..machine_code import njit
+from ..machine.numba_cache import njit
 
 BALL, BOX, CYLINDER, CONE, RING = range(5)
 PLAIN, MERIDIANS, BANDS, SPIRAL, CHECKER, CRATE, RINGS = range(7)

@@ -1,8 +1,7 @@
-"""How well seen pixels agree with the truth, and how much of the difference the source picture itself forces."""
+"""What the scene's cameras would really see along a path, and what of it the source video can tell."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,38 +12,10 @@ from torch import Tensor
 
 from ..camera import Intrinsics
 from ..errors import Cancelled
-from ..masks import erode
 from . import DemoScene
-
-RIM = 5
-"""Kernel that cuts hole rims off the inside of a mask: two pixels to each side."""
 
 SAME_SURFACE = 0.02
 """Rendered and true depth within this share of each other are the same surface."""
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """One frame against the truth. PSNR in dB over RGB, infinite where nothing differs, NaN where nothing is seen.
-
-    Attributes:
-        angle: azimuth of the camera in degrees, positive to the right.
-        seen: share of the picture that is seen.
-        psnr: over all seen pixels.
-        psnr_inside: two pixels away from holes, on the right surface.
-        psnr_limit: the same pixels looked up in the source picture with the EXACT geometry. No mesh can do better than
-            about this: it is what resampling a picture of that resolution costs.
-        other_surface: share of the seen pixels that show another surface than the truth.
-        depth_error: median relative error of the rendered depth.
-    """
-
-    angle: float
-    seen: float
-    psnr: float
-    psnr_inside: float
-    psnr_limit: float
-    other_surface: float
-    depth_error: float
 
 
 @dataclass(frozen=True)
@@ -93,37 +64,6 @@ def truth_along(
     return Truth(color, depth, looked_up, visible, world_to_camera)
 
 
-def compare_with_truth(color: Tensor, mask: Tensor, depth: Tensor, truth: Truth) -> list[Agreement]:
-    """Compare a render with the truth from the same cameras, frame by frame.
-
-    Args:
-        color: (T, H, W, 3) uint8.
-        mask: (T, H, W) uint8, 0 = hole.
-        depth: (T, H, W) planar depth.
-    """
-    result = []
-    for t in range(len(color)):
-        pose = truth.world_to_camera[t]
-        seen = mask[t] > 0
-        error = _squared_error(color[t], truth.color[t])
-        depth_error = (depth[t] / truth.depth[t] - 1).abs()
-        right = seen & (depth_error < SAME_SURFACE)
-        inside = erode(seen[None], RIM)[0] & right & truth.visible[t]
-        sample = depth_error[::4, ::4][seen[::4, ::4]]
-        result.append(
-            Agreement(
-                angle=math.degrees(math.atan2(-float(pose[2, 0]), float(pose[2, 2]))) + 0.0,  # no minus zero
-                seen=float(seen.float().mean()),
-                psnr=_psnr(error, seen),
-                psnr_inside=_psnr(error, inside),
-                psnr_limit=_psnr(_squared_error(truth.looked_up[t], truth.color[t]), inside),
-                other_surface=1 - int(right.sum()) / max(1, int(seen.sum())),
-                depth_error=float(sample.median()) if len(sample) else math.nan,
-            )
-        )
-    return result
-
-
 def look_up(
     source_color: Tensor, source_depth: Tensor, true_depth: Tensor, world_to_camera: np.ndarray, intrinsics: Intrinsics
 ) -> tuple[Tensor, Tensor]:
@@ -150,15 +90,3 @@ def look_up(
     nearest = F.grid_sample(source_depth[None, None], grid, mode="nearest", align_corners=False)[0, 0]
     framed = (z > 0) & (column > 1) & (column < k.width - 1) & (row > 1) & (row < k.height - 1)
     return color.round_().to(torch.uint8), framed & ((nearest / z - 1).abs() < SAME_SURFACE)
-
-
-def _squared_error(a: Tensor, b: Tensor) -> Tensor:
-    return (a.float() - b.float()).square_().sum(-1)
-
-
-def _psnr(squared_error: Tensor, where: Tensor) -> float:
-    count = int(where.sum())
-    if not count:
-        return math.nan
-    mean = float((squared_error * where).sum(dtype=torch.float64)) / (3 * 255**2 * count)
-    return -10 * math.log10(mean) if mean > 0 else math.inf

@@ -10,8 +10,8 @@ import math
 import torch
 from torch import Tensor
 
-from ..buffers import empty
 from ..errors import EX4DError
+from ..machine.buffers import empty
 
 DISPARITY_SCALE = 3900.0
 DEPTH_NUMERATOR = 10000.0

@@ -17,11 +17,11 @@ import torch
 
 from ..camera import Intrinsics
 from ..errors import Cancelled, EX4DError
-from ..npz import NpzFrames
+from ..storage.npz import NpzFrames
 from ..video.decode import VideoClip
 from ..video.fit import LARGEST_SIDE, Placement
-from ..video.probe import VideoInfo, open_video_file
 from ..video.sources import list_images, read_picture
+from ..video.video_file import VideoInfo, open_video_file
 from .clip import DepthClip
 from .convert import depth_from_disparity, resize_depth
 

@@ -19,9 +19,9 @@ import numba
 import numpy as np
 import torch
 
-from ..cancel import POLL_SECONDS
-from ..cores import cores
-from ..machine_code import njit
+from ..machine.cancel import POLL_SECONDS
+from ..machine.cores import cores
+from ..machine.numba_cache import njit
 from ..mesh import DWMesh
 from .view import Picture, Settings, View, reduce_samples, store
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..buffers import empty
 from ..camera import Intrinsics
+from ..machine.buffers import empty
 
 FRONT = 0.05
 """Samples of one pixel whose depths differ by less than this share lie on one surface."""

@@ -7,8 +7,8 @@ The story, one file a step: probe (what is in the file) -> sampling (which frame
 from .decode import VideoClip, load_video
 from .encode import VideoWriter, save_video
 from .fit import FITS, Placement, place
-from .probe import Pictures, VideoInfo, probe_video
 from .sound import clip_sound
+from .video_file import Pictures, VideoInfo, probe_video
 
 __all__ = [
     "FITS",

@@ -59,7 +59,7 @@ class AudioCarrier:
         """A carrier, or None where the source has no sound."""
         from pathlib import Path
 
-        from .probe import open_container
+        from .video_file import open_container
 
         start = Fraction(getattr(source, "start_seconds", 0.0))
         path = source if isinstance(source, (str, PathLike)) else source.path

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..buffers import empty
 from ..errors import Cancelled, EX4DError
-from ..memory import check_memory
+from ..machine.buffers import empty
+from ..machine.memory import check_memory
 from .fit import Placement, check_size, place
-from .probe import Source, VideoInfo
 from .sampling import exact_rate, output_length, shown_frames
 from .sources import STILLS_FPS, open_source
+from .video_file import Source, VideoInfo
 
 LARGEST_CLIP_BYTES = 1 << 34
 SCALING = 0x4 | 0x2000 | 0x4000 | 0x40000

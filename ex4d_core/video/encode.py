@@ -16,7 +16,7 @@ import torch
 
 from .. import pixels
 from ..errors import Cancelled, EX4DError
-from ..staging import write_failure
+from ..storage.staging import write_failure
 from .audio import AudioCarrier
 from .decode import BT709, JPEG_RANGE, MPEG_RANGE, SCALING, VideoClip
 from .fit import check_size

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import Cancelled
-from .probe import FileSource, open_container, source_name
+from .video_file import FileSource, open_container, source_name
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EX4DError
-from ..npz import NpzFrames
-from .probe import (
+from ..storage.npz import NpzFrames
+from .video_file import (
     Pictures,
     Source,
     TimedFrames,

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import opencv
 from ..errors import EX4DError
-from ..masks import erode, random_kernels
+from ..holes.masks import erode, random_kernels
+from ..machine import opencv
 from ..pixels import to_uint8
 
 FITS = ("stretch", "crop")

@@ -11,7 +11,7 @@ import torch
 
 from ex4d_core.camera import Intrinsics
 from ex4d_core.mesh import DWMesh, _set_border
-from ex4d_core.preview import decode_preview
+from ex4d_core.preview.scene_file import decode_preview
 from ex4d_core.render import render_color_mask
 from ex4d_core.trajectory import Trajectory
 

@@ -11,7 +11,7 @@ import torch
 from test_editor import preview_mesh
 
 from ex4d_core.mesh import build_dw_mesh
-from ex4d_core.preview import SUBFOLDER, decode_preview, encode_preview
+from ex4d_core.preview.scene_file import SUBFOLDER, decode_preview, encode_preview
 from ex4d_core.render import render_color_mask
 from ex4d_core.trajectory import Trajectory
 

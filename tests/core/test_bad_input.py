@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from media import numbered, write_clip, write_png16, write_sound
 
-from ex4d_core import cli
+from ex4d_core.commands import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES, WIDTH, HEIGHT = 5, 64, 48
@@ -472,7 +472,7 @@ SMALL_DISK = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 sys.path.insert(0, sys.argv[2])
-from ex4d_core.cli import main
+from ex4d_core.commands.cli import main
 sys.exit(main(sys.argv[3:]))
 """
 

@@ -12,10 +12,10 @@ from contextlib import suppress
 import pytest
 import torch
 
-from ex4d_core.cancel import unless_cancelled
 from ex4d_core.demo_scene import DemoScene
 from ex4d_core.depth.depthcrafter import DepthCrafter, pipeline
 from ex4d_core.errors import Cancelled
+from ex4d_core.machine.cancel import unless_cancelled
 from ex4d_core.mesh import build_dw_mesh
 from ex4d_core.render import numba_backend, render_color_mask
 from ex4d_core.trajectory import Trajectory

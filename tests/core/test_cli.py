@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ex4d_core import cli
+from ex4d_core.commands import cli
 
 
 def command(monkeypatch, run):

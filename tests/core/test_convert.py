@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ex4d_core import cli
+from ex4d_core.commands import cli
 from ex4d_core.wan.checkpoint import BLOCK_MODULES, PRIOR_KEYS
 
 DIM, FFN, HIDDEN, RANK = 8, 12, 6, 2

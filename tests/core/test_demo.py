@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ex4d_core.cli import main
+from ex4d_core.commands.cli import main
 
 
 def test_demo_writes_videos_sheet_and_table(tmp_path, capsys) -> None:

@@ -107,7 +107,7 @@ def test_without_numba_the_error_says_what_to_install(monkeypatch) -> None:
 
     for name in [name for name in sys.modules if name.startswith("ex4d_core.demo_scene.")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "ex4d_core.machine_code", None)
+    monkeypatch.setitem(sys.modules, "ex4d_core.machine.numba_cache", None)
     monkeypatch.setitem(sys.modules, "numba", None)
     with pytest.raises(EX4DError, match="pip install"):
         DemoScene(8, 8, 1).frame(0)

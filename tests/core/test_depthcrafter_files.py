@@ -10,10 +10,10 @@ import pytest
 import torch
 from harness.hub import COMMIT, FakeHub
 
-from ex4d_core import hub
 from ex4d_core.depth.depthcrafter import download
 from ex4d_core.depth.depthcrafter.loading import UNET_NAMES, find_weights, load_networks
 from ex4d_core.errors import Cancelled, EX4DError
+from ex4d_core.storage import hub
 
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")

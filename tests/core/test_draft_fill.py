@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ex4d_core.draft_fill import draft_fill
 from ex4d_core.errors import Cancelled, EX4DError
+from ex4d_core.holes.draft_fill import draft_fill
 
 
 @given(

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ex4d_core.demo_scene import SUBJECT, DemoScene
-from ex4d_core.demo_scene.truth import compare_with_truth, truth_along
+from ex4d_core.demo_scene.truth import truth_along
+from ex4d_core.evaluation.metrics import compare_with_truth
 from ex4d_core.mesh import build_dw_mesh
 from ex4d_core.render import render_color_mask
 from ex4d_core.trajectory import Trajectory

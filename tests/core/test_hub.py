@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from harness.hub import COMMIT, FakeHub
 
-from ex4d_core import hub
 from ex4d_core.errors import Cancelled, EX4DError
+from ex4d_core.storage import hub
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 
@@ -196,7 +196,7 @@ def test_too_little_space_is_said_before_the_first_byte(server, tmp_path, monkey
 
 def test_the_environments_endpoint_is_honoured(tmp_path):
     program = (
-        "import sys, pathlib; from ex4d_core import hub; folder = pathlib.Path(sys.argv[1]);"
+        "import sys, pathlib; from ex4d_core.storage import hub; folder = pathlib.Path(sys.argv[1]);"
         "hub.download(hub.look_up('a/model', ['config.json'], folder), folder)"
     )
     with FakeHub({"a/model/config.json": SMALL}) as running:

@@ -8,7 +8,7 @@ import pytest
 
 
 def test_two_threads_leave_the_settings_as_they_were(monkeypatch):
-    machine_code = pytest.importorskip("ex4d_core.machine_code")
+    machine_code = pytest.importorskip("ex4d_core.machine.numba_cache")
     monkeypatch.setattr(machine_code.config, "CACHE_DIR", "")
     inside, together = [], []
     both = threading.Barrier(2)

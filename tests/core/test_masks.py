@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ex4d_core.errors import EX4DError
-from ex4d_core.masks import dilate, erode, random_kernels
+from ex4d_core.holes.masks import dilate, erode, random_kernels
 
 
 @given(

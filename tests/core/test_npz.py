@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ex4d_core.errors import EX4DError
-from ex4d_core.npz import NpzFrames, NpzWriter
+from ex4d_core.storage.npz import NpzFrames, NpzWriter
 
 
 def write(path, compressed=False):

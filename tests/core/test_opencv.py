@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from ex4d_core import opencv
 from ex4d_core.errors import EX4DError
+from ex4d_core.machine import opencv
 
 
 def test_an_opencv_that_does_not_load_says_what_to_install(monkeypatch):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from ex4d_core import preview
 from ex4d_core.errors import Cancelled, EX4DError
 from ex4d_core.mesh import build_dw_mesh
+from ex4d_core.preview import scene_file as preview
 
 
 def scene(frames: int = 3, width: int = 96, height: int = 64, style: str = "released"):

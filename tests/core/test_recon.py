@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from media import numbered, write_clip
 
-from ex4d_core import cli
+from ex4d_core.commands import cli
 from ex4d_core.trajectory import Trajectory
 from ex4d_core.video import load_video, probe_video
 
@@ -212,7 +212,7 @@ def test_without_depth_depthcrafter_estimates_it(scene, reference, tmp_path, cap
 
 def test_asking_for_help_loads_nothing_heavy():
     program = (
-        "import sys, ex4d_core.cli, ex4d_core.commands.recon\n"
+        "import sys, ex4d_core.commands.cli, ex4d_core.commands.recon\n"
         "heavy = {'torch', 'av', 'numba', 'cv2', 'diffusers'} & set(sys.modules)\n"
         "import ex4d_core.video\n"
         "sys.exit(f'{heavy}' if heavy or 'av' in sys.modules else 0)\n"

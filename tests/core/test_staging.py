@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from ex4d_core import staging
 from ex4d_core.errors import EX4DError
-from ex4d_core.staging import staged_file, staged_folder
+from ex4d_core.storage import staging
+from ex4d_core.storage.staging import staged_file, staged_folder
 
 
 def content(folder):

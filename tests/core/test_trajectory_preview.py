@@ -6,8 +6,8 @@ import torch
 
 from ex4d_core.camera import Intrinsics
 from ex4d_core.mesh import build_dw_mesh
+from ex4d_core.preview.path_picture import PANEL, TIME_STOPS, draw_trajectory, mesh_points
 from ex4d_core.trajectory import PRESETS, Trajectory, summarize
-from ex4d_core.trajectory_preview import PANEL, TIME_STOPS, draw_trajectory, mesh_points
 
 
 def near(picture, color):

@@ -331,7 +331,7 @@ def test_pictures_in_memory_that_are_no_clip(shape, rate, words):
 
 
 def test_what_memory_cannot_hold_is_refused_before_a_frame_is_decoded(clip_path, monkeypatch):
-    from ex4d_core import memory
+    from ex4d_core.machine import memory
 
     polls = []
     size = 32 * 16 * 3
@@ -352,7 +352,7 @@ def test_what_memory_cannot_hold_is_refused_before_a_frame_is_decoded(clip_path,
 
 
 def test_a_clip_of_unknown_length_is_refused_once_it_has_grown_too_large(tmp_path, monkeypatch):
-    from ex4d_core import memory
+    from ex4d_core.machine import memory
 
     monkeypatch.setattr(memory, "memory_there", lambda: 80 * 48 * 64 * 3)
     path = tmp_path / "live.h264"  # a raw stream says nothing of its length

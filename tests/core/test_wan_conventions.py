@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ex4d_core.masks import random_kernels
+from ex4d_core.holes.masks import random_kernels
 from ex4d_core.wan import clip as clips
 from ex4d_core.wan import schedule
 

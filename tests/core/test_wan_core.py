@@ -15,8 +15,8 @@ from ex4d_core.errors import EX4DError
 from ex4d_core.wan import clip as clips
 from ex4d_core.wan import segments
 from ex4d_core.wan.checkpoint import check_fits, combine, convert, load_adapter, parse_adapter
-from ex4d_core.wan.conditioning import pad_text
-from ex4d_core.wan.patch import Prior, PriorSettings
+from ex4d_core.wan.host.conditioning import pad_text
+from ex4d_core.wan.host.patch import Prior, PriorSettings
 from ex4d_core.wan.prior import PriorEncoder
 from ex4d_core.wan.schedule import sigmas
 from ex4d_core.wan.videos import read_color_and_mask

@@ -96,11 +96,11 @@ def EX4DTestVideoInMemory(video):
 def EX4DTestMemory(gigabytes):
     """Lets the pack believe that the machine has this much memory; 0 tells it the truth again."""
     for name, module in list(sys.modules.items()):
-        if name.endswith(".ex4d_core.memory"):
+        if name.endswith(".ex4d_core.machine.memory"):
             truth = module.__dict__.setdefault("_truth", module.memory_there)
             module.memory_there = (lambda: int(gigabytes * 1e9)) if gigabytes else truth
             return {"ui": {"text": [name]}}
-    raise RuntimeError("The pack's ex4d_core.memory is not loaded.")
+    raise RuntimeError("The pack's ex4d_core.machine.memory is not loaded.")
 
 
 def _trimmed_file():

@@ -24,8 +24,9 @@ LORA_RANK = 16
 def wan_modules() -> SimpleNamespace:
     """The modules of ex4d_core.wan as the pack itself has imported them."""
     core = next(name for name in list(sys.modules) if name.endswith(".ex4d_core"))
-    names = ("checkpoint", "clip", "conditioning", "host", "patch", "prior", "sampling", "schedule")
-    return SimpleNamespace(**{name: importlib.import_module(f"{core}.wan.{name}") for name in names})
+    plain = {name: f"{core}.wan.{name}" for name in ("checkpoint", "clip", "prior", "schedule")}
+    in_host = {name: f"{core}.wan.host.{name}" for name in ("conditioning", "generate", "patch", "sampling")}
+    return SimpleNamespace(**{name: importlib.import_module(path) for name, path in (plain | in_host).items()})
 
 
 def prior_latents(change):
@@ -208,5 +209,5 @@ def EX4DTestGenerateEncoders(color, mask):
         mock.patch.object(comfy.sd, "load_clip", lambda *_, **__: Encoders),
         mock.patch.object(comfy.clip_vision, "load", lambda *_: Encoders),
     ):
-        wan.host.embeddings(settings, {"text": "", "vision": ""}, clip, {"clip": wan.clip}, ValueError)
+        wan.generate.embeddings(settings, {"text": "", "vision": ""}, clip, {"clip": wan.clip}, ValueError)
     return shown["image"], "|".join([*shown["texts"], f"crop {shown['crop']}"])

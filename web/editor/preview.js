@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Reads the preview file of `ex4d_core/preview.py` while it arrives: header first, then frame after frame.
+ * Reads the preview file of `ex4d_core/preview/scene_file.py` while it arrives: header first, then frame after frame.
  *
  * @typedef {{version: number, width: number, height: number, frames: number, clip_frames: number,
  *   frame_numbers: number[], near: number, far: number, levels: number, style: 'released' | 'paper',

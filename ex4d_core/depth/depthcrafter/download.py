@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ... import hub
 from ...errors import EX4DError
+from ...storage import hub
 from .loading import CLIP_NAMES, UNET_NAMES, VAE_NAMES, check_safetensors
 
 UNET_ID = "tencent/DepthCrafter"

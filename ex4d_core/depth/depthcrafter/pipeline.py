@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from ...cancel import unless_cancelled
 from ...errors import Cancelled, EX4DError
+from ...machine.cancel import unless_cancelled
 from ..clip import DepthClip
 from ..convert import depth_from_disparity
 from . import frames as pictures

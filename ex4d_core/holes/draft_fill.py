@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .buffers import empty
-from .errors import Cancelled, EX4DError
+from ..errors import Cancelled, EX4DError
+from ..machine.buffers import empty
 from .masks import erode
 
 ROWS = 64

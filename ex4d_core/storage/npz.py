@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import EX4DError
+from ..errors import EX4DError
 from .staging import write_errors
 
 

@@ -12,9 +12,9 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from . import __version__
+from .. import __version__
+from ..errors import Cancelled, EX4DError
 from .console import catch_interrupts, say
-from .errors import Cancelled, EX4DError
 
 COMMANDS = {
     "recon": "turn a video and its depth into colour and mask video along a camera path",
@@ -37,9 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _overview(words)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
-        command = importlib.import_module(f".commands.{words[0]}", __package__)
+        command = importlib.import_module(f".{words[0]}", __package__)
     except ModuleNotFoundError as error:
-        if error.name != f"{__package__}.commands.{words[0]}":
+        if error.name != f"{__package__}.{words[0]}":
             raise
         say(f"error: the command '{words[0]}' is not part of this version.")
         return BAD_INPUT

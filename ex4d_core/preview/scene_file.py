@@ -31,12 +31,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import opencv
-from .cores import cores
-from .errors import Cancelled, EX4DError
+from ..errors import Cancelled, EX4DError
+from ..machine import opencv
+from ..machine.cores import cores
 
 if TYPE_CHECKING:
-    from .mesh import DWMesh
+    from ..mesh import DWMesh
 
 MAGIC = b"EX4DPRV1"
 PREVIEW_PIXELS = 256 * 256

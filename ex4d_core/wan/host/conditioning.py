@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import EX4DError
-from . import schedule
-from .clip import PreparedClip, color_images, mask_images, start_images
+from ...errors import EX4DError
+from .. import schedule
+from ..clip import PreparedClip, color_images, mask_images, start_images
 from .patch import add_prior, check_context_windows, prior_encoder, wan_geometry
 
 TEXT_TOKENS = 512

@@ -12,8 +12,8 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
-from .buffers import empty
-from .errors import EX4DError
+from ..errors import EX4DError
+from ..machine.buffers import empty
 
 
 def erode(mask: Tensor, kernel: int | Sequence[int]) -> Tensor:

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import EX4DError
-from .checkpoint import Adapter, check_fits
-from .prior import PriorEncoder
+from ...errors import EX4DError
+from ..checkpoint import Adapter, check_fits
+from ..prior import PriorEncoder
 
 KEY = "ex4d"
 """Under which the adapter keeps its wrappers, its settings and its encoder in a ModelPatcher."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import TypeVar
 
-from .errors import Cancelled
+from ..errors import Cancelled
 
 POLL_SECONDS = 0.1
 

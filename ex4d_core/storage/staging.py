@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import EX4DError
+from ..errors import EX4DError
 
 STAGE_PREFIX = ".ex4d-"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import Cancelled, EX4DError
+from ..errors import Cancelled, EX4DError
 
 BLOCK = 8 * 2**20
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from .errors import EX4DError
+from ..errors import EX4DError
 
 
 def load() -> ModuleType:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .camera import Intrinsics, invert_pose
-from .trajectory import DEFAULT_RADIUS, Trajectory
+from ..camera import Intrinsics, invert_pose
+from ..trajectory import DEFAULT_RADIUS, Trajectory
 
 if TYPE_CHECKING:
-    from .mesh import DWMesh
+    from ..mesh import DWMesh
 
 SIZE = (960, 460)
 FINE = 2

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 BAD_INPUT = 2
-PACK = Path(__file__).resolve().parents[2]
+PACK = Path(__file__).resolve().parents[3]
 WEIGHTS = {
     "dit": ("diffusion_models", ("wan2.1_i2v_480p_14B_{}.safetensors", "wan2.1_i2v_720p_14B_{}.safetensors"),
             ("fp16", "bf16", "fp8_scaled", "fp8_e4m3fn")),
@@ -67,9 +67,11 @@ def read_extra_model_paths() -> None:
 def generate(settings: dict, core: str) -> None:
     """Load what is named, sample, write the video; what can be refused is refused before a large file is read."""
     part = {
-        name: importlib.import_module(f"{core}.wan.{name}")
-        for name in ("checkpoint", "clip", "patch", "sampling", "segments", "videos", "conditioning")
-    }
+        name.rpartition(".")[2]: importlib.import_module(f"{core}.wan.{name}")
+        for name in (
+            "checkpoint", "clip", "segments", "videos", "host.patch", "host.sampling", "host.conditioning"
+        )
+    }  # fmt: skip
     error = importlib.import_module(f"{core}.errors").EX4DError
     run = part["sampling"].Run(**settings["run"])
     part["sampling"].check_run(run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .errors import EX4DError
+from ..errors import EX4DError
 
 
 def memory_there() -> int | None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..errors import EX4DError
-from . import schedule, segments
-from .clip import PreparedClip
+from ...errors import EX4DError
+from .. import schedule, segments
+from ..clip import PreparedClip
 from .conditioning import Conditioned, check_encoding, check_tile, condition, decode, encode
 
 PUBLISHED = "published"

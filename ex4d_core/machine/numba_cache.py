@@ -47,7 +47,7 @@ def _cache_folder() -> Path | None:
     """The folder for this import's name: the user's choice (NUMBA_CACHE_DIR), the pack's own, the home folder."""
     name = hashlib.sha256(__name__.encode()).hexdigest()[:16]
     chosen = [Path(config.CACHE_DIR)] if config.CACHE_DIR else []
-    for base in [*chosen, Path(__file__).resolve().parents[1] / ".cache" / "numba", Path.home() / ".cache" / "ex4d"]:
+    for base in [*chosen, Path(__file__).resolve().parents[2] / ".cache" / "numba", Path.home() / ".cache" / "ex4d"]:
         folder = base / name
         try:
             folder.mkdir(parents=True, exist_ok=True)

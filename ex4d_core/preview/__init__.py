@@ -1,0 +1,1 @@
+"""What is shown before and after work, without ComfyUI: the editor's scene file, pictures of paths, small films."""

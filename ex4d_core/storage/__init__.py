@@ -1,0 +1,1 @@
+"""Files on disk: written beside and renamed, .npz by the frame, downloads, the glTF container."""
