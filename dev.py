@@ -2,11 +2,11 @@
 
     python dev.py demo      make an environment in .venv, run the demo, write output/demo
     python dev.py test      make an environment in .venv, run everything CI runs
-    python dev.py lint      ruff check and ruff format --check
+    python dev.py lint      ruff check and ruff format --check; prettier --check on the JavaScript
     python dev.py types     pyright on ex4d_core, tsc on web/
     python dev.py js        node --test tests/js
     python dev.py pytest    Python, ComfyUI and browser tests; further arguments go to pytest
-    python dev.py format    let ruff rewrite the files
+    python dev.py format    let ruff and prettier rewrite the files
     python dev.py hosts     show the ComfyUI checkouts the tests would use
     python dev.py docs      renew the tables of the help pages and the locale from the nodes
     python dev.py thumbnails  draw the pictures of the graphs with models anew
@@ -28,6 +28,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON_FILES = ["__init__.py", "dev.py", "nodes", "ex4d_core", "tests", "benchmarks"]
+JAVASCRIPT_FILES = ["web/**/*.js", "tests/**/*.mjs"]
 # One family that installs from PyPI; a CPU-only torch beside PyPI's torchvision does not import.
 TORCH = ["torch==2.11.0"]
 TORCH_FAMILY = [*TORCH, "torchvision==0.26.0", "torchaudio==2.11.0"]
@@ -143,9 +144,17 @@ def tool(name: str) -> list[str | Path]:
 
 
 def lint(python: Path) -> int:
-    """Ruff's checks and formatting."""
+    """Ruff's checks and formatting, and the formatting of the JavaScript."""
     files = [name for name in PYTHON_FILES if (ROOT / name).exists()]
-    return run([python, "-m", "ruff", "check", *files]) | run([python, "-m", "ruff", "format", "--check", *files])
+    code = run([python, "-m", "ruff", "check", *files]) | run([python, "-m", "ruff", "format", "--check", *files])
+    return code | prettier("--check")
+
+
+def prettier(action: str) -> int:
+    """Check ("--check") or rewrite ("--write") the JavaScript's formatting."""
+    if not node_modules():
+        return 0
+    return run([*tool("prettier"), "--log-level=warn", action, *JAVASCRIPT_FILES])
 
 
 def types(python: Path) -> int:
@@ -232,6 +241,7 @@ def main() -> int:
         "format": lambda: (
             run([python, "-m", "ruff", "check", "--fix", *PYTHON_FILES])
             | run([python, "-m", "ruff", "format", *PYTHON_FILES])
+            | prettier("--write")
         ),
     }
     return chores[chore]()

@@ -46,7 +46,10 @@ async function uploadInto(node, list, file) {
     node.setDirtyCanvas?.(true, true)
   } catch (error) {
     app.extensionManager?.toast?.add({
-      severity: 'error', summary: 'Camera file not uploaded', detail: `${file.name}: ${error}`, life: 8000
+      severity: 'error',
+      summary: 'Camera file not uploaded',
+      detail: `${file.name}: ${error}`,
+      life: 8000
     })
   }
 }

@@ -59,7 +59,13 @@ function pathOfWidgets(node, scene) {
     return /** @type {any} */ (parseDocument(node.properties[RESULT]))
   }
   const preset = PRESETS.find((p) => p.name === value('preset')) ?? PRESETS[0]
-  const given = { angle: value('angle'), distance: value('distance'), turns: value('turns'), rise: value('rise'), follow: value('follow') }
+  const given = {
+    angle: value('angle'),
+    distance: value('distance'),
+    turns: value('turns'),
+    rise: value('rise'),
+    follow: value('follow')
+  }
   if (preset.name === 'spiral') Object.assign(given, { size: Math.abs(given.distance), distance: 0 })
   const values = /** @type {Record<string, any>} */ (given)
   /** @type {Record<string, any>} */
@@ -77,14 +83,17 @@ function takesCamera(node) {
 }
 
 /** @param {any} node */
-const seesViewpoint = (node) => !!node.inputs?.some((/** @type {any} */ input) => input.name === VIEWPOINT && input.link != null)
+const seesViewpoint = (node) =>
+  !!node.inputs?.some((/** @type {any} */ input) => input.name === VIEWPOINT && input.link != null)
 
 /** Hides the preset's widgets, which the editor's own bar replaces; one that is linked stays. @param {any} node */
 function hidePresetWidgets(node) {
   const shown = !!node.properties?.[WIDGETS]
   for (const widget of node.widgets) {
     if (!REPLACED.has(widget.name)) continue
-    const linked = node.inputs?.some((/** @type {any} */ input) => input.widget?.name === widget.name && input.link != null)
+    const linked = node.inputs?.some(
+      (/** @type {any} */ input) => input.widget?.name === widget.name && input.link != null
+    )
     widget.hidden = !shown && !linked
     if (widget.options) widget.options.hidden = widget.hidden
     // Older frontends keep a hidden widget's row, unless it has no size.
@@ -130,8 +139,10 @@ function attach(node) {
     },
     settled: flush,
     fallback: (scene) => pathOfWidgets(node, scene),
-    note: () => takesCamera(node) && !node.properties[RESULT]
-      ? `The camera ${seesViewpoint(node) ? "viewer" : "file"}'s path is shown after the node has run; until then this is the preset.` : '',
+    note: () =>
+      takesCamera(node) && !node.properties[RESULT]
+        ? `The camera ${seesViewpoint(node) ? 'viewer' : 'file'}'s path is shown after the node has run; until then this is the preset.`
+        : '',
     url: ({ filename, subfolder, type }) => api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`),
     recall: (name) => node.properties?.[name],
     remember: (name, value) => {
@@ -145,7 +156,12 @@ function attach(node) {
   home.style.cssText = 'width:100%;height:100%;min-height:0'
   editor.page.mount(home)
   const widget = node.addDOMWidget('camera_editor', 'EX4D_CAMERA_EDITOR', home, {
-    serialize: false, hideOnZoom: false, getMinHeight: () => LEAST_HEIGHT, getValue: () => '', setValue: () => {}, margin: 6
+    serialize: false,
+    hideOnZoom: false,
+    getMinHeight: () => LEAST_HEIGHT,
+    getValue: () => '',
+    setValue: () => {},
+    margin: 6
   })
   widget.serialize = false
   node.hideOutputImages = true

@@ -27,7 +27,10 @@ function addNumbers(node) {
   element.className = 'ex4d-numbers'
   element.style.cssText = STYLE
   const widget = node.addDOMWidget(NUMBERS, 'EX4D_NUMBERS', element, {
-    serialize: false, hideOnZoom: true, margin: MARGIN, getValue: () => element.textContent,
+    serialize: false,
+    hideOnZoom: true,
+    margin: MARGIN,
+    getValue: () => element.textContent,
     setValue: (/** @type {string} */ text) => {
       element.textContent = text
     }
@@ -50,7 +53,10 @@ showResults('EX4D.Numbers', show, (prototype) => {
   prototype.addCustomWidget = function (/** @type {any} */ widget) {
     if (widget.name === NUMBERS) {
       widget.computeLayoutSize = undefined
-      widget.computeSize = () => [0, rows(widget.value, this.size[0] - 2 * (MARGIN + PADDING)) * LINE + 2 * MARGIN - ROW_GAP]
+      widget.computeSize = () => [
+        0,
+        rows(widget.value, this.size[0] - 2 * (MARGIN + PADDING)) * LINE + 2 * MARGIN - ROW_GAP
+      ]
     }
     return addCustomWidget.apply(this, arguments)
   }

@@ -1,11 +1,11 @@
 // The nodes' video previews play by themselves, silently and in a loop, as soon as they are there, and are no
 // inputs: the frontends would send them with the next prompt, and what has not changed would be computed again.
 
-import { showResults } from "./results.js";
+import { showResults } from './results.js'
 
-const PREVIEW = "video-preview";
-const PATIENCE = 40;
-const PAUSE = 150;
+const PREVIEW = 'video-preview'
+const PATIENCE = 40
+const PAUSE = 150
 
 /**
  * The video elements that show a node's output, in either renderer.
@@ -13,9 +13,9 @@ const PAUSE = 150;
  * @returns {HTMLVideoElement[]}
  */
 function videosOf(node) {
-  const classic = node.videoContainer?.querySelectorAll?.("video") ?? [];
-  const vue = document.querySelectorAll(`[data-node-id="${node.id}"] video`);
-  return [...classic, ...vue];
+  const classic = node.videoContainer?.querySelectorAll?.('video') ?? []
+  const vue = document.querySelectorAll(`[data-node-id="${node.id}"] video`)
+  return [...classic, ...vue]
 }
 
 /**
@@ -27,14 +27,14 @@ function videosOf(node) {
  */
 function play(node, file, tries = PATIENCE, started = new Map()) {
   for (const video of videosOf(node)) {
-    if (!video.src.includes(file) || started.get(video) === video.src) continue;
-    started.set(video, video.src);
-    video.muted = true;
-    video.loop = true;
+    if (!video.src.includes(file) || started.get(video) === video.src) continue
+    started.set(video, video.src)
+    video.muted = true
+    video.loop = true
     // A browser may refuse to play before the first click on the page; the controls are there then.
-    video.play().catch(() => {});
+    video.play().catch(() => {})
   }
-  if (tries > 0) setTimeout(() => play(node, file, tries - 1, started), PAUSE);
+  if (tries > 0) setTimeout(() => play(node, file, tries - 1, started), PAUSE)
 }
 
 /**
@@ -42,11 +42,11 @@ function play(node, file, tries = PATIENCE, started = new Map()) {
  * @param {any} output
  */
 function show(node, { animated, images }) {
-  if (animated?.[0] && images?.length) play(node, images[0].filename);
+  if (animated?.[0] && images?.length) play(node, images[0].filename)
 }
 
-showResults("EX4D.Previews", show, (prototype) => {
-  const { addDOMWidget } = prototype;
+showResults('EX4D.Previews', show, (prototype) => {
+  const { addDOMWidget } = prototype
   /**
    * @param {string} name
    * @param {string} type
@@ -54,7 +54,7 @@ showResults("EX4D.Previews", show, (prototype) => {
    * @param {Record<string, any>} [options]
    */
   prototype.addDOMWidget = function (name, type, element, options) {
-    const given = name === PREVIEW ? { ...options, serialize: false } : options;
-    return addDOMWidget.call(this, name, type, element, given);
-  };
-});
+    const given = name === PREVIEW ? { ...options, serialize: false } : options
+    return addDOMWidget.call(this, name, type, element, given)
+  }
+})

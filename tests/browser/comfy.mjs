@@ -1,33 +1,33 @@
 // Drives a real ComfyUI frontend in Chromium: open, load templates, queue, read widgets and previews.
 
-import { existsSync } from "node:fs";
-import { chromium } from "playwright-core";
+import { existsSync } from 'node:fs'
+import { chromium } from 'playwright-core'
 
 const FLAGS = [
-  "--no-sandbox",
-  "--use-gl=angle",
-  "--use-angle=swiftshader",
-  "--enable-unsafe-swiftshader",
-  "--ignore-gpu-blocklist",
-];
+  '--no-sandbox',
+  '--use-gl=angle',
+  '--use-angle=swiftshader',
+  '--enable-unsafe-swiftshader',
+  '--ignore-gpu-blocklist'
+]
 
 /** Where Chromium is: CHROMIUM, Debian's, or whatever is on the PATH under a usual name. */
 export function chromiumPath() {
-  const candidates = [process.env.CHROMIUM, "/usr/lib/chromium/chromium", "/usr/bin/chromium", "/usr/bin/google-chrome"];
-  return candidates.find((path) => path && existsSync(path));
+  const candidates = [process.env.CHROMIUM, '/usr/lib/chromium/chromium', '/usr/bin/chromium', '/usr/bin/google-chrome']
+  return candidates.find((path) => path && existsSync(path))
 }
 
 /** Settings that keep first-run dialogs and animations out of the way. */
 export const SETTINGS = {
-  "Comfy.TutorialCompleted": true,
-  "Comfy.InstalledVersion": "9.9.9",
-  "Comfy.Workflow.ShowMissingModelsWarning": true,
-  "Comfy.Workflow.ShowMissingNodesWarning": true,
-  "Comfy.Release.Status": "what's new seen",
-  "Comfy.Notification.ShowVersionUpdates": false,
-  "Comfy.Graph.CanvasInfo": false,
-  "Comfy.Minimap.Visible": false,
-};
+  'Comfy.TutorialCompleted': true,
+  'Comfy.InstalledVersion': '9.9.9',
+  'Comfy.Workflow.ShowMissingModelsWarning': true,
+  'Comfy.Workflow.ShowMissingNodesWarning': true,
+  'Comfy.Release.Status': "what's new seen",
+  'Comfy.Notification.ShowVersionUpdates': false,
+  'Comfy.Graph.CanvasInfo': false,
+  'Comfy.Minimap.Visible': false
+}
 
 /**
  * Open the frontend of a server.
@@ -36,102 +36,112 @@ export const SETTINGS = {
  */
 export async function open(url, { settings = {}, width = 1720, height = 1120 } = {}) {
   const response = await fetch(`${url}/api/settings`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ ...SETTINGS, ...settings }),
-  });
-  if (!response.ok) throw new Error(`settings: ${response.status}`);
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ ...SETTINGS, ...settings })
+  })
+  if (!response.ok) throw new Error(`settings: ${response.status}`)
   const browser = await chromium.launch({
     executablePath: chromiumPath(),
     headless: true,
-    args: ["--headless=new", ...FLAGS],
-  });
-  const page = await browser.newPage({ viewport: { width, height } });
-  const seen = { errors: [], failed: [], external: [], policy: [] };
-  page.on("pageerror", (error) => seen.errors.push(String(error)));
-  page.on("console", (message) => {
-    if (message.type() !== "error") return;
-    const text = message.text();
-    (/Content Security Policy/i.test(text) ? seen.policy : seen.errors).push(`${text} ${message.location()?.url ?? ""}`);
-  });
-  page.on("response", (answer) => {
-    if (answer.status() >= 400) seen.failed.push(`${answer.status()} ${answer.url()}`);
-  });
+    args: ['--headless=new', ...FLAGS]
+  })
+  const page = await browser.newPage({ viewport: { width, height } })
+  const seen = { errors: [], failed: [], external: [], policy: [] }
+  page.on('pageerror', (error) => seen.errors.push(String(error)))
+  page.on('console', (message) => {
+    if (message.type() !== 'error') return
+    const text = message.text()
+    ;(/Content Security Policy/i.test(text) ? seen.policy : seen.errors).push(
+      `${text} ${message.location()?.url ?? ''}`
+    )
+  })
+  page.on('response', (answer) => {
+    if (answer.status() >= 400) seen.failed.push(`${answer.status()} ${answer.url()}`)
+  })
   // Nothing may leave the machine; what tries to is noted and stopped.
-  await page.route("**/*", (route) => {
-    const target = route.request().url();
-    if (target.startsWith(url) || /^(data|blob|about):/.test(target)) return route.continue();
-    seen.external.push(target);
-    return route.abort();
-  });
-  await page.goto(url, { waitUntil: "domcontentloaded" });
-  await ready(page);
-  return { browser, page, seen };
+  await page.route('**/*', (route) => {
+    const target = route.request().url()
+    if (target.startsWith(url) || /^(data|blob|about):/.test(target)) return route.continue()
+    seen.external.push(target)
+    return route.abort()
+  })
+  await page.goto(url, { waitUntil: 'domcontentloaded' })
+  await ready(page)
+  return { browser, page, seen }
 }
 
 /** Wait for the frontend of a page that is being loaded. */
 export async function ready(page) {
-  await page.waitForFunction(() => window.app?.graph && window.app?.extensionManager && document.querySelector("#graph-canvas"), null, {
-    timeout: 90000,
-  });
-  await page.waitForTimeout(1500);
+  await page.waitForFunction(
+    () => window.app?.graph && window.app?.extensionManager && document.querySelector('#graph-canvas'),
+    null,
+    {
+      timeout: 90000
+    }
+  )
+  await page.waitForTimeout(1500)
 }
 
 /** Replace the graph by an empty one. */
 export async function clear(page) {
-  await page.evaluate(() => window.app.graph.clear());
+  await page.evaluate(() => window.app.graph.clear())
 }
 
 /** Replace the graph by one node of a type, in view at full size. */
 export async function placeAlone(page, type) {
   await page.evaluate((name) => {
-    const { app, LiteGraph } = window;
-    app.graph.clear();
-    const node = LiteGraph.createNode(name);
-    node.pos = [120, 60];
-    app.graph.add(node);
-    app.canvas.ds.reset?.();
-  }, type);
+    const { app, LiteGraph } = window
+    app.graph.clear()
+    const node = LiteGraph.createNode(name)
+    node.pos = [120, 60]
+    app.graph.add(node)
+    app.canvas.ds.reset?.()
+  }, type)
 }
 
 /** Replace the graph by the demo clip, small, through mesh and camera path to the renderer. */
 export async function buildChain(page, width = 256) {
   await page.evaluate((width) => {
-    const { app, LiteGraph } = window;
-    app.graph.clear();
+    const { app, LiteGraph } = window
+    app.graph.clear()
     const add = (type, x, y) => {
-      const node = LiteGraph.createNode(type);
-      node.pos = [x, y];
-      app.graph.add(node);
-      return node;
-    };
-    const clip = add("EX4DDemoClip", 0, 0);
-    const mesh = add("EX4DBuildDWMesh", 340, 0);
-    const path = add("EX4DCameraTrajectory", 700, 0);
-    const render = add("EX4DRenderColorMask", 1520, 0);
+      const node = LiteGraph.createNode(type)
+      node.pos = [x, y]
+      app.graph.add(node)
+      return node
+    }
+    const clip = add('EX4DDemoClip', 0, 0)
+    const mesh = add('EX4DBuildDWMesh', 340, 0)
+    const path = add('EX4DCameraTrajectory', 700, 0)
+    const render = add('EX4DRenderColorMask', 1520, 0)
     const set = (node, name, value) => {
-      const widget = node.widgets.find((w) => w.name === name);
-      if (widget) widget.value = value;
-    };
-    set(clip, "width", width);
-    set(clip, "height", 256);
-    set(clip, "frames", 9);
+      const widget = node.widgets.find((w) => w.name === name)
+      if (widget) widget.value = value
+    }
+    set(clip, 'width', width)
+    set(clip, 'height', 256)
+    set(clip, 'frames', 9)
     const link = (from, type, to, input) => {
-      const output = from.outputs.findIndex((o) => o.type === type);
-      from.connect(output, to, to.inputs.findIndex((i) => i.name === input));
-    };
-    link(clip, "IMAGE", mesh, "images");
-    link(clip, "EX4D_DEPTH", mesh, "depth");
-    link(mesh, "EX4D_DWMESH", path, "mesh");
-    link(mesh, "EX4D_DWMESH", render, "mesh");
-    link(path, "EX4D_TRAJECTORY", render, "trajectory");
-  }, width);
-  await page.waitForTimeout(800);
+      const output = from.outputs.findIndex((o) => o.type === type)
+      from.connect(
+        output,
+        to,
+        to.inputs.findIndex((i) => i.name === input)
+      )
+    }
+    link(clip, 'IMAGE', mesh, 'images')
+    link(clip, 'EX4D_DEPTH', mesh, 'depth')
+    link(mesh, 'EX4D_DWMESH', path, 'mesh')
+    link(mesh, 'EX4D_DWMESH', render, 'mesh')
+    link(path, 'EX4D_TRAJECTORY', render, 'trajectory')
+  }, width)
+  await page.waitForTimeout(800)
 }
 
 /** The graph as it would be saved. */
 export async function saved(page) {
-  return page.evaluate(() => window.app.graph.serialize());
+  return page.evaluate(() => window.app.graph.serialize())
 }
 
 /** Every node of the graph in view: id, type, and its widgets by name. */
@@ -141,9 +151,9 @@ export async function widgets(page) {
       id: node.id,
       type: node.type,
       missing: !!node.has_errors || node.type === undefined,
-      widgets: Object.fromEntries((node.widgets ?? []).map((widget) => [widget.name, widget.value])),
-    })),
-  );
+      widgets: Object.fromEntries((node.widgets ?? []).map((widget) => [widget.name, widget.value]))
+    }))
+  )
 }
 
 /** Where each node stands, its title included: [left, top, width, height] by id. */
@@ -151,45 +161,45 @@ export async function boxes(page) {
   return page.evaluate(() =>
     Object.fromEntries(
       window.app.graph.nodes.map((node) => {
-        const title = window.LiteGraph.NODE_TITLE_HEIGHT;
-        return [node.id, [node.pos[0], node.pos[1] - title, node.size[0], node.size[1] + title]];
-      }),
-    ),
-  );
+        const title = window.LiteGraph.NODE_TITLE_HEIGHT
+        return [node.id, [node.pos[0], node.pos[1] - title, node.size[0], node.size[1] + title]]
+      })
+    )
+  )
 }
 
 /** How the graph is seen: pixels = (position + offset) * scale + origin; small: whether the frontend leaves text out. */
 export async function view(page) {
   return page.evaluate(() => {
-    const { ds, canvas, low_quality } = window.app.canvas;
-    const { left, top } = canvas.getBoundingClientRect();
-    return { scale: ds.scale, offset: [...ds.offset], origin: [left, top], small: !!low_quality };
-  });
+    const { ds, canvas, low_quality } = window.app.canvas
+    const { left, top } = canvas.getBoundingClientRect()
+    return { scale: ds.scale, offset: [...ds.offset], origin: [left, top], small: !!low_quality }
+  })
 }
 
 /** The prompt that the frontend would queue. */
 export async function prompt(page) {
-  return page.evaluate(async () => (await window.app.graphToPrompt()).output);
+  return page.evaluate(async () => (await window.app.graphToPrompt()).output)
 }
 
 /** Open the template browser and click the card of one of a pack's example graphs. */
 export async function openTemplate(page, pack, name) {
-  await page.evaluate(() => window.app.extensionManager.command.execute("Comfy.BrowseTemplates"));
-  const dialog = page.locator(".p-dialog, [role=dialog]").last();
-  await dialog.waitFor({ timeout: 20000 });
-  await dialog.getByText(pack, { exact: true }).first().click();
-  const card = dialog.getByText(name, { exact: true }).first();
-  await card.waitFor({ timeout: 20000 });
+  await page.evaluate(() => window.app.extensionManager.command.execute('Comfy.BrowseTemplates'))
+  const dialog = page.locator('.p-dialog, [role=dialog]').last()
+  await dialog.waitFor({ timeout: 20000 })
+  await dialog.getByText(pack, { exact: true }).first().click()
+  const card = dialog.getByText(name, { exact: true }).first()
+  await card.waitFor({ timeout: 20000 })
   // A click during the dialog's own animations is lost now and then on a busy machine.
   for (let tries = 0; tries < 3 && (await dialog.isVisible()); tries++) {
-    await card.click({ timeout: 10000 }).catch(() => {});
-    await dialog.waitFor({ state: "hidden", timeout: 15000 }).catch(() => {});
+    await card.click({ timeout: 10000 }).catch(() => {})
+    await dialog.waitFor({ state: 'hidden', timeout: 15000 }).catch(() => {})
   }
   if (await dialog.isVisible()) {
-    await page.screenshot({ path: "/tmp/ex4d-template-dialog.png" });
-    throw new Error(`the template ${name} did not open`);
+    await page.screenshot({ path: '/tmp/ex4d-template-dialog.png' })
+    throw new Error(`the template ${name} did not open`)
   }
-  await page.waitForTimeout(1000);
+  await page.waitForTimeout(1000)
 }
 
 /** Press Run and wait for the end; returns {status, error}. */
@@ -197,23 +207,23 @@ export async function run(page, timeout = 180000) {
   const ended = page.evaluate(
     (limit) =>
       new Promise((resolve) => {
-        const done = (status) => (event) => resolve({ status, error: event.detail?.exception_message ?? null });
-        for (const status of ["success", "error", "interrupted"])
-          window.app.api.addEventListener(`execution_${status}`, done(status), { once: true });
-        setTimeout(() => resolve({ status: "timeout", error: null }), limit);
+        const done = (status) => (event) => resolve({ status, error: event.detail?.exception_message ?? null })
+        for (const status of ['success', 'error', 'interrupted'])
+          window.app.api.addEventListener(`execution_${status}`, done(status), { once: true })
+        setTimeout(() => resolve({ status: 'timeout', error: null }), limit)
       }),
-    timeout,
-  );
-  await page.evaluate(() => window.app.extensionManager.command.execute("Comfy.QueuePrompt"));
-  const result = await ended;
-  await page.waitForTimeout(1500);
-  return result;
+    timeout
+  )
+  await page.evaluate(() => window.app.extensionManager.command.execute('Comfy.QueuePrompt'))
+  const result = await ended
+  await page.waitForTimeout(1500)
+  return result
 }
 
 /** Fit the whole graph into the window. */
 export async function fit(page) {
-  await page.evaluate(() => window.app.extensionManager.command.execute("Comfy.Canvas.FitView"));
-  await page.waitForTimeout(900);
+  await page.evaluate(() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView'))
+  await page.waitForTimeout(900)
 }
 
 /** The videos and pictures that nodes show, by node id. */
@@ -221,17 +231,17 @@ export async function previews(page) {
   return page.evaluate(() =>
     Object.fromEntries(
       window.app.graph.nodes.map((node) => {
-        const media = [...(node.imgs ?? []), ...(node.videoContainer?.querySelectorAll?.("video") ?? [])];
+        const media = [...(node.imgs ?? []), ...(node.videoContainer?.querySelectorAll?.('video') ?? [])]
         const shown = media.map((item) => ({
           kind: item.tagName,
           width: item.videoWidth ?? item.naturalWidth ?? 0,
           height: item.videoHeight ?? item.naturalHeight ?? 0,
           ready: item.readyState ?? (item.complete ? 4 : 0),
           paused: item.paused ?? null,
-          error: item.error?.message ?? null,
-        }));
-        return [node.id, shown];
-      }),
-    ),
-  );
+          error: item.error?.message ?? null
+        }))
+        return [node.id, shown]
+      })
+    )
+  )
 }

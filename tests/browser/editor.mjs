@@ -6,20 +6,33 @@ import { buildChain, fit, open, ready, run } from './comfy.mjs'
 
 const [url, folder, renderer = 'litegraph'] = process.argv.slice(2)
 const vue = renderer === 'vue'
-const { browser, page, seen } = await open(url, { settings: { 'Comfy.VueNodes.Enabled': vue }, width: 1500, height: 1100 })
+const { browser, page, seen } = await open(url, {
+  settings: { 'Comfy.VueNodes.Enabled': vue },
+  width: 1500,
+  height: 1100
+})
 const report = { seen, renderer }
 const shoot = (name) => page.screenshot({ path: join(folder, `editor-${renderer}-${name}.png`) })
 const NODE = "window.app.graph.nodes.find((node) => node.type === 'EX4DCameraTrajectory')"
 /** Runs a function of (editor, node, argument) in the page. */
 const inEditor = (work, argument) =>
-  page.evaluate(`(async () => { const node = ${NODE}; return (${work})(node?.ex4dEditor, node, ${JSON.stringify(argument) ?? 'null'}) })()`)
-const settled = () => page.waitForFunction(`(() => { const e = ${NODE}?.ex4dEditor; return e?.clip && e.clip.loaded === e.clip.header.frames && !e.loader.note })()`, null, { timeout: 30000 })
-const box = async (selector) => (await page.locator(selector).first().boundingBox())
+  page.evaluate(
+    `(async () => { const node = ${NODE}; return (${work})(node?.ex4dEditor, node, ${JSON.stringify(argument) ?? 'null'}) })()`
+  )
+const settled = () =>
+  page.waitForFunction(
+    `(() => { const e = ${NODE}?.ex4dEditor; return e?.clip && e.clip.loaded === e.clip.header.frames && !e.loader.note })()`,
+    null,
+    { timeout: 30000 }
+  )
+const box = async (selector) => await page.locator(selector).first().boundingBox()
 
 try {
   await buildChain(page)
   await fit(page)
-  report.before = await inEditor(`(editor) => ({ note: editor.sceneNote, frames: editor.state.document.frames, text: editor.host.read() })`)
+  report.before = await inEditor(
+    `(editor) => ({ note: editor.sceneNote, frames: editor.state.document.frames, text: editor.host.read() })`
+  )
   // From the server's word that the node has ended to the first picture.
   await page.evaluate(`(() => {
     const node = ${NODE}
@@ -31,29 +44,47 @@ try {
   report.firstRun = await run(page)
   await settled()
   report.firstPicture = await page.evaluate(() => Math.round(window.pictured - window.ended))
-  report.scene = await inEditor(`(editor, node) => ({ radius: editor.state.scene.radius, frames: editor.state.document.frames, header: editor.clip.header, kept: node.properties.ex4d_preview })`)
-  report.preset = { python: await page.evaluate(() => window.made), editor: await inEditor(`(editor) => JSON.stringify(editor.state.document)`) }
+  report.scene = await inEditor(
+    `(editor, node) => ({ radius: editor.state.scene.radius, frames: editor.state.document.frames, header: editor.clip.header, kept: node.properties.ex4d_preview })`
+  )
+  report.preset = {
+    python: await page.evaluate(() => window.made),
+    editor: await inEditor(`(editor) => JSON.stringify(editor.state.document)`)
+  }
   await shoot('1-scene')
 
   const time = await box('.ex4d-time canvas')
   await page.mouse.click(time.x + time.width / 2, time.y + 8)
   report.playhead = await inEditor(`(editor) => editor.state.frame`)
-  const before = await inEditor(`(editor) => ({ text: editor.host.read(), eye: editor.inspector.fields.slice(0, 3).map((f) => f.options.get()), pixels: Array.from(editor.shotPixels(32, 32, 'colour')) })`)
+  const before = await inEditor(
+    `(editor) => ({ text: editor.host.read(), eye: editor.inspector.fields.slice(0, 3).map((f) => f.options.get()), pixels: Array.from(editor.shotPixels(32, 32, 'colour')) })`
+  )
   const shot = await box('.ex4d-shot canvas')
   await page.mouse.move(shot.x + shot.width / 2, shot.y + shot.height / 2)
   await page.mouse.down()
-  await inEditor(`(editor) => { editor.pace.intervals = []; editor.tally = []; const draw = editor.shotView.draw.bind(editor.shotView); editor.shotView.draw = () => { editor.tally.push(performance.now()); draw() } }`)
+  await inEditor(
+    `(editor) => { editor.pace.intervals = []; editor.tally = []; const draw = editor.shotView.draw.bind(editor.shotView); editor.shotView.draw = () => { editor.tally.push(performance.now()); draw() } }`
+  )
   for (let i = 1; i <= 30; i++) {
     await page.mouse.move(shot.x + shot.width / 2 - i * 3, shot.y + shot.height / 2 + i)
     await page.waitForTimeout(15)
   }
-  report.drag = await inEditor(`(editor) => { const t = editor.tally; return { draws: t.length, seconds: (t[t.length - 1] - t[0]) / 1000, step: editor.pace.step } }`)
+  report.drag = await inEditor(
+    `(editor) => { const t = editor.tally; return { draws: t.length, seconds: (t[t.length - 1] - t[0]) / 1000, step: editor.pace.step } }`
+  )
   await page.mouse.up()
   await page.waitForTimeout(700)
-  const after = await inEditor(`(editor) => ({ text: editor.host.read(), eye: editor.inspector.fields.slice(0, 3).map((f) => f.options.get()), pixels: Array.from(editor.shotPixels(32, 32, 'colour')), past: editor.state.past.length })`)
+  const after = await inEditor(
+    `(editor) => ({ text: editor.host.read(), eye: editor.inspector.fields.slice(0, 3).map((f) => f.options.get()), pixels: Array.from(editor.shotPixels(32, 32, 'colour')), past: editor.state.past.length })`
+  )
   report.gesture = {
-    changedText: before.text !== after.text, angleBefore: before.eye[0], angleAfter: after.eye[0], distanceBefore: before.eye[2], distanceAfter: after.eye[2],
-    changedPixels: before.pixels.filter((v, i) => Math.abs(v - after.pixels[i]) > 8).length, undoSteps: after.past
+    changedText: before.text !== after.text,
+    angleBefore: before.eye[0],
+    angleAfter: after.eye[0],
+    distanceBefore: before.eye[2],
+    distanceAfter: after.eye[2],
+    changedPixels: before.pixels.filter((v, i) => Math.abs(v - after.pixels[i]) > 8).length,
+    undoSteps: after.past
   }
 
   // Keys by keyboard, with the editor over the whole window; frame by arrow; undo and redo leave the graph alone.
@@ -86,7 +117,9 @@ try {
   await ready(page)
   await page.evaluate((text) => window.app.loadGraphData(JSON.parse(text)), workflow)
   await settled()
-  report.reloaded = await inEditor(`(editor, node) => ({ path: editor.host.read(), keys: editor.state.document.keyframes.map((key) => key.frame) })`)
+  report.reloaded = await inEditor(
+    `(editor, node) => ({ path: editor.host.read(), keys: editor.state.document.keyframes.map((key) => key.frame) })`
+  )
   report.secondRun = await run(page)
   await settled()
 
@@ -95,8 +128,10 @@ try {
   report.pictures = []
   for (let frame = 0; frame < header.frames; frame++) {
     for (const mode of ['colour', 'mask']) {
-      const data = await inEditor(`(editor, node, at) => { editor.state.goTo(at.frame); const p = editor.shotPixels(at.width, at.height, at.mode); let s = ''; for (let i = 0; i < p.length; i += 8192) s += String.fromCharCode(...p.subarray(i, i + 8192)); return btoa(s) }`,
-        { frame, mode, width: header.width, height: header.height })
+      const data = await inEditor(
+        `(editor, node, at) => { editor.state.goTo(at.frame); const p = editor.shotPixels(at.width, at.height, at.mode); let s = ''; for (let i = 0; i < p.length; i += 8192) s += String.fromCharCode(...p.subarray(i, i + 8192)); return btoa(s) }`,
+        { frame, mode, width: header.width, height: header.height }
+      )
       writeFileSync(join(folder, `editor-${renderer}-${mode}-${frame}.rgba`), Buffer.from(data, 'base64'))
     }
     report.pictures.push(frame)
@@ -139,7 +174,9 @@ try {
     return { before, after: sum(), told }
   }`)
   // A preview that is gone.
-  report.gone = await inEditor(`async (editor) => { await editor.loader.load({ filename: 'nothing.ex4d', subfolder: 'ex4d_preview', type: 'temp' }); return editor.loader.note }`)
+  report.gone = await inEditor(
+    `async (editor) => { await editor.loader.load({ filename: 'nothing.ex4d', subfolder: 'ex4d_preview', type: 'temp' }); return editor.loader.note }`
+  )
 } finally {
   await browser.close()
 }

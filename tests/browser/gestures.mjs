@@ -2,10 +2,15 @@
 import { open, placeAlone } from './comfy.mjs'
 
 const [url] = process.argv.slice(2)
-const { browser, page, seen } = await open(url, { settings: { 'Comfy.VueNodes.Enabled': false }, width: 1300, height: 1000 })
+const { browser, page, seen } = await open(url, {
+  settings: { 'Comfy.VueNodes.Enabled': false },
+  width: 1300,
+  height: 1000
+})
 const report = { seen }
 const NODE = "window.app.graph.nodes.find((node) => node.type === 'EX4DCameraTrajectory')"
-const inEditor = (work) => page.evaluate(`(async () => { const node = ${NODE}; return (${work})(node?.ex4dEditor, node) })()`)
+const inEditor = (work) =>
+  page.evaluate(`(async () => { const node = ${NODE}; return (${work})(node?.ex4dEditor, node) })()`)
 const text = () => inEditor('(editor) => editor.host.read()')
 const rest = () => page.waitForTimeout(350)
 const middle = async (selector) => {
@@ -13,17 +18,22 @@ const middle = async (selector) => {
   return [box.x + box.width / 2, box.y + box.height / 2]
 }
 /** Headless Chromium hides no page: its event, and that nothing is drawn meanwhile, are made here. */
-const hide = (on) => page.evaluate((on) => {
-  for (const [name, value] of [['hidden', on], ['visibilityState', on ? 'hidden' : 'visible']]) Object.defineProperty(document, name, { configurable: true, get: () => value })
-  if (on) {
-    window.hiddenPage = { real: window.requestAnimationFrame, waiting: [] }
-    window.requestAnimationFrame = (act) => window.hiddenPage.waiting.push(act)
-  } else {
-    window.requestAnimationFrame = window.hiddenPage.real
-    for (const act of window.hiddenPage.waiting) requestAnimationFrame(act)
-  }
-  document.dispatchEvent(new Event('visibilitychange'))
-}, on)
+const hide = (on) =>
+  page.evaluate((on) => {
+    for (const [name, value] of [
+      ['hidden', on],
+      ['visibilityState', on ? 'hidden' : 'visible']
+    ])
+      Object.defineProperty(document, name, { configurable: true, get: () => value })
+    if (on) {
+      window.hiddenPage = { real: window.requestAnimationFrame, waiting: [] }
+      window.requestAnimationFrame = (act) => window.hiddenPage.waiting.push(act)
+    } else {
+      window.requestAnimationFrame = window.hiddenPage.real
+      for (const act of window.hiddenPage.waiting) requestAnimationFrame(act)
+    }
+    document.dispatchEvent(new Event('visibilitychange'))
+  }, on)
 /** Presses in the shot view and moves a way. */
 const press = async (steps = 6) => {
   const [x, y] = await middle('.ex4d-shot canvas')
@@ -49,7 +59,12 @@ try {
   const start = await text()
   await press()
   await page.keyboard.press('Escape')
-  report.escape = { ...(await after()), restored: JSON.parse((await text()) || 'null')?.source === JSON.parse(start || 'null')?.source || (await inEditor('(editor) => !!editor.state.document.source')) }
+  report.escape = {
+    ...(await after()),
+    restored:
+      JSON.parse((await text()) || 'null')?.source === JSON.parse(start || 'null')?.source ||
+      (await inEditor('(editor) => !!editor.state.document.source'))
+  }
   await page.mouse.up()
 
   await press()
@@ -71,22 +86,39 @@ try {
   // Fingers and pen, as the browser's own input.
   const cdp = await page.context().newCDPSession(page)
   const [sx, sy] = await middle('.ex4d-scene canvas')
-  const touch = (type, points) => cdp.send('Input.dispatchTouchEvent', { type, touchPoints: points.map(([x, y], id) => ({ x, y, id })) })
-  const view = () => inEditor('(editor) => ({ reach: editor.sceneView.reach, yaw: editor.sceneView.yaw, focus: [...editor.sceneView.focus] })')
+  const touch = (type, points) =>
+    cdp.send('Input.dispatchTouchEvent', { type, touchPoints: points.map(([x, y], id) => ({ x, y, id })) })
+  const view = () =>
+    inEditor(
+      '(editor) => ({ reach: editor.sceneView.reach, yaw: editor.sceneView.yaw, focus: [...editor.sceneView.focus] })'
+    )
   const still = await view()
   await touch('touchStart', [[sx + 60, sy + 90]])
   for (let i = 1; i <= 5; i++) await touch('touchMove', [[sx + 60 + 8 * i, sy + 90]])
   await touch('touchEnd', [])
   const turned = await view()
   await touch('touchStart', [[sx - 40, sy + 90]])
-  await touch('touchStart', [[sx - 40, sy + 90], [sx + 40, sy + 90]])
-  for (let i = 1; i <= 8; i++) await touch('touchMove', [[sx - 40 - 4 * i, sy + 90], [sx + 40 + 4 * i, sy + 90]])
+  await touch('touchStart', [
+    [sx - 40, sy + 90],
+    [sx + 40, sy + 90]
+  ])
+  for (let i = 1; i <= 8; i++)
+    await touch('touchMove', [
+      [sx - 40 - 4 * i, sy + 90],
+      [sx + 40 + 4 * i, sy + 90]
+    ])
   await touch('touchEnd', [])
   const spread = await view()
-  report.touch = { turned: turned.yaw !== still.yaw, nearer: turned.reach / spread.reach, yawKept: turned.yaw === spread.yaw, held: await inEditor('(editor) => editor.state.held') }
+  report.touch = {
+    turned: turned.yaw !== still.yaw,
+    nearer: turned.reach / spread.reach,
+    yawKept: turned.yaw === spread.yaw,
+    held: await inEditor('(editor) => editor.state.held')
+  }
 
   // The same two fingers in the shot view bring the camera closer to its pivot, in one step.
-  const camera = () => inEditor(`(editor) => {
+  const camera = () =>
+    inEditor(`(editor) => {
     const { position } = editor.state.document.keyframes.find((key) => key.frame === 24) ?? { position: [NaN, NaN, NaN] }
     return { away: Math.hypot(...position.map((v, i) => v - editor.state.document.pivot[i])), steps: editor.state.past.length, held: editor.state.held }
   }`)
@@ -94,8 +126,15 @@ try {
   await inEditor('(editor) => { editor.nudge(1, 0); editor.state.settle() }')
   const far = await camera()
   await touch('touchStart', [[hx - 40, hy]])
-  await touch('touchStart', [[hx - 40, hy], [hx + 40, hy]])
-  for (let i = 1; i <= 8; i++) await touch('touchMove', [[hx - 40 - 4 * i, hy], [hx + 40 + 4 * i, hy]])
+  await touch('touchStart', [
+    [hx - 40, hy],
+    [hx + 40, hy]
+  ])
+  for (let i = 1; i <= 8; i++)
+    await touch('touchMove', [
+      [hx - 40 - 4 * i, hy],
+      [hx + 40 + 4 * i, hy]
+    ])
   await touch('touchEnd', [])
   const near = await camera()
   report.pinch = { nearer: far.away / near.away, steps: near.steps - far.steps, held: near.held }
@@ -110,7 +149,17 @@ try {
 
   const [px, py] = await middle('.ex4d-shot canvas')
   const beforePen = await text()
-  const pen = (type, x, extra = {}) => cdp.send('Input.dispatchMouseEvent', { type, x, y: py, button: type === 'mouseMoved' ? 'left' : 'left', buttons: type === 'mouseReleased' ? 0 : 1, clickCount: 1, pointerType: 'pen', ...extra })
+  const pen = (type, x, extra = {}) =>
+    cdp.send('Input.dispatchMouseEvent', {
+      type,
+      x,
+      y: py,
+      button: type === 'mouseMoved' ? 'left' : 'left',
+      buttons: type === 'mouseReleased' ? 0 : 1,
+      clickCount: 1,
+      pointerType: 'pen',
+      ...extra
+    })
   await pen('mousePressed', px)
   for (let i = 1; i <= 6; i++) await pen('mouseMoved', px + 7 * i)
   await pen('mouseReleased', px + 42)
@@ -118,8 +167,17 @@ try {
   report.pen = { changed: (await text()) !== beforePen, held: await inEditor('(editor) => editor.state.held') }
 
   // Playing draws nothing in a collapsed node, and goes on when it is open again.
-  const drawn = () => page.waitForFunction(`(() => { const view = ${NODE}.ex4dEditor.shotView; return view.counted > 0 })()`, null, { timeout: 15000 }).then(() => true, () => false)
-  const count = () => inEditor(`(editor) => {
+  const drawn = () =>
+    page
+      .waitForFunction(`(() => { const view = ${NODE}.ex4dEditor.shotView; return view.counted > 0 })()`, null, {
+        timeout: 15000
+      })
+      .then(
+        () => true,
+        () => false
+      )
+  const count = () =>
+    inEditor(`(editor) => {
     const view = editor.shotView
     view.counted = 0
     view.draw = () => { view.counted++; Object.getPrototypeOf(view).draw.call(view) }

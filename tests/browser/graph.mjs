@@ -2,23 +2,39 @@
 import { open, placeAlone } from './comfy.mjs'
 
 const [url] = process.argv.slice(2)
-const { browser, page, seen } = await open(url, { settings: { 'Comfy.VueNodes.Enabled': false }, width: 1300, height: 1000 })
+const { browser, page, seen } = await open(url, {
+  settings: { 'Comfy.VueNodes.Enabled': false },
+  width: 1300,
+  height: 1000
+})
 const report = { seen }
 const NODE = "window.app.canvas.graph.nodes.find((node) => node.type === 'EX4DCameraTrajectory')"
-const inEditor = (work, argument) => page.evaluate(`(async () => { const node = ${NODE}; return (${work})(node?.ex4dEditor, node, ${JSON.stringify(argument) ?? 'null'}) })()`)
+const inEditor = (work, argument) =>
+  page.evaluate(
+    `(async () => { const node = ${NODE}; return (${work})(node?.ex4dEditor, node, ${JSON.stringify(argument) ?? 'null'}) })()`
+  )
 const text = () => inEditor('(editor) => editor.host.read()')
 const command = (name) => page.evaluate((id) => window.app.extensionManager.command.execute(id), name)
 /** Longer than the editor waits before it tells the graph's undo of a change. */
 const rest = () => page.waitForTimeout(1000)
-const attached = () => page.waitForFunction(`(() => { const editor = ${NODE}?.ex4dEditor; return !!editor && !editor.disposed && editor.element.clientWidth > 0 })()`, null, { timeout: 20000 })
+const attached = () =>
+  page.waitForFunction(
+    `(() => { const editor = ${NODE}?.ex4dEditor; return !!editor && !editor.disposed && editor.element.clientWidth > 0 })()`,
+    null,
+    { timeout: 20000 }
+  )
 /** Turns the camera at a frame by hand: the path becomes keys. @returns its text */
 const turn = async (frame, angle) => {
-  await inEditor('(editor, node, at) => { editor.state.goTo(at.frame); editor.nudge(at.angle, 0); editor.state.settle() }', { frame, angle })
+  await inEditor(
+    '(editor, node, at) => { editor.state.goTo(at.frame); editor.nudge(at.angle, 0); editor.state.settle() }',
+    { frame, angle }
+  )
   await rest()
   return text()
 }
 /** Whether a change makes the shot view draw. */
-const draws = () => inEditor(`async (editor) => {
+const draws = () =>
+  inEditor(`async (editor) => {
   const view = editor.shotView
   let count = 0
   view.draw = () => { count++; Object.getPrototypeOf(view).draw.call(view) }
@@ -80,9 +96,14 @@ try {
   // Another tab and back.
   const tabs = await page.evaluate(() => window.app.extensionManager.workflow.openWorkflows.length)
   await command('Comfy.NewBlankWorkflow')
-  await page.waitForFunction((count) => window.app.extensionManager.workflow.openWorkflows.length > count, tabs, { timeout: 20000 })
+  await page.waitForFunction((count) => window.app.extensionManager.workflow.openWorkflows.length > count, tabs, {
+    timeout: 20000
+  })
   await rest()
-  report.tabs = { away: await page.evaluate(`!${NODE}`), gone: await page.evaluate(() => document.querySelectorAll('.ex4d-editor').length) }
+  report.tabs = {
+    away: await page.evaluate(`!${NODE}`),
+    gone: await page.evaluate(() => document.querySelectorAll('.ex4d-editor').length)
+  }
   await command('Workspace.PreviousOpenedWorkflow')
   await attached()
   await rest()
@@ -107,7 +128,11 @@ try {
   const prompt = await page.evaluate(async () => Object.values((await window.app.graphToPrompt()).output))
   report.subgraph.sent = prompt.find((node) => node.class_type === 'EX4DCameraTrajectory')?.inputs.path === edited
   await page.reload({ waitUntil: 'domcontentloaded' })
-  await page.waitForFunction(() => window.app?.graph && window.app?.extensionManager && document.querySelector('#graph-canvas'), null, { timeout: 90000 })
+  await page.waitForFunction(
+    () => window.app?.graph && window.app?.extensionManager && document.querySelector('#graph-canvas'),
+    null,
+    { timeout: 90000 }
+  )
   await page.waitForTimeout(1500)
   await page.evaluate((graph) => window.app.loadGraphData(JSON.parse(graph)), saved)
   await rest()

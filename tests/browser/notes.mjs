@@ -4,11 +4,21 @@ import { join } from 'node:path'
 import { open, placeAlone } from './comfy.mjs'
 
 const [url, folder] = process.argv.slice(2)
-const { browser, page, seen } = await open(url, { settings: { 'Comfy.VueNodes.Enabled': false }, width: 1000, height: 900 })
+const { browser, page, seen } = await open(url, {
+  settings: { 'Comfy.VueNodes.Enabled': false },
+  width: 1000,
+  height: 900
+})
 /** The first is that of the example graphs with models, the second the lowest there is. */
-const SIZES = [[690, 660], [690, 400], [480, 700], [760, 860]]
+const SIZES = [
+  [690, 660],
+  [690, 400],
+  [480, 700],
+  [760, 860]
+]
 const report = { seen, views: [] }
-const setPalette = (name) => page.evaluate((palette) => window.app.extensionManager.setting.set('Comfy.ColorPalette', palette), name)
+const setPalette = (name) =>
+  page.evaluate((palette) => window.app.extensionManager.setting.set('Comfy.ColorPalette', palette), name)
 try {
   for (const palette of ['dark', 'light']) {
     await setPalette(palette)
@@ -18,7 +28,9 @@ try {
         window.app.graph.nodes[0].setSize(size)
         window.app.canvas.setDirty(true, true)
       }, size)
-      await page.waitForFunction(() => window.app.graph.nodes[0].ex4dEditor.element.clientWidth > 0, null, { timeout: 20000 })
+      await page.waitForFunction(() => window.app.graph.nodes[0].ex4dEditor.element.clientWidth > 0, null, {
+        timeout: 20000
+      })
       await page.waitForTimeout(1000)
       const found = await page.evaluate(async () => {
         const [node] = window.app.graph.nodes
@@ -29,7 +41,12 @@ try {
         const zoom = outer.width / sceneView.element.clientWidth
         const range = document.createRange()
         range.selectNodeContents(sceneView.note)
-        const place = (box) => [(box.left - outer.left) / zoom, (box.top - outer.top) / zoom, (box.right - outer.left) / zoom, (box.bottom - outer.top) / zoom]
+        const place = (box) => [
+          (box.left - outer.left) / zoom,
+          (box.top - outer.top) / zoom,
+          (box.right - outer.left) / zoom,
+          (box.bottom - outer.top) / zoom
+        ]
         const note = place(range.getBoundingClientRect())
         const covered = {}
         const presets = node.widgets.find((widget) => widget.name === 'preset')
@@ -39,10 +56,21 @@ try {
           sceneView.home()
           await new Promise((done) => setTimeout(done, 150))
           const view = sceneView.view
-          const eyes = state.path.poses.map((m) => [0, 1, 2].map((i) => -(m[i] * m[3] + m[4 + i] * m[7] + m[8 + i] * m[11])))
+          const eyes = state.path.poses.map((m) =>
+            [0, 1, 2].map((i) => -(m[i] * m[3] + m[4 + i] * m[7] + m[8 + i] * m[11]))
+          )
           const dots = eyes.map(([x, y, z]) => {
-            const [a, b, c] = [0, 1, 2].map((row) => view.pose[4 * row] * x + view.pose[4 * row + 1] * y + view.pose[4 * row + 2] * z + view.pose[4 * row + 3])
-            return { x: (view.intrinsics.fx * a) / c + view.intrinsics.cx, y: (view.intrinsics.fy * b) / c + view.intrinsics.cy }
+            const [a, b, c] = [0, 1, 2].map(
+              (row) =>
+                view.pose[4 * row] * x +
+                view.pose[4 * row + 1] * y +
+                view.pose[4 * row + 2] * z +
+                view.pose[4 * row + 3]
+            )
+            return {
+              x: (view.intrinsics.fx * a) / c + view.intrinsics.cx,
+              y: (view.intrinsics.fy * b) / c + view.intrinsics.cy
+            }
           })
           const points = [...dots, ...sceneView.spotList(view)].map((at) => [at.x / unit, at.y / unit])
           covered[preset] = points.filter(([x, y]) => x > note[0] && x < note[2] && y > note[1] && y < note[3]).length
@@ -51,10 +79,18 @@ try {
         presets.callback?.('orbit')
         sceneView.home()
         await new Promise((done) => setTimeout(done, 300))
-        return { text: sceneView.note.textContent, note, view: [sceneView.element.clientWidth, sceneView.element.clientHeight], covered }
+        return {
+          text: sceneView.note.textContent,
+          note,
+          view: [sceneView.element.clientWidth, sceneView.element.clientHeight],
+          covered
+        }
       })
       report.views.push({ palette, size, ...found })
-      await page.locator('.ex4d-editor').first().screenshot({ path: join(folder, `note-${palette}-${size.join('x')}.png`) })
+      await page
+        .locator('.ex4d-editor')
+        .first()
+        .screenshot({ path: join(folder, `note-${palette}-${size.join('x')}.png`) })
     }
   }
 } finally {

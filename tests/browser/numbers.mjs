@@ -4,18 +4,23 @@ import { join } from 'node:path'
 import { buildChain, fit, open, run } from './comfy.mjs'
 
 const [url, folder, renderer = 'litegraph'] = process.argv.slice(2)
-const { browser, page, seen } = await open(url, { settings: { 'Comfy.VueNodes.Enabled': renderer === 'vue' }, width: 1700, height: 900 })
+const { browser, page, seen } = await open(url, {
+  settings: { 'Comfy.VueNodes.Enabled': renderer === 'vue' },
+  width: 1700,
+  height: 900
+})
 const report = { seen, runs: [], shown: {} }
 const command = (name) => page.evaluate((id) => window.app.extensionManager.command.execute(id), name)
 const rest = () => page.waitForTimeout(1000)
 /** Sets a widget of the mesh node as a hand does, so that an undo can take it back. */
-const setMinAngle = (value) => page.evaluate((angle) => {
-  const { app } = window
-  const mesh = app.graph.nodes.find((node) => node.type === 'EX4DBuildDWMesh')
-  mesh.widgets.find((widget) => widget.name === 'min_angle').value = angle
-  const tracker = app.extensionManager.workflow.activeWorkflow.changeTracker
-  tracker.captureCanvasState ? tracker.captureCanvasState() : tracker.checkState()
-}, value)
+const setMinAngle = (value) =>
+  page.evaluate((angle) => {
+    const { app } = window
+    const mesh = app.graph.nodes.find((node) => node.type === 'EX4DBuildDWMesh')
+    mesh.widgets.find((widget) => widget.name === 'min_angle').value = angle
+    const tracker = app.extensionManager.workflow.activeWorkflow.changeTracker
+    tracker.captureCanvasState ? tracker.captureCanvasState() : tracker.checkState()
+  }, value)
 /** The text of each node's last run, by type. @type {Record<string, string>} */
 let texts = {}
 
@@ -35,7 +40,12 @@ async function look(name) {
       range.setStart(text, at)
       range.setEnd(text, at + length)
       const [inner, outer] = [range.getBoundingClientRect(), text.parentElement.getBoundingClientRect()]
-      return text.parentElement.checkVisibility() && inner.width > 0 && inner.top >= outer.top - 1 && inner.bottom <= outer.bottom + 1
+      return (
+        text.parentElement.checkVisibility() &&
+        inner.width > 0 &&
+        inner.top >= outer.top - 1 &&
+        inner.bottom <= outer.bottom + 1
+      )
     }
     /** Every line of text on the page, with its place. */
     const lines = []
@@ -47,16 +57,23 @@ async function look(name) {
         at += line.length + 1
       }
     }
-    const count = (line) => lines.filter((each) => each.line === line && isWhole(each.text, each.at, each.length)).length
+    const count = (line) =>
+      lines.filter((each) => each.line === line && isWhole(each.text, each.at, each.length)).length
     const media = (node) => {
       const vue = [...document.querySelectorAll(`[data-node-id="${node.id}"] :is(img, video)`)]
       const classic = [...(node.imgs ?? []), ...(node.videoContainer?.querySelectorAll?.('video') ?? [])]
-      return (vue.length ? vue : classic).map((item) => (item.tagName === 'VIDEO' ? (item.paused ? 'still' : 'playing') : 'image'))
+      return (vue.length ? vue : classic).map((item) =>
+        item.tagName === 'VIDEO' ? (item.paused ? 'still' : 'playing') : 'image'
+      )
     }
-    return Object.fromEntries(window.app.canvas.graph.nodes.filter((node) => texts[node.type]).map((node) => {
-      const counts = texts[node.type].split('\n').map((line) => [line, count(line)])
-      return [node.type, { lines: Object.fromEntries(counts), media: media(node) }]
-    }))
+    return Object.fromEntries(
+      window.app.canvas.graph.nodes
+        .filter((node) => texts[node.type])
+        .map((node) => {
+          const counts = texts[node.type].split('\n').map((line) => [line, count(line)])
+          return [node.type, { lines: Object.fromEntries(counts), media: media(node) }]
+        })
+    )
   }, texts)
 }
 
@@ -100,7 +117,9 @@ try {
   // Inside a subgraph, which is opened after its run.
   await page.evaluate(() => {
     const { app } = window
-    const [clip, mesh] = ['EX4DDemoClip', 'EX4DBuildDWMesh'].map((type) => app.graph.nodes.find((node) => node.type === type))
+    const [clip, mesh] = ['EX4DDemoClip', 'EX4DBuildDWMesh'].map((type) =>
+      app.graph.nodes.find((node) => node.type === type)
+    )
     clip.widgets.find((widget) => widget.name === 'frames').value = 8
     window.outer = app.graph.convertToSubgraph(new Set([clip, mesh])).node
   })

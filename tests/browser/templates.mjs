@@ -2,88 +2,98 @@
 // first list's small; both are JSON lists of names. Prints one line of JSON: per graph its widgets, boxes, views and prompt
 // as loaded, and for those that ran the end, and the previews, boxes and prompt then.
 
-import { boxes, clear, open, openTemplate, previews, prompt, run, view, widgets } from "./comfy.mjs";
+import { boxes, clear, open, openTemplate, previews, prompt, run, view, widgets } from './comfy.mjs'
 
-const [url, pack, screenshots, ...lists] = process.argv.slice(2);
-const [running, opened] = lists.map((list) => JSON.parse(list));
-const WINDOW = { width: 1720, height: 1000 };
-const SMALL_WINDOW = { width: 1280, height: 800 };
-const SMALL = { frames: 9, height: 128 };
+const [url, pack, screenshots, ...lists] = process.argv.slice(2)
+const [running, opened] = lists.map((list) => JSON.parse(list))
+const WINDOW = { width: 1720, height: 1000 }
+const SMALL_WINDOW = { width: 1280, height: 800 }
+const SMALL = { frames: 9, height: 128 }
 
 /**
  * Bring the demo clip, and a path with keyframes, to a size that a test can wait for. Each graph gets a width of its own:
  * nodes that are taken from the cache show nothing.
  */
 async function shorten(page, width) {
-  await page.evaluate((small) => {
-    for (const node of window.app.graph.nodes) {
-      const set = (name, value) => {
-        const widget = node.widgets?.find((candidate) => candidate.name === name);
-        if (!widget) return;
-        widget.value = value;
-        widget.callback?.(value);
-      };
-      if (node.type === "EX4DDemoClip") for (const [name, value] of Object.entries(small)) set(name, value);
-      const path = node.type === "EX4DCameraTrajectory" && node.widgets.find((widget) => widget.name === "path");
-      if (path && path.value) {
-        const document = JSON.parse(path.value);
-        const scale = (small.frames - 1) / (document.frames - 1);
-        for (const key of document.keyframes) key.frame = Math.round(key.frame * scale);
-        set("path", JSON.stringify({ ...document, frames: small.frames }));
+  await page.evaluate(
+    (small) => {
+      for (const node of window.app.graph.nodes) {
+        const set = (name, value) => {
+          const widget = node.widgets?.find((candidate) => candidate.name === name)
+          if (!widget) return
+          widget.value = value
+          widget.callback?.(value)
+        }
+        if (node.type === 'EX4DDemoClip') for (const [name, value] of Object.entries(small)) set(name, value)
+        const path = node.type === 'EX4DCameraTrajectory' && node.widgets.find((widget) => widget.name === 'path')
+        if (path && path.value) {
+          const document = JSON.parse(path.value)
+          const scale = (small.frames - 1) / (document.frames - 1)
+          for (const key of document.keyframes) key.frame = Math.round(key.frame * scale)
+          set('path', JSON.stringify({ ...document, frames: small.frames }))
+        }
       }
-    }
-  }, { ...SMALL, width });
+    },
+    { ...SMALL, width }
+  )
 }
 
 /** Wait for a moment when every preview has a picture; what loops has none for an instant. What never has one is reported. */
 async function playing(page) {
   const ready = () =>
     window.app.graph.nodes.every((node) =>
-      [...(node.videoContainer?.querySelectorAll?.("video") ?? [])].every((video) => video.readyState >= 2),
-    );
-  await page.waitForFunction(ready, null, { timeout: 15000 }).catch(() => {});
+      [...(node.videoContainer?.querySelectorAll?.('video') ?? [])].every((video) => video.readyState >= 2)
+    )
+  await page.waitForFunction(ready, null, { timeout: 15000 }).catch(() => {})
 }
 
 /** Open every graph in a small window: the frontends lay out their bars by the size that a page is loaded with. */
 async function lookSmall() {
-  const { browser, page } = await open(url, SMALL_WINDOW);
-  const views = {};
+  const { browser, page } = await open(url, SMALL_WINDOW)
+  const views = {}
   try {
     for (const name of [...running, ...opened]) {
-      await openTemplate(page, pack, name);
-      views[name] = { ...SMALL_WINDOW, ...(await view(page)) };
-      await page.screenshot({ path: `${screenshots}/${name}, small window.png` });
+      await openTemplate(page, pack, name)
+      views[name] = { ...SMALL_WINDOW, ...(await view(page)) }
+      await page.screenshot({ path: `${screenshots}/${name}, small window.png` })
     }
   } finally {
-    await browser.close();
+    await browser.close()
   }
-  return views;
+  return views
 }
 
-const small = await lookSmall();
-const { browser, page, seen } = await open(url, WINDOW);
-const report = {};
+const small = await lookSmall()
+const { browser, page, seen } = await open(url, WINDOW)
+const report = {}
 try {
   for (const name of [...running, ...opened]) {
-    await openTemplate(page, pack, name);
-    const loaded = { widgets: await widgets(page), prompt: await prompt(page), boxes: await boxes(page) };
-    loaded.views = [small[name], { ...WINDOW, ...(await view(page)) }];
-    await page.screenshot({ path: `${screenshots}/${name}.png` });
+    await openTemplate(page, pack, name)
+    const loaded = { widgets: await widgets(page), prompt: await prompt(page), boxes: await boxes(page) }
+    loaded.views = [small[name], { ...WINDOW, ...(await view(page)) }]
+    await page.screenshot({ path: `${screenshots}/${name}.png` })
     if (!running.includes(name)) {
-      report[name] = loaded;
-      await clear(page);
-      continue;
+      report[name] = loaded
+      await clear(page)
+      continue
     }
-    await shorten(page, 128 + 16 * running.indexOf(name));
-    const sent = await prompt(page);
-    const result = await run(page);
-    await page.waitForTimeout(2000);
-    await playing(page);
-    await page.screenshot({ path: `${screenshots}/${name}, after Run.png` });
-    report[name] = { ...loaded, sent, result, previews: await previews(page), grown: await boxes(page), again: await prompt(page) };
-    await clear(page);
+    await shorten(page, 128 + 16 * running.indexOf(name))
+    const sent = await prompt(page)
+    const result = await run(page)
+    await page.waitForTimeout(2000)
+    await playing(page)
+    await page.screenshot({ path: `${screenshots}/${name}, after Run.png` })
+    report[name] = {
+      ...loaded,
+      sent,
+      result,
+      previews: await previews(page),
+      grown: await boxes(page),
+      again: await prompt(page)
+    }
+    await clear(page)
   }
 } finally {
-  await browser.close();
+  await browser.close()
 }
-console.log(JSON.stringify({ graphs: report, seen }));
+console.log(JSON.stringify({ graphs: report, seen }))

@@ -2,7 +2,11 @@
 import { open } from './comfy.mjs'
 
 const [url, path, ...files] = process.argv.slice(2)
-const { browser, page, seen } = await open(url, { settings: { 'Comfy.VueNodes.Enabled': false }, width: 1300, height: 1000 })
+const { browser, page, seen } = await open(url, {
+  settings: { 'Comfy.VueNodes.Enabled': false },
+  width: 1300,
+  height: 1000
+})
 /** Per file: {step: [mask of each frame, as 0 and 1 in base64]}. */
 const report = { seen, masks: {} }
 try {
@@ -15,26 +19,37 @@ try {
     window.editor = node.ex4dEditor
   })
   for (const filename of files) {
-    report.masks[filename] = await page.evaluate(async ([filename, path]) => {
-      const { editor } = window
-      await editor.loader.load({ filename, subfolder: 'ex4d_preview', type: 'temp' })
-      editor.host.write(path)
-      editor.refresh()
-      const { clip, renderer, state } = editor
-      const { width, height } = clip.header
-      const found = {}
-      for (const step of [1, 2]) {
-        found[step] = state.path.poses.map((pose, frame) => {
-          state.goTo(frame)
-          const camera = editor.shotView.cameraAt(width, height)
-          const pixels = renderer.read({ clip, index: clip.indexOf(frame), camera, width, height, mode: 'mask', step })
-          let text = ''
-          for (let i = 0; i < pixels.length; i += 4) text += String.fromCharCode(+(pixels[i] > 127))
-          return btoa(text)
-        })
-      }
-      return found
-    }, [filename, path])
+    report.masks[filename] = await page.evaluate(
+      async ([filename, path]) => {
+        const { editor } = window
+        await editor.loader.load({ filename, subfolder: 'ex4d_preview', type: 'temp' })
+        editor.host.write(path)
+        editor.refresh()
+        const { clip, renderer, state } = editor
+        const { width, height } = clip.header
+        const found = {}
+        for (const step of [1, 2]) {
+          found[step] = state.path.poses.map((pose, frame) => {
+            state.goTo(frame)
+            const camera = editor.shotView.cameraAt(width, height)
+            const pixels = renderer.read({
+              clip,
+              index: clip.indexOf(frame),
+              camera,
+              width,
+              height,
+              mode: 'mask',
+              step
+            })
+            let text = ''
+            for (let i = 0; i < pixels.length; i += 4) text += String.fromCharCode(+(pixels[i] > 127))
+            return btoa(text)
+          })
+        }
+        return found
+      },
+      [filename, path]
+    )
   }
 } finally {
   await browser.close()

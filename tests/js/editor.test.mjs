@@ -16,7 +16,9 @@ import { presetDocument } from '../../web/editor/trajectory.js'
 import { Warnings } from '../../web/editor/warnings.js'
 
 const close = (actual, expected, tolerance = 1e-6) =>
-  Array.from(expected).forEach((value, i) => assert.ok(Math.abs(actual[i] - value) <= tolerance, `${Array.from(actual)} is not ${Array.from(expected)}`))
+  Array.from(expected).forEach((value, i) =>
+    assert.ok(Math.abs(actual[i] - value) <= tolerance, `${Array.from(actual)} is not ${Array.from(expected)}`)
+  )
 const lens = defaultIntrinsics(256, 256)
 const orbit = (angle = 60) => presetDocument('orbit', { frames: 49, radius: 2, params: { angle, rise: 0 } })
 /** A state whose clock is set by hand. */
@@ -54,14 +56,35 @@ test('packed depth decodes to the levels that Python stored', () => {
   const bytes = Uint8Array.from([...zigzag.map((v) => v >> 8), ...zigzag.map((v) => v & 255)])
   assert.deepEqual([...unpackDepth(bytes, 3, 2)], levels)
   assert.throws(() => unpackDepth(bytes.subarray(1), 3, 2), /damaged/)
-  close([depthOf({ levels: 65535, near: 2, far: 50 }, 65535), depthOf({ levels: 65535, near: 2, far: 50 }, 0)], [2, 50], 1e-9)
+  close(
+    [depthOf({ levels: 65535, near: 2, far: 50 }, 65535), depthOf({ levels: 65535, near: 2, far: 50 }, 0)],
+    [2, 50],
+    1e-9
+  )
 })
 
 /** A preview file of one flat frame, as the server would send it. */
 function previewFile(change = {}) {
   const header = {
-    version: 1, width: 4, height: 4, frames: 1, clip_frames: 1, frame_numbers: [0], near: 1, far: 9, levels: 65535, style: 'released', min_angle: 2.5,
-    max_jump: null, border_depth: 100, radius: 1.15, pivot: [0, 0, 1.15], intrinsics: { fx: 4, fy: 4, cx: 2, cy: 2 }, source: [8, 8], sizes: [[3, 0]], ...change
+    version: 1,
+    width: 4,
+    height: 4,
+    frames: 1,
+    clip_frames: 1,
+    frame_numbers: [0],
+    near: 1,
+    far: 9,
+    levels: 65535,
+    style: 'released',
+    min_angle: 2.5,
+    max_jump: null,
+    border_depth: 100,
+    radius: 1.15,
+    pivot: [0, 0, 1.15],
+    intrinsics: { fx: 4, fy: 4, cx: 2, cy: 2 },
+    source: [8, 8],
+    sizes: [[3, 0]],
+    ...change
   }
   const depth = deflateSync(Buffer.alloc(32))
   header.sizes = [[3, depth.length]]
@@ -76,7 +99,16 @@ async function received(body, status = 200) {
   // Odd pieces, so that the reader has to join and split them.
   const pieces = []
   for (let i = 0; i < body.length; i += 7) pieces.push(body.subarray(i, i + 7))
-  globalThis.fetch = async () => new Response(new ReadableStream({ start: (c) => { pieces.forEach((p) => c.enqueue(new Uint8Array(p))); c.close() } }), { status })
+  globalThis.fetch = async () =>
+    new Response(
+      new ReadableStream({
+        start: (c) => {
+          pieces.forEach((p) => c.enqueue(new Uint8Array(p)))
+          c.close()
+        }
+      }),
+      { status }
+    )
   globalThis.createImageBitmap = async () => ({ close() {} })
   const got = { frames: [] }
   try {
@@ -94,9 +126,18 @@ test('a preview streams in pieces; damage and absence are told in a sentence', a
   await assert.rejects(received(previewFile().subarray(0, -4)), /ends too early/)
   await assert.rejects(received(Buffer.from('this is a web page, not a preview')), /no EX-4D preview/)
   await assert.rejects(received(previewFile({ far: 0 })), /damaged/)
-  await assert.rejects(received(previewFile(), 404), (error) => error.gone && /Run the camera node again/.test(error.message))
+  await assert.rejects(
+    received(previewFile(), 404),
+    (error) => error.gone && /Run the camera node again/.test(error.message)
+  )
   assert.ok(isReference({ filename: 'a.ex4d', subfolder: 's', type: 'temp' }))
-  for (const odd of [null, 'a', { filename: '', subfolder: '', type: 'temp' }, { filename: 'a', subfolder: '', type: 'input' }]) assert.ok(!isReference(odd))
+  for (const odd of [
+    null,
+    'a',
+    { filename: '', subfolder: '', type: 'temp' },
+    { filename: 'a', subfolder: '', type: 'input' }
+  ])
+    assert.ok(!isReference(odd))
 })
 
 test('both faces of a quad end at its upper right corner, and the back plate closes the rim', () => {
@@ -115,7 +156,11 @@ test('both faces of a quad end at its upper right corner, and the back plate clo
   const paper = gridIndices(width, height, 'paper')
   const edges = new Map()
   for (let i = 0; i < paper.length; i += 3) {
-    for (const [a, b] of [[0, 1], [1, 2], [2, 0]]) {
+    for (const [a, b] of [
+      [0, 1],
+      [1, 2],
+      [2, 0]
+    ]) {
       const key = `${paper[i + a]}-${paper[i + b]}`
       edges.set(key, (edges.get(key) ?? 0) + 1)
     }
@@ -139,13 +184,19 @@ test('the vertices of the coarse grid are counted as the shader counts them', ()
   const stopAt = (i, count, full) => (i < 2 ? i : i < count - 2 ? step * (i - 1) : full - count + i)
   for (let full = 2; full < 40; full++) {
     const stops = gridStops(full, step)
-    assert.deepEqual(stops.map((_, i) => stopAt(i, stops.length, full)), stops)
+    assert.deepEqual(
+      stops.map((_, i) => stopAt(i, stops.length, full)),
+      stops
+    )
   }
   const [columns, rows] = [gridStops(16, step).length, gridStops(11, step).length]
   for (const style of ['released', 'paper']) {
     const used = new Set(gridIndices(16, 11, style, step))
     const count = columns * rows + (style === 'paper' ? 1 : 0)
-    assert.deepEqual([...used].sort((a, b) => a - b), Array.from({ length: count }, (_, i) => i))
+    assert.deepEqual(
+      [...used].sort((a, b) => a - b),
+      Array.from({ length: count }, (_, i) => i)
+    )
   }
   // The largest short index would restart the primitive.
   assert.ok(gridIndices(300, 200, 'paper', step) instanceof Uint16Array)
@@ -153,7 +204,16 @@ test('the vertices of the coarse grid are counted as the shader counts them', ()
 })
 
 test('a ray meets the visible surface, not the curtain beside it', () => {
-  const header = { width: 32, height: 32, near: 1, far: 10, levels: 65535, border_depth: 20, radius: 1.2, intrinsics: { fx: 32, fy: 32, cx: 16, cy: 16 } }
+  const header = {
+    width: 32,
+    height: 32,
+    near: 1,
+    far: 10,
+    levels: 65535,
+    border_depth: 20,
+    radius: 1.2,
+    intrinsics: { fx: 32, fy: 32, cx: 16, cy: 16 }
+  }
   const level = (z) => Math.round(((1 / z - 1 / 10) / (1 / 1 - 1 / 10)) * 65535)
   const depth = new Uint16Array(32 * 32).map((_, i) => level(i % 32 < 16 ? 2 : 8))
   const front = meetSurface(header, depth, { eye: [0, 0, 0], direction: [-0.2, 0.05, 1] })
@@ -187,7 +247,15 @@ test('an axis drag moves along its axis only, a plane drag stays in its plane, s
 
 test('the pointer takes the gizmo before the points under it, and nothing far away', () => {
   const view = { pose: maths.lookAtView([3, -2, -4], [0, 0, 0]), intrinsics: defaultIntrinsics(600, 400) }
-  const list = spots({ view, unit: 1, eye: [0, 0, 0], target: [1, 0, 1], pivot: [0, 0, 2], active: [0, 0, 0], keys: [{ frame: 7, position: [-1, 0, 0] }] })
+  const list = spots({
+    view,
+    unit: 1,
+    eye: [0, 0, 0],
+    target: [1, 0, 1],
+    pivot: [0, 0, 2],
+    active: [0, 0, 0],
+    keys: [{ frame: 7, position: [-1, 0, 0] }]
+  })
   const [x, y] = maths.project(view, [0, 0, 0])
   assert.equal(pick(list, x, y).handle.kind, 'camera')
   const key = maths.project(view, [-1, 0, 0])
@@ -199,11 +267,24 @@ test('the pointer takes the gizmo before the points under it, and nothing far aw
 
 test('orbiting keeps the distance and the picture of the pivot, for targets and for quaternions', () => {
   const pivot = [0.3, -0.1, 2]
-  const aim = { frame: 0, position: [0, 0, 0], target: [0, 0, 2], roll: 0, fov: null, lens_shift: [0, 0], ease: 'linear' }
+  const aim = {
+    frame: 0,
+    position: [0, 0, 0],
+    target: [0, 0, 2],
+    roll: 0,
+    fov: null,
+    lens_shift: [0, 0],
+    ease: 'linear'
+  }
   const free = { ...aim, target: undefined, quaternion: [1, 0, 0, 0] }
   const poseOf = (key) => {
     const { target, quaternion, ...rest } = key
-    const document = { ...orbit(), frames: 1, source: null, keyframes: [target ? { ...rest, target } : { ...rest, quaternion }] }
+    const document = {
+      ...orbit(),
+      frames: 1,
+      source: null,
+      keyframes: [target ? { ...rest, target } : { ...rest, quaternion }]
+    }
     return evaluatePath(document, lens).poses[0]
   }
   for (const key of [aim, free]) {
@@ -219,23 +300,55 @@ test('orbiting keeps the distance and the picture of the pivot, for targets and 
 })
 
 test('looking turns right and up for positive angles', () => {
-  const key = { frame: 0, position: [1, 1, 1], target: [1, 1, 3], roll: 0, fov: null, lens_shift: [0, 0], ease: 'linear' }
+  const key = {
+    frame: 0,
+    position: [1, 1, 1],
+    target: [1, 1, 3],
+    roll: 0,
+    fov: null,
+    lens_shift: [0, 0],
+    ease: 'linear'
+  }
   const free = { ...key, target: undefined, quaternion: [1, 0, 0, 0] }
   for (const k of [key, free]) {
     const forward = edits.forwardOf(edits.looked(k, maths.radians(20), maths.radians(10)))
-    close(forward, [Math.sin(maths.radians(20)) * Math.cos(maths.radians(10)), -Math.sin(maths.radians(10)), Math.cos(maths.radians(20)) * Math.cos(maths.radians(10))], 1e-6)
+    close(
+      forward,
+      [
+        Math.sin(maths.radians(20)) * Math.cos(maths.radians(10)),
+        -Math.sin(maths.radians(10)),
+        Math.cos(maths.radians(20)) * Math.cos(maths.radians(10))
+      ],
+      1e-6
+    )
   }
 })
 
 test('placing a camera by angle, height and distance gives exactly those', () => {
-  const key = { frame: 0, position: [0, 0, 0], target: [0, 0, 2], roll: 0, fov: null, lens_shift: [0, 0], ease: 'linear' }
+  const key = {
+    frame: 0,
+    position: [0, 0, 0],
+    target: [0, 0, 2],
+    roll: 0,
+    fov: null,
+    lens_shift: [0, 0],
+    ease: 'linear'
+  }
   const placed = edits.placedAround(key, [0, 0, 2], { azimuth: -70, elevation: 25, distance: 3 })
   const at = edits.spherical(placed.position, [0, 0, 2])
   close([at.azimuth, at.elevation, at.distance], [-70, 25, 3], 1e-4)
 })
 
 test('aiming a quaternion key turns it to the point', () => {
-  const key = { frame: 0, position: [0, 0, 0], quaternion: [1, 0, 0, 0], roll: 0, fov: null, lens_shift: [0, 0], ease: 'linear' }
+  const key = {
+    frame: 0,
+    position: [0, 0, 0],
+    quaternion: [1, 0, 0, 0],
+    roll: 0,
+    fov: null,
+    lens_shift: [0, 0],
+    ease: 'linear'
+  }
   close(edits.forwardOf(edits.aimed(key, [1, 1, 1])), maths.normalize([1, 1, 1]), 1e-6)
 })
 
@@ -301,7 +414,12 @@ test('undo and redo walk whole gestures', () => {
 test('foreign and broken text leaves the last good path and says why; the text is not overwritten', () => {
   const { state, written } = stateOf()
   const good = JSON.stringify(state.document)
-  for (const [text, why] of [['{', /not valid JSON/], ['{"nodes": []}', /version/], ['[1]', /JSON object/], [good.replace('"frames":49', '"frames":null'), /frames/]]) {
+  for (const [text, why] of [
+    ['{', /not valid JSON/],
+    ['{"nodes": []}', /version/],
+    ['[1]', /JSON object/],
+    [good.replace('"frames":49', '"frames":null'), /frames/]
+  ]) {
     state.read(text, () => orbit())
     assert.match(state.problem, why)
     assert.equal(JSON.stringify(state.document), good)
@@ -314,8 +432,14 @@ test('foreign and broken text leaves the last good path and says why; the text i
 test('an impossible edit is refused whole: NaN, or a camera on its target', () => {
   const { state } = stateOf(edits.baked(orbit()))
   const good = JSON.stringify(state.document)
-  assert.equal(state.editKey('x', (key) => ({ ...key, position: [NaN, 0, 0] })), false)
-  assert.equal(state.editKey('x', (key) => ({ ...key, position: key.target })), false)
+  assert.equal(
+    state.editKey('x', (key) => ({ ...key, position: [NaN, 0, 0] })),
+    false
+  )
+  assert.equal(
+    state.editKey('x', (key) => ({ ...key, position: key.target })),
+    false
+  )
   assert.match(state.refused, /target/)
   assert.equal(JSON.stringify(state.document), good)
   assert.equal(state.path.poses.length, 49)
@@ -324,7 +448,12 @@ test('an impossible edit is refused whole: NaN, or a camera on its target', () =
 test('a path without a scene is drawn with the training lens, with one it takes the scene lens', () => {
   const { state } = stateOf()
   assert.ok(Math.abs(state.camera(0).intrinsics.fx - 500) < 1e-9)
-  state.setScene({ radius: 2, pivot: [0, 0, 2], frames: 49, intrinsics: { fx: 800, fy: 800, cx: 320, cy: 180, width: 640, height: 360 } })
+  state.setScene({
+    radius: 2,
+    pivot: [0, 0, 2],
+    frames: 49,
+    intrinsics: { fx: 800, fy: 800, cx: 320, cy: 180, width: 640, height: 360 }
+  })
   assert.equal(state.camera(0).intrinsics.width, 640)
   state.editKey('fov', (key) => ({ ...key, fov: 40 }))
   assert.ok(Math.abs(maths.fovOf(state.camera(0).intrinsics) - 40) < 1e-6)
@@ -360,7 +489,9 @@ test('holes go on being measured after a frame that could not be drawn, and the 
   const renderer = {
     lost: false,
     holeShare: async (_clip, _index, camera) => {
-      const frame = state.path.poses.findIndex((pose) => maths.eyeOf(pose).every((v, i) => v === maths.eyeOf(camera.pose)[i]))
+      const frame = state.path.poses.findIndex((pose) =>
+        maths.eyeOf(pose).every((v, i) => v === maths.eyeOf(camera.pose)[i])
+      )
       drawn.push(frame)
       if (frame === 2 && broken) throw new Error('no picture')
       return 0.25
@@ -369,7 +500,8 @@ test('holes go on being measured after a frame that could not be drawn, and the 
   const told = t.mock.method(console, 'error', () => {})
   const warnings = new Warnings({ state, clip, renderer, disposed: false, busy: false, redraw: () => {} })
   const settled = async (holes) => {
-    for (let wait = 0; wait < 100 && String(warnings.holes) !== String(holes); wait++) await new Promise((done) => setTimeout(done, 20))
+    for (let wait = 0; wait < 100 && String(warnings.holes) !== String(holes); wait++)
+      await new Promise((done) => setTimeout(done, 20))
     assert.deepEqual(warnings.holes, holes)
   }
   warnings.refresh()

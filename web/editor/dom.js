@@ -61,9 +61,18 @@ export function icon(name) {
  * @param {string} name icon @param {string} title what it does, with its key @param {(event: MouseEvent) => void} act @param {string} [text]
  */
 export function button(name, title, act, text) {
-  return make('button', { type: 'button', class: text ? 'ex4d-button ex4d-wide' : 'ex4d-button', title, 'aria-label': title, onclick: act, tabIndex: -1 }, [
-    name ? icon(name) : null, text ?? null
-  ])
+  return make(
+    'button',
+    {
+      type: 'button',
+      class: text ? 'ex4d-button ex4d-wide' : 'ex4d-button',
+      title,
+      'aria-label': title,
+      onclick: act,
+      tabIndex: -1
+    },
+    [name ? icon(name) : null, text ?? null]
+  )
 }
 
 /** A canvas that keeps as many pixels as its box has on the screen, zoomed graph and dense displays included. */
@@ -71,7 +80,9 @@ export class Surface {
   /** @param {string} label for screen readers @param {boolean} software draw with the processor: faster where the graphics are emulated @param {number} most largest side in pixels */
   constructor(label, software, most = 2048) {
     this.canvas = make('canvas', { class: 'ex4d-canvas', role: 'img', 'aria-label': label })
-    this.context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext('2d', { alpha: false, willReadFrequently: software }))
+    this.context = /** @type {CanvasRenderingContext2D} */ (
+      this.canvas.getContext('2d', { alpha: false, willReadFrequently: software })
+    )
     this.most = most
     /** Canvas pixels per CSS pixel of the editor's own layout. */
     this.unit = 1
@@ -146,7 +157,8 @@ export function onDrag(element, begin, pinch) {
       // The pointer is up again already.
     }
     element.addEventListener('pointermove', own(move), { signal })
-    for (const name of /** @type {const} */ (['pointerup', 'pointercancel', 'lostpointercapture'])) element.addEventListener(name, own(stop), { signal })
+    for (const name of /** @type {const} */ (['pointerup', 'pointercancel', 'lostpointercapture']))
+      element.addEventListener(name, own(stop), { signal })
     window.addEventListener('blur', stop, { signal })
     return stop
   }
@@ -154,11 +166,15 @@ export function onDrag(element, begin, pinch) {
     event.stopPropagation()
     if (pinch && event.pointerType === 'touch') {
       fingers.set(event.pointerId, event)
-      track(event, (next) => {
-        const before = [...fingers.values()]
-        fingers.set(event.pointerId, next)
-        if (before.length === 2) pinch(...pinched(before, [...fingers.values()]))
-      }, () => fingers.delete(event.pointerId))
+      track(
+        event,
+        (next) => {
+          const before = [...fingers.values()]
+          fingers.set(event.pointerId, next)
+          if (before.length === 2) pinch(...pinched(before, [...fingers.values()]))
+        },
+        () => fingers.delete(event.pointerId)
+      )
       if (fingers.size > 1) {
         event.preventDefault()
         endDrag()
@@ -171,11 +187,15 @@ export function onDrag(element, begin, pinch) {
     endDrag()
     let moved = false
     const { clientX, clientY } = event
-    stopCurrent = track(event, (next) => {
-      if (!moved && Math.hypot(next.clientX - clientX, next.clientY - clientY) < 3) return
-      moved = true
-      drag.move?.(next)
-    }, () => drag.end?.())
+    stopCurrent = track(
+      event,
+      (next) => {
+        if (!moved && Math.hypot(next.clientX - clientX, next.clientY - clientY) < 3) return
+        moved = true
+        drag.move?.(next)
+      },
+      () => drag.end?.()
+    )
   })
 }
 
@@ -184,8 +204,13 @@ export function onDrag(element, begin, pinch) {
  * @param {{clientX: number, clientY: number}[]} before @param {{clientX: number, clientY: number}[]} after @returns {[number, number, number]}
  */
 export function pinched([a, b], [c, d]) {
-  const apart = (/** @type {typeof a} */ p, /** @type {typeof a} */ q) => Math.max(1, Math.hypot(p.clientX - q.clientX, p.clientY - q.clientY))
-  return [(c.clientX + d.clientX - a.clientX - b.clientX) / 2, (c.clientY + d.clientY - a.clientY - b.clientY) / 2, apart(c, d) / apart(a, b)]
+  const apart = (/** @type {typeof a} */ p, /** @type {typeof a} */ q) =>
+    Math.max(1, Math.hypot(p.clientX - q.clientX, p.clientY - q.clientY))
+  return [
+    (c.clientX + d.clientX - a.clientX - b.clientX) / 2,
+    (c.clientY + d.clientY - a.clientY - b.clientY) / 2,
+    apart(c, d) / apart(a, b)
+  ]
 }
 
 /** Wheel steps, about 1 a notch; a trackpad's pinch arrives as a wheel with ctrl and counts more. @param {WheelEvent} event */

@@ -66,7 +66,14 @@ export class Editor {
     this.held = new Set()
     /** @type {Layout} */
     this.layout = 'both'
-    this.theme = { text: '#ddd', faint: '#999', line: '#4e4e4e', light: false, path: COLOURS.path, target: COLOURS.target }
+    this.theme = {
+      text: '#ddd',
+      faint: '#999',
+      line: '#4e4e4e',
+      light: false,
+      path: COLOURS.path,
+      target: COLOURS.target
+    }
     this.fieldColour = '#222'
     this.disposed = false
     /** False in a collapsed node or outside the window: nothing is drawn there. */
@@ -137,7 +144,13 @@ export class Editor {
 
   remember() {
     const { layout, snapping } = this
-    this.host.remember('ex4d_view', { layout, mode: this.shotView.mode, loop: this.playback.loop, snapping, holeLimit: this.warnings.holeLimit })
+    this.host.remember('ex4d_view', {
+      layout,
+      mode: this.shotView.mode,
+      loop: this.playback.loop,
+      snapping,
+      holeLimit: this.warnings.holeLimit
+    })
   }
 
   nextLayout() {
@@ -211,7 +224,9 @@ export class Editor {
       this.pace.setStep(2)
     }
     this.state.setScene({
-      radius: h.radius, pivot: h.pivot, frames: h.clip_frames,
+      radius: h.radius,
+      pivot: h.pivot,
+      frames: h.clip_frames,
       intrinsics: resized({ ...h.intrinsics, width: h.width, height: h.height }, width, height)
     })
     if (!this.state.text.trim()) this.state.read('', () => this.host.fallback(this.state.scene))
@@ -286,7 +301,13 @@ export class Editor {
 
   /** Whether work that nobody waits for would be in the way. */
   get busy() {
-    return this.loader.arriving || this.playback.playing || this.state.held || !this.pace.resting || !this.element.clientWidth
+    return (
+      this.loader.arriving ||
+      this.playback.playing ||
+      this.state.held ||
+      !this.pace.resting ||
+      !this.element.clientWidth
+    )
   }
 
   /** @param {'scene' | 'shot' | 'time'} [what] all without it */
@@ -306,7 +327,8 @@ export class Editor {
     const dragging = this.state.held && pace.lastTouch >= this.hold.since
     const moving = playback.playing || dragging || !pace.resting
     if (playback.playing) playback.advance(now)
-    if (this.flying && this.held.size) this.shotView.fly(this.held, Math.min(0.1, (now - pace.lastDraw) / 1000 || 0.016))
+    if (this.flying && this.held.size)
+      this.shotView.fly(this.held, Math.min(0.1, (now - pace.lastDraw) / 1000 || 0.016))
     pace.adapt(now, moving)
     const late = pace.defers(now, moving)
     if (this.fieldsDirty && !late) {
@@ -318,7 +340,8 @@ export class Editor {
     if (!late) pace.lastFields = now
     pace.lastDraw = now
     const flies = this.flying && this.held.size > 0
-    if (playback.playing || pace.step > 1 || this.dirty.size || flies) this.redraw(playback.playing || this.flying ? undefined : 'time')
+    if (playback.playing || pace.step > 1 || this.dirty.size || flies)
+      this.redraw(playback.playing || this.flying ? undefined : 'time')
   }
 
   showTheme() {
@@ -330,7 +353,8 @@ export class Editor {
   /** @param {boolean} dragging @param {boolean} late the timeline may wait */
   drawParts(dragging, late) {
     // On a slow machine the view beside the dragged one follows every second frame.
-    const beside = this.pace.step > 1 && dragging && this.hold.view ? (this.hold.view === 'shot' ? 'scene' : 'shot') : null
+    const beside =
+      this.pace.step > 1 && dragging && this.hold.view ? (this.hold.view === 'shot' ? 'scene' : 'shot') : null
     this.skipped = !!beside && this.dirty.has(beside) && !this.skipped
     const parts = [...this.dirty].filter((part) => !this.skipped || part !== beside)
     this.dirty.clear()

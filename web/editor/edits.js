@@ -13,7 +13,20 @@
  * @typedef {{poses: ArrayLike<number>[], intrinsics: Intrinsics[] | null, fov: ArrayLike<number> | null}} EvaluatedPath
  */
 import {
-  add, axesOf, clamp, cross, degrees, distance, dot, eyeOf, length, normalize, radians, rotateAround, scale, sub
+  add,
+  axesOf,
+  clamp,
+  cross,
+  degrees,
+  distance,
+  dot,
+  eyeOf,
+  length,
+  normalize,
+  radians,
+  rotateAround,
+  scale,
+  sub
 } from './math.js'
 import { quaternionFromMatrix } from './poses.js'
 import { bakeDocument } from './trajectory.js'
@@ -29,7 +42,11 @@ const tidy = (value) => Number(value.toPrecision(7)) || 0
 const tidyAll = (values) => /** @type {any} */ (Array.from(values, tidy))
 
 /** @param {PathDocument} doc @param {Keyframe[]} keyframes @returns {PathDocument} */
-const withKeys = (doc, keyframes) => ({ ...doc, source: null, keyframes: [...keyframes].sort((a, b) => a.frame - b.frame) })
+const withKeys = (doc, keyframes) => ({
+  ...doc,
+  source: null,
+  keyframes: [...keyframes].sort((a, b) => a.frame - b.frame)
+})
 
 /** A preset as keyframes; a document that has keyframes as it is. @param {PathDocument} doc @returns {PathDocument} */
 export const baked = (doc) => (doc.source ? /** @type {any} */ (bakeDocument(/** @type {any} */ (doc))) : doc)
@@ -52,11 +69,14 @@ export function sampledKey(doc, path, frame) {
     position: tidyAll(eye),
     roll: 0,
     fov: path.fov && keys.some((k) => k.fov !== null) ? tidy(path.fov[frame]) : null,
-    lens_shift: /** @type {[number, number]} */ ([0, 1].map((i) => previous.lens_shift[i] + (next.lens_shift[i] - previous.lens_shift[i]) * share)),
+    lens_shift: /** @type {[number, number]} */ (
+      [0, 1].map((i) => previous.lens_shift[i] + (next.lens_shift[i] - previous.lens_shift[i]) * share)
+    ),
     ease: 'linear'
   }
   if (previous.target && next.target) {
-    const reach = distance(previous.position, previous.target) * (1 - share) + distance(next.position, next.target) * share
+    const reach =
+      distance(previous.position, previous.target) * (1 - share) + distance(next.position, next.target) * share
     key.target = tidyAll(add(eye, scale(axesOf(pose).forward, reach)))
     key.roll = tidy(previous.roll + (next.roll - previous.roll) * share)
   } else {
@@ -66,19 +86,22 @@ export function sampledKey(doc, path, frame) {
 }
 
 /** Camera-to-world quaternion [w, x, y, z] of a world-to-camera pose. @param {ArrayLike<number>} m @returns {[number, number, number, number]} */
-export const quaternionOf = (m) => tidyAll(/** @type {any} */ (quaternionFromMatrix([m[0], m[4], m[8], m[1], m[5], m[9], m[2], m[6], m[10]])))
+export const quaternionOf = (m) =>
+  tidyAll(/** @type {any} */ (quaternionFromMatrix([m[0], m[4], m[8], m[1], m[5], m[9], m[2], m[6], m[10]])))
 
 /** Turns an orientation by a world rotation. @param {[number, number, number, number]} q @param {Vec3} axis @param {number} angle @returns {[number, number, number, number]} */
 export function turned(q, axis, angle) {
   const s = Math.sin(angle / 2)
   const [aw, ax, ay, az] = [Math.cos(angle / 2), axis[0] * s, axis[1] * s, axis[2] * s]
   const [bw, bx, by, bz] = q
-  return tidyAll(/** @type {[number, number, number, number]} */ ([
-    aw * bw - ax * bx - ay * by - az * bz,
-    aw * bx + ax * bw + ay * bz - az * by,
-    aw * by - ax * bz + ay * bw + az * bx,
-    aw * bz + ax * by - ay * bx + az * bw
-  ]))
+  return tidyAll(
+    /** @type {[number, number, number, number]} */ ([
+      aw * bw - ax * bx - ay * by - az * bz,
+      aw * bx + ax * bw + ay * bz - az * by,
+      aw * by - ax * bz + ay * bw + az * bx,
+      aw * bz + ax * by - ay * bx + az * bw
+    ])
+  )
 }
 
 /** The direction a key looks in. @param {Keyframe} key @returns {Vec3} */
@@ -100,19 +123,27 @@ export function withKey(doc, path, frame) {
 
 /** @param {PathDocument} doc @param {number} frame @param {(key: Keyframe) => Keyframe} change @returns {PathDocument} */
 export function changeKey(doc, frame, change) {
-  return withKeys(doc, doc.keyframes.map((key) => {
-    if (key.frame !== frame) return key
-    const next = change(key)
-    const out = { ...next, position: tidyAll(next.position), roll: tidy(next.roll) }
-    if (next.target) out.target = tidyAll(next.target)
-    return out
-  }))
+  return withKeys(
+    doc,
+    doc.keyframes.map((key) => {
+      if (key.frame !== frame) return key
+      const next = change(key)
+      const out = { ...next, position: tidyAll(next.position), roll: tidy(next.roll) }
+      if (next.target) out.target = tidyAll(next.target)
+      return out
+    })
+  )
 }
 
 /** Removes a key; the last one stays. @param {PathDocument} doc @param {number} frame */
 export function removeKey(doc, frame) {
   const ready = baked(doc)
-  return ready.keyframes.length > 1 ? withKeys(ready, ready.keyframes.filter((key) => key.frame !== frame)) : ready
+  return ready.keyframes.length > 1
+    ? withKeys(
+        ready,
+        ready.keyframes.filter((key) => key.frame !== frame)
+      )
+    : ready
 }
 
 /** Moves a key in time; it stops beside another key. @param {PathDocument} doc @param {number} frame @param {number} to */
@@ -120,7 +151,10 @@ export function retimeKey(doc, frame, to) {
   const ready = baked(doc)
   const wanted = clamp(Math.round(to), 0, ready.frames - 1)
   if (wanted === frame || keyAt(ready, wanted)) return ready
-  return withKeys(ready, ready.keyframes.map((key) => (key.frame === frame ? { ...key, frame: wanted } : key)))
+  return withKeys(
+    ready,
+    ready.keyframes.map((key) => (key.frame === frame ? { ...key, frame: wanted } : key))
+  )
 }
 
 /** Copies a key to a frame, over the one that may be there. @param {PathDocument} doc @param {Keyframe} key @param {number} to */
@@ -205,7 +239,10 @@ export function aimed(key, point) {
   const to = normalize(sub(point, key.position))
   const axis = cross(from, to)
   if (length(axis) < 1e-9) return key
-  return { ...key, quaternion: turned(/** @type {any} */ (key.quaternion), normalize(axis), Math.atan2(length(axis), dot(from, to))) }
+  return {
+    ...key,
+    quaternion: turned(/** @type {any} */ (key.quaternion), normalize(axis), Math.atan2(length(axis), dot(from, to)))
+  }
 }
 
 /** Where the camera stands around the pivot. @param {Vec3} eye @param {Vec3} pivot @returns {{azimuth: number, elevation: number, distance: number}} degrees */
@@ -233,4 +270,3 @@ export function placedAround(key, pivot, wanted) {
 
 /** @param {PathDocument} doc @param {Vec3} pivot @returns {PathDocument} */
 export const withPivot = (doc, pivot) => ({ ...doc, pivot: tidyAll(pivot) })
-

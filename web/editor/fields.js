@@ -25,7 +25,12 @@ export class NumberField {
   constructor(options) {
     this.options = options
     this.input = make('input', {
-      type: 'text', inputMode: 'decimal', autocomplete: 'off', spellcheck: false, title: options.title, 'aria-label': options.title,
+      type: 'text',
+      inputMode: 'decimal',
+      autocomplete: 'off',
+      spellcheck: false,
+      title: options.title,
+      'aria-label': options.title,
       onchange: () => this.take(),
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.key(event)
     })
@@ -98,7 +103,11 @@ export class NumberField {
 
 /** @param {string} title @param {Record<string, string>} names @param {string[]} values @param {(value: string) => void} choose */
 function choice(title, names, values, choose) {
-  const element = make('select', { title, 'aria-label': title, onchange: () => choose(element.value) }, values.map((value) => make('option', { value }, [names[value] ?? value])))
+  const element = make(
+    'select',
+    { title, 'aria-label': title, onchange: () => choose(element.value) },
+    values.map((value) => make('option', { value }, [names[value] ?? value]))
+  )
   element.addEventListener('keydown', (event) => event.stopPropagation())
   return element
 }
@@ -119,7 +128,8 @@ export class Inspector {
         const at = eye()
         return at && spherical(at, state.document.pivot)[name]
       },
-      set: (/** @type {number} */ value) => state.editKey(name, (key) => placedAround(key, state.document.pivot, { [name]: value })),
+      set: (/** @type {number} */ value) =>
+        state.editKey(name, (key) => placedAround(key, state.document.pivot, { [name]: value })),
       settle
     })
     const length = () => state.document.radius / 50
@@ -131,7 +141,11 @@ export class Inspector {
           delta[i] = value - key.position[i]
           return translated(key, delta, false)
         }),
-      step: length, settle, axis: 'xyz'[i], label: 'XYZ'[i], digits: 3
+      step: length,
+      settle,
+      axis: 'xyz'[i],
+      label: 'XYZ'[i],
+      digits: 3
     })
     const aim = (/** @type {number} */ i) => ({
       get: () => editor.sceneView.target?.[i] ?? null,
@@ -142,33 +156,73 @@ export class Inspector {
         next[i] = value
         state.editKey('aim', (key) => aimed(key, next))
       },
-      step: length, settle, axis: 'xyz'[i], label: 'XYZ'[i], digits: 3
+      step: length,
+      settle,
+      axis: 'xyz'[i],
+      label: 'XYZ'[i],
+      digits: 3
     })
     const key = () => (state.document.source ? undefined : keyAt(state.document, state.frame))
     const f = (/** @type {ConstructorParameters<typeof NumberField>[0]} */ options) => new NumberField(options)
     const degree = () => 1
     const groups = /** @type {[string, NumberField[]][]} */ ([
-      ['Around the pivot', [
-        f({ label: '↔', title: 'Angle around the pivot, degrees; positive = right', step: degree, digits: 1, ...around('azimuth') }),
-        f({ label: '↕', title: 'Height over the pivot, degrees; positive = up', step: degree, digits: 1, low: -89, high: 89, ...around('elevation') }),
-        f({ label: '⟷', title: 'Distance from the pivot', step: length, digits: 3, low: 1e-4, ...around('distance') })
-      ]],
-      ['Camera', [0, 1, 2].map((i) => f({ title: `Camera ${'XYZ'[i]} (x right, y down, z into the picture)`, ...place(i) }))],
-      ['Looks at', [0, 1, 2].map((i) => f({ title: `Target ${'XYZ'[i]} (x right, y down, z into the picture)`, ...aim(i) }))],
-      ['Lens', [
-        f({
-          label: 'roll', title: 'Roll, degrees; positive leans clockwise', step: degree, digits: 1, settle,
-          get: () => key()?.roll ?? rollOf(editor),
-          set: (value) => state.editKey('roll', (k) => ({ ...k, roll: value }))
-        }),
-        f({
-          label: 'fov', title: 'Vertical field of view, degrees; empty = the clip\'s own', step: degree, digits: 1, settle, low: 1, high: 170,
-          get: () => key()?.fov ?? null,
-          empty: () => fovOf(state.camera()?.intrinsics ?? state.lens).toFixed(1),
-          set: (value) => state.editKey('fov', (k) => ({ ...k, fov: value })),
-          clear: () => state.editKey('fov', (k) => ({ ...k, fov: null }))
-        })
-      ]]
+      [
+        'Around the pivot',
+        [
+          f({
+            label: '↔',
+            title: 'Angle around the pivot, degrees; positive = right',
+            step: degree,
+            digits: 1,
+            ...around('azimuth')
+          }),
+          f({
+            label: '↕',
+            title: 'Height over the pivot, degrees; positive = up',
+            step: degree,
+            digits: 1,
+            low: -89,
+            high: 89,
+            ...around('elevation')
+          }),
+          f({ label: '⟷', title: 'Distance from the pivot', step: length, digits: 3, low: 1e-4, ...around('distance') })
+        ]
+      ],
+      [
+        'Camera',
+        [0, 1, 2].map((i) => f({ title: `Camera ${'XYZ'[i]} (x right, y down, z into the picture)`, ...place(i) }))
+      ],
+      [
+        'Looks at',
+        [0, 1, 2].map((i) => f({ title: `Target ${'XYZ'[i]} (x right, y down, z into the picture)`, ...aim(i) }))
+      ],
+      [
+        'Lens',
+        [
+          f({
+            label: 'roll',
+            title: 'Roll, degrees; positive leans clockwise',
+            step: degree,
+            digits: 1,
+            settle,
+            get: () => key()?.roll ?? rollOf(editor),
+            set: (value) => state.editKey('roll', (k) => ({ ...k, roll: value }))
+          }),
+          f({
+            label: 'fov',
+            title: "Vertical field of view, degrees; empty = the clip's own",
+            step: degree,
+            digits: 1,
+            settle,
+            low: 1,
+            high: 170,
+            get: () => key()?.fov ?? null,
+            empty: () => fovOf(state.camera()?.intrinsics ?? state.lens).toFixed(1),
+            set: (value) => state.editKey('fov', (k) => ({ ...k, fov: value })),
+            clear: () => state.editKey('fov', (k) => ({ ...k, fov: null }))
+          })
+        ]
+      ]
     ])
     this.fields = groups.flatMap(([, fields]) => fields)
     this.ease = choice('How the move into this key runs', NAMES.ease, EASES, (value) => {
@@ -176,8 +230,17 @@ export class Inspector {
       state.settle()
       editor.focus()
     })
-    this.element = make('div', { class: 'ex4d-fields' }, groups.map(([name, fields]) =>
-      make('div', { class: 'ex4d-fieldset' }, [make('span', {}, [name]), ...fields.map((field) => field.element), name === 'Lens' ? this.ease : null])))
+    this.element = make(
+      'div',
+      { class: 'ex4d-fields' },
+      groups.map(([name, fields]) =>
+        make('div', { class: 'ex4d-fieldset' }, [
+          make('span', {}, [name]),
+          ...fields.map((field) => field.element),
+          name === 'Lens' ? this.ease : null
+        ])
+      )
+    )
   }
 
   refresh() {
@@ -196,7 +259,9 @@ function rollOf(editor) {
   const { right, forward } = axesOf(camera.pose)
   const level = Math.hypot(forward[0], forward[2])
   // Positive roll lowers the right side of the camera.
-  return level < 1e-6 ? 0 : (Math.atan2(right[1], (right[0] * forward[2] - right[2] * forward[0]) / level) * 180) / Math.PI
+  return level < 1e-6
+    ? 0
+    : (Math.atan2(right[1], (right[0] * forward[2] - right[2] * forward[0]) / level) * 180) / Math.PI
 }
 
 /** Preset, its parameters, interpolation and length of the path. */
@@ -205,10 +270,18 @@ export class PathBar {
   constructor(editor) {
     this.editor = editor
     const { state } = editor
-    this.preset = make('select', { title: 'Starting point: a preset path. The first change by hand turns it into keyframes.', 'aria-label': 'Preset', onchange: () => this.choose(this.preset.value) }, [
-      make('option', { value: '' }, ['Keyframes']),
-      ...PRESETS.map((preset) => make('option', { value: preset.name }, [preset.label]))
-    ])
+    this.preset = make(
+      'select',
+      {
+        title: 'Starting point: a preset path. The first change by hand turns it into keyframes.',
+        'aria-label': 'Preset',
+        onchange: () => this.choose(this.preset.value)
+      },
+      [
+        make('option', { value: '' }, ['Keyframes']),
+        ...PRESETS.map((preset) => make('option', { value: preset.name }, [preset.label]))
+      ]
+    )
     this.preset.addEventListener('keydown', (event) => event.stopPropagation())
     this.params = make('span', { class: 'ex4d-fieldset' })
     /** @type {NumberField[]} */
@@ -220,22 +293,46 @@ export class PathBar {
       editor.focus()
     })
     this.length = new NumberField({
-      label: 'frames', title: 'Length of the path in frames (EX-4D wants 49)', step: () => 1, digits: 0, low: 1, high: 2000,
+      label: 'frames',
+      title: 'Length of the path in frames (EX-4D wants 49)',
+      step: () => 1,
+      digits: 0,
+      low: 1,
+      high: 2000,
       get: () => state.document.frames,
-      set: (value) => state.edit('length', (document) => /** @type {any} */ (resampleDocument(/** @type {any} */ (document), Math.round(value))))
+      set: (value) =>
+        state.edit(
+          'length',
+          (document) => /** @type {any} */ (resampleDocument(/** @type {any} */ (document), Math.round(value)))
+        )
     })
-    this.element = make('div', { class: 'ex4d-fieldset' }, [this.preset, this.params, this.interpolation, this.length.element])
+    this.element = make('div', { class: 'ex4d-fieldset' }, [
+      this.preset,
+      this.params,
+      this.interpolation,
+      this.length.element
+    ])
   }
 
   /** @param {string} name */
   choose(name) {
     const { state } = this.editor
     if (name) {
-      state.edit('preset', (document) => /** @type {any} */ (presetDocument(name, {
-        frames: document.frames, fps: document.fps, width: document.width, height: document.height,
-        radius: state.scene?.radius ?? document.radius, pivot: state.scene?.pivot ?? document.pivot,
-        interpolation: document.interpolation === 'linear' ? 'catmull-rom' : document.interpolation
-      })))
+      state.edit(
+        'preset',
+        (document) =>
+          /** @type {any} */ (
+            presetDocument(name, {
+              frames: document.frames,
+              fps: document.fps,
+              width: document.width,
+              height: document.height,
+              radius: state.scene?.radius ?? document.radius,
+              pivot: state.scene?.pivot ?? document.pivot,
+              interpolation: document.interpolation === 'linear' ? 'catmull-rom' : document.interpolation
+            })
+          )
+      )
     } else state.edit('keys', baked)
     state.settle()
     state.selected = null
@@ -246,7 +343,8 @@ export class PathBar {
   /** @param {string} name parameter of the preset @param {number} value */
   setParam(name, value) {
     this.editor.state.edit(`param ${name}`, (document) => ({
-      ...document, source: document.source && { ...document.source, params: { ...document.source.params, [name]: value } }
+      ...document,
+      source: document.source && { ...document.source, params: { ...document.source.params, [name]: value } }
     }))
   }
 
@@ -259,12 +357,20 @@ export class PathBar {
     if (this.shown !== (source?.preset ?? '')) {
       this.shown = source?.preset ?? ''
       const preset = PRESETS.find((p) => p.name === this.shown)
-      this.fields = (preset?.params ?? []).map((param) => new NumberField({
-        label: param.name, title: `${param.description}${param.unit === 'radius' ? ' In radii of the scene.' : ''}`, low: param.min, high: param.max,
-        step: () => (param.unit === 'deg' ? 1 : param.unit === 'radius' ? 0.02 : 0.1), digits: 2, settle: () => state.settle(),
-        get: () => state.document.source?.params[param.name] ?? null,
-        set: (value) => this.setParam(param.name, value)
-      }))
+      this.fields = (preset?.params ?? []).map(
+        (param) =>
+          new NumberField({
+            label: param.name,
+            title: `${param.description}${param.unit === 'radius' ? ' In radii of the scene.' : ''}`,
+            low: param.min,
+            high: param.max,
+            step: () => (param.unit === 'deg' ? 1 : param.unit === 'radius' ? 0.02 : 0.1),
+            digits: 2,
+            settle: () => state.settle(),
+            get: () => state.document.source?.params[param.name] ?? null,
+            set: (value) => this.setParam(param.name, value)
+          })
+      )
       this.params.replaceChildren(...this.fields.map((field) => field.element))
     }
     for (const field of [...this.fields, this.length]) field.refresh()

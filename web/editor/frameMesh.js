@@ -179,7 +179,11 @@ export class FrameMesh {
       gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer())
       const indices = gridIndices(width, height, style, step)
       gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, indices, gl.STATIC_DRAW)
-      grid = { array, count: indices.length, type: indices instanceof Uint16Array ? gl.UNSIGNED_SHORT : gl.UNSIGNED_INT }
+      grid = {
+        array,
+        count: indices.length,
+        type: indices instanceof Uint16Array ? gl.UNSIGNED_SHORT : gl.UNSIGNED_INT
+      }
       this.grids.set(name, grid)
     }
     return grid

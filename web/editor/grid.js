@@ -56,7 +56,8 @@ export function gridIndices(width, height, style, step = 1) {
   for (let y = 0; y < rows - 1; y++) around.push(y * columns + columns - 1)
   for (let x = columns - 1; x > 0; x--) around.push(corners[2] + x)
   for (let y = rows - 1; y > 0; y--) around.push(y * columns)
-  for (let i = 0; i < around.length; i++, n += 3) out.set([around[i], around[(i + 1) % around.length], columns * rows], n)
+  for (let i = 0; i < around.length; i++, n += 3)
+    out.set([around[i], around[(i + 1) % around.length], columns * rows], n)
   return out
 }
 

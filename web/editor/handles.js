@@ -12,7 +12,11 @@
 import { add, axesOf, closestOnAxis, meetPlane, pixelRay, project, scale, snap, sub } from './math.js'
 
 /** @type {Vec3[]} */
-export const AXES = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+export const AXES = [
+  [1, 0, 0],
+  [0, 1, 0],
+  [0, 0, 1]
+]
 /** Length of the gizmo's arms and distance of its squares, in CSS pixels. */
 export const ARM = 62
 export const SQUARE = [20, 34]
@@ -85,8 +89,11 @@ export function spots({ view, unit, eye, target, pivot, active, keys }) {
       const start = 0.3
       out.push({
         handle: { kind: 'axis', axis: arm.axis },
-        x: arm.x + (arm.x2 - arm.x) * start, y: arm.y + (arm.y2 - arm.y) * start,
-        x2: arm.x2, y2: arm.y2, reach: 0.7 * reach
+        x: arm.x + (arm.x2 - arm.x) * start,
+        y: arm.y + (arm.y2 - arm.y) * start,
+        x2: arm.x2,
+        y2: arm.y2,
+        reach: 0.7 * reach
       })
     }
     for (const square of gizmoSquares(view, active, unit)) {
@@ -144,6 +151,7 @@ export function dragged(view, handle, origin, from, to, step = 0) {
   const b = meetPlane(origin, normal, now)
   if (!a || !b) return origin
   const out = add(origin, sub(b, a))
-  if (step > 0) for (let i = 0; i < 3; i++) if (handle.kind !== 'plane' || i !== handle.axis) out[i] = snap(out[i], step)
+  if (step > 0)
+    for (let i = 0; i < 3; i++) if (handle.kind !== 'plane' || i !== handle.axis) out[i] = snap(out[i], step)
   return out
 }

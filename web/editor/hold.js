@@ -27,13 +27,18 @@ export class Hold {
     this.undoable = state.past.length
     const ends = (this.ends = new AbortController())
     const options = { capture: true, signal: ends.signal }
-    for (const name of ['pointerup', 'pointercancel', 'lostpointercapture']) window.addEventListener(name, () => this.end(), options)
+    for (const name of ['pointerup', 'pointercancel', 'lostpointercapture'])
+      window.addEventListener(name, () => this.end(), options)
     window.addEventListener('blur', (event) => event.target === window && this.end(), options)
     // A page that is hidden hears of no pointer any more.
-    document.addEventListener('visibilitychange', () => {
-      endDrag()
-      this.end()
-    }, options)
+    document.addEventListener(
+      'visibilitychange',
+      () => {
+        endDrag()
+        this.end()
+      },
+      options
+    )
   }
 
   end() {

@@ -62,12 +62,7 @@ export const axesOf = (m) => ({
 
 /** A pose from an eye and unit axes. @param {Vec3} eye @param {Vec3} right @param {Vec3} down @param {Vec3} forward @returns {number[]} */
 export function poseFromAxes(eye, right, down, forward) {
-  return [
-    ...right, -dot(right, eye),
-    ...down, -dot(down, eye),
-    ...forward, -dot(forward, eye),
-    0, 0, 0, 1
-  ]
+  return [...right, -dot(right, eye), ...down, -dot(down, eye), ...forward, -dot(forward, eye), 0, 0, 0, 1]
 }
 
 /**

@@ -31,8 +31,16 @@ export class Pen {
     const za = toCamera(this.view.pose, a)[2]
     const zb = toCamera(this.view.pose, b)[2]
     if (za < NEAREST && zb < NEAREST) return
-    const cut = (/** @type {Vec3} */ inside, /** @type {Vec3} */ outside, /** @type {number} */ zi, /** @type {number} */ zo) =>
-      add(outside, scale([inside[0] - outside[0], inside[1] - outside[1], inside[2] - outside[2]], (NEAREST - zo) / (zi - zo)))
+    const cut = (
+      /** @type {Vec3} */ inside,
+      /** @type {Vec3} */ outside,
+      /** @type {number} */ zi,
+      /** @type {number} */ zo
+    ) =>
+      add(
+        outside,
+        scale([inside[0] - outside[0], inside[1] - outside[1], inside[2] - outside[2]], (NEAREST - zo) / (zi - zo))
+      )
     const p = project(this.view, za < NEAREST ? cut(b, a, zb, za) : a)
     const q = project(this.view, zb < NEAREST ? cut(a, b, za, zb) : b)
     const far = 1e5
@@ -116,9 +124,14 @@ export class Pen {
 
   /** Pyramids of cameras, as one stroke. @param {Camera[]} cameras @param {number} depth @param {string} colour @param {number} width @param {number} alpha */
   frustums(cameras, depth, colour, width, alpha) {
-    this.stroke(() => {
-      for (const camera of cameras) this.frustumLines(camera, depth)
-    }, colour, width, alpha)
+    this.stroke(
+      () => {
+        for (const camera of cameras) this.frustumLines(camera, depth)
+      },
+      colour,
+      width,
+      alpha
+    )
   }
 
   /** @param {Camera} camera @param {number} depth */
@@ -155,7 +168,12 @@ export class Pen {
 /** Corners of a camera's picture, so far in front of it. @param {Camera} camera @param {number} depth */
 function frustumCorners(camera, depth) {
   const { width: w, height: h } = camera.intrinsics
-  return [[0, 0], [w, 0], [w, h], [0, h]].map(([u, v]) => {
+  return [
+    [0, 0],
+    [w, 0],
+    [w, h],
+    [0, h]
+  ].map(([u, v]) => {
     const ray = pixelRay(camera, u, v)
     return add(ray.eye, scale(ray.direction, depth))
   })
@@ -171,24 +189,52 @@ export function drawPath(pen, scene) {
   const { poses, frame, radius, hot } = scene
   const size = 0.16 * radius
   const eyes = poses.map(eyeOf)
-  const isHot = (/** @type {Handle['kind']} */ kind, key = -1) => hot?.kind === kind && (kind !== 'key' || /** @type {any} */ (hot).frame === key)
+  const isHot = (/** @type {Handle['kind']} */ kind, key = -1) =>
+    hot?.kind === kind && (kind !== 'key' || /** @type {any} */ (hot).frame === key)
 
   pen.frustums([{ pose: IDENTITY_POSE, intrinsics: scene.sourceLens }], size * 1.25, COLOURS.source, 1.2, 0.8)
-  pen.stroke(() => {
-    for (let i = 0; i + 1 < eyes.length; i++) pen.segment(eyes[i], eyes[i + 1])
-  }, '#000000', 4.5, 0.35)
-  pen.stroke(() => {
-    for (let i = 0; i + 1 < eyes.length; i++) if (!scene.inside[i]) pen.segment(eyes[i], eyes[i + 1])
-  }, COLOURS.path, 2, 0.95)
+  pen.stroke(
+    () => {
+      for (let i = 0; i + 1 < eyes.length; i++) pen.segment(eyes[i], eyes[i + 1])
+    },
+    '#000000',
+    4.5,
+    0.35
+  )
+  pen.stroke(
+    () => {
+      for (let i = 0; i + 1 < eyes.length; i++) if (!scene.inside[i]) pen.segment(eyes[i], eyes[i + 1])
+    },
+    COLOURS.path,
+    2,
+    0.95
+  )
   if (scene.inside.some(Boolean)) {
-    pen.stroke(() => {
-      for (let i = 0; i + 1 < eyes.length; i++) if (scene.inside[i]) pen.segment(eyes[i], eyes[i + 1])
-    }, COLOURS.hole, 2.6, 1)
+    pen.stroke(
+      () => {
+        for (let i = 0; i + 1 < eyes.length; i++) if (scene.inside[i]) pen.segment(eyes[i], eyes[i + 1])
+      },
+      COLOURS.hole,
+      2.6,
+      1
+    )
   }
   if (eyes.length <= 240) pen.dots(eyes, 1.3, COLOURS.path)
-  pen.frustums(scene.keyCameras.filter((key) => key.frame !== frame).map((key) => key.camera), size * 0.75, COLOURS.path, 1, 0.45)
+  pen.frustums(
+    scene.keyCameras.filter((key) => key.frame !== frame).map((key) => key.camera),
+    size * 0.75,
+    COLOURS.path,
+    1,
+    0.45
+  )
   for (const key of scene.keys) {
-    pen.mark(key.position, 'diamond', key.frame === scene.selected ? 6.5 : 5, key.frame === scene.selected ? '#ffffff' : COLOURS.path, isHot('key', key.frame))
+    pen.mark(
+      key.position,
+      'diamond',
+      key.frame === scene.selected ? 6.5 : 5,
+      key.frame === scene.selected ? '#ffffff' : COLOURS.path,
+      isHot('key', key.frame)
+    )
   }
 
   pen.frame(scene.camera, size * 1.25, '#ffffff', 0.14)
@@ -207,7 +253,12 @@ export function drawPath(pen, scene) {
     c.strokeStyle = COLOURS.pivot
     c.lineWidth = 1.6 * pen.unit
     c.beginPath()
-    for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+    for (const [dx, dy] of [
+      [1, 0],
+      [-1, 0],
+      [0, 1],
+      [0, -1]
+    ]) {
       c.moveTo(at.x + dx * reach, at.y + dy * reach)
       c.lineTo(at.x + 0.35 * dx * reach, at.y + 0.35 * dy * reach)
     }
@@ -259,7 +310,12 @@ export function drawStage(pen, width, height) {
   const { forward } = axesOf(pen.view.pose)
   // The view has no roll, so the horizon is level; y points down.
   const level = Math.hypot(forward[0], forward[2])
-  const horizon = level > 1e-6 ? pen.view.intrinsics.cy - (pen.view.intrinsics.fy * forward[1]) / level : forward[1] > 0 ? -height : 2 * height
+  const horizon =
+    level > 1e-6
+      ? pen.view.intrinsics.cy - (pen.view.intrinsics.fy * forward[1]) / level
+      : forward[1] > 0
+        ? -height
+        : 2 * height
   const share = clamp(horizon / height, 0, 1)
   const sky = c.createLinearGradient(0, 0, 0, height)
   const far = '#2b3038'

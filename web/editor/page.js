@@ -14,7 +14,9 @@ export class Page {
     this.views = make('div', { class: 'ex4d-views' }, [editor.sceneView.element, editor.shotView.element])
     // A text field takes the keys, so that ComfyUI's own shortcuts and its undo leave them alone.
     this.keys = make('textarea', {
-      class: 'ex4d-keys', readOnly: true, 'aria-label': 'Camera path editor. Press ? for its keys.',
+      class: 'ex4d-keys',
+      readOnly: true,
+      'aria-label': 'Camera path editor. Press ? for its keys.',
       onkeydown: (/** @type {KeyboardEvent} */ event) => {
         event.stopPropagation()
         if (press(editor, event)) event.preventDefault()
@@ -25,9 +27,19 @@ export class Page {
       },
       onblur: () => editor.held.clear()
     })
-    this.element = make('div', { class: `ex4d-editor${editor.software ? ' ex4d-software' : ''}`, 'data-capture-wheel': 'true' }, [
-      this.keys, this.buildUpperBar(), this.views, this.buildLowerBar(), editor.timeline.element, editor.inspector.element, editor.status.element
-    ])
+    this.element = make(
+      'div',
+      { class: `ex4d-editor${editor.software ? ' ex4d-software' : ''}`, 'data-capture-wheel': 'true' },
+      [
+        this.keys,
+        this.buildUpperBar(),
+        this.views,
+        this.buildLowerBar(),
+        editor.timeline.element,
+        editor.inspector.element,
+        editor.status.element
+      ]
+    )
     this.large = false
     /** Where the editor returns to when the node was rebuilt while it filled the window. @type {HTMLElement | undefined} */
     this.home = undefined
@@ -52,7 +64,9 @@ export class Page {
     this.undo = this.act('undo', 'Undo (Ctrl + Z)', () => state.undo())
     this.redo = this.act('redo', 'Redo (Ctrl + Shift + Z)', () => state.redo())
     this.snap = this.act('snap', 'Snap to steps and whole angles (S)', () => editor.setSnapping(!editor.snapping))
-    this.pick = this.act('pivot', 'Pick the pivot: click what the camera orbits around (P)', () => editor.setPicking(!editor.picking))
+    this.pick = this.act('pivot', 'Pick the pivot: click what the camera orbits around (P)', () =>
+      editor.setPicking(!editor.picking)
+    )
     this.fly = this.act('fly', 'Fly with W A S D, Q E; drag to look (F)', () => editor.setFlying(!editor.flying))
     this.expand = this.act('expand', 'Use the whole window (X)', () => this.setLarge(!this.large))
     this.loop = this.act('loop', 'Loop (L)', () => editor.setLoop(!editor.playback.loop))
@@ -64,11 +78,13 @@ export class Page {
   buildUpperBar() {
     const { editor } = this
     return make('div', { class: 'ex4d-bar' }, [
-      editor.pathBar.element, make('span', { class: 'ex4d-space' }),
+      editor.pathBar.element,
+      make('span', { class: 'ex4d-space' }),
       make('div', { class: 'ex4d-group' }, [this.undo, this.redo]),
       make('div', { class: 'ex4d-group' }, [this.pick, this.snap, this.fly]),
       make('div', { class: 'ex4d-group' }, [
-        this.act('split', 'Next layout: both, shot large, scene only, shot only (V)', () => editor.nextLayout()), this.expand,
+        this.act('split', 'Next layout: both, shot large, scene only, shot only (V)', () => editor.nextLayout()),
+        this.expand,
         this.act('help', 'Keys and gestures (?)', () => this.toggleHelp())
       ])
     ])
@@ -78,10 +94,14 @@ export class Page {
     const { timeline, state, playback } = this.editor
     return make('div', { class: 'ex4d-bar' }, [
       make('div', { class: 'ex4d-group' }, [
-        this.act('first', 'First frame (Home)', () => state.goTo(0)), this.act('previous', 'Key before ( [ )', () => timeline.jump(-1)), playback.button,
-        this.act('next', 'Key after ( ] )', () => timeline.jump(1)), this.loop
+        this.act('first', 'First frame (Home)', () => state.goTo(0)),
+        this.act('previous', 'Key before ( [ )', () => timeline.jump(-1)),
+        playback.button,
+        this.act('next', 'Key after ( ] )', () => timeline.jump(1)),
+        this.loop
       ]),
-      this.count, make('div', { class: 'ex4d-group' }, [this.key, this.copy, this.trash]),
+      this.count,
+      make('div', { class: 'ex4d-group' }, [this.key, this.copy, this.trash]),
       make('span', { class: 'ex4d-space' })
     ])
   }
@@ -95,7 +115,8 @@ export class Page {
       const target = /** @type {Element} */ (event.target)
       if (!target.closest('input, select, button, .ex4d-help')) this.focus()
     })
-    for (const name of ['pointermove', 'pointerup', 'dblclick', 'contextmenu']) element.addEventListener(name, (event) => event.stopPropagation())
+    for (const name of ['pointermove', 'pointerup', 'dblclick', 'contextmenu'])
+      element.addEventListener(name, (event) => event.stopPropagation())
     element.addEventListener('wheel', (event) => event.stopPropagation(), { passive: true })
     element.addEventListener('pointerenter', () => editor.redraw())
   }
@@ -141,9 +162,20 @@ export class Page {
     }
     this.help = make('div', { class: 'ex4d-help' }, [
       button('close', 'Close (Esc)', () => this.toggleHelp()),
-      make('div', { class: 'ex4d-help-columns' }, HELP.map(({ title, rows }) => make('section', {}, [
-        make('h3', {}, [title]), make('dl', {}, rows.flatMap(([key, text]) => [make('dt', {}, [key]), make('dd', {}, [text])]))
-      ])))
+      make(
+        'div',
+        { class: 'ex4d-help-columns' },
+        HELP.map(({ title, rows }) =>
+          make('section', {}, [
+            make('h3', {}, [title]),
+            make(
+              'dl',
+              {},
+              rows.flatMap(([key, text]) => [make('dt', {}, [key]), make('dd', {}, [text])])
+            )
+          ])
+        )
+      )
     ])
     this.element.append(this.help)
   }
@@ -151,7 +183,8 @@ export class Page {
   /** Layout and pressed buttons. */
   showSettings() {
     const { editor } = this
-    const show = (/** @type {HTMLElement | undefined} */ element, /** @type {boolean} */ on) => element?.setAttribute('aria-pressed', String(on))
+    const show = (/** @type {HTMLElement | undefined} */ element, /** @type {boolean} */ on) =>
+      element?.setAttribute('aria-pressed', String(on))
     this.views.dataset.layout = editor.layout
     show(this.loop, editor.playback.loop)
     show(this.snap, editor.snapping)

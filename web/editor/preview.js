@@ -26,8 +26,11 @@ export class PreviewError extends Error {
 /** Whether a value has the shape of a file reference of ours. @param {any} value @returns {value is FileReference} */
 export function isReference(value) {
   return (
-    !!value && typeof value.filename === 'string' && value.filename.length > 0 &&
-    typeof value.subfolder === 'string' && value.type === 'temp'
+    !!value &&
+    typeof value.filename === 'string' &&
+    value.filename.length > 0 &&
+    typeof value.subfolder === 'string' &&
+    value.type === 'temp'
   )
 }
 

@@ -8,7 +8,10 @@
 /** @param {WebGL2RenderingContext} gl @param {string} vertex @param {string} fragment @param {string[]} [captured] outputs for transform feedback @returns {Program} */
 export function buildProgram(gl, vertex, fragment, captured) {
   const program = gl.createProgram()
-  for (const [kind, text] of /** @type {[number, string][]} */ ([[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]])) {
+  for (const [kind, text] of /** @type {[number, string][]} */ ([
+    [gl.VERTEX_SHADER, vertex],
+    [gl.FRAGMENT_SHADER, fragment]
+  ])) {
     const shader = /** @type {WebGLShader} */ (gl.createShader(kind))
     gl.shaderSource(shader, text)
     gl.compileShader(shader)

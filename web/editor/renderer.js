@@ -49,7 +49,10 @@ function buildTools(gl) {
   gl.enableVertexAttribArray(0)
   gl.vertexAttribPointer(0, 3, gl.FLOAT, false, 0, 0)
   return {
-    shade: { released: buildProgram(gl, meshVertex('released'), meshFragment('released')), paper: buildProgram(gl, meshVertex('paper'), meshFragment('paper')) },
+    shade: {
+      released: buildProgram(gl, meshVertex('released'), meshFragment('released')),
+      paper: buildProgram(gl, meshVertex('paper'), meshFragment('paper'))
+    },
     line: buildProgram(gl, lineVertex, lineFragment),
     mesh: new FrameMesh(gl),
     ground,
@@ -65,13 +68,20 @@ export class Renderer {
   constructor() {
     this.canvas = document.createElement('canvas')
     this.canvas.width = this.canvas.height = 16
-    const gl = this.canvas.getContext('webgl2', { antialias: false, alpha: true, depth: true, powerPreference: 'high-performance' })
+    const gl = this.canvas.getContext('webgl2', {
+      antialias: false,
+      alpha: true,
+      depth: true,
+      powerPreference: 'high-performance'
+    })
     if (!gl) throw new Error('This browser gives the page no WebGL2, so the scene cannot be drawn in 3D.')
     this.gl = gl
     this.lost = false
     const names = gl.getExtension('WEBGL_debug_renderer_info')
     /** Whether the graphics are emulated by the processor. */
-    this.software = SOFTWARE.test(String(names ? gl.getParameter(names.UNMASKED_RENDERER_WEBGL) : gl.getParameter(gl.RENDERER)))
+    this.software = SOFTWARE.test(
+      String(names ? gl.getParameter(names.UNMASKED_RENDERER_WEBGL) : gl.getParameter(gl.RENDERER))
+    )
     /** Whether `warm` has run. */
     this.warmed = false
     /** @type {Set<() => void>} */
@@ -110,7 +120,17 @@ export class Renderer {
   /** Draws into a framebuffer, null = the canvas. @param {WebGLFramebuffer | null} target @param {Scene} scene */
   draw(target, scene) {
     const gl = this.gl
-    const { clip, index, camera, width, height, mode, step = 1, near = shotRange(clip?.header).near, ground = null } = scene
+    const {
+      clip,
+      index,
+      camera,
+      width,
+      height,
+      mode,
+      step = 1,
+      near = shotRange(clip?.header).near,
+      ground = null
+    } = scene
     const there = this.prepare(scene)
     gl.bindFramebuffer(gl.FRAMEBUFFER, target)
     gl.viewport(0, 0, width, height)
@@ -146,7 +166,12 @@ export class Renderer {
     gl.useProgram(line.program)
     const matrix = clipMatrix({ pose: scaled, intrinsics }, near / ground.cell, far / ground.cell)
     gl.uniformMatrix4fv(line.at('clipFromWorld'), true, matrix)
-    gl.uniform3f(line.at('centre'), ground.centre[0] / ground.cell, ground.centre[1] / ground.cell, ground.centre[2] / ground.cell)
+    gl.uniform3f(
+      line.at('centre'),
+      ground.centre[0] / ground.cell,
+      ground.centre[1] / ground.cell,
+      ground.centre[2] / ground.cell
+    )
     gl.uniform4f(line.at('tint'), ...ground.tint)
     gl.uniform1f(line.at('reach'), GROUND_CELLS)
     gl.enable(gl.BLEND)
@@ -249,8 +274,21 @@ export class Renderer {
     const context = make2D(this.software)
     for (const style of /** @type {const} */ (['released', 'paper'])) {
       const clip = new Clip({ ...BLANK, style, width: size, height: size })
-      clip.receive({ index: 0, image: /** @type {any} */ (new ImageData(size, size)), depth: new Uint16Array(size * size) })
-      const scene = { clip, index: 0, camera: { pose: IDENTITY_POSE, intrinsics: { fx: size, fy: size, cx: size / 2, cy: size / 2, width: size, height: size } }, width: size, height: size }
+      clip.receive({
+        index: 0,
+        image: /** @type {any} */ (new ImageData(size, size)),
+        depth: new Uint16Array(size * size)
+      })
+      const scene = {
+        clip,
+        index: 0,
+        camera: {
+          pose: IDENTITY_POSE,
+          intrinsics: { fx: size, fy: size, cx: size / 2, cy: size / 2, width: size, height: size }
+        },
+        width: size,
+        height: size
+      }
       this.paint(context, { ...scene, mode: 'scene', ground: { centre: [0, 1, 1], tint: [1, 1, 1, 1], cell: 1 } })
       this.paint(context, { ...scene, mode: 'checker' })
       this.read({ ...scene, mode: 'mask' })
@@ -269,12 +307,28 @@ const HOLE_SAMPLES = 96
 const FENCE_EVERY = 4
 /** @type {Omit<PreviewHeader, 'style' | 'width' | 'height'>} */
 const BLANK = {
-  version: 1, frames: 1, clip_frames: 1, frame_numbers: [0], near: 1, far: 2, levels: 1, min_angle: 0, max_jump: null, border_depth: 2,
-  radius: 1, pivot: [0, 0, 1], intrinsics: { fx: 8, fy: 8, cx: 4, cy: 4 }, source: [8, 8], sizes: [[0, 0]]
+  version: 1,
+  frames: 1,
+  clip_frames: 1,
+  frame_numbers: [0],
+  near: 1,
+  far: 2,
+  levels: 1,
+  min_angle: 0,
+  max_jump: null,
+  border_depth: 2,
+  radius: 1,
+  pivot: [0, 0, 1],
+  intrinsics: { fx: 8, fy: 8, cx: 4, cy: 4 },
+  source: [8, 8],
+  sizes: [[0, 0]]
 }
 
 /** A small 2D picture to copy into. @param {boolean} software */
-const make2D = (software) => /** @type {CanvasRenderingContext2D} */ (document.createElement('canvas').getContext('2d', { willReadFrequently: software }))
+const make2D = (software) =>
+  /** @type {CanvasRenderingContext2D} */ (
+    document.createElement('canvas').getContext('2d', { willReadFrequently: software })
+  )
 
 /** @type {Renderer | null} */
 let sharedRenderer = null

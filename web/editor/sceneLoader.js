@@ -34,20 +34,24 @@ export class SceneLoader {
     this.arriving = true
     editor.redraw()
     try {
-      await loadPreview(editor.host.url(reference), {
-        header: (header) => {
-          next = new Clip(header)
+      await loadPreview(
+        editor.host.url(reference),
+        {
+          header: (header) => {
+            next = new Clip(header)
+          },
+          frame: async (frame) => {
+            const clip = /** @type {Clip} */ (next)
+            clip.receive(frame)
+            if (frame.index === 0) {
+              editor.adopt(clip)
+              await this.pictured()
+            } else if (editor.clipIndex === frame.index) editor.redraw()
+            editor.warnings.refreshInside()
+          }
         },
-        frame: async (frame) => {
-          const clip = /** @type {Clip} */ (next)
-          clip.receive(frame)
-          if (frame.index === 0) {
-            editor.adopt(clip)
-            await this.pictured()
-          } else if (editor.clipIndex === frame.index) editor.redraw()
-          editor.warnings.refreshInside()
-        }
-      }, loading.signal)
+        loading.signal
+      )
       this.note = ''
       this.arriving = false
       this.shown = reference.filename
@@ -58,9 +62,10 @@ export class SceneLoader {
         return
       }
       this.arriving = false
-      this.note = error instanceof TypeError
-        ? 'The preview could not be loaded: the server does not answer. Run the camera node again.'
-        : /** @type {Error} */ (error).message
+      this.note =
+        error instanceof TypeError
+          ? 'The preview could not be loaded: the server does not answer. Run the camera node again.'
+          : /** @type {Error} */ (error).message
     }
     editor.redraw()
   }
@@ -78,6 +83,8 @@ export class SceneLoader {
 }
 
 /** Until the page is drawn; a hidden page never is. @returns {Promise<unknown>} */
-const nextFrame = () => Promise.race([
-  new Promise((done) => requestAnimationFrame(() => setTimeout(done))), new Promise((done) => setTimeout(done, 300))
-])
+const nextFrame = () =>
+  Promise.race([
+    new Promise((done) => requestAnimationFrame(() => setTimeout(done))),
+    new Promise((done) => setTimeout(done, 300))
+  ])

@@ -1,6 +1,18 @@
 // @ts-check
 /** The scene view: a free look at the scene, the path and its handles. */
-import { clamp, distance, intrinsicsFromFov, lookAtView, axesOf, add, scale, eyeOf, pixelRay, project, radians } from './math.js'
+import {
+  clamp,
+  distance,
+  intrinsicsFromFov,
+  lookAtView,
+  axesOf,
+  add,
+  scale,
+  eyeOf,
+  pixelRay,
+  project,
+  radians
+} from './math.js'
 import { aimed, keyAt, orbited, translated, withPivot } from './edits.js'
 import { Surface, make, onDrag, wheelSteps } from './dom.js'
 import { drawCompass, drawGizmo, drawPath, drawStage, drawTag, Pen } from './overlay.js'
@@ -96,7 +108,11 @@ export class SceneView {
     const target = this.target
     const pivot = state.document.pivot
     return spots({
-      view, unit: this.surface.unit, eye, target, pivot,
+      view,
+      unit: this.surface.unit,
+      eye,
+      target,
+      pivot,
       active: { camera: eye, target, pivot }[this.active],
       keys: state.document.source ? [] : state.document.keyframes
     })
@@ -118,19 +134,35 @@ export class SceneView {
       if (this.hot) this.editor.redraw('scene')
       this.hot = null
     })
-    canvas.addEventListener('wheel', (event) => {
-      event.preventDefault()
-      event.stopPropagation()
-      this.reach = clamp(this.reach * 1.13 ** wheelSteps(event), 1e-3 * this.editor.state.document.radius, 400 * this.editor.state.document.radius)
-      this.editor.touch()
-      this.editor.redraw('scene')
-    }, { passive: false })
-    onDrag(canvas, (event) => this.press(event), (dx, dy, factor) => {
-      this.pan(dx, dy)
-      this.reach = clamp(this.reach / factor, 1e-3 * this.editor.state.document.radius, 400 * this.editor.state.document.radius)
-      this.editor.touch()
-      this.editor.redraw('scene')
-    })
+    canvas.addEventListener(
+      'wheel',
+      (event) => {
+        event.preventDefault()
+        event.stopPropagation()
+        this.reach = clamp(
+          this.reach * 1.13 ** wheelSteps(event),
+          1e-3 * this.editor.state.document.radius,
+          400 * this.editor.state.document.radius
+        )
+        this.editor.touch()
+        this.editor.redraw('scene')
+      },
+      { passive: false }
+    )
+    onDrag(
+      canvas,
+      (event) => this.press(event),
+      (dx, dy, factor) => {
+        this.pan(dx, dy)
+        this.reach = clamp(
+          this.reach / factor,
+          1e-3 * this.editor.state.document.radius,
+          400 * this.editor.state.document.radius
+        )
+        this.editor.touch()
+        this.editor.redraw('scene')
+      }
+    )
   }
 
   /** Moves the view across the screen. @param {number} dx CSS pixels @param {number} dy */
@@ -194,7 +226,10 @@ export class SceneView {
         if (moving === 'camera' && next.shiftKey) {
           // Shift carries the camera around the pivot, keeping its distance.
           const point = dragged(view, handle, origin, start, now)
-          const from = [last, point].map((p) => [Math.atan2(p[0] - pivot[0], pivot[2] - p[2]), Math.asin(clamp(-(p[1] - pivot[1]) / (distance(p, pivot) || 1), -1, 1))])
+          const from = [last, point].map((p) => [
+            Math.atan2(p[0] - pivot[0], pivot[2] - p[2]),
+            Math.asin(clamp(-(p[1] - pivot[1]) / (distance(p, pivot) || 1), -1, 1))
+          ])
           last = point
           state.editKey('orbit', (key) => orbited(key, pivot, from[1][0] - from[0][0], from[1][1] - from[0][1]))
         } else {
@@ -202,7 +237,14 @@ export class SceneView {
           last = point
           if (moving === 'pivot') state.edit('pivot', (document) => withPivot(document, point))
           else if (moving === 'target') state.editKey('target', (key) => aimed(key, point))
-          else state.editKey('camera', (key) => translated(key, /** @type {Vec3} */ (point.map((v, i) => v - key.position[i])), next.ctrlKey || next.metaKey))
+          else
+            state.editKey('camera', (key) =>
+              translated(
+                key,
+                /** @type {Vec3} */ (point.map((v, i) => v - key.position[i])),
+                next.ctrlKey || next.metaKey
+              )
+            )
         }
         editor.touch()
       },
@@ -225,9 +267,21 @@ export class SceneView {
     if (path && camera) {
       const keys = state.document.source ? [] : state.document.keyframes
       drawPath(pen, {
-        poses: path.poses, frame: state.frame, keys, selected: state.selected, camera, sourceLens: state.lens,
-        target: this.target, pivot: state.document.pivot, radius, hot: this.hot, inside: editor.warnings.inside,
-        keyCameras: keys.length <= 24 ? keys.map((key) => ({ frame: key.frame, camera: /** @type {Camera} */ (state.camera(key.frame)) })) : []
+        poses: path.poses,
+        frame: state.frame,
+        keys,
+        selected: state.selected,
+        camera,
+        sourceLens: state.lens,
+        target: this.target,
+        pivot: state.document.pivot,
+        radius,
+        hot: this.hot,
+        inside: editor.warnings.inside,
+        keyCameras:
+          keys.length <= 24
+            ? keys.map((key) => ({ frame: key.frame, camera: /** @type {Camera} */ (state.camera(key.frame)) }))
+            : []
       })
       const active = { camera: eyeOf(camera.pose), target: this.target, pivot: state.document.pivot }[this.active]
       if (active && !editor.playback.playing) drawGizmo(pen, active, this.hot)
@@ -242,16 +296,33 @@ export class SceneView {
     const { editor, backdrop } = this
     const { radius } = editor.state.document
     const index = editor.clipIndex
-    const key = [...Array.from(pen.view.pose), width, height, index, editor.clip?.serial, radius, editor.groundHeight, editor.renderer?.lost].join()
+    const key = [
+      ...Array.from(pen.view.pose),
+      width,
+      height,
+      index,
+      editor.clip?.serial,
+      radius,
+      editor.groundHeight,
+      editor.renderer?.lost
+    ].join()
     if (key !== this.backdropKey || this.backdropStep > editor.pace.step) {
       this.backdropKey = key
       this.backdropStep = editor.pace.step
       backdrop.width = width
       backdrop.height = height
-      const context = /** @type {CanvasRenderingContext2D} */ (backdrop.getContext('2d', { alpha: false, willReadFrequently: editor.software }))
+      const context = /** @type {CanvasRenderingContext2D} */ (
+        backdrop.getContext('2d', { alpha: false, willReadFrequently: editor.software })
+      )
       drawStage(new Pen(context, pen.view, pen.unit), width, height)
       editor.renderer?.paint(context, {
-        clip: editor.clip, index, camera: pen.view, width, height, mode: 'scene', step: editor.pace.step,
+        clip: editor.clip,
+        index,
+        camera: pen.view,
+        width,
+        height,
+        mode: 'scene',
+        step: editor.pace.step,
         near: Math.max(1e-4 * radius, 0.01 * this.reach),
         ground: { centre: [0, editor.groundHeight, 0.6 * radius], cell: radius / 2, tint: [0.75, 0.8, 0.9, 0.34] }
       })

@@ -8,33 +8,59 @@ export const HELP = [
   {
     title: 'Shot view',
     rows: [
-      ['Drag', 'Orbit the camera around the pivot'], ['Shift + drag, right or middle button', 'Move sideways and up'], ['Wheel, pinch', 'Closer, farther'],
-      ['Ctrl + drag', 'Look around from the spot'], ['Alt + drag', 'Roll'], ['Two fingers', 'Move sideways, closer, farther'], ['Shift + wheel', 'Field of view'], ['1  2  3', 'Colour, mask, holes']
+      ['Drag', 'Orbit the camera around the pivot'],
+      ['Shift + drag, right or middle button', 'Move sideways and up'],
+      ['Wheel, pinch', 'Closer, farther'],
+      ['Ctrl + drag', 'Look around from the spot'],
+      ['Alt + drag', 'Roll'],
+      ['Two fingers', 'Move sideways, closer, farther'],
+      ['Shift + wheel', 'Field of view'],
+      ['1  2  3', 'Colour, mask, holes']
     ]
   },
   {
     title: 'Scene view',
     rows: [
-      ['Drag', 'Turn the view'], ['Shift + drag, right or middle button', 'Pan the view'], ['Wheel, pinch', 'Zoom the view'], ['Two fingers', 'Pan and zoom the view'],
-      ['Drag a point', 'Move camera, target, pivot or key'], ['Drag an arrow, a square', 'Along an axis, in a plane'],
-      ['Ctrl + drag the camera', 'Take its target along'], ['Shift while dragging the camera', 'Around the pivot'],
-      ['H', 'See the whole path'], ['7  8  9', 'From above, from the side, from behind']
+      ['Drag', 'Turn the view'],
+      ['Shift + drag, right or middle button', 'Pan the view'],
+      ['Wheel, pinch', 'Zoom the view'],
+      ['Two fingers', 'Pan and zoom the view'],
+      ['Drag a point', 'Move camera, target, pivot or key'],
+      ['Drag an arrow, a square', 'Along an axis, in a plane'],
+      ['Ctrl + drag the camera', 'Take its target along'],
+      ['Shift while dragging the camera', 'Around the pivot'],
+      ['H', 'See the whole path'],
+      ['7  8  9', 'From above, from the side, from behind']
     ]
   },
   {
     title: 'Time and keys',
     rows: [
-      ['Space', 'Play, pause'], ['← →', 'One frame (with Shift ten)'], ['[  ]', 'Key before, key after'], ['Home  End', 'First, last frame'],
-      ['K', 'Add a key here, or remove it'], ['Delete', 'Delete the key'], ['D', 'Duplicate the key'], ['Drag a key', 'Move it in time (with Alt a copy)'],
-      ['Double click the timeline', 'Add a key'], ['L', 'Loop']
+      ['Space', 'Play, pause'],
+      ['← →', 'One frame (with Shift ten)'],
+      ['[  ]', 'Key before, key after'],
+      ['Home  End', 'First, last frame'],
+      ['K', 'Add a key here, or remove it'],
+      ['Delete', 'Delete the key'],
+      ['D', 'Duplicate the key'],
+      ['Drag a key', 'Move it in time (with Alt a copy)'],
+      ['Double click the timeline', 'Add a key'],
+      ['L', 'Loop']
     ]
   },
   {
     title: 'Everything else',
     rows: [
-      ['Alt + arrows', 'Orbit by 1° (with Shift 5°)'], ['+  −', 'Closer, farther'], ['P', 'Pick the pivot: click what to orbit around'], ['S', 'Snapping (Alt while dragging: the opposite)'],
-      ['F', 'Fly: W A S D, Q E down and up, drag to look, Shift faster'], ['V', 'Next layout'], ['X', 'Whole window'],
-      ['Ctrl + Z, Ctrl + Shift + Z', 'Undo, redo'], ['?', 'This page'], ['Esc', 'Take a drag back; leave fly, pick, help, whole window']
+      ['Alt + arrows', 'Orbit by 1° (with Shift 5°)'],
+      ['+  −', 'Closer, farther'],
+      ['P', 'Pick the pivot: click what to orbit around'],
+      ['S', 'Snapping (Alt while dragging: the opposite)'],
+      ['F', 'Fly: W A S D, Q E down and up, drag to look, Shift faster'],
+      ['V', 'Next layout'],
+      ['X', 'Whole window'],
+      ['Ctrl + Z, Ctrl + Shift + Z', 'Undo, redo'],
+      ['?', 'This page'],
+      ['Esc', 'Take a drag back; leave fly, pick, help, whole window']
     ]
   }
 ]
@@ -95,7 +121,11 @@ export function press(editor, event) {
   }
   /** @type {Record<string, () => void>} */
   const byKey = {
-    '?': () => editor.page.toggleHelp(), '+': () => editor.dolly(1 / 1.06), '=': () => editor.dolly(1 / 1.06), '-': () => editor.dolly(1.06), '−': () => editor.dolly(1.06)
+    '?': () => editor.page.toggleHelp(),
+    '+': () => editor.dolly(1 / 1.06),
+    '=': () => editor.dolly(1 / 1.06),
+    '-': () => editor.dolly(1.06),
+    '−': () => editor.dolly(1.06)
   }
   const act = byKey[event.key] ?? byCode[event.code]
   act?.()

@@ -33,27 +33,41 @@ export class ShotView {
     })
     this.element = make('div', { class: 'ex4d-view ex4d-shot' }, [
       this.surface.canvas,
-      make('div', { class: 'ex4d-tools' }, [make('div', { class: 'ex4d-group' }, this.modes.map((m) => m.element))])
+      make('div', { class: 'ex4d-tools' }, [
+        make(
+          'div',
+          { class: 'ex4d-group' },
+          this.modes.map((m) => m.element)
+        )
+      ])
     ])
     this.surface.canvas.addEventListener('contextmenu', (event) => event.preventDefault())
-    onDrag(this.surface.canvas, (event) => this.press(event), (dx, dy, factor) => {
-      const { state } = this.editor
-      const unit = this.surface.unit / this.frame.height
-      this.truck(dx * unit, dy * unit)
-      state.editKey('truck', (key) => dollied(key, state.document.pivot, 1 / factor))
-      this.editor.touch()
-    })
+    onDrag(
+      this.surface.canvas,
+      (event) => this.press(event),
+      (dx, dy, factor) => {
+        const { state } = this.editor
+        const unit = this.surface.unit / this.frame.height
+        this.truck(dx * unit, dy * unit)
+        state.editKey('truck', (key) => dollied(key, state.document.pivot, 1 / factor))
+        this.editor.touch()
+      }
+    )
     this.surface.canvas.addEventListener('pointermove', () => {
       this.surface.canvas.style.cursor = this.editor.picking ? 'crosshair' : 'move'
     })
-    this.surface.canvas.addEventListener('wheel', (event) => {
-      event.preventDefault()
-      event.stopPropagation()
-      const { state } = this.editor
-      if (event.shiftKey) this.editor.zoomLens(wheelSteps(event) || Math.sign(event.deltaX))
-      else state.editKey('dolly', (key) => dollied(key, state.document.pivot, 1.06 ** wheelSteps(event)))
-      this.editor.touch()
-    }, { passive: false })
+    this.surface.canvas.addEventListener(
+      'wheel',
+      (event) => {
+        event.preventDefault()
+        event.stopPropagation()
+        const { state } = this.editor
+        if (event.shiftKey) this.editor.zoomLens(wheelSteps(event) || Math.sign(event.deltaX))
+        else state.editKey('dolly', (key) => dollied(key, state.document.pivot, 1.06 ** wheelSteps(event)))
+        this.editor.touch()
+      },
+      { passive: false }
+    )
   }
 
   /** @param {ShotMode} mode */
@@ -128,7 +142,9 @@ export class ShotView {
     if (!camera) return
     const box = this.frame
     const { right, down } = axesOf(camera.pose)
-    const size = (Math.max(distance(eyeOf(camera.pose), state.document.pivot), 1e-3) * box.height) / resized(camera.intrinsics, box.width, box.height).fx
+    const size =
+      (Math.max(distance(eyeOf(camera.pose), state.document.pivot), 1e-3) * box.height) /
+      resized(camera.intrinsics, box.width, box.height).fx
     state.editKey('truck', (key) => translated(key, add(scale(right, -dx * size), scale(down, -dy * size)), true))
   }
 
@@ -139,7 +155,9 @@ export class ShotView {
     const camera = state.camera()
     if (!camera) return
     const { azimuth } = spherical(eyeOf(camera.pose), state.document.pivot)
-    state.editKey('orbit', (key) => orbited(key, state.document.pivot, radians(Math.round(azimuth / 5) * 5 - azimuth), 0))
+    state.editKey('orbit', (key) =>
+      orbited(key, state.document.pivot, radians(Math.round(azimuth / 5) * 5 - azimuth), 0)
+    )
   }
 
   /** One step of fly mode. @param {Set<string>} keys codes that are held @param {number} seconds */
@@ -151,8 +169,14 @@ export class ShotView {
     /** @type {Vec3} */
     let way = [0, 0, 0]
     for (const [code, direction] of /** @type {[string, Vec3][]} */ ([
-      ['KeyW', forward], ['KeyS', scale(forward, -1)], ['KeyD', right], ['KeyA', scale(right, -1)], ['KeyE', [0, -1, 0]], ['KeyQ', [0, 1, 0]]
-    ])) if (keys.has(code)) way = add(way, direction)
+      ['KeyW', forward],
+      ['KeyS', scale(forward, -1)],
+      ['KeyD', right],
+      ['KeyA', scale(right, -1)],
+      ['KeyE', [0, -1, 0]],
+      ['KeyQ', [0, 1, 0]]
+    ]))
+      if (keys.has(code)) way = add(way, direction)
     if (way.every((v) => v === 0)) return
     const speed = state.document.radius * 0.6 * (keys.has('ShiftLeft') || keys.has('ShiftRight') ? 3 : 1)
     state.editKey('fly', (key) => translated(key, scale(normalize(way), speed * seconds), true))
@@ -174,7 +198,14 @@ export class ShotView {
     context.beginPath()
     context.rect(0, 0, box.width, box.height)
     context.clip()
-    const scene = { clip: editor.clip, index: editor.clipIndex, camera, width: box.width, height: box.height, step: editor.pace.step }
+    const scene = {
+      clip: editor.clip,
+      index: editor.clipIndex,
+      camera,
+      width: box.width,
+      height: box.height,
+      step: editor.pace.step
+    }
     if (editor.showsSource()) this.drawSource(box)
     else if (editor.clip && editor.renderer) {
       if (this.mode === 'checker') drawChecker(context, box.width, box.height, 9 * unit)
@@ -209,15 +240,34 @@ export class ShotView {
     context.fillStyle = shade
     context.fillRect(0, 0, box.width, box.height)
     this.editor.renderer?.paint(context, {
-      clip: null, index: -1, camera, width: box.width, height: box.height, mode: 'scene',
-      ground: { centre: [0, this.editor.groundHeight, state.document.radius], cell: state.document.radius / 2, tint: [0.75, 0.8, 0.9, 0.34] }
+      clip: null,
+      index: -1,
+      camera,
+      width: box.width,
+      height: box.height,
+      mode: 'scene',
+      ground: {
+        centre: [0, this.editor.groundHeight, state.document.radius],
+        cell: state.document.radius / 2,
+        tint: [0.75, 0.8, 0.9, 0.34]
+      }
     })
     const path = state.path
     if (!path) return
     const pen = new Pen(context, camera, unit)
     drawPath(pen, {
-      poses: [], frame: -1, keys: [], selected: null, camera, sourceLens: state.lens, target: null, pivot: state.document.pivot,
-      radius: state.document.radius, hot: null, inside: [], keyCameras: []
+      poses: [],
+      frame: -1,
+      keys: [],
+      selected: null,
+      camera,
+      sourceLens: state.lens,
+      target: null,
+      pivot: state.document.pivot,
+      radius: state.document.radius,
+      hot: null,
+      inside: [],
+      keyCameras: []
     })
   }
 }

@@ -18,7 +18,8 @@ export class Status {
     const { state, clip, warnings, host, loader, picking, flying } = this.editor
     /** @type {HTMLElement[]} */
     const parts = []
-    const say = (/** @type {string} */ text, kind = '') => parts.push(make('span', { class: kind, title: text }, [text]))
+    const say = (/** @type {string} */ text, kind = '') =>
+      parts.push(make('span', { class: kind, title: text }, [text]))
     if (state.problem) say(`${state.problem} The path shown is the last good one.`, 'ex4d-bad')
     if (state.refused) say(state.refused, 'ex4d-warn')
     const note = state.text.trim() ? '' : host.note?.()
@@ -35,7 +36,10 @@ export class Status {
     if (!parts.length) {
       const keys = `${state.document.keyframes.length} keys`
       if (state.document.source) say('A preset. Drag the camera, or any number, and it turns into keyframes.')
-      else if (clip) say(`${keys} · ${clip.header.clip_frames} frames of ${clip.header.source.join('×')}, shown at ${clip.header.width}×${clip.header.height}`)
+      else if (clip)
+        say(
+          `${keys} · ${clip.header.clip_frames} frames of ${clip.header.source.join('×')}, shown at ${clip.header.width}×${clip.header.height}`
+        )
       else say(keys)
     }
     return parts
@@ -46,12 +50,21 @@ export class Status {
     const { state } = this.editor
     return make('span', { class: 'ex4d-warn' }, [
       `The path has ${state.document.frames} frames, the clip ${frames}. `,
-      make('button', {
-        type: 'button', class: 'ex4d-link', onclick: () => {
-          state.edit('length', (document) => /** @type {any} */ (resampleDocument(/** @type {any} */ (document), frames)))
-          state.settle()
-        }
-      }, ['Fit the path'])
+      make(
+        'button',
+        {
+          type: 'button',
+          class: 'ex4d-link',
+          onclick: () => {
+            state.edit(
+              'length',
+              (document) => /** @type {any} */ (resampleDocument(/** @type {any} */ (document), frames))
+            )
+            state.settle()
+          }
+        },
+        ['Fit the path']
+      )
     ])
   }
 

@@ -15,7 +15,8 @@ const ON_LIGHT = { path: '#7d4500', target: '#005a50', axes: ['#a31f1f', '#2c611
 /** Surface and text colours of the theme that is on, for the canvases. @param {Element} element */
 export function themeOf(element) {
   const style = getComputedStyle(element)
-  const read = (/** @type {string} */ name, /** @type {string} */ otherwise) => style.getPropertyValue(name).trim() || otherwise
+  const read = (/** @type {string} */ name, /** @type {string} */ otherwise) =>
+    style.getPropertyValue(name).trim() || otherwise
   const text = read('--input-text', '#ddd')
   const [r, g, b] = channels(read('--comfy-menu-bg', '#353535'))
   const light = 0.3 * r + 0.59 * g + 0.11 * b > 140

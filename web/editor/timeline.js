@@ -43,11 +43,15 @@ export class Timeline {
       this.hot = null
       editor.redraw('time')
     })
-    canvas.addEventListener('wheel', (event) => {
-      event.preventDefault()
-      event.stopPropagation()
-      editor.state.goTo(editor.state.frame + (event.deltaY + event.deltaX > 0 ? 1 : -1))
-    }, { passive: false })
+    canvas.addEventListener(
+      'wheel',
+      (event) => {
+        event.preventDefault()
+        event.stopPropagation()
+        editor.state.goTo(editor.state.frame + (event.deltaY + event.deltaX > 0 ? 1 : -1))
+      },
+      { passive: false }
+    )
   }
 
   get span() {
@@ -178,8 +182,11 @@ export class Timeline {
   /** The next or previous key. @param {1 | -1} way */
   jump(way) {
     const { state } = this.editor
-    const frames = state.document.source ? [0, state.document.frames - 1] : state.document.keyframes.map((key) => key.frame)
-    const next = way > 0 ? frames.find((frame) => frame > state.frame) : frames.reverse().find((frame) => frame < state.frame)
+    const frames = state.document.source
+      ? [0, state.document.frames - 1]
+      : state.document.keyframes.map((key) => key.frame)
+    const next =
+      way > 0 ? frames.find((frame) => frame > state.frame) : frames.reverse().find((frame) => frame < state.frame)
     if (next === undefined) return
     state.goTo(next)
     state.selected = state.document.source ? null : next
@@ -219,7 +226,8 @@ export class Timeline {
     const step = [1, 2, 4, 5, 8, 10, 20, 25, 50, 100, 200, 500, 1000].find((s) => s * column > 34 * unit) ?? 2000
     const small = [1, 2, 4, 5, 10, 20, 50, 100, 200].find((s) => s * column > 5 * unit && step % s === 0) ?? step
     c.fillStyle = line
-    for (let i = 0; i <= this.span; i += small) c.fillRect(Math.round(this.x(i)), (RULER - 4) * unit, Math.max(1, unit), 4 * unit)
+    for (let i = 0; i <= this.span; i += small)
+      c.fillRect(Math.round(this.x(i)), (RULER - 4) * unit, Math.max(1, unit), 4 * unit)
     c.textAlign = 'center'
     for (let i = 0; i <= this.span; i += step) {
       c.fillStyle = line
@@ -262,10 +270,18 @@ export class Timeline {
       c.fillStyle = editor.theme.path
       c.textAlign = 'left'
       c.font = `${9.5 * unit}px Inter, system-ui, sans-serif`
-      c.fillText(`angle ${azimuths[Math.min(state.frame, azimuths.length - 1)].toFixed(1)}°`, (SIDE + 2) * unit, top + 5 * unit)
+      c.fillText(
+        `angle ${azimuths[Math.min(state.frame, azimuths.length - 1)].toFixed(1)}°`,
+        (SIDE + 2) * unit,
+        top + 5 * unit
+      )
       const wide = c.measureText('angle −000.0°  ').width
       c.fillStyle = editor.theme.target
-      c.fillText(`height ${elevations[Math.min(state.frame, elevations.length - 1)].toFixed(1)}°`, (SIDE + 2) * unit + wide, top + 5 * unit)
+      c.fillText(
+        `height ${elevations[Math.min(state.frame, elevations.length - 1)].toFixed(1)}°`,
+        (SIDE + 2) * unit + wide,
+        top + 5 * unit
+      )
     }
 
     // Keys: a preset shows its ends as hollow marks, since it has none of its own.

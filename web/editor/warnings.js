@@ -102,7 +102,10 @@ export class Warnings {
       // A frame that cannot be drawn stays unknown until its camera moves, and is in no other's way.
       let share = -1
       try {
-        share = i === 0 && isIdentity(pose) ? 0 : await renderer.holeShare(clip, clip.indexOf(i), /** @type {Camera} */ (state.camera(i)))
+        share =
+          i === 0 && isIdentity(pose)
+            ? 0
+            : await renderer.holeShare(clip, clip.indexOf(i), /** @type {Camera} */ (state.camera(i)))
         if (share < 0) break
       } catch (error) {
         console.error(`EX-4D: the holes of frame ${i} were not measured.`, error)
