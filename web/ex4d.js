@@ -33,7 +33,7 @@ const WRITE_EVERY = 200
 const NO_ROW = () => [0, -4]
 const FRESH = [760, 860]
 
-/** @typedef {import('./editor/edits.js').PathDocument} PathDocument */
+/** @import { PathDocument } from './editor/pathDocument.js' */
 
 /** Calls `after` behind a method of an object that may not be there yet. @param {any} object @param {string} name @param {(...values: any[]) => void} after */
 function follow(object, name, after) {
@@ -56,7 +56,7 @@ const widgetOf = (node, name) => node.widgets?.find((/** @type {any} */ widget) 
 function pathOfWidgets(node, scene) {
   const value = (/** @type {string} */ name) => widgetOf(node, name)?.value
   if (takesCamera(node) && node.properties[RESULT]) {
-    return /** @type {any} */ (parseDocument(node.properties[RESULT]))
+    return parseDocument(node.properties[RESULT])
   }
   const preset = PRESETS.find((p) => p.name === value('preset')) ?? PRESETS[0]
   const given = {
@@ -73,7 +73,7 @@ function pathOfWidgets(node, scene) {
   for (const { name } of preset.params) if (typeof values[name] === 'number') params[name] = values[name]
   const frames = Number(value('frames')) || (scene && scene.frames > 1 ? scene.frames : 49)
   const radius = (Number(value('scale')) || 1) * (scene?.radius ?? DEFAULT_RADIUS)
-  return /** @type {any} */ (presetDocument(preset.name, { frames, fps: Number(value('fps')) || 15, radius, params }))
+  return presetDocument(preset.name, { frames, fps: Number(value('fps')) || 15, radius, params })
 }
 
 /** Whether the path comes from a camera that only Python reads: a file, or a 3D viewer's. @param {any} node */

@@ -29,7 +29,7 @@ for (const { name, document, times, world_to_camera, intrinsics, baked } of gold
       assert.ok(apart(intrinsics[i], [k.fx, k.fy, k.cx, k.cy, k.width, k.height]) < 1e-7, `lens at frame ${times[i]}`)
     })
     assert.deepEqual(
-      bakeDocument(document).keyframes.map((key) => key.frame),
+      bakeDocument(parseDocument(document)).keyframes.map((key) => key.frame),
       baked
     )
   })
@@ -79,7 +79,7 @@ test('baking keeps a preset within the tolerance, with few keys', () => {
 })
 
 test('resampling keeps a path where it was', () => {
-  const baked = bakeDocument(presetDocument('orbit', { frames: 49, params: { angle: 60 } }), null, 0)
+  const baked = bakeDocument(presetDocument('orbit', { frames: 49, params: { angle: 60 } }), 0)
   const longer = resampleDocument(baked, 97)
   const back = evaluateDocument(resampleDocument(longer, 25))
   const all = evaluateDocument(baked)

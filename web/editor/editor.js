@@ -5,7 +5,7 @@
  * @typedef {import('./math.js').Vec3} Vec3
  * @typedef {import('./math.js').Camera} Camera
  * @typedef {import('./preview.js').FileReference} FileReference
- * @typedef {import('./edits.js').PathDocument} PathDocument
+ * @import { PathDocument } from './pathDocument.js'
  * @typedef {'both' | 'swapped' | 'scene' | 'shot'} Layout
  * @typedef {object} Host what the editor needs of the node it lives in
  * @property {() => string} read the path widget's text
@@ -82,6 +82,8 @@ export class Editor {
     this.skipped = false
     /** @type {Set<'scene' | 'shot' | 'time'>} */
     this.dirty = new Set()
+    /** The frame that is asked for. @type {number | undefined} */
+    this.wake = undefined
 
     this.pace = new Pace(this.software, (step) => this.setDetail(step))
     this.hold = new Hold(this)

@@ -3,13 +3,9 @@
  * Edits of a trajectory document. Every function takes a document and returns a new one; none of them touches the page.
  * Keys are named by their frame.
  *
- * @typedef {import('./math.js').Vec3} Vec3
- * @typedef {import('./math.js').Intrinsics} Intrinsics
- * @typedef {{frame: number, position: Vec3, target?: Vec3, quaternion?: [number, number, number, number], roll: number,
- *   fov: number | null, lens_shift: [number, number], ease: string}} Keyframe
- * @typedef {{version: number, frames: number, fps: number, width: number | null, height: number | null,
- *   interpolation: string, pivot: Vec3, radius: number, source: {preset: string, params: Record<string, any>} | null,
- *   keyframes: Keyframe[]}} PathDocument
+ * @import { Intrinsics, Vec3 } from './math.js'
+ * @import { Keyframe, PathDocument } from './pathDocument.js'
+ * @import { Quat } from './poses.js'
  * @typedef {{poses: ArrayLike<number>[], intrinsics: Intrinsics[] | null, fov: ArrayLike<number> | null}} EvaluatedPath
  */
 import {
@@ -39,7 +35,7 @@ export const keyAt = (doc, frame) => doc.keyframes.find((key) => key.frame === f
 /** Seven significant digits: what a float32 holds, and short JSON. @param {number} value */
 const tidy = (value) => Number(value.toPrecision(7)) || 0
 /** @template {ArrayLike<number>} T @param {T} values @returns {T} */
-const tidyAll = (values) => /** @type {any} */ (Array.from(values, tidy))
+const tidyAll = (values) => /** @type {T} */ (/** @type {ArrayLike<number>} */ (Array.from(values, tidy)))
 
 /** @param {PathDocument} doc @param {Keyframe[]} keyframes @returns {PathDocument} */
 const withKeys = (doc, keyframes) => ({
@@ -49,7 +45,7 @@ const withKeys = (doc, keyframes) => ({
 })
 
 /** A preset as keyframes; a document that has keyframes as it is. @param {PathDocument} doc @returns {PathDocument} */
-export const baked = (doc) => (doc.source ? /** @type {any} */ (bakeDocument(/** @type {any} */ (doc))) : doc)
+export const baked = (doc) => (doc.source ? bakeDocument(doc) : doc)
 
 /**
  * The key that would leave the path as it is at a frame. Between keys with targets it gets a target, as far away as theirs.
@@ -85,17 +81,17 @@ export function sampledKey(doc, path, frame) {
   return key
 }
 
-/** Camera-to-world quaternion [w, x, y, z] of a world-to-camera pose. @param {ArrayLike<number>} m @returns {[number, number, number, number]} */
+/** Camera-to-world quaternion of a world-to-camera pose. @param {ArrayLike<number>} m @returns {Quat} */
 export const quaternionOf = (m) =>
-  tidyAll(/** @type {any} */ (quaternionFromMatrix([m[0], m[4], m[8], m[1], m[5], m[9], m[2], m[6], m[10]])))
+  tidyAll(quaternionFromMatrix([m[0], m[4], m[8], m[1], m[5], m[9], m[2], m[6], m[10]]))
 
-/** Turns an orientation by a world rotation. @param {[number, number, number, number]} q @param {Vec3} axis @param {number} angle @returns {[number, number, number, number]} */
+/** Turns an orientation by a world rotation. @param {Quat} q @param {Vec3} axis @param {number} angle @returns {Quat} */
 export function turned(q, axis, angle) {
   const s = Math.sin(angle / 2)
   const [aw, ax, ay, az] = [Math.cos(angle / 2), axis[0] * s, axis[1] * s, axis[2] * s]
   const [bw, bx, by, bz] = q
   return tidyAll(
-    /** @type {[number, number, number, number]} */ ([
+    /** @type {Quat} */ ([
       aw * bw - ax * bx - ay * by - az * bz,
       aw * bx + ax * bw + ay * bz - az * by,
       aw * by - ax * bz + ay * bw + az * bx,
@@ -241,7 +237,7 @@ export function aimed(key, point) {
   if (length(axis) < 1e-9) return key
   return {
     ...key,
-    quaternion: turned(/** @type {any} */ (key.quaternion), normalize(axis), Math.atan2(length(axis), dot(from, to)))
+    quaternion: turned(/** @type {Quat} */ (key.quaternion), normalize(axis), Math.atan2(length(axis), dot(from, to)))
   }
 }
 

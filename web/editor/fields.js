@@ -101,12 +101,19 @@ export class NumberField {
   }
 }
 
-/** @param {string} title @param {Record<string, string>} names @param {string[]} values @param {(value: string) => void} choose */
+/**
+ * A list to choose from.
+ * @template {string} T
+ * @param {string} title
+ * @param {Record<T, string>} names as they are shown
+ * @param {readonly T[]} values
+ * @param {(value: T) => void} choose
+ */
 function choice(title, names, values, choose) {
   const element = make(
     'select',
-    { title, 'aria-label': title, onchange: () => choose(element.value) },
-    values.map((value) => make('option', { value }, [names[value] ?? value]))
+    { title, 'aria-label': title, onchange: () => choose(/** @type {T} */ (element.value)) },
+    values.map((value) => make('option', { value }, [names[value]]))
   )
   element.addEventListener('keydown', (event) => event.stopPropagation())
   return element
@@ -300,11 +307,7 @@ export class PathBar {
       low: 1,
       high: 2000,
       get: () => state.document.frames,
-      set: (value) =>
-        state.edit(
-          'length',
-          (document) => /** @type {any} */ (resampleDocument(/** @type {any} */ (document), Math.round(value)))
-        )
+      set: (value) => state.edit('length', (document) => resampleDocument(document, Math.round(value)))
     })
     this.element = make('div', { class: 'ex4d-fieldset' }, [
       this.preset,
@@ -318,20 +321,16 @@ export class PathBar {
   choose(name) {
     const { state } = this.editor
     if (name) {
-      state.edit(
-        'preset',
-        (document) =>
-          /** @type {any} */ (
-            presetDocument(name, {
-              frames: document.frames,
-              fps: document.fps,
-              width: document.width,
-              height: document.height,
-              radius: state.scene?.radius ?? document.radius,
-              pivot: state.scene?.pivot ?? document.pivot,
-              interpolation: document.interpolation === 'linear' ? 'catmull-rom' : document.interpolation
-            })
-          )
+      state.edit('preset', (document) =>
+        presetDocument(name, {
+          frames: document.frames,
+          fps: document.fps,
+          width: document.width,
+          height: document.height,
+          radius: state.scene?.radius ?? document.radius,
+          pivot: state.scene?.pivot ?? document.pivot,
+          interpolation: document.interpolation === 'linear' ? 'catmull-rom' : document.interpolation
+        })
       )
     } else state.edit('keys', baked)
     state.settle()
@@ -367,7 +366,10 @@ export class PathBar {
             step: () => (param.unit === 'deg' ? 1 : param.unit === 'radius' ? 0.02 : 0.1),
             digits: 2,
             settle: () => state.settle(),
-            get: () => state.document.source?.params[param.name] ?? null,
+            get: () => {
+              const value = state.document.source?.params[param.name]
+              return typeof value === 'number' ? value : null
+            },
             set: (value) => this.setParam(param.name, value)
           })
       )

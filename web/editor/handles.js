@@ -48,7 +48,7 @@ export function gizmoSquares(view, origin, unit = 1) {
   if (project(view, origin)[2] <= 0) return []
   const near = worldSize(view, origin, SQUARE[0] * unit)
   const far = worldSize(view, origin, SQUARE[1] * unit)
-  return AXES.flatMap((normal, index) => {
+  return AXES.flatMap((_, index) => {
     const [a, b] = AXES.filter((_, i) => i !== index)
     const corner = (/** @type {number} */ s, /** @type {number} */ t) =>
       project(view, add(origin, add(scale(a, s), scale(b, t))))

@@ -4,9 +4,11 @@
 import { length, sub } from './math.js'
 import { EASES, PRESETS } from './presets.js'
 
-/** @typedef {import("./math.js").Vec3} Vec3 */
-/** @typedef {import("./poses.js").Quat} Quat */
-/** @typedef {import("./presets.js").Preset} Preset */
+/** @import { Vec3 } from './math.js' */
+/** @import { Quat } from './poses.js' */
+/** @import { Ease, Preset } from './presets.js' */
+/** @typedef {(typeof INTERPOLATIONS)[number]} Interpolation */
+/** @typedef {{keyframe?: number, field?: string}} Where what of a document is to blame */
 /**
  * @typedef {object} Keyframe
  * @property {number} frame
@@ -16,24 +18,29 @@ import { EASES, PRESETS } from './presets.js'
  * @property {number} roll degrees, clockwise for the operator
  * @property {number | null} fov vertical degrees; null = the scene's
  * @property {[number, number]} lens_shift shares of width and height
- * @property {string} ease time warp of the segment that ends here
+ * @property {Ease} ease time warp of the segment that ends here
  */
 /**
- * @typedef {object} Document
+ * @typedef {object} Source an untouched preset
+ * @property {string} preset
+ * @property {Record<string, number | string>} params all of the preset's, and `ease`
+ */
+/**
+ * @typedef {object} PathDocument a camera path as `parseDocument` returns it, with every field present
  * @property {number} version
  * @property {number} frames
  * @property {number} fps
  * @property {number | null} width
  * @property {number | null} height
- * @property {string} interpolation
+ * @property {Interpolation} interpolation
  * @property {Vec3} pivot
  * @property {number} radius
- * @property {{preset: string, params: Record<string, any>} | null} source
+ * @property {Source | null} source
  * @property {Keyframe[]} keyframes
  */
 
 export const VERSION = 1
-export const INTERPOLATIONS = ['linear', 'smooth', 'catmull-rom']
+export const INTERPOLATIONS = /** @type {const} */ (['linear', 'smooth', 'catmull-rom'])
 export const MAX_FRAMES = 10000
 export const DEFAULT_RADIUS = 10000 / 3900 + 0.15
 /** Position and target closer than this leave no direction to look in. */
@@ -54,7 +61,7 @@ const KEY_FIELDS = ['frame', 'position', 'target', 'quaternion', 'roll', 'fov', 
 
 /** An error whose message is a sentence for the artist; tells the keyframe and field where one is to blame. */
 export class TrajectoryError extends Error {
-  /** @param {string} message @param {{keyframe?: number, field?: string}} [where] */
+  /** @param {string} message @param {Where} [where] */
   constructor(message, where = {}) {
     super(message)
     this.name = 'TrajectoryError'
@@ -66,7 +73,7 @@ export class TrajectoryError extends Error {
 /**
  * Reads and checks a document. Returns a new object with every field present.
  * @param {string | object} textOrDocument
- * @returns {Document}
+ * @returns {PathDocument}
  */
 export function parseDocument(textOrDocument) {
   const raw = typeof textOrDocument === 'string' ? parsed(textOrDocument) : textOrDocument
@@ -96,7 +103,7 @@ export function parseDocument(textOrDocument) {
       field: 'width'
     })
   }
-  /** @type {Document} */
+  /** @type {PathDocument} */
   const document = {
     version: VERSION,
     frames,
@@ -126,7 +133,7 @@ export function parseDocument(textOrDocument) {
   return document
 }
 
-/** @param {string} text @returns {any} */
+/** @param {string} text @returns {unknown} */
 function parsed(text) {
   try {
     return JSON.parse(text)
@@ -137,7 +144,7 @@ function parsed(text) {
   }
 }
 
-/** @param {any} raw @returns {Document["source"]} */
+/** @param {unknown} raw @returns {Source | null} */
 function sourceOf(raw) {
   if (raw == null) return null
   if (!isObject(raw) || typeof raw.preset !== 'string') {
@@ -171,7 +178,7 @@ export function presetNamed(name) {
   return found
 }
 
-/** @param {Preset} preset @param {Record<string, any>} params @returns {Record<string, any>} */
+/** @param {Preset} preset @param {Record<string, unknown>} params @returns {Source['params']} */
 function checkParams(preset, params) {
   const where = { field: 'source' }
   const known = [...preset.params.map((param) => param.name), 'ease']
@@ -183,7 +190,7 @@ function checkParams(preset, params) {
       )
     }
   }
-  /** @type {Record<string, any>} */
+  /** @type {Source['params']} */
   const checked = {}
   for (const param of preset.params) {
     const value = params[param.name] === undefined ? param.default : params[param.name]
@@ -194,7 +201,7 @@ function checkParams(preset, params) {
   return checked
 }
 
-/** @param {any} raw @param {number} frames @returns {Keyframe[]} */
+/** @param {unknown} raw @param {number} frames @returns {Keyframe[]} */
 function keyframesOf(raw, frames) {
   if (!Array.isArray(raw))
     throw new TrajectoryError(`The camera path's keyframes must be a list, got ${show(raw)}.`, { field: 'keyframes' })
@@ -211,7 +218,7 @@ function keyframesOf(raw, frames) {
   return keys
 }
 
-/** @param {any} raw @param {number} index @param {number} frames @returns {Keyframe} */
+/** @param {unknown} raw @param {number} index @param {number} frames @returns {Keyframe} */
 function keyframeOf(raw, index, frames) {
   /** @param {string} [field] */
   const at = (field) => ({ keyframe: index, field })
@@ -226,44 +233,51 @@ function keyframeOf(raw, index, frames) {
       at('target')
     )
   }
-  /** @type {any} */
-  const key = { frame, position }
-  if (raw.target != null) {
-    key.target = vector(raw.target, `${name}: target`, 3, 1e9, at('target'))
-    if (length(sub(key.target, position)) < SHORTEST) {
-      throw new TrajectoryError(
-        `${name}: position and target are the same point ${show(position)}. Move one of them.`,
-        at('target')
-      )
-    }
-  } else {
-    const q = vector(raw.quaternion, `${name}: quaternion`, 4, 1e9, at('quaternion'))
-    const norm = Math.hypot(...q)
-    if (norm < 1e-6) {
-      throw new TrajectoryError(
-        `${name}: quaternion has no length, so it is no orientation. The source camera's is [1, 0, 0, 0].`,
-        at('quaternion')
-      )
-    }
-    key.quaternion = Math.abs(norm - 1) < 1e-12 ? q : q.map((v) => v / norm)
+  const aim =
+    raw.target != null
+      ? { target: targetOf(raw.target, position, name, at('target')) }
+      : { quaternion: quaternionOf(raw.quaternion, name, at('quaternion')) }
+  const shift = raw.lens_shift === undefined ? [0, 0] : raw.lens_shift
+  return {
+    frame,
+    position,
+    ...aim,
+    roll: number(raw.roll === undefined ? 0 : raw.roll, `${name}: roll`, -36000, 36000, at('roll')),
+    fov: raw.fov == null ? null : number(raw.fov, `${name}: fov`, 0.1, 179, at('fov')),
+    lens_shift: /** @type {[number, number]} */ (vector(shift, `${name}: lens_shift`, 2, 100, at('lens_shift'))),
+    ease: choice(raw.ease === undefined ? 'linear' : raw.ease, `${name}: ease`, EASES, at('ease'))
   }
-  key.roll = number(raw.roll === undefined ? 0 : raw.roll, `${name}: roll`, -36000, 36000, at('roll'))
-  key.fov = raw.fov == null ? null : number(raw.fov, `${name}: fov`, 0.1, 179, at('fov'))
-  key.lens_shift = vector(
-    raw.lens_shift === undefined ? [0, 0] : raw.lens_shift,
-    `${name}: lens_shift`,
-    2,
-    100,
-    at('lens_shift')
-  )
-  key.ease = choice(raw.ease === undefined ? 'linear' : raw.ease, `${name}: ease`, EASES, at('ease'))
-  return key
 }
 
-/** @param {any} value @returns {value is Record<string, any>} */
+/** @param {unknown} raw @param {Vec3} position @param {string} name @param {Where} where @returns {Vec3} */
+function targetOf(raw, position, name, where) {
+  const target = /** @type {Vec3} */ (vector(raw, `${name}: target`, 3, 1e9, where))
+  if (length(sub(target, position)) < SHORTEST) {
+    throw new TrajectoryError(
+      `${name}: position and target are the same point ${show(position)}. Move one of them.`,
+      where
+    )
+  }
+  return target
+}
+
+/** @param {unknown} raw @param {string} name @param {Where} where @returns {Quat} of length 1 */
+function quaternionOf(raw, name, where) {
+  const q = vector(raw, `${name}: quaternion`, 4, 1e9, where)
+  const norm = Math.hypot(...q)
+  if (norm < 1e-6) {
+    throw new TrajectoryError(
+      `${name}: quaternion has no length, so it is no orientation. The source camera's is [1, 0, 0, 0].`,
+      where
+    )
+  }
+  return /** @type {Quat} */ (Math.abs(norm - 1) < 1e-12 ? q : q.map((v) => v / norm))
+}
+
+/** @param {unknown} value @returns {value is Record<string, unknown>} */
 const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** @param {any} value @param {string} name @param {number} low @param {number} high @param {object} where */
+/** @param {unknown} value @param {string} name @param {number} low @param {number} high @param {Where} where */
 function number(value, name, low, high, where) {
   if (typeof value !== 'number' || !Number.isFinite(value)) {
     throw new TrajectoryError(`${name} must be a finite number, got ${show(value)}.`, where)
@@ -273,13 +287,16 @@ function number(value, name, low, high, where) {
   return value
 }
 
-/** @param {any} value @param {string} name @param {number} low @param {number} high @param {object} where */
+/** @param {unknown} value @param {string} name @param {number} low @param {number} high @param {Where} where */
 function integer(value, name, low, high, where) {
   if (!Number.isInteger(value)) throw new TrajectoryError(`${name} must be a whole number, got ${show(value)}.`, where)
   return number(value, name, low, high, where)
 }
 
-/** @param {any} value @param {string} name @param {number} size @param {number} bound @param {object} where @returns {number[]} */
+/**
+ * @param {unknown} value @param {string} name @param {number} size @param {number} bound @param {Where} where
+ * @returns {number[]}
+ */
 function vector(value, name, size, bound, where) {
   if (!Array.isArray(value) || value.length !== size) {
     throw new TrajectoryError(`${name} must be a list of ${size} numbers, got ${show(value)}.`, where)
@@ -287,14 +304,18 @@ function vector(value, name, size, bound, where) {
   return value.map((v, i) => number(v, `${name}[${i}]`, -bound, bound, where))
 }
 
-/** @param {any} value @param {string} name @param {string[]} choices @param {object} where @returns {string} */
+/**
+ * @template {string} T
+ * @param {unknown} value @param {string} name @param {readonly T[]} choices @param {Where} where @returns {T}
+ */
 function choice(value, name, choices, where) {
-  if (!choices.includes(value))
+  const found = choices.find((each) => each === value)
+  if (found === undefined)
     throw new TrajectoryError(`${name} must be one of ${choices.join(', ')}, got ${show(value)}.`, where)
-  return value
+  return found
 }
 
-/** @param {object} raw @param {string[]} known @param {string} name @param {object} where */
+/** @param {object} raw @param {string[]} known @param {string} name @param {Where} where */
 function refuseUnknown(raw, known, name, where) {
   const unknown = Object.keys(raw).find((key) => !known.includes(key))
   if (unknown !== undefined) {
@@ -302,7 +323,7 @@ function refuseUnknown(raw, known, name, where) {
   }
 }
 
-/** @param {any} value */
+/** A value in an error's sentence, cut where it is long. @param {unknown} value */
 export function show(value) {
   if (value == null) return 'nothing'
   const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value))
@@ -313,8 +334,8 @@ export function show(value) {
  * The document that asks for a preset.
  * @param {string} name
  * @param {{frames?: number, fps?: number, radius?: number, pivot?: ArrayLike<number> | null, width?: number | null,
- *   height?: number | null, interpolation?: string, params?: Record<string, any>}} [options]
- * @returns {Document}
+ *   height?: number | null, interpolation?: Interpolation, params?: Record<string, unknown>}} [options]
+ * @returns {PathDocument}
  */
 export function presetDocument(name, options = {}) {
   const { frames = 49, fps = 15, radius = DEFAULT_RADIUS, pivot, width = null, height = null } = options

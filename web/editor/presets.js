@@ -2,14 +2,16 @@
 
 import { add, radians } from './math.js'
 
-/** @typedef {import("./math.js").Vec3} Vec3 */
+/** @import { Vec3 } from './math.js' */
 /** @typedef {{name: string, default: number, min: number, max: number, unit: string, description: string}} Param */
 /** @typedef {{position: Vec3, target: Vec3, roll: number}} Shot */
-/** @typedef {Record<string, number>} Values */
-/** @typedef {(u: number, p: Values, r: number, pivot: Vec3) => Shot} Formula */
+/** @typedef {(typeof EASES)[number]} Ease */
+/** @typedef {Record<string, number>} Values of the parameters, by name */
+/** @typedef {(u: number, p: Values, r: number, pivot: Vec3) => Shot} Formula of progress 0..1, parameters and radius */
 /** @typedef {{name: string, label: string, params: Param[], turns: number[], formula: Formula}} Preset */
 
-export const EASES = ['linear', 'in', 'out', 'in-out']
+/** Time warps of a segment. */
+export const EASES = /** @type {const} */ (['linear', 'in', 'out', 'in-out'])
 const RISE = 0.2
 
 /** @param {Vec3} position @param {Vec3} target @param {number} [roll] @returns {Shot} */
@@ -19,7 +21,7 @@ const shot = (position, target, roll = 0) => ({ position, target, roll })
 const ahead = (position, radius, roll = 0) => shot(position, add(position, [0, 0, radius]), roll)
 
 /** @param {number} angle @returns {Formula} */
-const publishedOrbit = (angle) => (u, p, r) => {
+const publishedOrbit = (angle) => (u, _p, r) => {
   const phi = radians(angle) * u
   const lift = Math.abs(Math.cos(phi))
   return shot([r * Math.sin(phi), RISE * r * (lift - 1), r - r * lift], [0, 0, r])
@@ -82,12 +84,12 @@ export const PRESETS = [
   preset('30', 'Published 30° right', [], publishedOrbit(30)),
   preset('60', 'Published 60° right', [], publishedOrbit(60)),
   preset('90', 'Published 90° right', [], publishedOrbit(90)),
-  preset('180', 'Published 180: right, left and back', [], (u, p, r) => {
+  preset('180', 'Published 180: right, left and back', [], (u, _p, r) => {
     const phi = 2 * Math.PI * u
     return shot([r * Math.sin(phi), RISE * r * (Math.cos(phi) - 1), 0], [0, 0, r])
   }),
-  preset('zoom_in', 'Published zoom in', [], (u, p, r) => ahead([0, 0, 0.5 * r * u], r)),
-  preset('zoom_out', 'Published zoom out', [], (u, p, r) => ahead([0, 0, -0.5 * r * u], r)),
+  preset('zoom_in', 'Published zoom in', [], (u, _p, r) => ahead([0, 0, 0.5 * r * u], r)),
+  preset('zoom_out', 'Published zoom out', [], (u, _p, r) => ahead([0, 0, -0.5 * r * u], r)),
   preset(
     'orbit',
     'Orbit',
@@ -139,5 +141,5 @@ export const PRESETS = [
     }
   ),
   preset('arc_over', 'Arc over the top', [angle(90, 'How far over; 180 ends behind, upside down.')], arcOver),
-  preset('static', 'Static', [], (u, p, r) => ahead([0, 0, 0], r))
+  preset('static', 'Static', [], (_u, _p, r) => ahead([0, 0, 0], r))
 ]

@@ -2,17 +2,14 @@
 /**
  * What the editor edits: the document, the playhead, undo, and what the path evaluates to. Knows nothing of the page.
  *
- * @typedef {import('./edits.js').PathDocument} PathDocument
- * @typedef {import('./edits.js').Keyframe} Keyframe
- * @typedef {import('./edits.js').EvaluatedPath} EvaluatedPath
- * @typedef {import('./math.js').Intrinsics} Intrinsics
- * @typedef {import('./math.js').Camera} Camera
- * @typedef {import('./math.js').Vec3} Vec3
+ * @import { EvaluatedPath } from './edits.js'
+ * @import { Camera, Intrinsics, Vec3 } from './math.js'
+ * @import { Keyframe, PathDocument } from './pathDocument.js'
  * @typedef {{radius: number, pivot: Vec3, intrinsics: Intrinsics, frames: number}} SceneFacts
  */
 import { intrinsicsFromFov } from './math.js'
 import { keyAt, withKey } from './edits.js'
-import { evaluateDocument, parseDocument, presetDocument } from './trajectory.js'
+import { evaluate, parseDocument, presetDocument } from './trajectory.js'
 
 const UNDO_STEPS = 200
 /** Edits of one kind closer together than this (milliseconds) undo as one. */
@@ -26,7 +23,7 @@ export function defaultIntrinsics(width = 512, height = 512) {
 
 /** @param {PathDocument} document @param {Intrinsics} lens @returns {EvaluatedPath} */
 export function evaluatePath(document, lens) {
-  const result = /** @type {any} */ (evaluateDocument(/** @type {any} */ (document), { intrinsics: lens }))
+  const result = evaluate(document, { intrinsics: lens })
   return { poses: result.worldToCamera, intrinsics: result.intrinsics, fov: result.fov }
 }
 
@@ -38,7 +35,7 @@ export class EditorState {
     /** @type {SceneFacts | null} */
     this.scene = null
     /** @type {PathDocument} */
-    this.document = /** @type {any} */ (presetDocument('orbit', { frames: 49, fps: 15, params: {} }))
+    this.document = presetDocument('orbit', { frames: 49, fps: 15 })
     /** @type {string | null} why the text of the widget is not the shown path */
     this.problem = null
     this.text = ''
@@ -105,7 +102,7 @@ export class EditorState {
   read(text, fallback) {
     this.text = text
     try {
-      const next = text.trim() ? /** @type {any} */ (parseDocument(text)) : fallback()
+      const next = text.trim() ? parseDocument(text) : fallback()
       const tried = evaluatePath(next, this.scene?.intrinsics ?? this.lens)
       this.document = next
       this.evaluated = tried
@@ -158,7 +155,7 @@ export class EditorState {
     /** @type {PathDocument} */
     let next
     try {
-      next = /** @type {any} */ (parseDocument(/** @type {any} */ (change(this.document, path))))
+      next = parseDocument(change(this.document, path))
       this.evaluated = evaluatePath(next, this.lens)
     } catch (error) {
       this.evaluated = path
@@ -227,6 +224,6 @@ export class EditorState {
     this.evaluated = null
     this.settle()
     this.problem = null
-    this.adopt(/** @type {any} */ (parseDocument(text)))
+    this.adopt(parseDocument(text))
   }
 }

@@ -56,10 +56,7 @@ export class Status {
           type: 'button',
           class: 'ex4d-link',
           onclick: () => {
-            state.edit(
-              'length',
-              (document) => /** @type {any} */ (resampleDocument(/** @type {any} */ (document), frames))
-            )
+            state.edit('length', (document) => resampleDocument(document, frames))
             state.settle()
           }
         },

@@ -6,6 +6,7 @@ import { Surface, make, onDrag } from './dom.js'
 import { COLOURS } from './theme.js'
 
 /** @typedef {import('./editor.js').Editor} Editor */
+/** @import { Keyframe } from './pathDocument.js' */
 
 const SIDE = 14
 const RULER = 18
@@ -108,7 +109,7 @@ export class Timeline {
     let at = grabbed
     const copying = event.altKey
     if (copying) {
-      const key = /** @type {any} */ (keyAt(state.document, grabbed))
+      const key = /** @type {Keyframe} */ (keyAt(state.document, grabbed))
       let placed = false
       return {
         move: (/** @type {PointerEvent} */ next) => {

@@ -32,12 +32,10 @@ export {
 export { EASES, PRESETS } from './presets.js'
 export { eased }
 
-/** @typedef {import("./math.js").Vec3} Vec3 */
-/** @typedef {import("./math.js").Intrinsics} Intrinsics */
-/** @typedef {import("./pathDocument.js").Document} Document */
-/** @typedef {import("./pathDocument.js").Keyframe} Keyframe */
-/** @typedef {import("./poses.js").Mat3} Mat3 */
-/** @typedef {import("./presets.js").Shot} Shot */
+/** @import { Intrinsics, Vec3 } from './math.js' */
+/** @import { Keyframe, PathDocument } from './pathDocument.js' */
+/** @import { Mat3 } from './poses.js' */
+/** @import { Shot, Values } from './presets.js' */
 /** @typedef {{radius?: number, pivot?: ArrayLike<number> | null, intrinsics?: Intrinsics | null}} Scene what the connected mesh tells */
 /**
  * @typedef {object} Evaluated one entry a time
@@ -53,14 +51,24 @@ export { eased }
 export const BAKE_TOLERANCE = 0.02
 
 /**
+ * Poses and lenses of a path from outside, which is checked first.
+ * @param {string | object} document
+ * @param {Scene | null} [scene]
+ * @param {number[] | null} [times]
+ * @returns {Evaluated}
+ */
+export function evaluateDocument(document, scene = null, times = null) {
+  return evaluate(parseDocument(document), scene, times)
+}
+
+/**
  * Poses and lenses of a path.
- * @param {string | object} document checked first
+ * @param {PathDocument} doc
  * @param {Scene | null} [scene] its lens is inherited where the path leaves it open
  * @param {number[] | null} [times] increasing frames, may be fractional; null = every frame
  * @returns {Evaluated}
  */
-export function evaluateDocument(document, scene = null, times = null) {
-  const doc = parseDocument(document)
+export function evaluate(doc, scene = null, times = null) {
   const lens = scene?.intrinsics ?? null
   const last = doc.frames - 1
   const wanted = times ?? Array.from({ length: last + 1 }, (_, i) => i)
@@ -104,7 +112,7 @@ function merged(a, b) {
 }
 
 /**
- * @param {Document} doc @param {number[]} times @param {Intrinsics | null} lens
+ * @param {PathDocument} doc @param {number[]} times @param {Intrinsics | null} lens
  * @returns {{position: Vec3[], rotation: Mat3[], roll: number[], fov: number[] | null, shift: [number, number][]}}
  */
 function walked(doc, times, lens) {
@@ -146,13 +154,14 @@ function walked(doc, times, lens) {
   }
 }
 
-/** Positions and targets of a document's preset. @param {Document} doc @param {number[]} times @returns {Shot[]} */
+/** Positions and targets of a document's preset. @param {PathDocument} doc @param {number[]} times @returns {Shot[]} */
 export function presetShots(doc, times) {
   if (!doc.source) return []
   const preset = presetNamed(doc.source.preset)
-  const { params } = doc.source
-  return progressAt(times, doc.frames - 1, preset.turns, params.ease).map((u) =>
-    preset.formula(u, params, doc.radius, doc.pivot)
+  const { ease, ...params } = doc.source.params
+  const values = /** @type {Values} */ (params)
+  return progressAt(times, doc.frames - 1, preset.turns, String(ease)).map((u) =>
+    preset.formula(u, values, doc.radius, doc.pivot)
   )
 }
 
@@ -195,7 +204,7 @@ function level(position, target, times) {
 }
 
 /**
- * @param {Document} doc @param {number[]} times @param {number[]} keyTimes
+ * @param {PathDocument} doc @param {number[]} times @param {number[]} keyTimes
  * @param {{segment: number[], share: number[]}} at @param {Vec3[]} position @returns {Mat3[]}
  */
 function keyedRotation(doc, times, keyTimes, at, position) {
@@ -270,7 +279,7 @@ function keyFovs(keys, lens) {
   return keys.map((key) => key.fov ?? (lens ? verticalFov(lens) : 0))
 }
 
-/** The scene's lens at the document's size. @param {Document} doc @param {Intrinsics | null} lens @returns {Intrinsics | null} */
+/** The scene's lens at the document's size. @param {PathDocument} doc @param {Intrinsics | null} lens @returns {Intrinsics | null} */
 function sceneLens(doc, lens) {
   const { width, height } = doc
   if (!lens || width === null || height === null) return lens
@@ -282,7 +291,7 @@ function sceneLens(doc, lens) {
   return { fx: focal, fy: focal, cx: width / 2, cy: height / 2, width, height }
 }
 
-/** @param {Document} doc @param {number[] | null} fov @param {[number, number][]} shift @param {Intrinsics | null} scene @returns {Intrinsics[] | null} */
+/** @param {PathDocument} doc @param {number[] | null} fov @param {[number, number][]} shift @param {Intrinsics | null} scene @returns {Intrinsics[] | null} */
 function lenses(doc, fov, shift, scene) {
   let base = sceneLens(doc, scene)
   if (!base) {
@@ -298,17 +307,15 @@ function lenses(doc, fov, shift, scene) {
 }
 
 /**
- * Turns a preset into a few keyframes that can be edited; a document without a source is returned as it is.
- * @param {string | object} document
- * @param {Scene | null} [scene] not needed, taken for symmetry with evaluateDocument
+ * Turns a preset into a few keyframes that can be edited; a path without a preset is returned as it is.
+ * @param {PathDocument} doc
  * @param {number} [tolerance] share of the radius and radians; 0 = a key on every frame
- * @returns {Document}
+ * @returns {PathDocument}
  */
-export function bakeDocument(document, scene = null, tolerance = BAKE_TOLERANCE) {
-  const doc = parseDocument(document)
+export function bakeDocument(doc, tolerance = BAKE_TOLERANCE) {
   if (!doc.source) return doc
   const last = doc.frames - 1
-  const exact = evaluateDocument(doc)
+  const exact = evaluate(doc)
   const shots = presetShots(doc, exact.times)
   const frames = new Set(
     tolerance > 0 ? [0, last, ...turnFrames(presetNamed(doc.source.preset).turns, last)] : exact.times
@@ -333,12 +340,20 @@ const targetKey = (shot, frame) => ({
   ease: 'linear'
 })
 
-/** Middles of the stretches between keys where the baked path leaves the exact one. @param {Document} baked @param {Evaluated} exact @param {number[]} keys @param {number} distance @param {number} angle @returns {number[]} */
+/**
+ * Middles of the stretches between keys where the baked path leaves the exact one.
+ * @param {PathDocument} baked
+ * @param {Evaluated} exact
+ * @param {number[]} keys frames
+ * @param {number} distance
+ * @param {number} angle radians
+ * @returns {number[]}
+ */
 function offStretches(baked, exact, keys, distance, angle) {
   /** @type {Evaluated | null} */
   let tried = null
   try {
-    tried = evaluateDocument(baked)
+    tried = evaluate(baked)
   } catch (error) {
     if (!(error instanceof TrajectoryError)) throw error
   }
@@ -362,13 +377,12 @@ function offStretches(baked, exact, keys, distance, angle) {
 /**
  * The same path over another number of frames. Keyframes move to the nearest frame; where two would fall together, the
  * path gets a key on every frame instead.
- * @param {string | object} document
+ * @param {PathDocument} doc
  * @param {number} frames
  * @param {Scene | null} [scene] its lens is needed only where keys fall together, some of which inherit it
- * @returns {Document}
+ * @returns {PathDocument}
  */
-export function resampleDocument(document, frames, scene = null) {
-  const doc = parseDocument(document)
+export function resampleDocument(doc, frames, scene = null) {
   if (!Number.isInteger(frames) || frames < 1 || frames > MAX_FRAMES) {
     throw new TrajectoryError(`A camera path has 1 to ${MAX_FRAMES} frames, got ${show(frames)}.`, { field: 'frames' })
   }
@@ -381,7 +395,7 @@ export function resampleDocument(document, frames, scene = null) {
   }
   if (doc.source) return { ...doc, frames, keyframes: [] }
   const times = Array.from({ length: frames }, (_, i) => (newLast ? (i * last) / newLast : 0))
-  const whole = evaluateDocument(doc, scene, times)
+  const whole = evaluate(doc, scene, times)
   if (!whole.fov && doc.keyframes.some((key) => key.fov !== null)) {
     throw new TrajectoryError(
       "Some keyframes set a field of view and some inherit the scene's, which is not known here. " +
