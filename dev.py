@@ -33,7 +33,7 @@ JAVASCRIPT_FILES = ["web/**/*.js", "tests/**/*.mjs"]
 TORCH = ["torch==2.11.0"]
 TORCH_FAMILY = [*TORCH, "torchvision==0.26.0", "torchaudio==2.11.0"]
 # What the geometric half needs: the demo installs neither diffusers nor anything of ComfyUI.
-DEMO = ["numpy", "av>=14.2.0", "opencv-python", "numba>=0.59"]
+DEMO = ["-r", "requirements.txt", "numba>=0.59", "opencv-python-headless"]
 CI = os.environ.get("CI", "").lower() == "true"
 
 

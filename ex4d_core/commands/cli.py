@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import io
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from .. import __version__
 from ..errors import Cancelled, EX4DError
+from ..machine import extras
 from .console import catch_interrupts, say
 
 COMMANDS = {
@@ -23,7 +26,7 @@ COMMANDS = {
     "convert": "write the adapter (ex4d.ckpt) as safetensors",
     "bench": "measure the geometry's speed on this machine",
 }
-PROGRAM = "python -m ex4d_core"
+PROGRAM = "ex4d" if Path(sys.argv[0]).stem == "ex4d" else "python -m ex4d_core"
 BAD_INPUT, INTERRUPTED = 2, 130
 
 
@@ -36,6 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or words[0] not in COMMANDS:
         return _overview(words)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    # An extra, so that pip never replaces the build that the user has chosen.
+    if importlib.util.find_spec("torch") is None:
+        say(f"error: {extras.missing('torch', f'The command {words[0]}')}")
+        return BAD_INPUT
     try:
         command = importlib.import_module(f".{words[0]}", __package__)
     except ModuleNotFoundError as error:

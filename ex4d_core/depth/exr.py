@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import EX4DError
+from ..machine import extras
 
 WANTED = ("Z", "depth", "Depth", "Y", "R", "V", "G", "B")
 """Names of a depth channel, in order of preference; a layer's prefix ("view.Z") does not matter."""
@@ -22,7 +23,7 @@ def read_exr(path: Path) -> np.ndarray:
     Raises:
         EX4DError: not an EXR, cut off, without a depth channel, or the OpenEXR package is missing.
     """
-    openexr = _package(path)
+    openexr: Any = extras.load("OpenEXR", f"'{path}'")
     if not path.is_file():
         raise EX4DError(f"'{path}' cannot be read: there is no such file.")
     try:
@@ -33,16 +34,6 @@ def read_exr(path: Path) -> np.ndarray:
     if not planes or any(pixels is None for pixels in planes.values()):
         raise EX4DError(f"'{path}' is not an OpenEXR picture that can be read (deep data, or it is cut off).")
     return np.asarray(planes[_depth_channel(list(planes), path)], dtype=np.float32)
-
-
-def _package(path: Path) -> Any:
-    try:
-        import OpenEXR
-    except ImportError as error:
-        raise EX4DError(
-            f"'{path}' needs the OpenEXR package: pip install OpenEXR. 16-bit PNG and .npz need none."
-        ) from error
-    return OpenEXR
 
 
 def _depth_channel(names: list[str], path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -44,10 +45,13 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 
 
 def _cache_folder() -> Path | None:
-    """The folder for this import's name: the user's choice (NUMBA_CACHE_DIR), the pack's own, the home folder."""
+    """The folder for this import's name: the user's choice (NUMBA_CACHE_DIR), the pack's own, the user's cache folder."""
     name = hashlib.sha256(__name__.encode()).hexdigest()[:16]
-    chosen = [Path(config.CACHE_DIR)] if config.CACHE_DIR else []
-    for base in [*chosen, Path(__file__).resolve().parents[2] / ".cache" / "numba", Path.home() / ".cache" / "ex4d"]:
+    bases = [Path(config.CACHE_DIR)] if config.CACHE_DIR else []
+    pack = Path(__file__).resolve().parents[2]
+    if (pack / "pyproject.toml").is_file():  # not where pip has installed the package: nothing is written there
+        bases.append(pack / ".cache" / "numba")
+    for base in [*bases, user_cache() / "ex4d" / "numba"]:
         folder = base / name
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -56,3 +60,12 @@ def _cache_folder() -> Path | None:
         if os.access(folder, os.W_OK):
             return folder
     return None
+
+
+def user_cache() -> Path:
+    """Where this system's programs keep what they can make again."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

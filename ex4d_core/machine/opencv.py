@@ -1,20 +1,26 @@
-"""OpenCV, imported on first use; where it cannot be loaded, the sentence says what to install."""
+"""OpenCV, any build of it, imported on first use."""
 
 from __future__ import annotations
 
 from types import ModuleType
 
 from ..errors import EX4DError
+from . import extras
 
 
-def load() -> ModuleType:
+def load(what: str = "This step") -> ModuleType:
     """The module cv2.
+
+    Args:
+        what: what needs it, as the sentence's subject in the singular.
 
     Raises:
         EX4DError: it is missing or does not load, as on servers without the graphics libraries it was linked with.
     """
     try:
         import cv2
+    except ModuleNotFoundError as error:
+        raise EX4DError(extras.missing("cv2", what, error)) from error
     except ImportError as error:
         raise EX4DError(
             f"OpenCV cannot be loaded ({error}). Install the system packages libgl1 and libglib2.0-0, or put "

@@ -183,7 +183,7 @@ def test_exr_is_read_exactly(tmp_path, compression, dtype, tiled):
 
 def test_exr_without_its_package_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "OpenEXR", None)
-    with pytest.raises(EX4DError, match="pip install OpenEXR"):
+    with pytest.raises(EX4DError, match='pip install "OpenEXR'):
         read_exr(tmp_path / "a.exr")
 
 

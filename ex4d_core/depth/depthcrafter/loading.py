@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import EX4DError
+from ...machine import extras
 
 DEPTHCRAFTER_CLASS = "DiffusersUNetSpatioTemporalConditionModelDepthCrafter"
 
@@ -48,6 +49,16 @@ class Networks:
         return {"clip": self.clip, "encoder": self.encoder, "unet": self.unet, "decoder": self.decoder}
 
 
+def check_packages() -> None:
+    """Refuse to begin, before gigabytes are downloaded, where what the networks are built with is not installed.
+
+    Raises:
+        EX4DError: diffusers or transformers is missing.
+    """
+    for module in ("diffusers", "transformers"):
+        extras.check(module, "DepthCrafter")
+
+
 @torch.inference_mode(False)
 def load_networks(unet: str | os.PathLike[str], base: str | os.PathLike[str], dtype: torch.dtype) -> Networks:
     """Load from two folders.
@@ -77,8 +88,8 @@ def load_networks(unet: str | os.PathLike[str], base: str | os.PathLike[str], dt
         from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
     except (ImportError, RuntimeError) as error:  # diffusers raises RuntimeError where transformers is too old for it
         raise EX4DError(
-            f"DepthCrafter needs diffusers 0.31 and transformers 4.46 or newer, and finds {_versions()}; install this "
-            f"pack's requirements.txt into ComfyUI's Python and restart. ({str(error).splitlines()[-1]})"
+            f"DepthCrafter needs diffusers and transformers of versions that go together, and finds {_versions()} "
+            f"({str(error).splitlines()[-1]}). Run: {extras.command('depthcrafter')}"
         ) from error
 
     with torch.device("meta"):

@@ -23,7 +23,7 @@ from ..convert import depth_from_disparity
 from . import frames as pictures
 from . import networks as nets
 from . import schedule
-from .loading import Networks, load_networks
+from .loading import Networks, check_packages, load_networks
 from .memory import (
     Execution,
     MemoryMode,
@@ -163,6 +163,7 @@ class DepthCrafter:
         """
         from .download import BASE_ID, UNET_ID, resolve
 
+        check_packages()
         place = placement or TorchPlacement(device or default_device())
         folders = resolve(
             str(unet or UNET_ID),
