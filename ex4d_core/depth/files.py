@@ -18,10 +18,11 @@ import torch
 from ..camera import Intrinsics
 from ..errors import Cancelled, EX4DError
 from ..storage.npz import NpzFrames
-from ..video.decode import VideoClip
+from ..video.clip import VideoClip
 from ..video.fit import LARGEST_SIDE, Placement
+from ..video.source import VideoInfo
 from ..video.sources import list_images, read_picture
-from ..video.video_file import VideoInfo, open_video_file
+from ..video.video_file import open_video_file
 from .clip import DepthClip
 from .convert import depth_from_disparity, resize_depth
 
@@ -260,8 +261,8 @@ def _open_video(path: Path, kind: str) -> Iterator[DepthSource]:
     with open_video_file(path) as (info, timed_frames):
 
         def maps() -> Iterator[np.ndarray]:
-            for _, _, (_, frame) in timed_frames(Fraction(0)):
-                yield _luma(frame, str(path))
+            for frame in timed_frames(Fraction(0)):
+                yield _luma(frame.picture, str(path))
 
         yield DepthSource(kind, info.frames, info.width, info.height, maps, None, str(path))
 

@@ -1,14 +1,16 @@
 """Video in and out: streaming decode to exactly the frames asked for, and H.264 files written whole or not at all.
 
-The story, one file a step: probe (what is in the file) -> sampling (which frames) -> fit (at what size)
--> decode (into one uint8 tensor) ... -> encode.
+The story, one file a step: source and clip (what travels) -> video_file and sources (open one) -> sampling (which frames)
+-> fit (at what size) -> colour (as RGB) -> decode (into one uint8 tensor) ... -> sound, audio, encode.
 """
 
-from .decode import VideoClip, load_video
+from .clip import VideoClip
+from .decode import load_video
 from .encode import VideoWriter, save_video
 from .fit import FITS, Placement, place
 from .sound import clip_sound
-from .video_file import Pictures, VideoInfo, probe_video
+from .source import Pictures, VideoInfo
+from .sources import probe_video
 
 __all__ = [
     "FITS",

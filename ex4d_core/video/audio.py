@@ -7,14 +7,16 @@ import logging
 from collections.abc import Iterable
 from fractions import Fraction
 from os import PathLike, fspath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .sound import UNKNOWN_CODEC, SoundLine
+from .video_file import open_container
 
 if TYPE_CHECKING:
-    from .decode import VideoClip
+    from .clip import VideoClip
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +59,6 @@ class AudioCarrier:
     @classmethod
     def open(cls, source: VideoClip | str | PathLike[str], output: Any) -> AudioCarrier | None:
         """A carrier, or None where the source has no sound."""
-        from pathlib import Path
-
-        from .video_file import open_container
-
         start = Fraction(getattr(source, "start_seconds", 0.0))
         path = source if isinstance(source, (str, PathLike)) else source.path
         if not Path(path).is_file() or Path(path).suffix.lower() == ".npz":

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -11,55 +10,15 @@ import numpy as np
 import torch
 
 from ..errors import Cancelled, EX4DError
-from ..machine.buffers import empty
 from ..machine.memory import check_memory
+from .clip import VideoClip
+from .colour import upright_rgb
 from .fit import Placement, check_size, place
 from .sampling import exact_rate, output_length, shown_frames
+from .source import Source, TimedFrame, VideoInfo
 from .sources import STILLS_FPS, open_source
-from .video_file import Source, VideoInfo
 
 LARGEST_CLIP_BYTES = 1 << 34
-SCALING = 0x4 | 0x2000 | 0x4000 | 0x40000
-"""libswscale flags: bicubic, full chroma in and out, exact rounding; without the last three colours are 3/255 off."""
-MPEG_RANGE, JPEG_RANGE = 1, 2
-BT709, BT601 = 1, 5
-SCALER_MATRIX = {1: BT709, 4: 4, 5: BT601, 6: BT601, 7: 7, 9: 9, 10: 9}
-"""From the frame's colour matrix tag (ITU-T H.273) to libswscale's number."""
-
-
-@dataclass(frozen=True)
-class VideoClip:
-    """Decoded frames.
-
-    Attributes:
-        frames: uint8 tensor (T, H, W, 3), RGB.
-        fps: frames per second.
-        path: where it came from.
-        start_seconds: time of the first frame in the source's own clock, for cutting its audio.
-        has_audio: whether the source has a sound track.
-        source_frames: for each frame its number in the source, for reading what belongs to it (depth).
-        info: what the source is; None for clips that were not read from one.
-        placement: how the source's pictures were fitted; None likewise.
-    """
-
-    frames: torch.Tensor
-    fps: float
-    path: str
-    start_seconds: float = 0.0
-    has_audio: bool = False
-    source_frames: tuple[int, ...] = ()
-    info: VideoInfo | None = None
-    placement: Placement | None = None
-
-    def __len__(self) -> int:
-        return int(self.frames.shape[0])
-
-    def images(self) -> torch.Tensor:
-        """The frames as float32 0..1, (T, H, W, 3)."""
-        images = empty(self.frames.shape)
-        for image, frame in zip(images.numpy(), self.frames.numpy(), strict=True):
-            np.divide(frame, np.float32(255), out=image, dtype=np.float32)
-        return images
 
 
 def load_video(
@@ -115,12 +74,12 @@ def load_video(
         frames = _FrameBuffer(placement, total, least, 5 if with_images else 1)
         timed = _polled(timed_frames(start / rate), cancel)
         numbers: list[int] = []
-        for number, frame in shown_frames(timed, rate, info.fps, start, count):
-            if numbers and number == numbers[-1]:
+        for shown in shown_frames(timed, rate, info.fps, start, count):
+            if numbers and shown.number == numbers[-1]:
                 frames.repeat()
             else:
-                frames.append(frame, info)
-            numbers.append(number)
+                frames.append(shown.picture, info)
+            numbers.append(shown.number)
             if progress is not None and total is not None:
                 progress(min(len(frames), total), total)
         if not len(frames) or (count is not None and len(frames) < count):
@@ -149,11 +108,11 @@ def _expected_frames(info: VideoInfo, rate: Fraction, start: int, count: int | N
     return max(0, available) if count is None else count
 
 
-def _polled(frames, cancel: Callable[[], bool] | None):
-    for item in frames:
+def _polled(frames: Iterator[TimedFrame], cancel: Callable[[], bool] | None) -> Iterator[TimedFrame]:
+    for frame in frames:
         if cancel is not None and cancel():
             raise Cancelled
-        yield item
+        yield frame
 
 
 class _FrameBuffer:
@@ -208,44 +167,3 @@ class _FrameBuffer:
 
     def tensor(self) -> torch.Tensor:
         return torch.from_numpy(self.array[: self.count])
-
-
-def upright_rgb(frame: Any, info: VideoInfo, placement: Placement, scaler: Any) -> np.ndarray:
-    """The frame as RGB uint8 (scaled_height, scaled_width, 3), upright, with its own colour matrix and range."""
-    from av import VideoFrame
-
-    from .encode import to_uint8
-
-    if not isinstance(frame, VideoFrame):
-        frame = VideoFrame.from_ndarray(np.ascontiguousarray(to_uint8(frame)), format="rgb24")
-    width, height = placement.scaled_width, placement.scaled_height
-    matrix, full_range = colour_of(frame)
-    picture = scaler.reformat(
-        frame,
-        width=height if info.transposed else width,
-        height=width if info.transposed else height,
-        format="rgb24",
-        src_colorspace=matrix,
-        # RGB has no matrix of its own; PyAV 14 ignores all of this where both sides look alike.
-        dst_colorspace=BT709 if matrix != BT709 else BT601,
-        interpolation=SCALING,
-        src_color_range=JPEG_RANGE if full_range else MPEG_RANGE,
-        dst_color_range=JPEG_RANGE,
-    ).to_ndarray()
-    if info.transposed:
-        picture = picture.transpose(1, 0, 2)
-    if info.flip_x:
-        picture = picture[:, ::-1]
-    if info.flip_y:
-        picture = picture[::-1]
-    return picture
-
-
-def colour_of(frame: Any) -> tuple[int, bool]:
-    """(libswscale matrix number, full range?) of a frame; untagged video is BT.709 from 720 lines on, else BT.601."""
-    name = frame.format.name
-    hd = frame.width >= 1280 or frame.height > 576
-    matrix = SCALER_MATRIX.get(int(frame.colorspace), BT709 if hd else BT601)
-    if frame.format.is_rgb or name.startswith(("yuvj", "pal", "gray", "mono", "ya")):
-        return matrix, int(frame.color_range) != MPEG_RANGE or frame.format.is_rgb
-    return matrix, int(frame.color_range) == JPEG_RANGE

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import pixels
 from ..errors import Cancelled, EX4DError
+from ..pixels import uint8_array
 from ..storage.staging import write_failure
 from .audio import AudioCarrier
-from .decode import BT709, JPEG_RANGE, MPEG_RANGE, SCALING, VideoClip
+from .clip import VideoClip
+from .colour import BT709, JPEG_RANGE, MPEG_RANGE, SCALING
 from .fit import check_size
 from .sampling import exact_rate
 
@@ -113,7 +114,7 @@ class VideoWriter:
         """
         import av
 
-        picture = to_uint8(frame)
+        picture = uint8_array(frame)
         if picture.ndim == 2:
             picture = np.repeat(picture[..., None], 3, axis=2)
         if picture.ndim != 3 or picture.shape[2] != 3:
@@ -219,23 +220,3 @@ def write_errors(path: Path):
         raise EX4DError(write_failure(path, error)) from error
     except FFmpegError as error:
         raise EX4DError(f"'{path}' cannot be encoded: {error.strerror or error}.") from error
-
-
-def to_uint8(frame: torch.Tensor | np.ndarray) -> np.ndarray:
-    """Float 0..1 (clamped), bool or uint8 to uint8.
-
-    Raises:
-        EX4DError: NaN or infinite values, or another integer type.
-    """
-    if isinstance(frame, torch.Tensor):
-        frame = frame.detach().cpu()
-        frame = (frame.float() if frame.is_floating_point() else frame).numpy()
-    if frame.dtype == np.uint8:
-        return frame
-    if frame.dtype.kind == "f":
-        frame = frame.astype(np.float32)
-        if not np.isfinite(frame).all():
-            raise EX4DError("The pictures contain values that are not numbers (NaN or infinite).")
-    elif frame.dtype != np.bool_:
-        raise EX4DError(f"Pictures are uint8, bool or float 0..1, got {frame.dtype}.")
-    return pixels.to_uint8(torch.from_numpy(np.ascontiguousarray(frame))).numpy()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import TypeVar
 
 from ..errors import EX4DError
-
-Frame = TypeVar("Frame")
+from .source import TimedFrame
 
 
 def exact_rate(fps: float | Fraction) -> Fraction:
@@ -22,12 +20,12 @@ def exact_rate(fps: float | Fraction) -> Fraction:
 
 
 def shown_frames(
-    frames: Iterable[tuple[Fraction, Fraction, Frame]],
+    frames: Iterable[TimedFrame],
     rate: Fraction,
     source_rate: Fraction,
     start: int = 0,
     count: int | None = None,
-) -> Iterator[Frame]:
+) -> Iterator[TimedFrame]:
     """Resample a stream of timed frames to a constant rate, as a viewer would see it.
 
     Output frame k is the latest frame whose time is at most k / rate, plus half of the shorter of the two frame
@@ -35,7 +33,7 @@ def shown_frames(
     frame, a held frame is repeated for as long as it is held, and a faster source is thinned without blending.
 
     Args:
-        frames: (time, duration, frame) in display order; seconds from the clip's first frame.
+        frames: in display order.
         rate: output frames per second, > 0.
         source_rate: the source's average frames per second, > 0.
         start: first output frame wanted, >= 0.
@@ -50,24 +48,25 @@ def shown_frames(
     tolerance = min(1 / rate, 1 / source_rate) / 2
     end = None if count is None else start + count
     index = start
-    held: Frame | None = None
-    held_until = Fraction(0)
+    held: TimedFrame | None = None
     damage: EX4DError | None = None
     try:
-        for time, duration, frame in frames:
-            while held is not None and time > Fraction(index) / rate + tolerance:
+        for frame in frames:
+            while held is not None and frame.time > Fraction(index) / rate + tolerance:
                 if end is not None and index >= end:
                     return
                 yield held
                 index += 1
             if end is not None and index >= end:
                 return
-            held, held_until = frame, time + duration
+            held = frame
     except EX4DError as error:  # what came before the damage is still shown
         damage = error
-    while held is not None and (end is None or index < end) and Fraction(index) / rate + tolerance < held_until:
-        yield held
-        index += 1
+    if held is not None:
+        until = held.time + held.duration
+        while (end is None or index < end) and Fraction(index) / rate + tolerance < until:
+            yield held
+            index += 1
     if damage is not None and (end is None or index < end):
         raise damage
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import Cancelled
-from .video_file import FileSource, open_container, source_name
+from .source import FileSource, source_name
+from .video_file import open_container
 
 log = logging.getLogger(__name__)
 

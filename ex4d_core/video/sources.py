@@ -12,20 +12,25 @@ from typing import Any
 
 from ..errors import EX4DError
 from ..storage.npz import NpzFrames
-from .video_file import (
-    Pictures,
-    Source,
-    TimedFrames,
-    VideoInfo,
-    check_picture_size,
-    open_container,
-    open_video_file,
-    orientation,
-)
+from .source import Pictures, Source, TimedFrame, TimedFrames, VideoInfo, check_picture_size
+from .video_file import open_container, open_video_file, orientation
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 STILLS_FPS = Fraction(15)
 """Rate of folders and arrays, which have none of their own: that of EX-4D's output."""
+
+
+def probe_video(source: Source) -> VideoInfo:
+    """Read a clip's size, rate and length.
+
+    Args:
+        source: video file, stream, folder of images, .npz with ``rgb`` (T, H, W, 3), or `Pictures`.
+
+    Raises:
+        EX4DError: not a readable video, no picture in it, or pictures below 16x16 pixels.
+    """
+    with open_source(source) as (info, _):
+        return info
 
 
 def open_source(
@@ -102,7 +107,7 @@ def open_folder(folder: Path, fps: Fraction) -> Iterator[tuple[VideoInfo, TimedF
     width, height = stored[::-1] if transposed else stored
     check_picture_size(width, height, str(folder))
 
-    def frames(begin: Fraction) -> Iterator[tuple[Fraction, Fraction, tuple[int, Any]]]:
+    def frames(begin: Fraction) -> Iterator[TimedFrame]:
         for index in range(int(begin * fps), len(paths)):
             frame = read_picture(paths[index])
             if (frame.width, frame.height) != stored:
@@ -110,7 +115,7 @@ def open_folder(folder: Path, fps: Fraction) -> Iterator[tuple[VideoInfo, TimedF
                     f"'{paths[index]}' has {frame.width}x{frame.height} pixels, the first picture "
                     f"{stored[0]}x{stored[1]}. All pictures of a clip must have one size."
                 )
-            yield index / fps, 1 / fps, (index, frame)
+            yield TimedFrame(index / fps, 1 / fps, index, frame)
 
     info = VideoInfo(
         width=width,
@@ -155,10 +160,8 @@ def _array_info(shape: Sequence[int], fps: Fraction, path: str) -> VideoInfo:
     return VideoInfo(width=width, height=height, display_width=width, fps=fps, frames=frames, counted=True, path=path)
 
 
-def _in_step(
-    pictures: Callable[[int], Iterator[Any]], begin: Fraction, fps: Fraction
-) -> Iterator[tuple[Fraction, Fraction, tuple[int, Any]]]:
+def _in_step(pictures: Callable[[int], Iterator[Any]], begin: Fraction, fps: Fraction) -> Iterator[TimedFrame]:
     """The pictures from a number on, as `TimedFrames` at a constant rate."""
     first = int(begin * fps)
     for index, picture in enumerate(pictures(first), first):
-        yield index / fps, 1 / fps, (index, picture)
+        yield TimedFrame(index / fps, 1 / fps, index, picture)

@@ -1,25 +1,21 @@
-"""What a video file, image folder or .npz holds, found without decoding more than its first frame."""
+"""A video file: what it holds, and its frames, decoded as they are asked for."""
 
 from __future__ import annotations
 
 import logging
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
-from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, BinaryIO
+from os import PathLike
+from typing import Any
 
 from ..errors import EX4DError
 from .deinterlace import deinterlaced
-from .fit import SMALLEST_SIDE
 from .sampling import output_length
-
-if TYPE_CHECKING:
-    import torch
+from .source import FileSource, TimedFrame, TimedFrames, VideoInfo, check_picture_size, source_name
 
 log = logging.getLogger(__name__)
 
@@ -34,97 +30,6 @@ TRANSPORT_PACKETS = (188, 192, 204)
 
 SEEK_FROM = Fraction(2)
 """Seconds into the clip from which seeking beats decoding up to the first frame wanted."""
-
-FileSource = str | PathLike[str] | BinaryIO
-"""A path, or a seekable binary stream that holds a video file."""
-
-TimedFrames = Callable[[Fraction], Iterator[tuple[Fraction, Fraction, tuple[int, Any]]]]
-"""From a time in seconds: (time, duration, (frame number in the source, frame)) in display order, beginning at or before
-that time. A frame is an av.VideoFrame, or a picture (H, W, 3), uint8 or float 0..1, which becomes one if it is shown."""
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """A clip in memory, as a source.
-
-    Attributes:
-        images: (T, H, W, C), uint8 or float 0..1; one channel is grey, and of more than three the first three count.
-        fps: frames per second, > 0.
-        path: how messages call it.
-    """
-
-    images: torch.Tensor
-    fps: Fraction
-    path: str = "clip in memory"
-
-
-Source = FileSource | Pictures
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What is known of a clip before it is decoded.
-
-    Attributes:
-        width, height: upright size in stored pixels: rotation applied, pixel aspect not.
-        display_width: width at which the clip has square pixels at ``height``.
-        fps: average frames per second.
-        frames: number of frames at ``fps``; None where the container does not say.
-        counted: whether ``frames`` is the container's own count and not worked out from its length.
-        start_time: seconds in the container's clock at which the first frame is shown (audio shares that clock).
-        has_audio: whether there is a sound track.
-        transposed, flip_x, flip_y: how the stored picture becomes upright: transpose first, then mirror.
-        path: where it came from; "<stream>" for a stream.
-    """
-
-    width: int
-    height: int
-    display_width: int
-    fps: Fraction
-    frames: int | None
-    counted: bool = False
-    start_time: float = 0.0
-    has_audio: bool = False
-    transposed: bool = False
-    flip_x: bool = False
-    flip_y: bool = False
-    path: str = ""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Displayed (width, height) in square pixels."""
-        return self.display_width, self.height
-
-
-def probe_video(source: Source) -> VideoInfo:
-    """Read a clip's size, rate and length.
-
-    Args:
-        source: video file, stream, folder of images, .npz with ``rgb`` (T, H, W, 3), or `Pictures`.
-
-    Raises:
-        EX4DError: not a readable video, no picture in it, or pictures below 16x16 pixels.
-    """
-    from .sources import open_source
-
-    with open_source(source) as (info, _):
-        return info
-
-
-def source_name(source: FileSource) -> str:
-    """How messages call a source."""
-    if isinstance(source, (str, PathLike)):
-        return fspath(source)
-    return str(getattr(source, "name", "<stream>"))
-
-
-def check_picture_size(width: int, height: int, path: str) -> None:
-    """Refuse pictures too small to be a scene."""
-    if min(width, height) < SMALLEST_SIDE:
-        raise EX4DError(
-            f"'{path}' shows pictures of {width}x{height} pixels; at least {SMALLEST_SIDE}x{SMALLEST_SIDE} are "
-            "needed. Use a larger source."
-        )
 
 
 @contextmanager
@@ -299,8 +204,8 @@ def _decode(container: Any, stream: Any, path: str) -> Iterator[Any]:
 
 def _timed(
     container: Any, stream: Any, info: VideoInfo, first: Any, frames: Iterator[Any], begin: Fraction
-) -> Iterator[tuple[Fraction, Fraction, tuple[int, Any]]]:
-    """(time, duration, (number, frame)) from a frame at or before ``begin``; times count from the clip's first frame."""
+) -> Iterator[TimedFrame]:
+    """The frames from one at or before ``begin``; times count from the clip's first frame."""
     if int(stream.codec_context.color_trc) in HDR_CURVES:
         log.warning("'%s' is HDR video and is read without tone mapping; export it as SDR for true colours.", info.path)
     interval = 1 / info.fps
@@ -315,7 +220,7 @@ def _timed(
         end = time + (Fraction(duration) * Fraction(frame.time_base) if duration and frame.time_base else interval)
         # After a seek the frames before are not counted but worked out from the rate.
         number = round(time * info.fps) if number is None else number + 1
-        yield time, end - time, (number, frame)
+        yield TimedFrame(time, end - time, number, frame)
     _check_end(container, stream, info, origin or Fraction(0), end)
 
 

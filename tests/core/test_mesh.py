@@ -210,11 +210,11 @@ def test_refuses_colours_that_are_not_numbers(bad):
 
 
 def test_colours_are_rounded_as_videos_are():
-    from ex4d_core.video.encode import to_uint8
+    from ex4d_core.pixels import uint8_array
 
     rgb = (torch.arange(0, 511, dtype=torch.float64) / 510).float()[:510].reshape(1, 10, 17, 3)
     mesh = build_dw_mesh(rgb, flat(1, 10, 17))
-    assert (mesh.rgb.numpy() == to_uint8(rgb)).all()
+    assert (mesh.rgb.numpy() == uint8_array(rgb)).all()
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 0.0, -1.0])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ex4d_core.errors import EX4DError
 from ex4d_core.video.fit import FITS, place
 from ex4d_core.video.sampling import exact_rate, output_length, shown_frames
+from ex4d_core.video.source import TimedFrame
 
 rates = st.sampled_from(
     [Fraction(n, d) for n in (1, 5, 10, 12, 15, 24, 25, 30, 48, 50, 60, 120) for d in (1, 1001)]
@@ -19,24 +20,29 @@ lengths = st.integers(1, 40)
 
 
 def constant(count: int, rate: Fraction, rounding: int | None = None):
-    """(time, duration, number) of a constant-rate clip, optionally with times rounded to 1/rounding seconds."""
+    """The frames of a constant-rate clip, optionally with times rounded to 1/rounding seconds."""
     for index in range(count):
         time = index / rate
         if rounding:
             time = Fraction(round(time * rounding), rounding)
-        yield time, 1 / rate, index
+        yield TimedFrame(time, 1 / rate, index, None)
+
+
+def shown_numbers(*arguments):
+    """The numbers of the frames that `shown_frames` yields."""
+    return [frame.number for frame in shown_frames(*arguments)]
 
 
 @given(lengths, rates, st.sampled_from([None, 1000, 90000]))
 @settings(max_examples=60, deadline=None)
 def test_own_rate_gives_every_frame_once(count, rate, rounding):
-    assert list(shown_frames(constant(count, rate, rounding), rate, rate)) == list(range(count))
+    assert shown_numbers(constant(count, rate, rounding), rate, rate) == list(range(count))
 
 
 @given(lengths, rates, rates, st.integers(0, 5), st.none() | st.integers(1, 20))
 @settings(max_examples=150, deadline=None)
 def test_resampling_shows_what_a_viewer_sees(count, source, rate, start, wanted):
-    every = list(shown_frames(constant(count, source), rate, source))
+    every = shown_numbers(constant(count, source), rate, source)
     assert len(every) == output_length(count / source, rate, source)
     assert every == sorted(every)
     if every:
@@ -46,7 +52,7 @@ def test_resampling_shows_what_a_viewer_sees(count, source, rate, start, wanted)
         moment = index / rate
         assert number / source <= moment + min(1 / rate, 1 / source) / 2
         assert number == count - 1 or (number + 1) / source > moment
-    part = list(shown_frames(constant(count, source), rate, source, start, wanted))
+    part = shown_numbers(constant(count, source), rate, source, start, wanted)
     assert part == every[start : None if wanted is None else start + wanted]
 
 
@@ -54,10 +60,10 @@ def test_resampling_shows_what_a_viewer_sees(count, source, rate, start, wanted)
 @settings(max_examples=80, deadline=None)
 def test_variable_rate_holds_each_frame_until_the_next(gaps, rate):
     times = [Fraction(sum(gaps[:i]), 1000) for i in range(len(gaps))]
-    timed = [(time, Fraction(gap, 1000), i) for i, (time, gap) in enumerate(zip(times, gaps))]
+    timed = [TimedFrame(time, Fraction(gap, 1000), i, None) for i, (time, gap) in enumerate(zip(times, gaps))]
     source = len(gaps) / Fraction(sum(gaps), 1000)
     tolerance = min(1 / rate, 1 / source) / 2
-    for index, number in enumerate(shown_frames(timed, rate, source)):
+    for index, number in enumerate(shown_numbers(timed, rate, source)):
         assert times[number] <= index / rate + tolerance
         assert number + 1 == len(times) or times[number + 1] > index / rate + tolerance
 
