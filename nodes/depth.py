@@ -8,6 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.preview.film import colored_depth
 from . import previews, types
 from .schema import choice_problem, range_problem, schema
 
@@ -97,7 +98,8 @@ class EX4DDepthFromImage(io.ComfyNode):
         frames, height, width = clip.depth.shape
         low, high = (float(value) for value in torch.aminmax(clip.depth))
         lines = f"{frames} frames, {width}x{height}", f"depth {low:.3g} to {high:.5g}"
-        return io.NodeOutput(clip, ui=previews.play(previews.colored_depth(clip.depth), 15, *lines, total=frames))
+        video = previews.save_video(colored_depth(clip.depth), 15, total=frames)
+        return io.NodeOutput(clip, ui=previews.ui_video(video, *lines))
 
 
 def from_pictures(images: torch.Tensor, kind: str, near: float, far: float):

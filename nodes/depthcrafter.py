@@ -15,6 +15,8 @@ import torch
 from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.preview.film import colored_depth, depth_palette, shrink
+from ..ex4d_core.preview.scene_file import preview_size
 from . import previews, types
 from .progress import Job
 from .schema import choice_problem, range_problem, schema
@@ -109,9 +111,9 @@ class _Progress(Job):
         from PIL import Image
 
         grey = step.preview()[len(step.window) // 2]
-        colours = previews.depth_palette()[(grey * 255).round().to(torch.uint8).cpu().numpy()]
-        height, width = previews.preview_size(8 * grey.shape[0], 8 * grey.shape[1], PREVIEW_SIDE**2)
-        self.picture = Image.fromarray(previews.small(colours, height, width))
+        colours = depth_palette()[(grey * 255).round().to(torch.uint8).cpu().numpy()]
+        size = preview_size(8 * grey.shape[1], 8 * grey.shape[0], PREVIEW_SIDE**2, even=True)
+        self.picture = Image.fromarray(shrink(colours, *size))
 
     def progress(self, done: int, total: int) -> None:
         """Report, with the picture if a step has left one."""
@@ -286,9 +288,8 @@ class EX4DDepthCrafter(io.ComfyNode):
         grey = ((disparity - low) / (high - low))[..., None].expand(-1, -1, -1, 3).contiguous()
         frames, height, width = disparity.shape
         lines = f"{frames} frames, {width}x{height}", f"disparity {low:.3f} to {high:.3f}", *warnings
-        return io.NodeOutput(
-            clip, grey, ui=previews.play(previews.colored_depth(clip.depth), 15, *lines, total=len(clip))
-        )
+        video = previews.save_video(colored_depth(clip.depth), 15, total=len(clip))
+        return io.NodeOutput(clip, grey, ui=previews.ui_video(video, *lines))
 
 
 NODES = [EX4DDepthCrafter]

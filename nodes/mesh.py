@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.preview.film import occlusion_overlay
 from . import previews, types
 from .progress import Job
 from .schema import choice_problem, schema
@@ -113,7 +114,8 @@ class EX4DBuildDWMesh(io.ComfyNode):
             lines.append(f"depth resized from {was[1]}x{was[0]}")
         if len(depth) < frames:
             lines.append("one depth for all frames")
-        return io.NodeOutput(mesh, ui=previews.still(previews.occlusion_overlay(mesh.rgb[0], valid), *lines))
+        picture = previews.save_picture(occlusion_overlay(mesh.rgb[0], valid))
+        return io.NodeOutput(mesh, ui=previews.ui_image(picture, *lines))
 
 
 def check_counts(frames: int, height: int, width: int, depth) -> None:

@@ -54,7 +54,7 @@ class Job:
             raise comfy.model_management.InterruptProcessingException() from error
 
 
-async def beside(work: Callable[[Job], Result]) -> Result:
+async def run_on_thread(work: Callable[[Job], Result]) -> Result:
     """Run a node's work on a thread, so that the host goes on with nodes that do not need its result.
 
     For work that leaves cores free. Cancelling reaches every node that runs then, and where another node has ended the

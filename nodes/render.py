@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.machine import opencv
+from ..ex4d_core.preview.film import side_by_side, small_frames
 from . import previews, types
 from .progress import Job
 from .schema import choice_problem, range_problem, schema
@@ -101,14 +102,14 @@ class EX4DRenderColorMask(io.ComfyNode):
                 cancel=job.cancel,
             )
         color, seen, depth = color.cpu(), seen.cpu(), depth.cpu()
-        clips = [previews.small_frames(clip, RENDER_PREVIEW) for clip in (color, seen)]
-        film = previews.film(previews.side_by_side(*clips), trajectory.fps, total=len(color))
-        holes, pictures, shares = holes_and_depth(seen, depth)
-        lines = [render_text(color, shares)]
-        slow = backend_problem("numba")
-        if slow and backend == "auto" and choose_backend(backend, mesh, None) == "torch" and mesh.device.type == "cpu":
-            lines.append(f"rendered by torch, which takes several times longer than numba; {slow}")
-        return io.NodeOutput(color, seen, holes, pictures, ui=previews.playing(film, *lines))
+        frames = side_by_side(*(small_frames(clip, RENDER_PREVIEW) for clip in (color, seen)))
+        with previews.background_video(frames, trajectory.fps, total=len(color)) as video:
+            holes, pictures, shares = holes_and_depth(seen, depth)
+            lines = [render_text(color, shares)]
+            slow = backend_problem("numba") if backend == "auto" and mesh.device.type == "cpu" else None
+            if slow and choose_backend("auto", mesh, None) == "torch":
+                lines.append(f"rendered by torch, which takes several times longer than numba; {slow}")
+            return io.NodeOutput(color, seen, holes, pictures, ui=previews.ui_video(video.result(), *lines))
 
 
 def render_text(color: torch.Tensor, holes: list[float]) -> str:
@@ -201,9 +202,8 @@ class EX4DDraftFill(io.ComfyNode):
         with Job() as job:
             filled = draft_fill(color[..., :3], seen, depth, progress=job.progress, cancel=job.cancel)
         text = f"{filled.shape[0]} frames, {filled.shape[2]}x{filled.shape[1]}, draft"
-        return io.NodeOutput(
-            filled, ui=previews.play(previews.small_frames(filled, RENDER_PREVIEW), fps, text, total=len(filled))
-        )
+        video = previews.save_video(small_frames(filled, RENDER_PREVIEW), fps, total=len(filled))
+        return io.NodeOutput(filled, ui=previews.ui_video(video, text))
 
 
 NODES = [EX4DRenderColorMask, EX4DDraftFill]

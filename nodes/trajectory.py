@@ -7,8 +7,10 @@ import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import folder_paths
+import numpy as np
 from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
@@ -17,6 +19,9 @@ from ..ex4d_core.trajectory import DEFAULT_RADIUS, EASES, PRESETS, Trajectory, m
 from . import files, previews, types
 from .progress import Job
 from .schema import NOT_CONNECTED, choice_problem, schema
+
+if TYPE_CHECKING:
+    from ..ex4d_core.mesh import DWMesh
 
 NO_FILE = "none"
 CAMERA_SUFFIXES = (".npz", ".json", ".txt", ".chan", ".gltf", ".glb")
@@ -247,33 +252,32 @@ def trajectory_ui(trajectory: Trajectory, mesh, origin: str) -> dict:
             f"The mesh has {mesh.frames} frames, the path {len(trajectory)}: give both the same count to render."
         )
     text = "\n".join(lines)
-    with ThreadPoolExecutor(1) as draughtsman:
-        picture = draughtsman.submit(path_picture, trajectory, mesh, facts)
-        published = None if mesh is None else editor_preview(mesh)
-        ui = {"images": [picture.result()], "text": (text,)}
+    with ThreadPoolExecutor(1) as drawing:
+        picture = drawing.submit(path_picture, trajectory, mesh, facts)
+        scene = None if mesh is None else editor_scene(mesh)
+        # Written only now: had the scene failed, the picture's file would stay behind.
+        ui = previews.ui_image(previews.save_picture(picture.result()), text)
     document = editable(trajectory, facts.get("radius"))
     if document is not None:
         ui["ex4d_path"] = (json.dumps(document),)
-    if published is not None:
-        ui["ex4d_preview"] = [published]
+    if scene is not None:
+        ui["ex4d_preview"] = [scene]
     return ui
 
 
-def path_picture(trajectory: Trajectory, mesh, facts: dict) -> dict:
-    """Draw the path over the scene, from above and from the side; how the frontend finds the picture."""
+def path_picture(trajectory: Trajectory, mesh: DWMesh | None, facts: dict[str, Any]) -> np.ndarray:
+    """The path over the scene, from above and from the side: (h, w, 3) uint8."""
     from ..ex4d_core.preview.path_picture import draw_trajectory, mesh_points
 
     points, colors = (None, None) if mesh is None else mesh_points(mesh)
     lens = None if mesh is None else mesh.intrinsics
-    return previews.temp_picture(draw_trajectory(trajectory, points=points, colors=colors, lens=lens, **facts))
+    return draw_trajectory(trajectory, points=points, colors=colors, lens=lens, **facts)
 
 
-def editor_preview(mesh) -> dict:
+def editor_scene(mesh: DWMesh) -> previews.ViewFile:
     """Write what the editor shows of the mesh; how it finds the file."""
-    from ..ex4d_core.preview.scene_file import publish_preview
-
     with Job() as job:
-        return publish_preview(mesh, folder_paths.get_temp_directory(), progress=job.progress, cancel=job.cancel)
+        return previews.save_editor_scene(mesh, progress=job.progress, cancel=job.cancel)
 
 
 def editable(trajectory: Trajectory, radius: float | None) -> dict | None:

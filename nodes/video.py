@@ -9,8 +9,9 @@ import torch
 from comfy_api.latest import InputImpl, Types, io
 
 from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.preview.film import small_frames
 from . import files, previews, types
-from .progress import Job, beside
+from .progress import Job, run_on_thread
 from .schema import NOT_CONNECTED, choice_problem, range_problem, schema
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts")
@@ -103,7 +104,7 @@ class EX4DLoadVideo(io.ComfyNode):
         if (width == 0) != (height == 0):
             raise EX4DError("Give both width and height, or 0 for both to keep the clip's size.")
         # Decoding leaves cores free: a second clip or the loading of models goes on beside it.
-        return await beside(lambda job: cls.load(job, start, frames, fps, width, height, fit, file, video))
+        return await run_on_thread(lambda job: cls.load(job, start, frames, fps, width, height, fit, file, video))
 
     @classmethod
     def load(cls, job, start, frames, fps, width, height, fit, file, video) -> io.NodeOutput:
@@ -122,13 +123,13 @@ class EX4DLoadVideo(io.ComfyNode):
             progress=job.progress,
             cancel=job.cancel,
         )
-        film = previews.film(previews.small_frames(clip.frames), clip.fps, total=len(clip))
-        images = clip.images()
-        rate = Fraction(clip.fps).limit_denominator(1001)
-        sound = file_sound(source, clip, job.cancel) if clip.has_audio else cut(sound, clip)
-        trimmed = InputImpl.VideoFromComponents(Types.VideoComponents(images=images, audio=sound, frame_rate=rate))
-        ui = previews.playing(film, clip_text(images, clip.fps, sound is not None))
-        return io.NodeOutput(images, clip.fps, trimmed, ui=ui)
+        with previews.background_video(small_frames(clip.frames), clip.fps, total=len(clip)) as preview:
+            images = clip.images()
+            rate = Fraction(clip.fps).limit_denominator(1001)
+            sound = file_sound(source, clip, job.cancel) if clip.has_audio else cut(sound, clip)
+            trimmed = InputImpl.VideoFromComponents(Types.VideoComponents(images=images, audio=sound, frame_rate=rate))
+            ui = previews.ui_video(preview.result(), clip_text(images, clip.fps, sound is not None))
+            return io.NodeOutput(images, clip.fps, trimmed, ui=ui)
 
 
 def clip_text(images: torch.Tensor, fps: float, sound: bool) -> str:
@@ -238,7 +239,7 @@ class EX4DDemoClip(io.ComfyNode):
         inverse = depth.reciprocal()
         pictures = ((inverse - inverse.min()) / (inverse.max() - inverse.min()))[..., None].expand(-1, -1, -1, 3)
         images = rgb.float().div_(255)
-        ui = previews.play(previews.small_frames(rgb), 15, clip_text(images, 15.0, False), total=frames)
+        ui = previews.ui_video(previews.save_video(small_frames(rgb), 15, total=frames), clip_text(images, 15.0, False))
         return io.NodeOutput(images, DepthClip(depth, scene.intrinsics), pictures, 15.0, ui=ui)
 
 

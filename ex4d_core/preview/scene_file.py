@@ -18,9 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import struct
-import tempfile
 import weakref
 import zlib
 from collections.abc import Callable, Sequence
@@ -34,6 +32,7 @@ import numpy as np
 from ..errors import Cancelled, EX4DError
 from ..machine import opencv
 from ..machine.cores import cores
+from ..storage.staging import staged_file, write_errors
 
 if TYPE_CHECKING:
     from ..mesh import DWMesh
@@ -47,7 +46,6 @@ QUALITIES = (88, 70, 50, 30)
 DEPTH_BITS = (16, 15, 14, 13, 12)
 """What is tried until a clip fits into its bytes."""
 BYTES_PER_FRAME = 4 * 1024 * 1024 // 49
-SUBFOLDER = "ex4d_preview"
 THREADS = min(4, cores())
 
 Progress = Callable[[int, int], None]
@@ -69,15 +67,18 @@ class Preview:
     depth: np.ndarray
 
 
-def preview_size(width: int, height: int, pixels: int = PREVIEW_PIXELS) -> tuple[int, int]:
-    """The preview's (width, height): the clip's aspect with at most ``pixels`` samples, never enlarged."""
-    scale = reduction(width, height, pixels)
-    return max(8, round(width * scale)), max(8, round(height * scale))
+def preview_size(width: int, height: int, pixels: int = PREVIEW_PIXELS, *, even: bool = False) -> tuple[int, int]:
+    """The (width, height) of a small copy: the clip's aspect with at most about ``pixels`` samples, never enlarged.
 
-
-def reduction(width: int, height: int, pixels: int) -> float:
-    """The factor, at most 1, that brings a picture down to an area of ``pixels``."""
-    return min(1.0, math.sqrt(pixels / (width * height)))
+    Args:
+        width, height: the clip's, in pixels.
+        pixels: samples per frame.
+        even: sides as films need them, even and 2 or more; else 8 or more, so that there is a surface to draw.
+    """
+    scale = min(1.0, math.sqrt(pixels / (width * height)))
+    step, least = (2, 2) if even else (1, 8)
+    across, down = (max(least, round(side * scale / step) * step) for side in (width, height))
+    return across, down
 
 
 def sample_nearest(depth: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -312,43 +313,38 @@ def decode_preview(data: bytes) -> Preview:
     return Preview(header, np.stack(rgb), np.stack(depth))
 
 
-_published: dict[int, tuple[weakref.ref[Any], str]] = {}
+_saved: dict[int, tuple[weakref.ref[DWMesh], str]] = {}
+"""By a mesh's id: the mesh, as long as somebody holds it, and the name of its file."""
 
 
-def publish_preview(
-    mesh: DWMesh,
-    temp_directory: str | os.PathLike[str],
-    *,
-    progress: Progress | None = None,
-    cancel: Cancel | None = None,
-) -> dict[str, str]:
-    """Write the mesh's preview where ComfyUI's ``/view`` finds it, once per mesh.
+def save_preview(
+    mesh: DWMesh, folder: str | Path, *, progress: Progress | None = None, cancel: Cancel | None = None
+) -> str:
+    """Write the mesh's preview into a folder, once per mesh.
 
     Args:
-        mesh: the mesh that the camera node received.
-        temp_directory: ComfyUI's temp folder.
-        progress, cancel: as in `encode_preview`.
+        mesh: the clip's mesh.
+        folder: made if missing.
+        progress: as in `encode_preview`; not called where the file is there already.
+        cancel: as in `encode_preview`.
 
     Returns:
-        ``{"filename", "subfolder", "type": "temp"}``. The name is a hash of the content, so that an unchanged mesh
-        keeps its file and a browser may cache it.
+        The file's name, a hash of its content: an unchanged mesh keeps its file and a browser may cache it.
+
+    Raises:
+        EX4DError: see `encode_preview`; or the folder cannot be written.
+        Cancelled: ``cancel()`` returned True.
     """
-    folder = Path(temp_directory) / SUBFOLDER
-    known = _published.get(id(mesh))
+    folder, key = Path(folder), id(mesh)
+    known = _saved.get(key)
     if known is not None and known[0]() is mesh and (folder / known[1]).is_file():
-        return {"filename": known[1], "subfolder": SUBFOLDER, "type": "temp"}
+        return known[1]
     data = encode_preview(mesh, progress=progress, cancel=cancel)
     name = f"{hashlib.sha256(data).hexdigest()[:24]}.ex4d"
-    folder.mkdir(parents=True, exist_ok=True)
     if not (folder / name).is_file():
-        handle, partial = tempfile.mkstemp(dir=folder, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.replace(partial, folder / name)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
-    key = id(mesh)
-    _published[key] = (weakref.ref(mesh, lambda _: _published.pop(key, None)), name)
-    return {"filename": name, "subfolder": SUBFOLDER, "type": "temp"}
+        with write_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with staged_file(folder / name) as part:
+            part.write_bytes(data)
+    _saved[key] = (weakref.ref(mesh, lambda _: _saved.pop(key, None)), name)
+    return name

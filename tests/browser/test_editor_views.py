@@ -11,7 +11,7 @@ import torch
 from test_editor import preview_mesh
 
 from ex4d_core.mesh import build_dw_mesh
-from ex4d_core.preview.scene_file import SUBFOLDER, decode_preview, encode_preview
+from ex4d_core.preview.scene_file import decode_preview, encode_preview
 from ex4d_core.render import render_color_mask
 from ex4d_core.trajectory import Trajectory
 
@@ -46,7 +46,7 @@ def masks(report: dict, name: str, step: int) -> np.ndarray:
 
 
 def test_shot_agrees_with_the_renderer_in_both_styles(browse, server):
-    folder = server.base / "temp" / SUBFOLDER
+    folder = server.base / "temp" / "ex4d_preview"
     folder.mkdir(parents=True, exist_ok=True)
     files = {f"{style}.ex4d": encode_preview(box_over_floor(style)) for style in ("released", "paper")}
     for name, data in files.items():

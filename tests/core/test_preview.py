@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import os
 
 import numpy as np
 import pytest
@@ -79,20 +79,24 @@ def test_damage_is_refused():
         preview.decode_preview(data[:-10])
 
 
-def test_publishing_writes_once_per_mesh_and_cancels_clean(tmp_path):
-    mesh = scene()
-    first = preview.publish_preview(mesh, tmp_path)
-    assert first["type"] == "temp" and first["subfolder"] == preview.SUBFOLDER
-    file = tmp_path / first["subfolder"] / first["filename"]
-    written = file.stat().st_mtime_ns
-    time.sleep(0.01)
-    assert preview.publish_preview(mesh, tmp_path) == first
-    assert preview.publish_preview(scene(), tmp_path) == first, "the same scene has the same name"
-    assert file.stat().st_mtime_ns == written
+def test_saving_writes_once_per_mesh_and_cancels_clean(tmp_path):
+    mesh, folder = scene(), tmp_path / "made"
+    first = preview.save_preview(mesh, folder)
+    file = folder / first
+    os.utime(file, ns=(1, 1))
+    assert preview.save_preview(mesh, folder) == first
+    assert preview.save_preview(scene(), folder) == first, "the same scene has the same name"
+    assert file.stat().st_mtime_ns == 1, "it was not written again"
     file.unlink()
-    assert preview.publish_preview(mesh, tmp_path) == first and file.is_file(), "ComfyUI may empty its temp folder"
+    assert preview.save_preview(mesh, folder) == first and file.is_file(), "ComfyUI may empty its temp folder"
     with pytest.raises(Cancelled):
-        preview.publish_preview(scene(frames=5), tmp_path, cancel=lambda: True)
+        preview.save_preview(scene(frames=5), folder, cancel=lambda: True)
     with pytest.raises(ZeroDivisionError):
-        preview.publish_preview(scene(frames=4), tmp_path, progress=lambda done, total: 1 // 0)
-    assert [path.name for path in file.parent.iterdir()] == [file.name]
+        preview.save_preview(scene(frames=4), folder, progress=lambda done, total: 1 // 0)
+    assert [path.name for path in folder.iterdir()] == [first]
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EX4DError, match="cannot be written"):
+        preview.save_preview(scene(), tmp_path / "file" / "below")

@@ -92,6 +92,17 @@ def EX4DTestVideoInMemory(video):
         return InputImpl.VideoFromFile(io.BytesIO(file.read()))
 
 
+@node("VIDEO", images="IMAGE")
+def EX4DTestVideoOfNoRate(images):
+    """A VIDEO whose sound does not say its rate, at which a node that takes it fails, with its preview begun."""
+    from fractions import Fraction
+
+    from comfy_api.latest import InputImpl, Types
+
+    sound = {"waveform": torch.zeros((1, 1, 100))}
+    return InputImpl.VideoFromComponents(Types.VideoComponents(images=images, audio=sound, frame_rate=Fraction(15)))
+
+
 @node("STRING", sink=True, gigabytes="FLOAT")
 def EX4DTestMemory(gigabytes):
     """Lets the pack believe that the machine has this much memory; 0 tells it the truth again."""

@@ -1,0 +1,216 @@
+"""Small, fast films of clips for the eye: thinned frames, coloured depth, marked occlusions, written as H.264.
+
+The data itself is never touched by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import Cancelled
+from ..machine import opencv
+from ..machine.cores import cores
+from .scene_file import PREVIEW_PIXELS, preview_size, sample_nearest
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+LONGEST_FILM = 25
+"""Frames shown at most, so that looking costs little; longer clips are thinned evenly and play at their own speed."""
+THREADS = max(1, min(4, cores() - 1))
+"""That make a film's frames; the encoder has a core of its own."""
+
+# Near is warm, far is cold: our own stops, dark at both ends so that neighbouring depths stay apart.
+DEPTH_STOPS = np.array(
+    [
+        [0.08, 0.06, 0.22],
+        [0.15, 0.22, 0.55],
+        [0.13, 0.47, 0.71],
+        [0.20, 0.68, 0.62],
+        [0.62, 0.80, 0.42],
+        [0.97, 0.78, 0.32],
+        [0.95, 0.47, 0.22],
+        [0.66, 0.13, 0.17],
+    ]
+)
+OCCLUDED = np.array([255, 0, 110])
+GAP = 4
+"""Pixels between clips side by side."""
+PLANE_STEPS = (1, 2, 2)
+"""Pixels for one level of luma and chroma in yuv420p, either way."""
+NO_COLOUR = 128
+GAP_LEVELS = (50, NO_COLOUR, NO_COLOUR)
+"""The gap's luma and chroma: a dark grey."""
+
+
+def depth_palette() -> np.ndarray:
+    """(256, 3) uint8, from far to near."""
+    at = np.linspace(0, len(DEPTH_STOPS) - 1, 256)
+    channels = [np.interp(at, np.arange(len(DEPTH_STOPS)), DEPTH_STOPS[:, channel]) for channel in range(3)]
+    return np.round(np.stack(channels, axis=1) * 255).astype(np.uint8)
+
+
+def thinned(count: int, most: int = LONGEST_FILM) -> np.ndarray:
+    """Numbers of the frames, ``most`` of them and evenly spread, that a film of ``count`` frames shows."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+
+
+class FilmFrames:
+    """The frames of a film; made on other threads while the ones before are being encoded.
+
+    Args:
+        make: the pictures that lie side by side in the frame of that number, each (h, w, 3) or grey (h, w) uint8 with
+            even sides; called on several threads.
+        numbers: of the frames that are shown.
+    """
+
+    def __init__(self, make: Callable[[int], list[np.ndarray]], numbers: Sequence[int] | np.ndarray) -> None:
+        self.make, self.numbers = make, numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[list[np.ndarray]]:
+        with ThreadPoolExecutor(THREADS) as pool:
+            yield from pool.map(self.make, self.numbers)
+
+
+def shrink(frame: np.ndarray, width: int, height: int) -> np.ndarray:
+    """One frame (H, W) or (H, W, C) at another size, as a rule a smaller one."""
+    cv2 = opencv.load()
+    # Averaging whole pixels first and interpolating the rest is six times faster than averaging fractions of pixels.
+    step = max(1, min(frame.shape[0] // height, frame.shape[1] // width))
+    if step > 1:
+        rows, columns = frame.shape[0] // step, frame.shape[1] // step
+        frame = cv2.resize(frame[: rows * step, : columns * step], (columns, rows), interpolation=cv2.INTER_AREA)
+    if frame.shape[:2] == (height, width):
+        return frame
+    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def small_frames(images: Tensor, most: int = LONGEST_FILM) -> FilmFrames:
+    """A clip (T, H, W, 3) or (T, H, W), float 0..1 or uint8, as a film of at most ``most`` frames."""
+    cv2 = opencv.load()
+    count, rows, columns = images.shape[:3]
+    width, height = preview_size(columns, rows, even=True)
+    images = images.detach()
+
+    def shown(number: int) -> list[np.ndarray]:
+        frame = images[number].cpu()
+        # Scaled bytes are four times less to read than scaled floats.
+        levels = frame.numpy() if frame.dtype == torch.uint8 else cv2.convertScaleAbs(frame.float().numpy(), alpha=255)
+        return [shrink(levels, width, height)]
+
+    return FilmFrames(shown, thinned(count, most))
+
+
+def colored_depth(depth: Tensor) -> FilmFrames:
+    """Depth (T, H, W) in colours: near warm, far cold, one scale for the clip; 0 (a hole) is black."""
+    cv2 = opencv.load()
+    count, rows, columns = depth.shape
+    width, height = preview_size(columns, rows, even=True)
+    clip = [sample_nearest(depth[t].detach().cpu().float().numpy(), width, height) for t in thinned(count)]
+    sample = np.stack([frame[::4, ::4] for frame in clip])
+    sample = sample[sample > 0]
+    # Inverse depth falls as depth grows, so the nearest hundredth of the depths is the highest of the inverse.
+    low, high = 1 / np.percentile(sample, [99, 1]) if sample.size else (0.0, 1.0)
+    scale = 255 / max(high - low, 1e-12)
+    palette = depth_palette().reshape(256, 1, 3)
+
+    def shown(index: int) -> list[np.ndarray]:
+        seen = clip[index] > 0
+        inverse = np.divide(1, clip[index], out=np.zeros_like(clip[index]), where=seen)
+        # convertScaleAbs folds negative values up, so what lies beyond the farthest hundredth is brought to it.
+        levels = cv2.convertScaleAbs(np.maximum(inverse, np.float32(low)), alpha=scale, beta=-low * scale)
+        colours = cv2.applyColorMap(levels, palette)
+        return [colours if seen.all() else colours * seen[..., None]]
+
+    return FilmFrames(shown, range(len(clip)))
+
+
+def side_by_side(*clips: FilmFrames) -> FilmFrames:
+    """Clips of one length and size next to each other."""
+    return FilmFrames(
+        lambda index: [picture for clip in clips for picture in clip.make(clip.numbers[index])], range(len(clips[0]))
+    )
+
+
+def occlusion_overlay(rgb: Tensor, face_valid: Tensor) -> np.ndarray:
+    """One source frame with its occluded surfaces painted over: (h, w, 3) uint8.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        face_valid: (H-1, W-1, 2) bool, as DWMesh.quad_face_valid gives it.
+    """
+    width, height = preview_size(rgb.shape[1], rgb.shape[0], 4 * PREVIEW_PIXELS, even=True)
+    frame = shrink(rgb.cpu().numpy(), width, height).copy()
+    share = shrink((~face_valid.all(-1)).cpu().numpy().astype(np.float32), width, height) * np.float32(0.85)
+    painted = share > 0
+    share = share[painted][:, None]
+    frame[painted] = np.round(frame[painted] * (1 - share) + OCCLUDED * share).astype(np.uint8)
+    return frame
+
+
+def encode_film(path: str | Path, frames: FilmFrames, fps: float, *, cancel: Callable[[], bool] | None = None) -> None:
+    """Write frames as an H.264 file in an MP4 container.
+
+    Args:
+        path: the file, under any name.
+        frames: at least one.
+        fps: frames a second.
+        cancel: polled before each frame; what is written by then is no whole file.
+
+    Raises:
+        Cancelled: ``cancel`` returned True.
+    """
+    import av
+
+    with av.open(str(path), mode="w", format="mp4", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
+        stream.pix_fmt = "yuv420p"
+        # A fixed quantiser needs no look at a frame before coding it. One thread: the frames are made on the others.
+        stream.options = {"preset": "ultrafast", "qp": "22"}
+        stream.codec_context.thread_count = 1
+        for number, pictures in enumerate(frames):
+            if cancel is not None and cancel():
+                raise Cancelled
+            if number == 0:
+                stream.height = pictures[0].shape[0]
+                stream.width = sum(picture.shape[1] + GAP for picture in pictures) - GAP
+            frame = av.VideoFrame(stream.width, stream.height, "yuv420p")
+            lay_out(frame, pictures)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def lay_out(frame: VideoFrame, pictures: list[np.ndarray]) -> None:
+    """Put pictures, of even size, side by side into a yuv420p frame with a thin gap."""
+    planes = [np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size) for plane in frame.planes]
+    left = 0
+    for picture in pictures:
+        right = left + picture.shape[1]
+        for plane, step, levels, gap in zip(planes, PLANE_STEPS, yuv420(picture), GAP_LEVELS, strict=True):
+            plane[:, left // step : right // step] = levels
+            if left:
+                plane[:, (left - GAP) // step : left // step] = gap
+        left = right + GAP
+
+
+def yuv420(picture: np.ndarray) -> list[np.ndarray | int]:
+    """Luma and both chromas (BT.601, limited range) of a picture (h, w, 3) or grey (h, w) uint8, of even size."""
+    cv2 = opencv.load()
+    if picture.ndim == 2:
+        return [cv2.convertScaleAbs(picture, alpha=219 / 255, beta=16), NO_COLOUR, NO_COLOUR]
+    height, width = picture.shape[:2]
+    # OpenCV puts the chromas behind the luma, without any padding.
+    coded = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420).reshape(-1)
+    luma, *chromas = np.split(coded, [height * width, height * width * 5 // 4])
+    return [luma.reshape(height, width), *(chroma.reshape(height // 2, width // 2) for chroma in chromas)]

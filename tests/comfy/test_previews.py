@@ -1,0 +1,35 @@
+"""Preview files in ComfyUI's temp folder: whole, found by the frontend, and gone where a node fails."""
+
+from __future__ import annotations
+
+from test_geometry_nodes import images, record, scene
+
+
+def files(server):
+    """Every file of the temp folder, hidden ones too."""
+    return {path for path in (server.base / "temp").rglob("*") if path.is_file()}
+
+
+def test_a_node_that_fails_after_beginning_its_film_leaves_no_file(client, server):
+    load = {"file": "", "start": 0, "frames": 0, "fps": 0.0, "width": 0, "height": 0, "fit": "crop"}
+    before = files(server)
+    result = client.queue(
+        {
+            "clip": images(frames=30),
+            "video": {"class_type": "EX4DTestVideoOfNoRate", "inputs": {"images": ["clip", 0]}},
+            "load": {"class_type": "EX4DLoadVideo", "inputs": load | {"video": ["video", 0]}},
+            "record": record("load"),
+        }
+    )
+    assert result.status == "error" and "sample_rate" in result.message
+    assert files(server) == before
+
+
+def test_what_a_node_shows_is_there_under_its_name_alone(client, server):
+    before = files(server)
+    result = client.queue(scene(min_angle=6.25)).ok()
+    (shown,) = result.outputs["mesh"]["images"]
+    assert client.view(shown)[:2] == b"\xff\xd8"
+    new = files(server) - before
+    assert {path.name for path in new} >= {shown["filename"]}
+    assert not [path for path in new if path.name.startswith(".") or path.suffix == ".part"]
