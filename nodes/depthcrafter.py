@@ -252,7 +252,7 @@ class EX4DDepthCrafter(io.ComfyNode):
     def execute(
         cls, images, model, steps, window, overlap, seed, size_limit, memory, allow_download, unload_after
     ) -> io.NodeOutput:
-        from ..ex4d_core.depth import DepthClip, depth_from_disparity
+        from ..ex4d_core.depth import DepthClip
 
         warnings: list[str] = []
 
@@ -283,8 +283,8 @@ class EX4DDepthCrafter(io.ComfyNode):
                 _loaded.clear()
                 comfy.model_management.cleanup_models_gc()
                 comfy.model_management.soft_empty_cache()
-        low, high = (float(value) for value in torch.aminmax(disparity))
-        clip = DepthClip(depth_from_disparity(disparity), None, (low, high))
+        clip = DepthClip.from_disparity(disparity)
+        low, high = clip.disparity_range
         grey = ((disparity - low) / (high - low))[..., None].expand(-1, -1, -1, 3).contiguous()
         frames, height, width = disparity.shape
         lines = f"{frames} frames, {width}x{height}", f"disparity {low:.3f} to {high:.3f}", *warnings

@@ -26,7 +26,7 @@ Mesh = io.Custom("EX4D_DWMESH")
 Trajectory = io.Custom("EX4D_TRAJECTORY")
 
 # MOGE_GEOMETRY, DA3_GEOMETRY: what the core's MoGe and Depth Anything 3 nodes put out on hosts that have them.
-# Dictionaries; see nodes/depth.py for the keys that are read.
+# Dictionaries; see ex4d_core/depth/pictures.py for the keys that are read.
 MoGeGeometry = io.Custom("MOGE_GEOMETRY")
 DA3Geometry = io.Custom("DA3_GEOMETRY")
 

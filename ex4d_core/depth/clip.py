@@ -9,7 +9,7 @@ import torch
 from ..camera import Intrinsics
 from ..errors import EX4DError
 from ..mesh import PUBLISHED_BORDER_DEPTH
-from .convert import check_depth, resize_depth
+from .convert import check_depth, depth_from_disparity, resize_depth
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,21 @@ class DepthClip:
                 f"The intrinsics are for {self.intrinsics.width}x{self.intrinsics.height} pixels and the depth has "
                 f"{width}x{height}; use Intrinsics.resized(width, height) or resize the depth."
             )
+
+    @classmethod
+    def from_disparity(cls, disparity: torch.Tensor, intrinsics: Intrinsics | None = None) -> DepthClip:
+        """A disparity clip by the published conversion, with the range it had.
+
+        Args:
+            disparity: (T, H, W), any affine scale, larger = nearer.
+            intrinsics: the projection it was made with, for (W, H).
+
+        Raises:
+            EX4DError: see ``depth_from_disparity``, and intrinsics of another image size.
+        """
+        depth = depth_from_disparity(disparity)
+        low, high = torch.aminmax(torch.as_tensor(disparity))
+        return cls(depth, intrinsics, (float(low), float(high)))
 
     @property
     def border_depth(self) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from ..video.source import VideoInfo
 from ..video.sources import list_images, read_picture
 from ..video.video_file import open_video_file
 from .clip import DepthClip
-from .convert import depth_from_disparity, resize_depth
+from .convert import resize_depth
 
 KINDS = ("depth", "disparity")
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".exr")
@@ -127,13 +127,9 @@ def load_depth(
     with open_depth(path, kind) as source:
         _check_shape(source, clip.info)
         values = _read_maps(source, clip, progress, cancel)
-        span = None
-        if source.kind == "disparity":
-            low, high = (float(v) for v in torch.aminmax(values))
-            span = (low, high)
-            values = depth_from_disparity(values)
-        depth = _fitted(values, clip.placement)
-        return DepthClip(depth, _fitted_intrinsics(source, clip.placement), span)
+        unfitted = DepthClip.from_disparity(values) if source.kind == "disparity" else DepthClip(values)
+        depth, lens = _fitted(unfitted.depth, clip.placement), _fitted_intrinsics(source, clip.placement)
+        return replace(unfitted, depth=depth, intrinsics=lens)
 
 
 def _read_maps(

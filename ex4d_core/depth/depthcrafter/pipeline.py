@@ -19,7 +19,6 @@ from torch import Tensor
 from ...errors import Cancelled, EX4DError
 from ...machine.cancel import unless_cancelled
 from ..clip import DepthClip
-from ..convert import depth_from_disparity
 from . import frames as pictures
 from . import networks as nets
 from . import schedule
@@ -252,9 +251,7 @@ class DepthCrafter:
         Raises:
             EX4DError: also where the disparity is the same everywhere, which holds no depth.
         """
-        disparity = self(frames, **options)
-        low, high = (float(v) for v in torch.aminmax(disparity))
-        return DepthClip(depth_from_disparity(disparity), None, (low, high))
+        return DepthClip.from_disparity(self(frames, **options))
 
     def needed_bytes(self, mode: MemoryMode, frames: int, size: tuple[int, int]) -> int:
         """An upper estimate of the device memory of a mode.
