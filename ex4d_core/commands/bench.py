@@ -1,6 +1,7 @@
-"""Measure the geometry's speed here: depth and colour in memory -> mesh -> uint8 colour and mask of a whole camera path.
+"""Measure the geometry's speed on this machine.
 
-Uses the demo scene, so nothing has to be downloaded. Prints milliseconds a frame; --json keeps every run.
+From depth and colour in memory over the mesh to uint8 colour and mask of a whole camera path. Uses the demo scene, so
+nothing has to be downloaded. Prints milliseconds a frame; --json keeps every run.
 """
 
 from __future__ import annotations
@@ -13,62 +14,67 @@ import re
 import statistics
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, EX4DError
 from ..storage.staging import staged_file
-from .checks import check_backend, one_of
 from .console import ProgressBar, interrupted
+from .flags import add_renderer, check_renderer, size, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..trajectory import Trajectory
+
+BORDER_DEPTH = 100.0
+"""The published back plate, given so that looking for one is not measured."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
-    parser.add_argument("--size", nargs="+", default=["512x512"], help="WxH, one or more (default 512x512)")
-    parser.add_argument("--frames", type=int, default=49, help="frames of clip and path (default 49)")
-    parser.add_argument("--style", nargs="+", default=["released"], help="released, paper or both (default released)")
-    parser.add_argument("--cam", default="sweep", help="camera path, any preset (default sweep: 0, -90 .. 90 degrees)")
-    parser.add_argument("--backend", nargs="+", default=["auto"], help="auto, nvdiffrast, numba, torch (default auto)")
-    parser.add_argument("--device", help="cpu, cuda ...; the clip lies there before and the result after")
-    parser.add_argument("--runs", type=int, default=5, help="warm runs, of which the median counts (default 5)")
-    parser.add_argument("--json", help="file for the full result")
+    from ..mesh import STYLES
+    from ..video.fit import LARGEST_SIDE, SMALLEST_SIDE
+
+    add = parser.add_argument
+    sizes = size(SMALLEST_SIDE, LARGEST_SIDE)
+    add("--size", nargs="+", type=sizes, default=[(512, 512)], metavar="WxH", help="one or more (default 512x512)")
+    add("--frames", type=whole(1), default=49, help="frames of clip and path (default 49)")
+    add("--style", nargs="+", choices=STYLES, default=["released"], help="one or more (default released)")
+    add("--cam", default="sweep", help="camera path, any preset (default sweep: 0, -90 .. 90 degrees)")
+    add_renderer(add, several=True)
+    add("--runs", type=whole(1), default=5, help="warm runs, of which the median counts (default 5)")
+    add("--json", help="file for the full result")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure every combination asked for."""
-    from ..mesh import STYLES
     from ..trajectory import preset_document
-    from ..video.fit import parse_size
 
-    sizes = [parse_size(text) for text in args.size]
-    preset_document(args.cam)
-    for style in args.style:
-        one_of("--style", style, STYLES)
+    preset_document(args.cam)  # refuses an unknown one
     for backend in args.backend:
-        check_backend(backend, args.device)
-    if args.frames < 1 or args.runs < 1:
-        raise EX4DError("--frames and --runs must be 1 or more.")
-    if args.json is not None and not Path(args.json).resolve().parent.is_dir():
-        raise EX4DError(f"--json: the folder of {args.json} does not exist.")
-    if args.json is not None and Path(args.json).is_dir():
-        raise EX4DError(f"--json: {args.json} is a folder. Give the name of a file.")
+        check_renderer(backend, args.device)
+    if args.json is not None:
+        _check_file("--json", Path(args.json))
     results = []
-    for width, height in sizes:
+    for width, height in args.size:
         rgb, depth = demo_clip(width, height, args.frames)
-        for style in args.style:
-            for backend in args.backend:
-                result = measure(
-                    rgb, depth, cam=args.cam, style=style, backend=backend, device=args.device, runs=args.runs
-                )
-                results.append(result)
-                print(line(result))
+        for style, backend in product(args.style, args.backend):
+            result = measure(rgb, depth, cam=args.cam, style=style, backend=backend, device=args.device, runs=args.runs)
+            results.append(result)
+            print(line(result))
     if args.json is not None:
         with staged_file(args.json) as part:
             part.write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def _check_file(flag: str, path: Path) -> None:
+    if not path.resolve().parent.is_dir():
+        raise EX4DError(f"{flag}: the folder of {path} does not exist.")
+    if path.is_dir():
+        raise EX4DError(f"{flag}: {path} is a folder. Give the name of a file.")
 
 
 def demo_clip(width: int, height: int, frames: int) -> tuple[Tensor, Tensor]:
@@ -107,33 +113,19 @@ def measure(
     import torch
 
     from ..mesh import build_dw_mesh
-    from ..render import choose_backend, render_color_mask
+    from ..render import choose_backend
     from ..trajectory import Trajectory
 
-    frames, height, width = depth.shape
     if device is not None:
         rgb, depth = rgb.to(device), depth.to(device)
-    synchronize: Callable[[], None] = torch.cuda.synchronize if depth.is_cuda else lambda: None
-    mesh = build_dw_mesh(rgb, depth, style=style, border_depth=100.0)
+    frames, height, width = depth.shape
+    mesh = build_dw_mesh(rgb, depth, style=style, border_depth=BORDER_DEPTH)
     trajectory = Trajectory.preset(cam, frames=frames, radius=mesh.radius)
     name = choose_backend(backend, mesh, device)
     if depth.is_cuda:
         torch.cuda.reset_peak_memory_stats()
-    build, render = [], []
-    seen = 0.0
-    for _ in range(runs + 1):
-        if interrupted():
-            raise Cancelled
-        synchronize()
-        start = time.perf_counter()
-        mesh = build_dw_mesh(rgb, depth, style=style, border_depth=100.0)
-        synchronize()
-        middle = time.perf_counter()
-        _, mask, _ = render_color_mask(mesh, trajectory, backend=name, device=device, out_dtype="uint8")
-        synchronize()
-        render.append(time.perf_counter() - middle)
-        build.append(middle - start)
-        seen = float((mask > 0).float().mean())
+    timed = [_timed(rgb, depth, trajectory, style=style, backend=name, device=device) for _ in range(runs + 1)]
+    build, render, seen = (list(values) for values in zip(*timed))
     totals = [b + r for b, r in zip(build[1:], render[1:])]
     per_frame = 1e3 / frames
     return {
@@ -149,9 +141,32 @@ def measure(
         "best": min(totals) * per_frame,
         "first_run": build[0] + render[0],
         "totals": [t * per_frame for t in totals],
-        "seen": seen,
+        "seen": seen[-1],
         "gpu_memory_gib": torch.cuda.max_memory_allocated() / 2**30 if depth.is_cuda else None,
     }
+
+
+def _timed(
+    rgb: Tensor, depth: Tensor, trajectory: Trajectory, *, style: str, backend: str, device: str | None
+) -> tuple[float, float, float]:
+    """Seconds that building and rendering take once, and the share of pixels seen."""
+    import torch
+
+    from ..mesh import build_dw_mesh
+    from ..render import render_color_mask
+
+    if interrupted():
+        raise Cancelled
+    wait: Callable[[], None] = torch.cuda.synchronize if depth.is_cuda else lambda: None
+    wait()
+    start = time.perf_counter()
+    mesh = build_dw_mesh(rgb, depth, style=style, border_depth=BORDER_DEPTH)
+    wait()
+    middle = time.perf_counter()
+    _, mask, _ = render_color_mask(mesh, trajectory, backend=backend, device=device, out_dtype="uint8")
+    wait()
+    end = time.perf_counter()
+    return middle - start, end - middle, float((mask > 0).float().mean())
 
 
 def line(result: dict[str, Any]) -> str:

@@ -7,25 +7,23 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import io
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from .. import __version__
 from ..errors import Cancelled, EX4DError
 from ..machine import extras
+from ..machine.memory import out_of_memory
 from .console import catch_interrupts, say
+from .flags import Parser
 
-COMMANDS = {
-    "recon": "turn a video and its depth into colour and mask video along a camera path",
-    "demo": "make a small procedural scene and run the whole chain on it",
-    "generate": "render the final video from colour and mask video with a ComfyUI checkout",
-    "convert": "write the adapter (ex4d.ckpt) as safetensors",
-    "bench": "measure the geometry's speed on this machine",
-}
+COMMANDS = ("recon", "demo", "generate", "convert", "bench")
+"""Each is a module beside this one, with a docstring that begins with what it does, `add_arguments` and `run`."""
+
 PROGRAM = "ex4d" if Path(sys.argv[0]).stem == "ex4d" else "python -m ex4d_core"
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -39,26 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or words[0] not in COMMANDS:
         return _overview(words)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    # An extra, so that pip never replaces the build that the user has chosen.
-    if importlib.util.find_spec("torch") is None:
-        say(f"error: {extras.missing('torch', f'The command {words[0]}')}")
-        return BAD_INPUT
+    args = argparse.Namespace()
     try:
-        command = importlib.import_module(f".{words[0]}", __package__)
-    except ModuleNotFoundError as error:
-        if error.name != f"{__package__}.{words[0]}":
-            raise
-        say(f"error: the command '{words[0]}' is not part of this version.")
-        return BAD_INPUT
-    parser = argparse.ArgumentParser(
-        prog=f"{PROGRAM} {words[0]}", description=command.__doc__, allow_abbrev=False, formatter_class=_HelpFormatter
-    )
-    command.add_arguments(parser)
-    try:
-        args = parser.parse_args([_underscored(word) for word in words[1:]])
-    except SystemExit as leave:
-        return int(leave.code or 0)
-    try:
+        # An extra, so that pip never replaces the build that the user has chosen.
+        extras.check("torch", f"The command {words[0]}")
+        command = _module(words[0])
+        parser = Parser(prog=f"{PROGRAM} {words[0]}", description=command.__doc__)
+        command.add_arguments(parser)
+        try:
+            parser.parse_args([_underscored(word) for word in words[1:]], args)
+        except SystemExit:  # the help has been shown
+            return 0
         with catch_interrupts():
             return command.run(args)
     except EX4DError as error:
@@ -71,17 +60,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"error: '{error.filename or 'A file'}' cannot be read or written: {error.strerror or error}.")
         return BAD_INPUT
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
-        say("error: there is not enough memory for this clip. Ask for fewer frames or a smaller --size.")
+        if "size" in args:
+            say("error: there is not enough memory for this clip. Ask for fewer frames or a smaller --size.")
+        else:
+            say("error: there is not enough memory for this. Close other programs and try again.")
         return BAD_INPUT
 
 
-def _out_of_memory(error: Exception) -> bool:
-    """torch says it by a RuntimeError on the CPU, in each system's words, and by a class of its own on a GPU."""
-    name, text = type(error).__name__, str(error).lower()
-    known = isinstance(error, MemoryError) or name == "OutOfMemoryError"
-    return known or any(words in text for words in ("not enough memory", "can't allocate memory"))
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f".{name}", __package__)
 
 
 def _overview(words: list[str]) -> int:
@@ -89,7 +78,9 @@ def _overview(words: list[str]) -> int:
         print(__version__)
         return 0
     lines = [f"usage: {PROGRAM} COMMAND ...", ""]
-    lines += [f"  {name:<10}{text}" for name, text in COMMANDS.items()]
+    for name in COMMANDS:
+        summary = (_module(name).__doc__ or "").partition("\n")[0]
+        lines.append(f"  {name:<10}{summary}")
     lines += ["", f"{PROGRAM} COMMAND --help shows the flags of a command."]
     asked = words[:1] in ([], ["-h"], ["--help"])
     if not asked:
@@ -104,8 +95,3 @@ def _underscored(word: str) -> str:
     if not name.startswith("--") or " " in name:  # a value, such as '--lowvram --cpu-vae'
         return word
     return name.replace("-", "_").replace("__", "--", 1) + equals + value
-
-
-class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=110)

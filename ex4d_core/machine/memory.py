@@ -15,6 +15,17 @@ def memory_there() -> int | None:
         return None
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the machine or a GPU had no room left.
+
+    torch has a class of its own for CUDA and an ordinary RuntimeError, in the system's words, for all else.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    words = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, RuntimeError) and any(said in str(error).lower() for said in words)
+
+
 def check_memory(needed: int, what: str, remedy: str) -> None:
     """Refuse work that needs more bytes than the machine has, however little else it has to hold.
 

@@ -290,7 +290,7 @@ def test_no_depth_and_no_depthcrafter(recon, tmp_path, monkeypatch):
 
 
 def test_an_unknown_depth_kind(recon):
-    assert "depth or disparity" in recon(depth_kind="inverse")
+    assert "one of depth, disparity" in recon(depth_kind="inverse")
 
 
 # -- the camera --------------------------------------------------------------------------------------------------
@@ -378,6 +378,11 @@ def test_an_npz_that_is_no_camera(recon, depth):
         ({"backend": "pencil"}, "numba"),
         ({"device": "cuda:77"}, "cuda:77"),
         ({"device": "toaster"}, "toaster"),
+        ({"keep_first_frame": "maybe"}, "auto, yes, no"),
+        ({"start": "-1"}, "--start must be 0 or more"),
+        ({"start": "soon"}, "--start must be a whole number"),
+        ({"crf": "good"}, "--crf must be a number"),
+        ({"depth_seed": "luck"}, "--depth_seed"),
         ({"fps": "0"}, "--fps"),
         ({"fps": "nan"}, "--fps"),
         ({"num_frames": "0"}, "--num_frames"),
@@ -430,12 +435,25 @@ def test_depth_of_another_length_beside_one_mesh(recon, tmp_path):
 
 
 def test_unknown_flags_and_commands(capfd):
-    assert cli.main(["recon", "--bogus"]) == 2
     assert cli.main(["bogus"]) == 2
     assert cli.main([]) == 2
     assert cli.main(["--help"]) == 0
     assert cli.main(["recon", "--help"]) == 0
     assert "--save_mesh" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--bogus"], "--input_video, --output_dir"),
+        (["--input_video", "a.mp4", "--output_dir", "out", "--bogus"], "--bogus"),
+        (["--input_video"], "--input_video: expected one argument."),
+    ],
+)
+def test_a_command_line_that_is_none_is_told_in_one_line(capfd, words, message):
+    assert cli.main(["recon", *words]) == 2
+    text = capfd.readouterr().err
+    assert text.startswith("error: ") and message in text and len(text.splitlines()) == 1
 
 
 def test_an_output_folder_that_is_a_file(video, depth, tmp_path, capfd):

@@ -10,12 +10,18 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from ex4d_core.camera_io import SUFFIXES
 from ex4d_core.commands import cli
+from ex4d_core.depth.files import KINDS
+from ex4d_core.mesh import STYLES
+from ex4d_core.render import BACKENDS
+from ex4d_core.trajectory import PRESETS
+from ex4d_core.video import FITS
 
 
-def command(monkeypatch, run):
-    """Makes ``demo`` do this."""
-    module = SimpleNamespace(__doc__="", add_arguments=lambda parser: None, run=run)
+def command(monkeypatch, run, flag="--size"):
+    """Makes ``demo`` do this, with one flag."""
+    module = SimpleNamespace(__doc__="", add_arguments=lambda parser: parser.add_argument(flag), run=run)
     monkeypatch.setattr(cli.importlib, "import_module", lambda name, package: module)
     return cli.main(["demo"])
 
@@ -46,7 +52,9 @@ def test_missing_memory_is_told_in_one_line(monkeypatch, capfd, error):
         raise error
 
     assert command(monkeypatch, run) == cli.BAD_INPUT
-    assert "not enough memory" in capfd.readouterr().err
+    assert "not enough memory" in (text := capfd.readouterr().err) and "smaller --size" in text
+    assert command(monkeypatch, run, flag="--source") == cli.BAD_INPUT
+    assert "not enough memory" in (text := capfd.readouterr().err) and "--size" not in text
 
 
 def test_a_fault_of_our_own_is_not_hidden(monkeypatch):
@@ -55,6 +63,37 @@ def test_a_fault_of_our_own_is_not_hidden(monkeypatch):
 
     with pytest.raises(RuntimeError, match="shapes"):
         command(monkeypatch, run)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_tells_what_it_does_in_a_line_of_the_overview(capfd, name):
+    assert cli.main(["--help"]) == 0
+    line = next(line for line in capfd.readouterr().out.splitlines() if line.split()[:1] == [name])
+    assert 20 < len(line) < 130 and line.endswith(".")
+    assert cli.main([name, "--help"]) == 0
+    assert line.split(maxsplit=1)[1] in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "flag", "choices"),
+    [
+        ("recon", "--style", STYLES),
+        ("recon", "--fit", FITS),
+        ("recon", "--backend", ("auto", *BACKENDS)),
+        ("recon", "--depth_kind", KINDS),
+        ("demo", "--style", STYLES),
+        ("bench", "--backend", ("auto", *BACKENDS)),
+    ],
+)
+def test_the_help_of_a_flag_lists_the_core_s_choices(capfd, name, flag, choices):
+    assert cli.main([name, "--help"]) == 0
+    assert f"{flag} {{{','.join(choices)}}}" in capfd.readouterr().out
+
+
+def test_the_help_of_recon_names_every_preset_and_camera_file(capfd):
+    assert cli.main(["recon", "--help"]) == 0
+    text = " ".join(capfd.readouterr().out.split())
+    assert ", ".join(PRESETS) in text and " ".join(SUFFIXES) in text
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
+from PIL import Image
 
 from ex4d_core.commands.cli import main
+from ex4d_core.mesh import STYLES
 
 
-def test_demo_writes_videos_sheet_and_table(tmp_path, capsys) -> None:
+def test_demo_writes_videos_sheet_and_table(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)  # OpenCV need not be there
     assert main(["demo", "--output_dir", str(tmp_path / "d"), "--num_frames", "13", "--size", "96x80"]) == 0
     names = {file.name for file in (tmp_path / "d").iterdir()}
     assert names == {
@@ -24,6 +28,8 @@ def test_demo_writes_videos_sheet_and_table(tmp_path, capsys) -> None:
         assert len(inside) > 8 and min(inside) > 15
         assert report["styles"][style]["source_view"]["seen"] > least_seen
     assert report["styles"]["paper"]["source_view"]["largest_difference"] <= 1
+    with Image.open(tmp_path / "d/contact_sheet.png") as sheet, Image.open(tmp_path / "d/contact_sheet.jpg") as small:
+        assert sheet.size == small.size == (34 + 7 * 230, 34 + 4 * (round(224 * 80 / 96) + 6))
     printed = capsys.readouterr().out
     assert "PSNR" in printed and "side_by_side.mp4" in printed
 
@@ -34,7 +40,7 @@ def test_demo_writes_videos_sheet_and_table(tmp_path, capsys) -> None:
         (["--size", "12"], "like 512x512"),
         (["--size", "8x8"], "64 to 2048"),
         (["--num_frames", "2"], "between 7 and 1000"),
-        (["--style", "oil"], "paper, released"),
+        (["--style", "oil"], ", ".join(STYLES)),
         (["--backend", "pencil"], "numba"),
         (["--device", "meta"], "cpu, cuda"),
     ],

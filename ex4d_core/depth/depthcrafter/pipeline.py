@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ...errors import Cancelled, EX4DError
 from ...machine.cancel import unless_cancelled
+from ...machine.memory import out_of_memory
 from ..clip import DepthClip
 from . import frames as pictures
 from . import networks as nets
@@ -468,10 +469,3 @@ class DepthCrafter:
         run.release()
         self.placement.make_room(2**62)
         return self._guarded(work, run)
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether a device (or the host) has no memory left; only CUDA has a class of its own for that."""
-    if isinstance(error, torch.cuda.OutOfMemoryError):
-        return True
-    return "out of memory" in str(error).lower() or "not enough memory" in str(error).lower()

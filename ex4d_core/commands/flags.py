@@ -1,0 +1,140 @@
+"""The parser of all commands, types for its flags, and the flags that several commands share.
+
+Whatever a flag alone can get wrong is refused as it is read, in one sentence whose subject is the flag.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from ..errors import EX4DError
+
+DEVICES = ("cpu", "cuda", "mps")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises `EX4DError` for a refusal, as everything else here does: "--crf must be ..., got 'x'."."""
+
+    def __init__(self, prog: str, description: str | None) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            allow_abbrev=False,
+            formatter_class=_HelpFormatter,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line; argparse calls this with "argument --crf: must be ..."."""
+        if message.startswith("argument "):
+            raise EX4DError(message.removeprefix("argument ").replace(": must ", " must ", 1).rstrip(".") + ".")
+        raise EX4DError(f"{message}. '{self.prog} --help' lists the flags.")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            choices = ", ".join(map(str, action.choices))
+            raise argparse.ArgumentError(action, f"must be one of {choices}, got '{value}'.")
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=110)
+
+
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A flag's type: a whole number of a range, both ends included."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be a whole number, got '{text}'.") from None
+        if most is None and value < least:
+            raise argparse.ArgumentTypeError(f"must be {least} or more, got {text}.")
+        if most is not None and not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"must lie between {least} and {most}, got {text}.")
+        return value
+
+    return read
+
+
+def number(least: float, most: float, unit: str = "") -> Callable[[str], float]:
+    """A flag's type: a number of a range, both ends included; ``unit`` is for the message."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be a number, got '{text}'.") from None
+        if not least <= value <= most:  # true for NaN
+            raise argparse.ArgumentTypeError(
+                f"must lie between {least:.7g} and {most:.7g}{unit and ' '}{unit}, got {text}."
+            )
+        return value
+
+    return read
+
+
+def size(smallest: int, largest: int) -> Callable[[str], tuple[int, int]]:
+    """A flag's type: (width, height) written like 512x512, with sides of ``smallest`` to ``largest`` pixels."""
+
+    def read(text: str) -> tuple[int, int]:
+        match = re.fullmatch(r"(\d{1,9})[xX*](\d{1,9})", text.strip())
+        if match is None:
+            raise argparse.ArgumentTypeError(f"must be like 512x512 (width x height), got '{text}'.")
+        width, height = int(match[1]), int(match[2])
+        if not (smallest <= min(width, height) and max(width, height) <= largest):
+            raise argparse.ArgumentTypeError(
+                f"must have sides of {smallest} to {largest} pixels, got {width}x{height}."
+            )
+        return width, height
+
+    return read
+
+
+def add_renderer(add: Callable[..., argparse.Action], *, several: bool = False) -> None:
+    """Declare --backend and --device; `check_renderer` refuses what cannot run here.
+
+    Args:
+        add: ``add_argument`` of a parser or group.
+        several: let --backend name more than one.
+    """
+    from ..render import BACKENDS
+
+    choices = ("auto", *BACKENDS)
+    if several:
+        add("--backend", nargs="+", choices=choices, default=["auto"], help="one or more (default auto)")
+    else:
+        add("--backend", choices=choices, default="auto", help="what renders (default auto)")
+    add("--device", help="cpu, cuda, cuda:1 ... (default: where the backend runs best)")
+
+
+def check_renderer(backend: str, device: str | None) -> None:
+    """Refuse a renderer that cannot run here, a device that is not there, or a pair that does not fit.
+
+    Args:
+        backend: value of --backend.
+        device: value of --device; None where it was not given.
+    """
+    import torch
+
+    from ..render import available_backends
+
+    if backend != "auto" and backend not in available_backends():
+        raise EX4DError(f"--backend {backend} cannot run here; there are: {', '.join(available_backends())}.")
+    if device is None:
+        return
+    try:
+        kind = torch.device(device).type
+        if kind in DEVICES:
+            torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise EX4DError(f"--device {device} is not there on this machine. Use cpu.") from error
+    if kind not in DEVICES:
+        raise EX4DError(f"--device must be cpu, cuda (cuda:1 ...) or mps, got {device}.")
+    if backend == "nvdiffrast" and kind != "cuda":
+        raise EX4DError(f"--backend nvdiffrast renders on CUDA, not on {device}. Use --backend auto.")
+    if backend == "torch" and kind == "mps":
+        raise EX4DError("--backend torch needs float64, which Apple's GPU lacks. Use --backend numba or --device cpu.")

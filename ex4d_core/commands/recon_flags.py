@@ -1,0 +1,269 @@
+"""The flags of ``recon``, and the job that they make: every flag and file is checked here, before a frame is decoded."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import EX4DError
+from ..machine.memory import check_memory
+from ..storage.staging import check_targets
+from .console import say
+from .flags import add_renderer, check_renderer, number, size, whole
+from .recon_job import CameraPath, ClipJob, DepthEstimate, DepthFile, MeshJob, Outputs, ReconJob, RenderJob
+
+if TYPE_CHECKING:
+    from ..camera import Intrinsics
+    from ..video import VideoInfo
+
+DEFAULT_FRAMES = 49
+KEEP_FIRST_FRAME: dict[str, bool | str] = {"auto": "auto", "yes": True, "no": False}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags; the published script's keep their names."""
+    _add_video(parser.add_argument_group("video"))
+    _add_depth(parser.add_argument_group("depth"))
+    _add_camera(parser.add_argument_group("camera"))
+    _add_mesh(parser.add_argument_group("mesh and rendering"))
+    _add_output(parser.add_argument_group("output"))
+
+
+def _add_video(group: argparse._ArgumentGroup) -> None:
+    from ..video import FITS
+
+    add = group.add_argument
+    add("--input_video", required=True, help="video file, folder of images, or .npz with rgb")
+    add("--num_frames", type=whole(1), help="frames to use, best 4n+1 (default: the camera file's, or 49)")
+    add("--start", type=whole(0), default=0, help="first frame (default 0)")
+    add("--fps", type=number(0.01, 1000), help="frame rate to resample to (default: the video's)")
+    add(
+        "--size",
+        type=_size_or_source,
+        default="512x512",
+        metavar="WxH",
+        help="or 'source' for the video's own (default 512x512)",
+    )
+    add("--fit", choices=FITS, default="crop", help="how the picture fills the size (default crop)")
+
+
+def _add_depth(group: argparse._ArgumentGroup) -> None:
+    from ..depth.files import KINDS
+
+    add = group.add_argument
+    add(
+        "--depth",
+        help=".npz with depth or disparity [T,H,W], folder of 16-bit PNG or EXR, or 16-bit video (default: DepthCrafter)",
+    )
+    add("--depth_kind", choices=KINDS, help="where the file does not say")
+    add("--depth_model", help="DepthCrafter: folder or Hugging Face id of its UNet")
+    add("--depth_base", help="DepthCrafter: folder or id of Stable Video Diffusion (autoencoder, CLIP)")
+    add("--models_dir", help="where ids are looked for and downloaded (default models/depthcrafter)")
+    add("--offline", action="store_true", help="never download")
+    add("--depth_steps", type=whole(1), default=5, help="DepthCrafter: denoising steps (default 5)")
+    add("--depth_seed", type=int, default=42, help="DepthCrafter: seed of its noise (default 42)")
+    add("--focal", type=number(1, 1e6, "pixels"), help="focal length in pixels at the output size (published: 500)")
+
+
+def _add_camera(group: argparse._ArgumentGroup) -> None:
+    from ..camera_io import SUFFIXES
+    from ..trajectory import PRESETS
+
+    group.add_argument(
+        "--cam",
+        nargs="+",
+        default=[],
+        help=f"presets, with their parameters, as orbit:angle=-90,rise=0.1; there are: {', '.join(PRESETS)}",
+    )
+    group.add_argument("--camera", nargs="+", default=[], help=f"camera files: {' '.join(SUFFIXES)}")
+
+
+def _add_mesh(group: argparse._ArgumentGroup) -> None:
+    from ..mesh import STYLES
+
+    add = group.add_argument
+    add("--style", choices=STYLES, default="released", help="as the published code, or as the paper (default released)")
+    add("--min_angle", type=float, default=2.5, help="smallest angle of a seen face (default 2.5 degrees)")
+    add("--depth_jump", type=float, default=0.013, help="paper style: largest depth jump (default 0.013)")
+    add("--border_depth", type=float, help="depth of the back plate (default: 100, or from the depth)")
+    add("--only_first_frame", type=int, default=0, help="1 = the mesh of frame 0 serves the whole path")
+    add_renderer(add)
+    add("--supersample", type=int, choices=(1, 2, 3, 4), default=1, help="samples per pixel and axis (default 1)")
+    add(
+        "--keep_first_frame",
+        choices=KEEP_FIRST_FRAME,
+        default="auto",
+        help="pass the source's frame 0 through (default auto: where the path starts at the source camera)",
+    )
+
+
+def _add_output(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--output_dir", required=True, help="folder for the results; made if missing")
+    add("--save_mesh", action="store_true", help="write DW-Mesh.ply (frame 0)")
+    add("--save_camera", action="store_true", help="write camera_<cam>.npz")
+    add("--save_frames", action="store_true", help="write the lossless frames_<cam>.npz")
+    add("--save_depth", type=int, nargs="?", const=1, default=0, help="write depth.npz")
+    add("--crf", type=number(0, 51), default=12.0, help="x264 quality, 0 best to 51 (default 12)")
+
+
+def _size_or_source(text: str) -> tuple[int, int] | None:
+    from ..video.fit import LARGEST_SIDE, SMALLEST_SIDE
+
+    return None if text.strip() == "source" else size(SMALLEST_SIDE, LARGEST_SIDE)(text)
+
+
+def recon_job(args: argparse.Namespace) -> ReconJob:
+    """The job that the flags describe; refuses what cannot work, before anything heavy is loaded or written.
+
+    Raises:
+        EX4DError: any bad file, value or combination.
+    """
+    from ..camera import Intrinsics
+    from ..mesh import check_mesh_parameters
+    from ..video import probe_video
+
+    mesh = MeshJob(args.style, args.min_angle, args.depth_jump, args.border_depth, args.focal)
+    check_mesh_parameters(mesh.style, mesh.min_angle, mesh.depth_jump, mesh.border_depth)
+    check_renderer(args.backend, args.device)
+    render = RenderJob(args.backend, args.device, args.supersample, KEEP_FIRST_FRAME[args.keep_first_frame])
+    cameras = camera_paths(args.cam, args.camera)
+    outputs = Outputs(
+        folder=Path(args.output_dir),
+        mesh=args.save_mesh,
+        cameras=args.save_camera,
+        frames=args.save_frames,
+        depth=bool(args.save_depth),
+        crf=args.crf,
+    )
+    check_targets(outputs.folder, outputs.names(cameras))
+    info = probe_video(args.input_video)
+    shape = args.size or largest_size(info)
+    frames = path_length(args.num_frames, cameras, mesh.lens(shape) or Intrinsics.default(*shape))
+    source_frames = 1 if args.only_first_frame else frames
+    clip = ClipJob(args.input_video, args.start, source_frames, args.fps, shape, args.fit)
+    check_length(clip, info)
+    depth = depth_job(args)
+    job = ReconJob(clip, depth, mesh, cameras, frames, render, outputs)
+    check_memory(job.least_memory(), "This clip", "Ask for fewer frames or a smaller --size.")
+    if isinstance(depth, DepthFile):
+        from ..depth.files import check_depth_file
+
+        check_depth_file(depth.path, depth.kind, info, source_frames)
+    _tell_what_the_sampler_takes(job)
+    return job
+
+
+def depth_job(args: argparse.Namespace) -> DepthFile | DepthEstimate:
+    """Where the depth comes from."""
+    if args.depth is None:
+        return DepthEstimate(
+            unet=args.depth_model,
+            base=args.depth_base,
+            folder=args.models_dir,
+            offline=args.offline,
+            steps=args.depth_steps,
+            seed=args.depth_seed,
+            device=args.device,
+        )
+    path = Path(args.depth)
+    if args.depth_kind is None and path.exists() and path.suffix.lower() != ".npz":
+        raise EX4DError(
+            f"'{path}' does not say whether its values are depth or disparity. Pass --depth_kind disparity (brighter = "
+            "nearer) or --depth_kind depth (brighter = farther)."
+        )
+    return DepthFile(args.depth, args.depth_kind)
+
+
+def camera_paths(presets: list[str], files: list[str]) -> tuple[CameraPath, ...]:
+    """--cam and --camera, in the order given; none, or two of one name, are refused."""
+    cameras = [preset_camera(text) for text in presets]
+    cameras += [CameraPath(Path(file).stem, None, {}, Path(file)) for file in files]
+    if not cameras:
+        raise EX4DError(
+            "No camera path was given: pass --cam with a preset (180, sweep, zoom_in ...) or --camera FILE."
+        )
+    # Some file systems take "Shot" and "shot" for one name.
+    names = [camera.name.casefold() for camera in cameras]
+    twice = {camera.name for camera in cameras if names.count(camera.name.casefold()) > 1}
+    if twice:
+        raise EX4DError(
+            f"Two camera paths would be written as '{sorted(twice)[0]}'. Rename one or run them one by one."
+        )
+    return tuple(cameras)
+
+
+def preset_camera(text: str) -> CameraPath:
+    """``orbit:angle=-90,rise=0.1`` -> the preset and its parameters."""
+    from ..trajectory import preset_document
+
+    preset, _, rest = text.partition(":")
+    params: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise EX4DError(f"'{part}' in --cam {text} is not of the form name=value.")
+        try:
+            params[name.strip()] = float(value)
+        except ValueError:
+            params[name.strip()] = value.strip()
+    document = preset_document(preset, **params)  # refuses unknown names and values
+    name = document["source"]["preset"] + "".join(f"_{key}{_in_file_name(value)}" for key, value in params.items())
+    return CameraPath(name, document["source"]["preset"], params, None)
+
+
+def _in_file_name(value: float | str) -> str:
+    return re.sub(r"\W", "-", value) if isinstance(value, str) else f"{value:g}"
+
+
+def largest_size(info: VideoInfo) -> tuple[int, int]:
+    """The largest (width, height) of the source's shape that the sampler takes."""
+    from ..video.fit import check_size
+
+    return check_size((info.size[0] // 16 * 16, info.size[1] // 16 * 16), "The source's size")
+
+
+def path_length(asked: int | None, cameras: tuple[CameraPath, ...], lens: Intrinsics) -> int:
+    """Frames of every path: --num_frames, or those of the camera files, or 49."""
+    lengths = {c.name: len(c.trajectory(1, 15.0, None, lens)) for c in cameras if c.file is not None}
+    frames = asked or (next(iter(lengths.values())) if lengths else DEFAULT_FRAMES)
+    for name, length in lengths.items():
+        if length != frames:
+            raise EX4DError(
+                f"The camera file '{name}' has {length} frames, but {frames} are to be rendered. "
+                f"Pass --num_frames {length}, or another file."
+            )
+    return frames
+
+
+def check_length(clip: ClipJob, info: VideoInfo) -> None:
+    """Refuse rates and counts that the video cannot give, as far as its container tells."""
+    from ..video.sampling import exact_rate, output_length
+    from ..video.sources import is_stills
+
+    rate = info.fps if clip.fps is None or is_stills(clip.source) else exact_rate(clip.fps)
+    if not 0.01 <= rate <= 1000:
+        raise EX4DError(
+            f"'{clip.source}' runs at {float(rate):g} frames a second; 0.01 to 1000 can be written. Pass --fps."
+        )
+    if info.frames is None:
+        return
+    available = output_length(Fraction(info.frames) / info.fps, rate, info.fps)
+    if clip.start + clip.frames > available:
+        advice = f"Pass --num_frames {available - clip.start}" if available > clip.start else "Pass a smaller --start"
+        raise EX4DError(
+            f"'{clip.source}' has {available} frames at {float(rate):g} fps; {clip.frames} from frame {clip.start} on "
+            f"are needed. {advice}, or a longer video."
+        )
+
+
+def _tell_what_the_sampler_takes(job: ReconJob) -> None:
+    frames, (width, height) = job.frames, job.clip.size
+    if frames % 4 != 1:
+        below = max(1, (frames - 1) // 4 * 4 + 1)
+        say(f"note: {frames} frames is not 4n+1; the EX-4D sampler takes {below} or {below + 4}.")
+    if width % 16 or height % 16:
+        say(f"note: {width}x{height} is not divisible by 16, which the EX-4D sampler needs.")

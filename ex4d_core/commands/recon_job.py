@@ -1,0 +1,153 @@
+"""What a ``recon`` is asked to do: made once from the flags, after which every step takes the part that is its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..camera import Intrinsics
+    from ..trajectory import Trajectory
+
+CHUNK_FRAMES = 16
+"""Frames rendered before they are encoded; bounds memory whatever the clip's length."""
+
+
+@dataclass(frozen=True)
+class ClipJob:
+    """Which frames of which video, on which pixel grid.
+
+    Attributes:
+        source: a video file, a folder of images, or an .npz.
+        start: first frame, at ``fps``.
+        frames: how many.
+        fps: rate to resample to; None = the source's.
+        size: (width, height) in pixels.
+        fit: how the source's picture fills that size.
+    """
+
+    source: str
+    start: int
+    frames: int
+    fps: float | None
+    size: tuple[int, int]
+    fit: str
+
+
+@dataclass(frozen=True)
+class DepthFile:
+    """Depth that is read; ``kind`` None where the file says what it holds."""
+
+    path: str
+    kind: str | None
+
+
+@dataclass(frozen=True)
+class DepthEstimate:
+    """Depth that DepthCrafter estimates; models are folders or Hugging Face ids, None = the published ones."""
+
+    unet: str | None
+    base: str | None
+    folder: str | None
+    offline: bool
+    steps: int
+    seed: int
+    device: str | None
+
+
+@dataclass(frozen=True)
+class MeshJob:
+    """Parameters of the mesh.
+
+    Attributes:
+        style, min_angle, depth_jump: see `build_dw_mesh`.
+        border_depth: of the back plate; None = as the depth's source tells.
+        focal: in pixels of the clip's size; None = the depth's own lens, else the default one.
+    """
+
+    style: str
+    min_angle: float
+    depth_jump: float
+    border_depth: float | None
+    focal: float | None
+
+    def lens(self, size: tuple[int, int]) -> Intrinsics | None:
+        """The lens that --focal asks for, in a picture of (width, height); None where it was not given."""
+        from ..camera import Intrinsics
+
+        return None if self.focal is None else Intrinsics.from_focal(self.focal, *size)
+
+
+@dataclass(frozen=True)
+class CameraPath:
+    """One path asked for: a preset with parameters, or a file; ``name`` is what its outputs are called."""
+
+    name: str
+    preset: str | None
+    params: dict[str, Any]
+    file: Path | None
+
+    def trajectory(self, frames: int, fps: float, radius: float | None, intrinsics: Intrinsics) -> Trajectory:
+        """The path around a scene of this radius (scene units; None: not known yet), seen through the clip's lens."""
+        from ..trajectory import Trajectory
+
+        if self.preset is not None:
+            return Trajectory.preset(
+                self.preset, frames=frames, fps=fps, radius=radius, intrinsics=intrinsics, **self.params
+            )
+        assert self.file is not None
+        # Without fps: one camera a frame as the file has them, whatever the clip's rate is.
+        size = (intrinsics.width, intrinsics.height)
+        return Trajectory.load(self.file, intrinsics=intrinsics, size=size, radius=radius)
+
+
+@dataclass(frozen=True)
+class RenderJob:
+    """How paths are rendered; see `render_color_mask`."""
+
+    backend: str
+    device: str | None
+    supersample: int
+    keep_first_frame: bool | str
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Which files are written, into which folder, and the x264 quality of the videos."""
+
+    folder: Path
+    mesh: bool
+    cameras: bool
+    frames: bool
+    depth: bool
+    crf: float
+
+    def names(self, cameras: tuple[CameraPath, ...]) -> list[str]:
+        """Names of the files that will be written."""
+        forms = ["color_{}.mp4", "mask_{}.mp4"]
+        forms += ["camera_{}.npz"] * self.cameras + ["frames_{}.npz"] * self.frames
+        names = [form.format(camera.name) for camera in cameras for form in forms]
+        return names + ["DW-Mesh.ply"] * self.mesh + ["depth.npz"] * self.depth
+
+
+@dataclass(frozen=True)
+class ReconJob:
+    """The whole job; ``frames`` is the length of every path."""
+
+    clip: ClipJob
+    depth: DepthFile | DepthEstimate
+    mesh: MeshJob
+    cameras: tuple[CameraPath, ...]
+    frames: int
+    render: RenderJob
+    outputs: Outputs
+
+    def least_memory(self) -> int:
+        """Bytes held at once on any path through the work; models, renderer and encoders come on top."""
+        clip, depth = 3, 4
+        picture = clip + 1 + depth
+        building = 2 * (clip + depth) * self.clip.frames  # the mesh has its own copies
+        rendering = (clip + depth) * self.clip.frames + picture * min(self.frames, CHUNK_FRAMES)
+        width, height = self.clip.size
+        return width * height * max(building, rendering)

@@ -1,0 +1,82 @@
+"""The files of one camera path, written frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from ..storage.npz import NpzWriter
+from ..video import VideoClip, VideoWriter
+
+
+class ShotWriter:
+    """Takes a path's frames one by one; `shot_writer` makes it.
+
+    Attributes:
+        seen: (T,) share of each frame's pixels that are seen; 0 for frames not yet written.
+    """
+
+    def __init__(
+        self, color: VideoWriter, mask: VideoWriter, lossless: tuple[NpzWriter, np.ndarray] | None, frames: int
+    ) -> None:
+        self.seen = np.zeros(frames)
+        self._color, self._mask, self._lossless = color, mask, lossless
+        self._written = 0
+
+    def write(self, color: np.ndarray, mask: np.ndarray) -> None:
+        """The next frame: (H, W, 3) colours and the (H, W) mask of 0 and 255, both uint8.
+
+        Raises:
+            EX4DError: a disk that refuses.
+        """
+        self._color.write(color)
+        self._mask.write(mask)
+        if self._lossless is not None:
+            archive, masks = self._lossless
+            archive.write(color)
+            masks[self._written] = mask
+        self.seen[self._written] = np.count_nonzero(mask) / mask.size
+        self._written += 1
+
+
+@contextmanager
+def shot_writer(
+    folder: Path,
+    name: str,
+    shape: tuple[int, int, int],
+    fps: float | Fraction,
+    *,
+    sound: VideoClip | None = None,
+    crf: float,
+    lossless: bool = False,
+) -> Iterator[ShotWriter]:
+    """A writer of color_<name>.mp4, mask_<name>.mp4 and, where asked, frames_<name>.npz.
+
+    Args:
+        folder: where they go.
+        name: of the camera path.
+        shape: (frames, height, width).
+        fps: of the videos.
+        sound: the clip whose sound the colour video carries; None = silent.
+        crf: x264 quality, 0 (best) to 51.
+        lossless: write frames_<name>.npz too.
+    """
+    with ExitStack() as files:
+        color = files.enter_context(VideoWriter(folder / f"color_{name}.mp4", fps, audio_from=sound, crf=crf))
+        mask = files.enter_context(VideoWriter(folder / f"mask_{name}.mp4", fps, crf=crf))
+        archive = files.enter_context(_lossless(folder / f"frames_{name}.npz", shape)) if lossless else None
+        yield ShotWriter(color, mask, archive, shape[0])
+
+
+@contextmanager
+def _lossless(path: Path, shape: tuple[int, int, int]) -> Iterator[tuple[NpzWriter, np.ndarray]]:
+    """An archive that takes colours, and room for the masks: one array can be open at a time, so theirs follows."""
+    with NpzWriter(path) as archive:
+        archive.begin("color", (*shape, 3), np.uint8)
+        masks = np.empty(shape, np.uint8)
+        yield archive, masks
+        archive.array("mask", masks)
