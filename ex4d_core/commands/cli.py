@@ -6,13 +6,13 @@ Exit codes: 0 done, 2 bad input (nothing was written), 130 interrupted (nothing 
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import io
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 from .. import __version__
 from ..errors import Cancelled, EX4DError
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         # An extra, so that pip never replaces the build that the user has chosen.
         extras.check("torch", f"The command {words[0]}")
-        command = _module(words[0])
+        command = importlib.import_module(f".{words[0]}", __package__)
         parser = Parser(prog=f"{PROGRAM} {words[0]}", description=command.__doc__)
         command.add_arguments(parser)
         try:
@@ -69,8 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
 
 
-def _module(name: str) -> ModuleType:
-    return importlib.import_module(f".{name}", __package__)
+def _summary(name: str) -> str:
+    """The first line of a command's docstring, read without importing it: what it needs may not be installed."""
+    source = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
 
 
 def _overview(words: list[str]) -> int:
@@ -79,8 +81,7 @@ def _overview(words: list[str]) -> int:
         return 0
     lines = [f"usage: {PROGRAM} COMMAND ...", ""]
     for name in COMMANDS:
-        summary = (_module(name).__doc__ or "").partition("\n")[0]
-        lines.append(f"  {name:<10}{summary}")
+        lines.append(f"  {name:<10}{_summary(name)}")
     lines += ["", f"{PROGRAM} COMMAND --help shows the flags of a command."]
     asked = words[:1] in ([], ["-h"], ["--help"])
     if not asked:
