@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # For ex4d_core. Nothing of ComfyUI is ever imported here: nodes are tested inside servers (tests/harness).
 sys.path.insert(0, str(ROOT))
 
-from harness import hosts  # noqa: E402
+from harness import hosts, recorded  # noqa: E402
 from harness.server import Server  # noqa: E402
 
 CI = os.environ.get("CI", "").lower() == "true"
@@ -22,10 +22,16 @@ HOSTS = hosts.find_hosts()
 
 @pytest.fixture(scope="session")
 def reference() -> Path:
-    """The folder of data recorded from the published system (EX4D_REFERENCE, or beside the repository)."""
+    """The folder of data recorded from the published system, unpacked from tests/golden/recorded."""
+    return recorded.folder()
+
+
+@pytest.fixture(scope="session")
+def large_reference() -> Path:
+    """The whole recorded set with the published example's videos (EX4D_REFERENCE, or beside the repository)."""
     path = Path(os.environ.get("EX4D_REFERENCE") or ROOT.parent / "shared" / "reference")
     if not path.is_dir():
-        pytest.skip(f"no reference data at {path} (set EX4D_REFERENCE)")
+        pytest.skip(f"the large recorded set is not at {path} (set EX4D_REFERENCE)")
     return path
 
 

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
-from pathlib import Path
 
 import pytest
 import torch
-from harness import workflow
+from harness import chain
 from test_geometry_nodes import images, mesh_from, record
 
 
 @pytest.fixture()
-def models(server, reference: Path):
-    """The tiny models where the node looks for the published ones; gone again afterwards."""
-    root = server.base / "models" / "depthcrafter"
-    pairs = {"DepthCrafter": "depthcrafter_unet_tiny", "stable-video-diffusion-img2vid": "svd_tiny"}
-    for name, source in pairs.items():
-        for file in (reference / "depthcrafter" / source).rglob("*"):
-            if file.is_file():
-                copy = root / name / file.relative_to(reference / "depthcrafter" / source)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, copy)
-    yield root
-    shutil.rmtree(root)
+def models(server, reference):
+    """The tiny models where the node looks for the published ones."""
+    with chain.depth_models(server, reference) as root:
+        yield root
 
 
 def depthcrafter(**values):
@@ -155,13 +145,7 @@ def test_a_half_downloaded_model_is_refused(client, models):
 
 
 def test_the_example_graph_runs(client, models):
-    path = Path(__file__).resolve().parents[2] / "workflows" / "Re-shoot DepthCrafter to colour and mask.json"
-    prompt = workflow.to_prompt(workflow.load(path), client.object_info())
-    for node in prompt.values():
-        if node["class_type"] == "EX4DDemoClip":
-            node["inputs"] |= {"frames": 5, "width": 64, "height": 64}
-        if node["class_type"] == "EX4DDepthCrafter":
-            node["inputs"] |= {"steps": 2}
+    prompt = chain.small_depth_graph(client, chain.WORKFLOWS / "Re-shoot DepthCrafter to colour and mask.json")
     result = client.queue(prompt).ok()
     saved = [output for node, output in result.outputs.items() if prompt[node]["class_type"] == "SaveVideo"]
     assert len(saved) == 2

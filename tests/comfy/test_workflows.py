@@ -7,15 +7,11 @@ from pathlib import Path
 
 import pytest
 from harness import workflow
+from harness.chain import needs_models
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
-NEEDS_MODELS = {"UNETLoader", "VAELoader", "CLIPLoader", "CLIPVisionLoader", "EX4DAdapterLoader", "EX4DDepthCrafter"}
-GEOMETRY = [
-    path
-    for path in WORKFLOWS
-    if not NEEDS_MODELS & {n["type"] for n, _ in workflow.flatten(workflow.load(path)).values()}
-]
+GEOMETRY = [path for path in WORKFLOWS if not needs_models(path)]
 SHOWING = ("EX4DDemoClip", "EX4DBuildDWMesh", "EX4DCameraTrajectory", "EX4DRenderColorMask", "EX4DDraftFill")
 CANCEL_SECONDS = 1.0
 

@@ -30,12 +30,12 @@ def test_the_source_camera_gets_the_demo_scene_back() -> None:
     _source_comes_back(rgb[None], depth[None], 1)
 
 
-def test_the_source_camera_gets_the_recorded_clip_back(reference) -> None:
+def test_the_source_camera_gets_the_recorded_clip_back(large_reference) -> None:
     from ex4d_core.depth import depth_from_disparity
     from ex4d_core.video import load_video
 
-    clip = load_video(reference / "flower/input.mp4", count=2, size=(512, 512))
-    with np.load(reference / "flower/disparity.npz") as archive:
+    clip = load_video(large_reference / "flower/input.mp4", count=2, size=(512, 512))
+    with np.load(large_reference / "flower/disparity.npz") as archive:
         disparity = archive[archive.files[0]]
     depth = depth_from_disparity(torch.from_numpy(disparity.astype(np.float32)))
     _source_comes_back(clip.frames, depth[:2], 2)

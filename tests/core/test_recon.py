@@ -180,8 +180,8 @@ def test_dashes_and_underscores_are_one(scene, tmp_path):
     assert probe_video(tmp_path / "color_static.mp4").frames == 5
 
 
-def test_the_recorded_clip_renders_along_a_published_path(reference, tmp_path):
-    flower = reference / "flower"
+def test_the_recorded_clip_renders_along_a_published_path(large_reference, tmp_path):
+    flower = large_reference / "flower"
     words = ["--input_video", flower / "input.mp4", "--depth", flower / "disparity.npz", "--cam", "180"]
     words += ["--output_dir", tmp_path, "--save_camera"]
     assert cli.main(["recon", *map(str, words)]) == 0

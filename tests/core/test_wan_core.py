@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from harness import recorded
 from safetensors.torch import load_file, save_file
 
 from ex4d_core.errors import EX4DError
@@ -182,7 +183,7 @@ class TestPrior:
 class TestClip:
     FRAMES = (0, 12, 24, 48)
 
-    def recorded(self, folder):
+    def frames_and_masks(self, folder):
         data = load_file(folder / "preprocess_golden.safetensors")
         pick = lambda name: torch.stack([data[f"{name}_f{t}"] for t in self.FRAMES])  # noqa: E731
         five = lambda x: torch.cat([x, x[-1:]])  # 4n + 1  # noqa: E731
@@ -190,32 +191,45 @@ class TestClip:
 
     @pytest.mark.parametrize("kernel", range(2, 9))
     def test_erosion_and_threshold_match_the_recorded_masks(self, folder, kernel):
-        _, color, mask, bits = self.recorded(folder)
+        _, color, mask, bits = self.frames_and_masks(folder)
         clip = clips.prepare_clip(color, mask, erosion="fixed", kernel=kernel)
         assert torch.equal(clip.seen[:4].to(torch.uint8), (bits >> (kernel - 2)) & 1)
 
     def test_masked_colour_matches_exactly(self, folder):
-        data, color, mask, _ = self.recorded(folder)
+        data, color, mask, _ = self.frames_and_masks(folder)
         clip = clips.prepare_clip(color, mask, erosion="fixed", kernel=5)
         for i, t in enumerate(self.FRAMES[1:], start=1):
             assert torch.equal(clip.color[i], data[f"color_masked_k5_u8_f{t}"])
 
-    def test_picking_and_squashing_a_video_match_exactly(self, folder, reference):
-        data = load_file(folder / "preprocess_golden.safetensors")
-        record = json.loads((folder / "preprocess_record.json").read_text())
-        color, mask = read_color_and_mask(
-            reference / "flower" / "render_180.mp4", reference / "flower" / "mask_180.mp4"
-        )
-        digest = hashlib.sha256(color.numpy().tobytes()).hexdigest()
-        assert digest == record["color_u8_sha256_49x512x512x3"]
+    @pytest.mark.parametrize("videos", ["the kept frames", "the published example"])
+    def test_picking_and_squashing_a_video_match_exactly(self, folder, request, videos):
+        if videos == "the kept frames":
+            data = load_file(folder / "preprocess_golden.safetensors")
+            color, mask = recorded.whole_videos(data)
+        else:
+            large = request.getfixturevalue("large_reference")
+            data = load_file(large / "adapter" / "preprocess_golden.safetensors")
+            record = json.loads((large / "adapter" / "preprocess_record.json").read_text(encoding="utf-8"))
+            color, mask = read_color_and_mask(large / "flower" / "render_180.mp4", large / "flower" / "mask_180.mp4")
+            digest = hashlib.sha256(color.numpy().tobytes()).hexdigest()
+            assert digest == record["color_u8_sha256_49x512x512x3"]
         settings = {"frames": 9, "width": 192, "height": 128}
         unmasked = clips.prepare_clip(color, torch.full_like(mask, 255), **settings, erosion="off")
         assert torch.equal(unmasked.color, data["small_color_u8_9x128x192x3"])
         clip = clips.prepare_clip(color, mask, **settings, erosion="fixed", kernel=3)
         assert torch.equal(clip.seen.to(torch.uint8), data["small_mask_k3_9x128x192"])
 
+    @pytest.mark.parametrize(
+        ("count", "frames"), [(25, 9), (30, 49), (49, 13), (49, 49), (60, 49), (100, 49), (121, 49)]
+    )
+    def test_the_frames_that_the_published_script_picks(self, folder, count, frames):
+        picked = load_file(folder / "preprocess_golden.safetensors")[f"generate_index_{count}_of_{frames}"]
+        numbered = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(-1, 16, 16, 3)
+        clip = clips.prepare_clip(numbered, torch.ones(count, 16, 16), frames=frames, erosion="off")
+        assert clip.color[:, 0, 0, 0].tolist() == picked.tolist()
+
     def test_the_vae_sees_exactly_what_the_published_code_gives_it(self, folder):
-        _, color, mask, _ = self.recorded(folder)
+        _, color, mask, _ = self.frames_and_masks(folder)
         clip = clips.prepare_clip(color.float() / 255, mask.float() / 255, erosion="fixed", kernel=5)
         wanted = (color * clip.seen[..., None]).float() / 255 * 2 - 1
         assert torch.equal(clips.color_images(clip) * 2 - 1, wanted)

@@ -15,7 +15,6 @@ from pathlib import Path
 from .client import Client
 from .hosts import ROOT, Host, web_packages
 
-HOST_NODES = ROOT / "tests" / "host_nodes"
 NOT_INSTALLED = shutil.ignore_patterns(".git", ".venv", "node_modules", ".cache", "output", "tests", "__pycache__")
 
 
@@ -47,6 +46,7 @@ class Server:
         arguments: further arguments of main.py.
         environment: further environment variables.
         test_nodes: also install tests/host_nodes.
+        root: the checkout whose pack and test nodes are installed.
         python_path: folders to put in front of everything on PYTHONPATH.
     """
 
@@ -60,6 +60,7 @@ class Server:
         arguments: tuple[str, ...] = (),
         environment: dict[str, str] | None = None,
         test_nodes: bool = True,
+        root: Path = ROOT,
         python_path: tuple[Path, ...] = (),
     ) -> None:
         self.host, self.base, self.folder_name = host, base, folder_name
@@ -67,9 +68,9 @@ class Server:
         for folder in (custom_nodes, base / "input", base / "output", base / "temp", base / "user", base / "models"):
             folder.mkdir(parents=True, exist_ok=True)
         if folder_name is not None:
-            place(ROOT, custom_nodes / folder_name, copy)
+            place(root, custom_nodes / folder_name, copy)
         if test_nodes:
-            place(HOST_NODES, custom_nodes / "ex4d_test_nodes", copy)
+            place(root / "tests" / "host_nodes", custom_nodes / "ex4d_test_nodes", copy)
         self.arguments, self.environment, self.python_path = arguments, environment or {}, python_path
         self.log_path = base / "server.log"
         self.process: subprocess.Popen | None = None
