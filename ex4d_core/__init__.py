@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .camera import Intrinsics
-    from .camera_io import load_camera, save_camera
     from .depth import DepthClip, depth_from_disparity
     from .errors import Cancelled, EX4DError
     from .holes.draft_fill import draft_fill
     from .mesh import DWMesh, build_dw_mesh
     from .render import render_color_mask
-    from .trajectory import Trajectory
+    from .trajectory import Trajectory, load_camera, save_camera
     from .video import load_video, save_video
 
 __version__ = "0.1.0"
@@ -58,10 +57,10 @@ _HOMES = {
     "build_dw_mesh": ".mesh",
     "depth_from_disparity": ".depth",
     "draft_fill": ".holes.draft_fill",
-    "load_camera": ".camera_io",
+    "load_camera": ".trajectory",
     "load_video": ".video",
     "render_color_mask": ".render",
-    "save_camera": ".camera_io",
+    "save_camera": ".trajectory",
     "save_video": ".video",
 }
 """Where each public name lives. It is imported when it is asked for (PEP 562), so that importing the package is free."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -15,6 +16,23 @@ from .errors import EX4DError
 
 TRAINING_FOCAL_RATIO = 500.0 / 512.0
 """Focal length over image width of the data that EX-4D was trained on (500 px at 512 px)."""
+
+DEFAULT_FPS = 15.0
+"""Frames a second of EX-4D's videos, and of a path that tells no rate."""
+
+MAX_FRAMES = 10000
+"""The most frames that a camera path may have."""
+
+
+class UnknownLens(EX4DError):
+    """A lens is needed that only the scene knows, and no scene was given."""
+
+
+def is_finite(value: Any) -> TypeGuard[float]:
+    """Whether a value is a real, finite number (no bool), small enough for a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) < 1e300 if isinstance(value, int) else math.isfinite(value)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ import folder_paths
 import numpy as np
 from comfy_api.latest import io
 
+from ..ex4d_core.camera import UnknownLens
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.storage.staging import write_errors
 from ..ex4d_core.trajectory import DEFAULT_RADIUS, EASES, PRESETS, Trajectory, move_to_viewpoint, parse_document
@@ -204,12 +207,23 @@ class EX4DCameraTrajectory(io.ComfyNode):
         elif file != NO_FILE:
             radius = None if mesh is None else mesh.radius
             source = files.resolve(file, "camera file")
-            trajectory, origin = Trajectory.load(source, intrinsics=intrinsics, scale=scale, radius=radius), file
+            with mesh_knows_the_lens():
+                trajectory = Trajectory.load(source, intrinsics=intrinsics, scale=scale, radius=radius)
+            origin = file
         else:
             values = {"angle": angle, "distance": distance, "turns": turns, "rise": rise, "follow": follow}
             trajectory = preset_trajectory(preset, values, ease, frames, fps, scale, mesh)
             origin = PRESETS[preset].label
         return io.NodeOutput(trajectory, ui=trajectory_ui(trajectory, mesh, origin))
+
+
+@contextmanager
+def mesh_knows_the_lens() -> Iterator[None]:
+    """Say which socket helps where a lens is missing that only the scene knows."""
+    try:
+        yield
+    except UnknownLens as error:
+        raise EX4DError(f"{error} Connect the mesh.") from None
 
 
 def preset_trajectory(
@@ -336,7 +350,8 @@ class EX4DSaveTrajectory(io.ComfyNode):
             trajectory = trajectory.for_scene(mesh.intrinsics)
         folder, stem, counter, subfolder = output_place(name)
         file_name = f"{stem}_{counter:05}_{formats[format].suffix}"
-        trajectory.save(os.path.join(folder, file_name), format=format)
+        with mesh_knows_the_lens():
+            trajectory.save(os.path.join(folder, file_name), format=format)
         text = f"{len(trajectory)} frames saved as {os.path.join(subfolder, file_name)} in ComfyUI's output folder"
         return io.NodeOutput(ui={"text": (text,)})
 

@@ -1,4 +1,4 @@
-"""What the readers of camera files hand over, and what they are told."""
+"""What the modules of camera formats read and write, and what they are told."""
 
 from __future__ import annotations
 
@@ -6,26 +6,24 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..camera import Intrinsics
+from ..camera import Intrinsics, UnknownLens
 from ..errors import EX4DError
-from ..trajectory import Trajectory, evaluate_document
 
 
 @dataclass(frozen=True)
 class Cameras:
-    """A file's content.
+    """A file's content: one camera a frame.
 
     Attributes:
-        world_to_camera: (T, 4, 4), OpenCV, in the file's own world.
-        intrinsics: T lenses, or None where the file has none in pixels.
-        fov, lens_shift: (T,) vertical degrees and (T, 2) shares of the image, for formats that tell the lens without
-            an image size; the scene's size is used then.
-        fps: frames a second, or None.
-        document: the path document for our own JSON, which then decides alone.
+        world_to_camera: (T, 4, 4) float64, OpenCV, in the file's own world.
+        intrinsics: T lenses, or None where there are none in pixels.
+        fov, lens_shift: (T,) vertical degrees and (T, 2) shares of the image, where the lens is told without an image
+            size; the scene's size is used then.
+        fps: frames a second; None where the file does not tell it.
+        document: the text of a path document, for the one format that holds it. What is read from there decides alone.
     """
 
     world_to_camera: np.ndarray
@@ -33,19 +31,18 @@ class Cameras:
     fov: np.ndarray | None = None
     lens_shift: np.ndarray | None = None
     fps: float | None = None
-    document: dict[str, Any] | None = None
+    document: str | None = None
 
 
 @dataclass(frozen=True)
 class Hints:
-    """What the caller knows beside the file's bytes; see :func:`ex4d_core.camera_io.load_camera`."""
+    """What the caller knows beside the file's bytes; see :meth:`ex4d_core.trajectory.Trajectory.load`."""
 
     name: str
     folder: Path
     intrinsics: Intrinsics | None = None
     size: tuple[int, int] | None = None
     fps: float | None = None
-    radius: float | None = None
 
     def image_size(self) -> tuple[int, int] | None:
         """(width, height) in pixels: given, or the scene's; None where neither is known."""
@@ -61,25 +58,36 @@ class Format:
     title: str
     suffix: str
     read: Callable[[bytes, Hints], Cameras]
-    write: Callable[[Trajectory], bytes]
+    write: Callable[[Cameras], bytes]
 
 
-def lenses_of(trajectory: Trajectory, format_title: str, *, vertical_only: bool = False) -> tuple[Intrinsics, ...]:
-    """The path's lenses, refused where it has none: a file with a made-up lens would show another picture.
+def lenses_of(cameras: Cameras, format_title: str, *, vertical_only: bool = False) -> tuple[Intrinsics, ...]:
+    """The lenses to write, refused where there are none: a file with a made-up lens would show another picture.
 
     Args:
-        vertical_only: the format holds just the vertical field of view, so a path that states it needs no image size.
+        cameras: what is written.
+        format_title: names the format in the error.
+        vertical_only: the format holds just the vertical field of view, so cameras that state it need no image size.
+
+    Raises:
+        UnknownLens: the lens is the scene's, which is not known here.
     """
-    if trajectory.intrinsics is not None:
-        return trajectory.intrinsics
-    if vertical_only and trajectory.path is not None and evaluate_document(trajectory.path).fov is not None:
-        lenses = trajectory.for_scene(Intrinsics.default(512, 512)).intrinsics
-        if lenses is not None:
-            return lenses
-    raise EX4DError(
+    if cameras.intrinsics is not None:
+        return cameras.intrinsics
+    if vertical_only and cameras.fov is not None:
+        shift = np.zeros((len(cameras.fov), 2)) if cameras.lens_shift is None else cameras.lens_shift
+        return tuple(_square_lens(float(fov), off) for fov, off in zip(cameras.fov, shift, strict=True))
+    raise UnknownLens(
         f"{format_title} files hold the lens, but this path leaves it to the scene. "
-        "Connect the mesh (or give the path a width, height and field of view), or save it as .json."
+        "Give the scene's lens (or a width, height and field of view to the path), or save it as .json."
     )
+
+
+def _square_lens(fov: float, shift: np.ndarray) -> Intrinsics:
+    """A lens on a square image, for formats in which the image's size does not matter."""
+    side = 512
+    k = Intrinsics.from_fov(fov, side, side)
+    return Intrinsics(k.fx, k.fy, k.cx + float(shift[0]) * side, k.cy + float(shift[1]) * side, side, side)
 
 
 def check_plain_lens(lenses: tuple[Intrinsics, ...], format_title: str) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 
 from ..camera import invert_pose, pose_from, y_up_from_opencv
 from ..errors import EX4DError
-from ..trajectory import Trajectory
 from .cameras import Cameras, Hints, check_plain_lens, lenses_of, row_of_numbers, text_of
 
 
@@ -56,11 +55,11 @@ def _angles(rotation: np.ndarray) -> np.ndarray:
     return np.degrees(np.unwrap(np.stack([x, y, z], axis=-1), axis=0))
 
 
-def write(trajectory: Trajectory) -> bytes:
+def write(cameras: Cameras) -> bytes:
     """Writes frames from 1 on, as Nuke counts. The format has no principal point and square pixels only."""
-    lenses = lenses_of(trajectory, ".chan", vertical_only=True)
+    lenses = lenses_of(cameras, ".chan", vertical_only=True)
     check_plain_lens(lenses, ".chan")
-    pose = invert_pose(y_up_from_opencv(trajectory.world_to_camera.astype(np.float64)))
+    pose = invert_pose(y_up_from_opencv(cameras.world_to_camera))
     angles = _angles(pose[:, :3, :3])
     rows = np.concatenate([pose[:, :3, 3], angles, [[k.vertical_fov] for k in lenses]], axis=1)
     return "".join(f"{i} " + " ".join(f"{v:.9g}" for v in row) + "\n" for i, row in enumerate(rows, 1)).encode()

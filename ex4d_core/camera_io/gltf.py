@@ -18,6 +18,8 @@ from urllib.parse import unquote
 import numpy as np
 
 from ..camera import (
+    DEFAULT_FPS,
+    MAX_FRAMES,
     invert_pose,
     matrix_from_quaternion,
     quaternion_from_matrix,
@@ -25,7 +27,6 @@ from ..camera import (
     y_up_from_opencv,
 )
 from ..errors import EX4DError
-from ..trajectory import MAX_FRAMES, Trajectory
 from .cameras import Cameras, Hints, check_plain_lens, lenses_of
 
 GLB_MAGIC, JSON_CHUNK, BIN_CHUNK = 0x46546C67, 0x4E4F534A, 0x004E4942
@@ -250,16 +251,16 @@ def _sampled(track: Track, times: np.ndarray, rotation: bool) -> np.ndarray:
     return slerp(start, end, u[:, 0]) if rotation else start + (end - start) * u
 
 
-def write_gltf(trajectory: Trajectory) -> bytes:
+def write_gltf(cameras: Cameras) -> bytes:
     """Writes JSON text with the animation inside as base64."""
-    document, binary = _document(trajectory)
+    document, binary = _document(cameras)
     document["buffers"][0]["uri"] = "data:application/octet-stream;base64," + base64.b64encode(binary).decode()
     return (json.dumps(document, indent=1) + "\n").encode()
 
 
-def write_glb(trajectory: Trajectory) -> bytes:
+def write_glb(cameras: Cameras) -> bytes:
     """Writes binary glTF."""
-    document, binary = _document(trajectory)
+    document, binary = _document(cameras)
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     binary += b"\0" * (-len(binary) % 4)
@@ -267,10 +268,10 @@ def write_glb(trajectory: Trajectory) -> bytes:
     return struct.pack("<III", GLB_MAGIC, 2, 12 + len(chunks)) + chunks
 
 
-def _document(trajectory: Trajectory) -> tuple[dict[str, Any], bytes]:
-    lenses = lenses_of(trajectory, "glTF", vertical_only=True)
+def _document(cameras: Cameras) -> tuple[dict[str, Any], bytes]:
+    lenses = lenses_of(cameras, "glTF", vertical_only=True)
     check_plain_lens(lenses, "glTF")
-    pose = invert_pose(y_up_from_opencv(trajectory.world_to_camera.astype(np.float64)))
+    pose = invert_pose(y_up_from_opencv(cameras.world_to_camera))
     turn = quaternion_from_matrix(pose[:, :3, :3])[:, [1, 2, 3, 0]]
     for i in range(1, len(turn)):  # neighbours on one side, so that naive interpolation takes the short way
         if turn[i] @ turn[i - 1] < 0:
@@ -279,7 +280,7 @@ def _document(trajectory: Trajectory) -> tuple[dict[str, Any], bytes]:
     tracks = [("translation", pose[:, :3, 3], "VEC3"), ("rotation", turn, "VEC4")]
     if np.ptp(angles) > 1e-9:
         tracks.append(("yfov", angles, "SCALAR"))
-    seconds = np.arange(len(pose))[:, None] / trajectory.fps
+    seconds = np.arange(len(pose))[:, None] / (cameras.fps or DEFAULT_FPS)
     arrays = [("SCALAR", seconds), *((kind, values) for _, values, kind in tracks)]
     views, accessors, binary = [], [], b""
     for kind, values in arrays:
@@ -292,7 +293,7 @@ def _document(trajectory: Trajectory) -> tuple[dict[str, Any], bytes]:
     samplers = [{"input": 0, "output": i + 1, "interpolation": "LINEAR"} for i in range(len(tracks))]
     first = lenses[0]
     perspective = {"yfov": float(angles[0, 0]), "znear": 0.001, "zfar": 1000}
-    if trajectory.intrinsics is not None:
+    if cameras.intrinsics is not None:
         perspective["aspectRatio"] = first.width / first.height
     document: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": "EX-4D"},

@@ -1,18 +1,20 @@
-"""Our own path documents; see :mod:`ex4d_core.trajectory.document` for the format."""
+"""Our own path documents; see :mod:`ex4d_core.trajectory.document` for what the JSON may hold."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..trajectory import Trajectory, parse_document
+from ..errors import EX4DError
 from .cameras import Cameras, Hints, text_of
 
 
 def read(data: bytes, hints: Hints) -> Cameras:
-    """Reads a document; it is evaluated by the caller, who knows the scene's lens."""
-    return Cameras(np.eye(4)[None], document=parse_document(text_of(data)))
+    """Hands the document's text on as it is: only a path knows what it means."""
+    return Cameras(np.eye(4)[None], document=text_of(data))
 
 
-def write(trajectory: Trajectory) -> bytes:
-    """Writes the document the path came from, or one keyframe a frame."""
-    return (trajectory.to_json() + "\n").encode()
+def write(cameras: Cameras) -> bytes:
+    """Writes the document, on one line."""
+    if cameras.document is None:
+        raise EX4DError("EX-4D's .json holds a path document, and these cameras come without one.")
+    return (cameras.document + "\n").encode()

@@ -11,9 +11,8 @@ import zlib
 
 import numpy as np
 
-from ..camera import Intrinsics, opengl_from_opencv
+from ..camera import DEFAULT_FPS, Intrinsics, opengl_from_opencv
 from ..errors import EX4DError
-from ..trajectory import Trajectory
 from .cameras import Cameras, Hints
 
 MAX_UNPACKED = 256 * 2**20
@@ -81,16 +80,16 @@ def _no_size() -> tuple[int, int]:
     raise EX4DError("intrinsics do not tell the image size (the principal point lies outside). Give the size as well.")
 
 
-def write(trajectory: Trajectory) -> bytes:
+def write(cameras: Cameras) -> bytes:
     """Writes what :func:`read` and the published scripts read; without a lens, ``intrinsics`` is left out."""
     arrays = {
-        "extrinsics": opengl_from_opencv(trajectory.world_to_camera).astype(np.float32),
-        "fps": np.float64(trajectory.fps),
+        "extrinsics": opengl_from_opencv(cameras.world_to_camera).astype(np.float32),
+        "fps": np.float64(cameras.fps or DEFAULT_FPS),
     }
-    if trajectory.intrinsics is not None:
-        matrices = np.stack([lens.matrix() for lens in trajectory.intrinsics]).astype(np.float32)
+    if cameras.intrinsics is not None:
+        matrices = np.stack([lens.matrix() for lens in cameras.intrinsics]).astype(np.float32)
         arrays["intrinsics"] = matrices[0] if (matrices == matrices[0]).all() else matrices
-        arrays["size"] = np.array([trajectory.intrinsics[0].width, trajectory.intrinsics[0].height])
+        arrays["size"] = np.array([cameras.intrinsics[0].width, cameras.intrinsics[0].height])
     file = io.BytesIO()
     np.savez(file, **arrays)
     return file.getvalue()

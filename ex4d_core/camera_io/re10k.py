@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..camera import Intrinsics
+from ..camera import DEFAULT_FPS, Intrinsics
 from ..errors import EX4DError
-from ..trajectory import Trajectory
 from .cameras import Cameras, Hints, lenses_of, row_of_numbers, text_of
 
 
@@ -47,12 +46,12 @@ def _fps(microseconds: np.ndarray) -> float | None:
     return round(1e6 / step, 3) if step >= 1000 else None
 
 
-def write(trajectory: Trajectory) -> bytes:
+def write(cameras: Cameras) -> bytes:
     """Writes a file that RealEstate10K readers and CameraCtrl take; seven decimals."""
     lines = ["EX-4D"]
-    lenses = lenses_of(trajectory, "RealEstate10K")
-    for i, (pose, k) in enumerate(zip(trajectory.world_to_camera.astype(np.float64), lenses, strict=True)):
+    lenses, fps = lenses_of(cameras, "RealEstate10K"), cameras.fps or DEFAULT_FPS
+    for i, (pose, k) in enumerate(zip(cameras.world_to_camera, lenses, strict=True)):
         lens = (k.fx / k.width, k.fy / k.height, k.cx / k.width, k.cy / k.height)
         numbers = " ".join(f"{v:.9g}" for v in (*lens, 0, 0, *pose[:3].ravel()))
-        lines.append(f"{round(i * 1e6 / trajectory.fps)} {numbers}")
+        lines.append(f"{round(i * 1e6 / fps)} {numbers}")
     return ("\n".join(lines) + "\n").encode()

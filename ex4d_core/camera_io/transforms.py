@@ -11,10 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ..camera import Intrinsics, check_poses, invert_pose, y_up_from_opencv
+from ..camera import (
+    DEFAULT_FPS,
+    Intrinsics,
+    UnknownLens,
+    check_poses,
+    invert_pose,
+    is_finite,
+    y_up_from_opencv,
+)
 from ..errors import EX4DError
-from ..trajectory import Trajectory
-from ..trajectory.presets import is_finite
 from .cameras import Cameras, Hints, text_of
 
 
@@ -67,7 +73,7 @@ def _lens(fields: dict[str, Any], index: int, hints: Hints) -> Intrinsics | None
     size = (int(given["w"]), int(given["h"])) if "w" in given and "h" in given else hints.image_size()
     if size is None:
         if "fl_x" in given or "camera_angle_x" in given:
-            raise EX4DError("this transforms.json has no image size (w, h). Give the size, or connect the mesh.")
+            raise UnknownLens("this transforms.json has no image size (w, h). Give the size, or the scene's lens.")
         return None
     width, height = size
     if "fl_x" in given:
@@ -80,11 +86,11 @@ def _lens(fields: dict[str, Any], index: int, hints: Hints) -> Intrinsics | None
     return Intrinsics(fx, fy, float(given.get("cx", width / 2)), float(given.get("cy", height / 2)), width, height)
 
 
-def write(trajectory: Trajectory) -> bytes:
+def write(cameras: Cameras) -> bytes:
     """Writes the fields that instant-ngp and nerfstudio read; the lens per frame where it changes."""
-    matrices = invert_pose(y_up_from_opencv(trajectory.world_to_camera.astype(np.float64)))
-    lenses = trajectory.intrinsics
-    document: dict[str, Any] = {"camera_model": "PINHOLE", "fps": trajectory.fps}
+    matrices = invert_pose(y_up_from_opencv(cameras.world_to_camera))
+    lenses = cameras.intrinsics
+    document: dict[str, Any] = {"camera_model": "PINHOLE", "fps": cameras.fps or DEFAULT_FPS}
     same = lenses is not None and all(lens == lenses[0] for lens in lenses)
     if lenses is not None and same:
         document |= _fields(lenses[0])

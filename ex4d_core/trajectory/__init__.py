@@ -6,10 +6,11 @@ The same document is evaluated in the browser by ``web/editor/trajectory.js``; `
 the two together.
 """
 
+from ..camera import MAX_FRAMES
 from .bake import bake_document, document_from_lenses, document_from_poses, resample_document, scale_document
-from .document import DEFAULT_RADIUS, INTERPOLATIONS, MAX_FRAMES, VERSION, parse_document, preset_document
+from .document import DEFAULT_RADIUS, INTERPOLATIONS, VERSION, parse_document, preset_document
 from .evaluate import Evaluated, evaluate_document
-from .path import Trajectory
+from .path import Trajectory, load_camera, save_camera
 from .presets import EASES, PRESETS, PUBLISHED, Param, Preset
 from .summary import Summary, summarize
 from .viewpoint import move_to_viewpoint
@@ -31,10 +32,12 @@ __all__ = [
     "document_from_lenses",
     "document_from_poses",
     "evaluate_document",
+    "load_camera",
     "move_to_viewpoint",
     "parse_document",
     "preset_document",
     "resample_document",
+    "save_camera",
     "scale_document",
     "summarize",
 ]

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..camera import Intrinsics, invert_pose, quaternion_from_matrix
+from ..camera import DEFAULT_FPS, MAX_FRAMES, Intrinsics, UnknownLens, invert_pose, quaternion_from_matrix
 from ..errors import EX4DError
-from .document import DEFAULT_RADIUS, MAX_FRAMES, VERSION, parse_document
+from .document import DEFAULT_RADIUS, VERSION, parse_document
 from .evaluate import evaluate_document, preset_shot, turn_frames
 from .presets import PRESETS
 
@@ -115,9 +115,9 @@ def resample_document(
         return {**document, "keyframes": []}
     whole = evaluate_document({**document, "frames": old + 1}, intrinsics=intrinsics, times=np.linspace(0, old, frames))
     if whole.fov is None and any(key["fov"] is not None for key in document["keyframes"]):
-        raise EX4DError(
+        raise UnknownLens(
             "Some keyframes set a field of view and some inherit the scene's, which is not known here. "
-            "Connect the mesh, or set it on every keyframe."
+            "Give the scene's lens, or set the field of view on every keyframe."
         )
     return {**document, "keyframes": _quaternion_keys(whole.position, whole.rotation, whole.fov, whole.lens_shift)}
 
@@ -126,7 +126,7 @@ def document_from_poses(
     world_to_camera: np.ndarray,
     intrinsics: tuple[Intrinsics, ...] | None = None,
     *,
-    fps: float = 15.0,
+    fps: float = DEFAULT_FPS,
     radius: float | None = None,
 ) -> dict[str, Any]:
     """A document with one quaternion keyframe a frame, for paths that came as matrices.
@@ -157,7 +157,7 @@ def document_from_lenses(
     fov: np.ndarray | None,
     lens_shift: np.ndarray | None,
     *,
-    fps: float = 15.0,
+    fps: float = DEFAULT_FPS,
     width: int | None = None,
     height: int | None = None,
     radius: float | None = None,

@@ -22,12 +22,12 @@ import json
 import math
 from typing import Any
 
+from ..camera import DEFAULT_FPS, MAX_FRAMES, is_finite
 from ..errors import EX4DError
-from .presets import EASES, check_params, is_finite, preset_named
+from .presets import EASES, check_params, preset_named
 
 VERSION = 1
 INTERPOLATIONS = ("linear", "smooth", "catmull-rom")
-MAX_FRAMES = 10000
 FPS_RANGE = (1e-3, 1000)
 DEFAULT_RADIUS = 10000 / 3900 + 0.15
 """The smallest depth that EX-4D's disparity can give, plus the published 0.15: the radius where no scene is known."""
@@ -66,7 +66,7 @@ def parse_document(text_or_dict: str | dict[str, Any]) -> dict[str, Any]:
     path = "The camera path's"
     document: dict[str, Any] = {"version": VERSION}
     document["frames"] = _integer(raw.get("frames"), f"{path} frames", 1, MAX_FRAMES)
-    document["fps"] = _number(raw.get("fps", 15), f"{path} fps", *FPS_RANGE)
+    document["fps"] = _number(raw.get("fps", DEFAULT_FPS), f"{path} fps", *FPS_RANGE)
     for side in ("width", "height"):
         value = raw.get(side)
         document[side] = None if value is None else _integer(value, f"{path} {side}", 1, 65536)
@@ -86,7 +86,7 @@ def preset_document(
     name: str,
     *,
     frames: int = 49,
-    fps: float = 15.0,
+    fps: float = DEFAULT_FPS,
     radius: float | None = None,
     pivot: Any = None,
     width: int | None = None,

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..camera import Intrinsics, check_poses
+from ..camera import DEFAULT_FPS, Intrinsics, check_poses, is_finite
+from ..camera_io import Cameras, Hints
 from ..errors import EX4DError
-from .bake import document_from_poses, resample_document
+from .bake import document_from_lenses, document_from_poses, resample_document, scale_document
 from .document import FPS_RANGE, parse_document, preset_document
 from .evaluate import evaluate_document
+from .files import blaming, format_for, placed, read_cameras, write_cameras
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,7 @@ class Trajectory:
 
     world_to_camera: np.ndarray
     intrinsics: tuple[Intrinsics, ...] | None = None
-    fps: float = 15.0
+    fps: float = DEFAULT_FPS
     path: dict[str, Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -59,7 +61,7 @@ class Trajectory:
         radius: float | None = None,
         pivot: Any = None,
         intrinsics: Intrinsics | None = None,
-        fps: float = 15.0,
+        fps: float = DEFAULT_FPS,
         **params: Any,
     ) -> Trajectory:
         """A named path; see :func:`ex4d_core.trajectory.preset_document` for the arguments.
@@ -96,16 +98,70 @@ class Trajectory:
         scale: float = 1.0,
         radius: float | None = None,
     ) -> Trajectory:
-        """Reads a camera file of any known format; see :func:`ex4d_core.camera_io.load_camera`."""
-        from ..camera_io import load_camera
+        """Reads a camera path from a file; its name's ending and content tell the format.
 
-        return load_camera(path, intrinsics=intrinsics, size=size, fps=fps, rebase=rebase, scale=scale, radius=radius)
+        Args:
+            path: .npz, .json (ours or transforms.json), .txt, .chan, .gltf, .glb.
+            intrinsics: the scene's lens, which a path of ours inherits where it leaves the lens open.
+            size: (width, height) in pixels for formats that hold the lens without an image size (.chan, glTF, .txt);
+                None = the scene's. Where that is not known either, the path keeps its fields of view and gets its
+                lenses from :meth:`for_scene`.
+            fps: frames a second where the file has none; for glTF also the rate at which curves are sampled.
+            rebase: make the first frame the source view (identity). Paths of our own JSON are already relative to it
+                and stay where they are.
+            scale: scene units per unit of the file.
+            radius: the scene's radius, noted in the path's document for the editor; None = guessed from the path's
+                extent.
+
+        Raises:
+            EX4DError: a missing, foreign or corrupt file; says what was found.
+        """
+        file = Path(path)
+        if not is_finite(scale) or scale <= 0:
+            raise EX4DError(f"The scale of an imported camera path must be positive, got {scale}.")
+        cameras = read_cameras(file, Hints(file.name, file.parent, intrinsics, size, fps))
+        with blaming(file):
+            if cameras.document is not None:
+                return cls.from_json(scale_document(cameras.document, scale), intrinsics=intrinsics)
+            poses, rate = placed(cameras, rebase=rebase, scale=scale), cameras.fps or fps or DEFAULT_FPS
+            if cameras.fov is None:
+                return cls(poses, cameras.intrinsics, rate)
+            width, height = size or (None, None)
+            document = document_from_lenses(
+                poses, cameras.fov, cameras.lens_shift, fps=rate, width=width, height=height, radius=radius
+            )
+            return cls.from_json(document, intrinsics=intrinsics)
 
     def save(self, path: str | Path, format: str | None = None) -> Path:
-        """Writes a camera file, its format told by the name's ending; see :func:`ex4d_core.camera_io.save_camera`."""
-        from ..camera_io import save_camera
+        """Writes a camera file; beside the name first, then renamed, so that no half file is left.
 
-        return save_camera(self, path, format=format)
+        Args:
+            path: where to; replaced if it exists.
+            format: a name of :data:`ex4d_core.camera_io.FORMATS`; None = by the name's ending (.json is our own).
+
+        Returns:
+            The path written.
+
+        Raises:
+            UnknownLens: the format holds the lens, and this path leaves it to the scene.
+            EX4DError: an unknown format, a lens that the format cannot hold, or an unwritable folder.
+        """
+        file = Path(path)
+        format = format_for(file, format)
+        write_cameras(self._cameras(with_document=format == "json"), file, format)
+        return file
+
+    def _cameras(self, *, with_document: bool) -> Cameras:
+        """What a camera file holds of this path."""
+        told = None if self.path is None or self.intrinsics is not None else evaluate_document(self.path)
+        return Cameras(
+            self.world_to_camera.astype(np.float64),
+            self.intrinsics,
+            None if told is None else told.fov,
+            None if told is None else told.lens_shift,
+            self.fps,
+            self.to_json() if with_document else None,
+        )
 
     def document(self, radius: float | None = None) -> dict[str, Any]:
         """The JSON document, the caller's own: that of this path, or one keyframe a frame with the scene's ``radius``."""
@@ -136,3 +192,10 @@ class Trajectory:
         if intrinsics is None and self.intrinsics is not None:
             intrinsics = self.intrinsics[0]
         return Trajectory.from_json(resample_document(self.document(), frames, intrinsics), intrinsics=intrinsics)
+
+
+load_camera = Trajectory.load
+"""Reads a camera path from a file: :meth:`Trajectory.load` as a function."""
+
+save_camera = Trajectory.save
+"""Writes a camera path, given first: :meth:`Trajectory.save` as a function."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..camera import is_finite
 from ..errors import EX4DError
 
 EASES = ("linear", "in", "out", "in-out")
@@ -238,13 +239,6 @@ _ALL = (
 
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
 PUBLISHED = ("30", "60", "90", "180", "zoom_in", "zoom_out")
-
-
-def is_finite(value: Any) -> bool:
-    """A real, finite number (no bool), small enough for a float."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    return abs(value) < 1e300 if isinstance(value, int) else math.isfinite(value)
 
 
 def preset_named(name: str) -> Preset:

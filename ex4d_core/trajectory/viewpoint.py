@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..camera import look_at
+from ..camera import DEFAULT_FPS, look_at
 from ..errors import EX4DError
 from .curves import eased
 from .path import Trajectory
@@ -19,7 +19,7 @@ def move_to_viewpoint(
     radius: float,
     distance: float = 1.0,
     frames: int,
-    fps: float = 15.0,
+    fps: float = DEFAULT_FPS,
     ease: str = "linear",
 ) -> Trajectory:
     """Swing around the pivot from the source view to the direction from which a three.js camera looks.

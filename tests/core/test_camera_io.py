@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from ex4d_core.camera import Intrinsics, invert_pose, look_at, opengl_from_opencv, y_up_from_opencv
-from ex4d_core.camera_io import FORMATS, load_camera, save_camera
+from ex4d_core.camera_io import FORMATS
 from ex4d_core.errors import EX4DError
-from ex4d_core.trajectory import Trajectory
+from ex4d_core.trajectory import Trajectory, load_camera, save_camera
 
 LENS = Intrinsics.default(640, 352)
 EXACT_FPS = {"npz", "json", "re10k", "transforms", "gltf", "glb"}

@@ -225,7 +225,7 @@ def test_resampled_presets_end_where_they_did(frames):
 
 def test_resampling_never_loses_a_field_of_view():
     keys = [{"frame": i, "position": [i, 0, 0], "fov": 60 if i % 2 else None} for i in range(9)]
-    with pytest.raises(EX4DError, match="Connect the mesh"):
+    with pytest.raises(EX4DError, match="Give the scene's lens"):
         resample_document(keyed(*keys), 3)
     assert [key["fov"] for key in resample_document(keyed(*keys), 2, SCENE)["keyframes"]] == [SCENE.vertical_fov] * 2
 
