@@ -6,14 +6,9 @@ sampled. A changing field of view travels as KHR_animation_pointer on ``/cameras
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import math
-import struct
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 
@@ -27,11 +22,8 @@ from ..camera import (
     y_up_from_opencv,
 )
 from ..errors import EX4DError
+from ..storage.gltf import Buffers, Packer, complete_file, glb_bytes, gltf_bytes, parse
 from .cameras import Cameras, Hints, check_plain_lens, lenses_of
-
-GLB_MAGIC, JSON_CHUNK, BIN_CHUNK = 0x46546C67, 0x4E4F534A, 0x004E4942
-COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 
 @dataclass(frozen=True)
@@ -45,23 +37,19 @@ class Track:
 
 def read(data: bytes, hints: Hints) -> Cameras:
     """Samples the first animated camera (or the first camera) at ``hints.fps``, else at the rate of its keys."""
-    try:
+    with complete_file():
         return _read(data, hints)
-    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, struct.error) as error:
-        if isinstance(error, EX4DError):
-            raise
-        raise EX4DError("this is not a complete glTF 2.0 file. Export the camera again as .gltf or .glb.") from None
 
 
 def _read(data: bytes, hints: Hints) -> Cameras:
-    document, binary = _parsed(data)
+    document, binary = parse(data)
     nodes = document.get("nodes", [])
     parents = {child: i for i, node in enumerate(nodes) for child in node.get("children", [])}
     with_camera = [i for i, node in enumerate(nodes) if "camera" in node]
     if not with_camera:
         raise EX4DError("this glTF file has no camera. Tick cameras in the exporter.")
     chains = [_chain(i, parents) for i in with_camera]
-    tracks = _tracks(document, _Buffers(document, binary, hints))
+    tracks = _tracks(document, Buffers(document, binary, hints.folder))
     moving = {node for node, _ in tracks if isinstance(node, int)}
     chain = next((c for c in chains if moving & set(c)), chains[0])
     camera = nodes[chain[-1]]["camera"]
@@ -80,80 +68,6 @@ def _read(data: bytes, hints: Hints) -> Cameras:
     return Cameras(y_up_from_opencv(invert_pose(pose)), fov=np.degrees(angles), fps=fps)
 
 
-def _parsed(data: bytes) -> tuple[dict[str, Any], bytes | None]:
-    """The JSON part and, for .glb, the binary chunk."""
-    binary = None
-    if data[:4] == b"glTF":
-        _, version, length = struct.unpack_from("<III", data)
-        if version != 2 or length > len(data):
-            raise EX4DError("this .glb is cut off or of another version than 2. Export it again.")
-        text, offset = b"", 12
-        while offset + 8 <= length:
-            size, kind = struct.unpack_from("<II", data, offset)
-            chunk = data[offset + 8 : offset + 8 + size]
-            if kind == JSON_CHUNK:
-                text = chunk
-            elif kind == BIN_CHUNK:
-                binary = chunk
-            offset += 8 + size
-    else:
-        text = data
-    document = json.loads(text)
-    if not isinstance(document, dict) or not str(document.get("asset", {}).get("version", "")).startswith("2"):
-        raise EX4DError("this is not a glTF 2.0 file.")
-    return document, binary
-
-
-class _Buffers:
-    """Accessors of a document as float64 arrays, buffers loaded once."""
-
-    def __init__(self, document: dict[str, Any], binary: bytes | None, hints: Hints) -> None:
-        self.document, self.binary, self.hints = document, binary, hints
-        self.loaded: dict[int, bytes] = {}
-
-    def accessor(self, index: int) -> np.ndarray:
-        """(count, width) values; normalised integers become -1..1 or 0..1."""
-        accessor = self.document["accessors"][index]
-        if "sparse" in accessor or "bufferView" not in accessor:
-            raise EX4DError("this glTF file uses sparse accessors. Export the animation without compression.")
-        view = self.document["bufferViews"][accessor["bufferView"]]
-        dtype, width = np.dtype(COMPONENTS[accessor["componentType"]]), WIDTHS[accessor["type"]]
-        stride = view.get("byteStride", dtype.itemsize * width)
-        start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
-        data, count = self.buffer(view["buffer"]), accessor["count"]
-        if stride < dtype.itemsize * width:
-            raise EX4DError("this glTF file's values overlap (byteStride). Export it again.")
-        if count < 1 or start < 0 or start + stride * (count - 1) + dtype.itemsize * width > len(data):
-            raise EX4DError("this glTF file's data is cut off. Export it again.")
-        rows = np.ndarray((count, width), dtype, data, start, (stride, dtype.itemsize)).astype(np.float64)
-        if dtype.kind in "iu" and accessor.get("normalized"):
-            rows = np.maximum(rows / np.iinfo(dtype).max, -1.0)
-        return rows
-
-    def buffer(self, index: int) -> bytes:
-        if index not in self.loaded:
-            self.loaded[index] = self._load(self.document["buffers"][index].get("uri"))
-        return self.loaded[index]
-
-    def _load(self, uri: str | None) -> bytes:
-        if uri is None:
-            if self.binary is None:
-                raise EX4DError("this glTF file's data is missing.")
-            return self.binary
-        if uri.startswith("data:"):
-            try:
-                return base64.b64decode(uri.split(",", 1)[1], validate=True)
-            except binascii.Error:
-                raise EX4DError("this glTF file's embedded data is damaged. Export it again.") from None
-        name = unquote(uri)
-        if "/" in name or "\\" in name or ":" in name or name.startswith("."):
-            raise EX4DError(f"this glTF file points to {uri[:60]!r} outside its folder. Export it as .glb instead.")
-        try:
-            return (self.hints.folder / name).read_bytes()
-        except OSError:
-            raise EX4DError(f"this glTF file needs {uri[:60]!r} beside it. Export it as .glb instead.") from None
-
-
 def _chain(node: int, parents: dict[int, int]) -> list[int]:
     """Node numbers from the root to ``node``."""
     chain = [node]
@@ -164,7 +78,7 @@ def _chain(node: int, parents: dict[int, int]) -> list[int]:
     return chain
 
 
-def _tracks(document: dict[str, Any], buffers: _Buffers) -> dict[tuple[int | str, str], Track]:
+def _tracks(document: dict[str, Any], buffers: Buffers) -> dict[tuple[int | str, str], Track]:
     """Tracks by (node, path); a camera's field of view by ("yfov", camera)."""
     tracks: dict[tuple[int | str, str], Track] = {}
     for animation in document.get("animations", []):
@@ -253,69 +167,57 @@ def _sampled(track: Track, times: np.ndarray, rotation: bool) -> np.ndarray:
 
 def write_gltf(cameras: Cameras) -> bytes:
     """Writes JSON text with the animation inside as base64."""
-    document, binary = _document(cameras)
-    document["buffers"][0]["uri"] = "data:application/octet-stream;base64," + base64.b64encode(binary).decode()
-    return (json.dumps(document, indent=1) + "\n").encode()
+    return gltf_bytes(*_document(cameras))
 
 
 def write_glb(cameras: Cameras) -> bytes:
     """Writes binary glTF."""
-    document, binary = _document(cameras)
-    text = json.dumps(document, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    binary += b"\0" * (-len(binary) % 4)
-    chunks = struct.pack("<II", len(text), JSON_CHUNK) + text + struct.pack("<II", len(binary), BIN_CHUNK) + binary
-    return struct.pack("<III", GLB_MAGIC, 2, 12 + len(chunks)) + chunks
+    return glb_bytes(*_document(cameras))
 
 
 def _document(cameras: Cameras) -> tuple[dict[str, Any], bytes]:
+    """The JSON of a scene with one animated camera, and its data."""
     lenses = lenses_of(cameras, "glTF", vertical_only=True)
     check_plain_lens(lenses, "glTF")
     pose = invert_pose(y_up_from_opencv(cameras.world_to_camera))
-    turn = quaternion_from_matrix(pose[:, :3, :3])[:, [1, 2, 3, 0]]
-    for i in range(1, len(turn)):  # neighbours on one side, so that naive interpolation takes the short way
-        if turn[i] @ turn[i - 1] < 0:
-            turn[i] = -turn[i]
+    position, turn = pose[:, :3, 3], _short_turns(quaternion_from_matrix(pose[:, :3, :3]))[:, [1, 2, 3, 0]]
     angles = np.radians([[k.vertical_fov] for k in lenses])
-    tracks = [("translation", pose[:, :3, 3], "VEC3"), ("rotation", turn, "VEC4")]
-    if np.ptp(angles) > 1e-9:
+    tracks = [("translation", position, "VEC3"), ("rotation", turn, "VEC4")]
+    zooms = np.ptp(angles) > 1e-9
+    if zooms:
         tracks.append(("yfov", angles, "SCALAR"))
-    seconds = np.arange(len(pose))[:, None] / (cameras.fps or DEFAULT_FPS)
-    arrays = [("SCALAR", seconds), *((kind, values) for _, values, kind in tracks)]
-    views, accessors, binary = [], [], b""
-    for kind, values in arrays:
-        data = values.astype("<f4")
-        views.append({"buffer": 0, "byteOffset": len(binary), "byteLength": data.nbytes})
-        accessors.append({"bufferView": len(views) - 1, "componentType": 5126, "count": len(data), "type": kind})
-        accessors[-1] |= {"min": data.min(axis=0).tolist(), "max": data.max(axis=0).tolist()}
-        binary += data.tobytes()
+    packer = Packer()
+    seconds = packer.add((np.arange(len(pose))[:, None] / (cameras.fps or DEFAULT_FPS)).astype("<f4"), "SCALAR")
+    samplers = [
+        {"input": seconds, "output": packer.add(values.astype("<f4"), kind), "interpolation": "LINEAR"}
+        for _, values, kind in tracks
+    ]
     channels = [{"sampler": i, "target": _target(path)} for i, (path, _, _) in enumerate(tracks)]
-    samplers = [{"input": 0, "output": i + 1, "interpolation": "LINEAR"} for i in range(len(tracks))]
-    first = lenses[0]
     perspective = {"yfov": float(angles[0, 0]), "znear": 0.001, "zfar": 1000}
     if cameras.intrinsics is not None:
-        perspective["aspectRatio"] = first.width / first.height
+        perspective["aspectRatio"] = lenses[0].width / lenses[0].height
+    node = {"name": "EX-4D camera", "camera": 0, "translation": position[0].tolist(), "rotation": turn[0].tolist()}
     document: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": "EX-4D"},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
-        "nodes": [
-            {
-                "name": "EX-4D camera",
-                "camera": 0,
-                "translation": pose[0, :3, 3].tolist(),
-                "rotation": turn[0].tolist(),
-            }
-        ],
+        "nodes": [node],
         "cameras": [{"type": "perspective", "perspective": perspective}],
         "animations": [{"name": "camera path", "channels": channels, "samplers": samplers}],
-        "accessors": accessors,
-        "bufferViews": views,
-        "buffers": [{"byteLength": len(binary)}],
+        **packer.described(),
     }
-    if len(tracks) == 3:
+    if zooms:
         document["extensionsUsed"] = ["KHR_animation_pointer"]
-    return document, binary
+    return document, packer.binary
+
+
+def _short_turns(quaternions: np.ndarray) -> np.ndarray:
+    """(T, 4) with neighbours on one side, so that programs that interpolate the numbers take the short way."""
+    turns = quaternions.copy()
+    for i in range(1, len(turns)):
+        if turns[i] @ turns[i - 1] < 0:
+            turns[i] = -turns[i]
+    return turns
 
 
 def _target(path: str) -> dict[str, Any]:
