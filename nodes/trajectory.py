@@ -16,6 +16,7 @@ import numpy as np
 from comfy_api.latest import io
 
 from ..ex4d_core.camera import UnknownLens
+from ..ex4d_core.camera_io import FORMATS, read_suffixes, written_formats
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.storage.staging import write_errors
 from ..ex4d_core.trajectory import DEFAULT_RADIUS, EASES, PRESETS, Trajectory, move_to_viewpoint, parse_document
@@ -27,14 +28,20 @@ if TYPE_CHECKING:
     from ..ex4d_core.mesh import DWMesh
 
 NO_FILE = "none"
-CAMERA_SUFFIXES = (".npz", ".json", ".txt", ".chan", ".gltf", ".glb")
-FORMATS = ["json", "npz", "re10k", "chan", "transforms", "gltf", "glb"]
 DEFAULT_FRAMES = 49
 NOT_IN_NAMES = re.compile(r'[<>:"|?*\x00-\x1f]')
 """What Windows does not take, refused everywhere, so that a graph works for whoever it is shared with."""
 OUTSIDE = "'{}' lies outside ComfyUI's output folder. Give a plain name, such as EX-4D/camera."
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|.*[. ]", re.IGNORECASE)
 """Names of its devices, and endings that it drops."""
+
+
+def readable_formats() -> str:
+    """The camera files that can be read, by title and ending."""
+    readable = [entry for entry in FORMATS.values() if entry.read]
+    return ", ".join(
+        " ".join((entry.title, *(s for s in entry.suffixes if s not in entry.title))) for entry in readable
+    )
 
 
 class EX4DCameraTrajectory(io.ComfyNode):
@@ -127,10 +134,10 @@ class EX4DCameraTrajectory(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "file",
-                    options=[NO_FILE, *files.listing(CAMERA_SUFFIXES)],
+                    options=[NO_FILE, *files.listing(read_suffixes())],
                     default=NO_FILE,
-                    tooltip="A camera from ComfyUI's input folder: EX-4D .npz or .json, RealEstate10K .txt, Nuke .chan, "
-                    "transforms.json, glTF. Its first frame becomes the source view.",
+                    tooltip=f"A camera from ComfyUI's input folder: {readable_formats()}. Its first frame becomes the "
+                    "source view.",
                 ),
                 types.Mesh.Input(
                     "mesh",
@@ -322,10 +329,10 @@ class EX4DSaveTrajectory(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "format",
-                    options=FORMATS,
+                    options=list(written_formats()),
                     default="json",
-                    tooltip="json: this pack, everything kept. npz: published EX-4D scripts. re10k: RealEstate10K, "
-                    "CameraCtrl. chan: Nuke, Houdini. transforms: NeRF tools. gltf, glb: Blender, Unreal.",
+                    tooltip="What will read the file. "
+                    + " ".join(f"{name}: {entry.used_by}." for name, entry in written_formats().items()),
                 ),
                 types.Mesh.Input(
                     "mesh",
@@ -342,14 +349,12 @@ class EX4DSaveTrajectory(io.ComfyNode):
 
     @classmethod
     def execute(cls, trajectory, name, format, mesh=None) -> io.NodeOutput:
-        from ..ex4d_core.camera_io import FORMATS as formats
-
         if problem := choice_problem(cls, format=format) or name_problem(name):
             raise EX4DError(problem)
         if mesh is not None:
             trajectory = trajectory.for_scene(mesh.intrinsics)
         folder, stem, counter, subfolder = output_place(name)
-        file_name = f"{stem}_{counter:05}_{formats[format].suffix}"
+        file_name = f"{stem}_{counter:05}_{FORMATS[format].suffixes[0]}"
         with mesh_knows_the_lens():
             trajectory.save(os.path.join(folder, file_name), format=format)
         text = f"{len(trajectory)} frames saved as {os.path.join(subfolder, file_name)} in ComfyUI's output folder"

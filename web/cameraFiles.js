@@ -8,8 +8,8 @@ import { app } from '../../scripts/app.js'
 // @ts-ignore served by ComfyUI
 import { api } from '../../scripts/api.js'
 
-/** What the node's list offers as well (nodes/trajectory.py). */
-const SUFFIXES = '.npz,.json,.txt,.chan,.gltf,.glb'
+/** The camera files that Python reads (ex4d_core/camera_io/formats.py); a test holds the two together. */
+const SUFFIXES = '.json,.npz,.txt,.chan,.gltf,.glb'
 const LABEL = 'choose camera file to upload'
 
 /**

@@ -4,6 +4,16 @@ Nothing here knows what a camera path is; :mod:`ex4d_core.trajectory.files` make
 """
 
 from .cameras import Cameras, Format, Hints
-from .formats import FORMATS, SUFFIXES
+from .formats import FORMATS, format_to_write, formats_of, read_suffixes, recognised, written_formats
 
-__all__ = ["FORMATS", "SUFFIXES", "Cameras", "Format", "Hints"]
+__all__ = [
+    "FORMATS",
+    "Cameras",
+    "Format",
+    "Hints",
+    "format_to_write",
+    "formats_of",
+    "read_suffixes",
+    "recognised",
+    "written_formats",
+]

@@ -36,7 +36,13 @@ class Cameras:
 
 @dataclass(frozen=True)
 class Hints:
-    """What the caller knows beside the file's bytes; see :meth:`ex4d_core.trajectory.Trajectory.load`."""
+    """What the caller knows beside the file's bytes.
+
+    Attributes:
+        name: the file's (or folder's) name.
+        folder: where it lies; for a folder, itself.
+        intrinsics, size, fps: see :meth:`ex4d_core.trajectory.Trajectory.load`.
+    """
 
     name: str
     folder: Path
@@ -53,12 +59,31 @@ class Hints:
 
 @dataclass(frozen=True)
 class Format:
-    """A row of the table of formats."""
+    """A row of the table of formats (:mod:`ex4d_core.camera_io.formats`).
 
+    Attributes:
+        name: what nodes and callers call it.
+        title: what people call it.
+        suffixes: endings of its files' names, lower case with the dot; the first is the one to write.
+        used_by: the programs that it is exchanged with.
+        keeps: what of a path it holds.
+        read: (the file's bytes, hints) -> cameras; None = it cannot be read.
+        write: cameras -> the file's bytes; None = it cannot be written.
+        looks_like: (the file's bytes, hints) -> whether it is this format, where several share an ending.
+        is_folder: a folder of files (then without endings): ``read`` gets no bytes, and ``hints.folder`` is it.
+        holds_document: the file is a path document, so what is written needs ``Cameras.document``.
+    """
+
+    name: str
     title: str
-    suffix: str
-    read: Callable[[bytes, Hints], Cameras]
-    write: Callable[[Cameras], bytes]
+    suffixes: tuple[str, ...]
+    used_by: str
+    keeps: str
+    read: Callable[[bytes, Hints], Cameras] | None = None
+    write: Callable[[Cameras], bytes] | None = None
+    looks_like: Callable[[bytes, Hints], bool] | None = None
+    is_folder: bool = False
+    holds_document: bool = False
 
 
 def lenses_of(cameras: Cameras, format_title: str, *, vertical_only: bool = False) -> tuple[Intrinsics, ...]:

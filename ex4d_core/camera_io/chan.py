@@ -10,7 +10,7 @@ import numpy as np
 
 from ..camera import invert_pose, pose_from, y_up_from_opencv
 from ..errors import EX4DError
-from .cameras import Cameras, Hints, check_plain_lens, lenses_of, row_of_numbers, text_of
+from .cameras import Cameras, Format, Hints, check_plain_lens, lenses_of, row_of_numbers, text_of
 
 
 def read(data: bytes, hints: Hints) -> Cameras:
@@ -63,3 +63,14 @@ def write(cameras: Cameras) -> bytes:
     angles = _angles(pose[:, :3, :3])
     rows = np.concatenate([pose[:, :3, 3], angles, [[k.vertical_fov] for k in lenses]], axis=1)
     return "".join(f"{i} " + " ".join(f"{v:.9g}" for v in row) + "\n" for i, row in enumerate(rows, 1)).encode()
+
+
+FORMAT = Format(
+    name="chan",
+    title="Nuke",
+    suffixes=(".chan",),
+    used_by="Nuke (rotation order ZXY), Houdini, Blender (choose ZXY in its dialog)",
+    keeps="poses, field of view",
+    read=read,
+    write=write,
+)

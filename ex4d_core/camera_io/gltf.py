@@ -7,7 +7,7 @@ sampled. A changing field of view travels as KHR_animation_pointer on ``/cameras
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from ..camera import (
 )
 from ..errors import EX4DError
 from ..storage.gltf import Buffers, Packer, complete_file, glb_bytes, gltf_bytes, parse
-from .cameras import Cameras, Hints, check_plain_lens, lenses_of
+from .cameras import Cameras, Format, Hints, check_plain_lens, lenses_of
 
 
 @dataclass(frozen=True)
@@ -224,3 +224,15 @@ def _target(path: str) -> dict[str, Any]:
     if path != "yfov":
         return {"node": 0, "path": path}
     return {"path": "pointer", "extensions": {"KHR_animation_pointer": {"pointer": "/cameras/0/perspective/yfov"}}}
+
+
+GLTF = Format(
+    name="gltf",
+    title="glTF",
+    suffixes=(".gltf",),
+    used_by="Blender, Unreal, three.js",
+    keeps="poses, field of view",
+    read=read,
+    write=write_gltf,
+)
+GLB = replace(GLTF, name="glb", title="binary glTF", suffixes=(".glb",), write=write_glb)

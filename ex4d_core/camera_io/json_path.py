@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import EX4DError
-from .cameras import Cameras, Hints, text_of
+from .cameras import Cameras, Format, Hints, text_of
 
 
 def read(data: bytes, hints: Hints) -> Cameras:
@@ -18,3 +18,15 @@ def write(cameras: Cameras) -> bytes:
     if cameras.document is None:
         raise EX4DError("EX-4D's .json holds a path document, and these cameras come without one.")
     return (cameras.document + "\n").encode()
+
+
+FORMAT = Format(
+    name="json",
+    title="EX-4D path",
+    suffixes=(".json",),
+    used_by="this pack; keyframes stay editable",
+    keeps="everything",
+    read=read,
+    write=write,
+    holds_document=True,
+)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..camera import DEFAULT_FPS, Intrinsics, opengl_from_opencv
 from ..errors import EX4DError
-from .cameras import Cameras, Hints
+from .cameras import Cameras, Format, Hints
 
 MAX_UNPACKED = 256 * 2**20
 MAX_SIDE = 65536
@@ -93,3 +93,14 @@ def write(cameras: Cameras) -> bytes:
     file = io.BytesIO()
     np.savez(file, **arrays)
     return file.getvalue()
+
+
+FORMAT = Format(
+    name="npz",
+    title="EX-4D camera",
+    suffixes=(".npz",),
+    used_by="the published EX-4D scripts",
+    keeps="poses, lens with shift",
+    read=read,
+    write=write,
+)

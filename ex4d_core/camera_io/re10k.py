@@ -10,7 +10,7 @@ import numpy as np
 
 from ..camera import DEFAULT_FPS, Intrinsics
 from ..errors import EX4DError
-from .cameras import Cameras, Hints, lenses_of, row_of_numbers, text_of
+from .cameras import Cameras, Format, Hints, lenses_of, row_of_numbers, text_of
 
 
 def read(data: bytes, hints: Hints) -> Cameras:
@@ -55,3 +55,14 @@ def write(cameras: Cameras) -> bytes:
         numbers = " ".join(f"{v:.9g}" for v in (*lens, 0, 0, *pose[:3].ravel()))
         lines.append(f"{round(i * 1e6 / fps)} {numbers}")
     return ("\n".join(lines) + "\n").encode()
+
+
+FORMAT = Format(
+    name="re10k",
+    title="RealEstate10K",
+    suffixes=(".txt",),
+    used_by="RealEstate10K, CameraCtrl",
+    keeps="poses, lens with shift",
+    read=read,
+    write=write,
+)

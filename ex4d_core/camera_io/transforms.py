@@ -21,10 +21,10 @@ from ..camera import (
     y_up_from_opencv,
 )
 from ..errors import EX4DError
-from .cameras import Cameras, Hints, text_of
+from .cameras import Cameras, Format, Hints, text_of
 
 
-def looks_like(data: bytes) -> bool:
+def looks_like(data: bytes, hints: Hints) -> bool:
     """Tells this JSON from a path of ours by its list of frames."""
     try:
         raw = json.loads(data)
@@ -109,3 +109,15 @@ def _fields(k: Intrinsics) -> dict[str, Any]:
     return {
         "camera_angle_x": angle, "fl_x": k.fx, "fl_y": k.fy, "cx": k.cx, "cy": k.cy, "w": k.width, "h": k.height
     }  # fmt: skip
+
+
+FORMAT = Format(
+    name="transforms",
+    title="transforms.json",
+    suffixes=(".json",),
+    used_by="instant-ngp, nerfstudio and other NeRF tools",
+    keeps="poses, lens with shift",
+    read=read,
+    write=write,
+    looks_like=looks_like,
+)

@@ -69,7 +69,7 @@ def _add_depth(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_camera(group: argparse._ArgumentGroup) -> None:
-    from ..camera_io import SUFFIXES
+    from ..camera_io import read_suffixes
     from ..trajectory import PRESETS
 
     group.add_argument(
@@ -78,7 +78,7 @@ def _add_camera(group: argparse._ArgumentGroup) -> None:
         default=[],
         help=f"presets, with their parameters, as orbit:angle=-90,rise=0.1; there are: {', '.join(PRESETS)}",
     )
-    group.add_argument("--camera", nargs="+", default=[], help=f"camera files: {' '.join(SUFFIXES)}")
+    group.add_argument("--camera", nargs="+", default=[], help=f"camera files: {' '.join(read_suffixes())}")
 
 
 def _add_mesh(group: argparse._ArgumentGroup) -> None:

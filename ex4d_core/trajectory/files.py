@@ -9,14 +9,14 @@ made of these functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from ..camera import MAX_FRAMES, check_poses, invert_pose
-from ..camera_io import FORMATS, SUFFIXES, Cameras, Hints, json_path, transforms
+from ..camera_io import Cameras, Format, Hints, formats_of, recognised
 from ..errors import EX4DError
 from ..storage.staging import staged_file
 
@@ -39,15 +39,17 @@ def read_cameras(file: Path, hints: Hints) -> Cameras:
     """What a camera file says, in the file's own world; its name's ending and content tell the format.
 
     Args:
-        file: of any format of :data:`FORMATS`.
-        hints: what the caller knows beside the file.
+        file: of any format that can be read; for some a folder.
+        hints: what the caller knows beside it.
 
     Raises:
         EX4DError: a missing, foreign or corrupt file.
     """
-    read = _reader(file)
-    data = _bytes_of(file)
+    formats = formats_of(file)
+    data = b"" if file.is_dir() else _bytes_of(file)
     with blaming(file):
+        read = recognised(formats, data, hints).read
+        assert read is not None  # formats_of gives no others
         return read(data, hints)
 
 
@@ -73,20 +75,6 @@ def placed(cameras: Cameras, *, rebase: bool, scale: float) -> np.ndarray:
     return poses @ invert_pose(poses[0]) if rebase else poses
 
 
-def _reader(file: Path) -> Callable[[bytes, Hints], Cameras]:
-    suffix = file.suffix.lower()
-    if suffix == ".json":
-        return _read_json
-    for entry in FORMATS.values():
-        if entry.suffix == suffix:
-            return entry.read
-    raise EX4DError(f"{file.name}: no camera format ends in {suffix or 'nothing'!r}. Known: {', '.join(SUFFIXES)}.")
-
-
-def _read_json(data: bytes, hints: Hints) -> Cameras:
-    return transforms.read(data, hints) if transforms.looks_like(data) else json_path.read(data, hints)
-
-
 def _bytes_of(file: Path) -> bytes:
     try:
         if file.stat().st_size > MAX_BYTES:
@@ -102,30 +90,18 @@ def _bytes_of(file: Path) -> bytes:
     return data
 
 
-def format_for(file: Path, name: str | None) -> str:
-    """The name of the format to write: the one asked for, or that of the file name's ending.
-
-    Raises:
-        EX4DError: there is none.
-    """
-    if name is None:
-        name = next((name for name, entry in FORMATS.items() if entry.suffix == file.suffix.lower()), None)
-    if name not in FORMATS:
-        raise EX4DError(f"{file.name}: unknown camera format. Choose a name that ends in {', '.join(SUFFIXES)}.")
-    return name
-
-
-def write_cameras(cameras: Cameras, file: Path, format: str) -> None:
+def write_cameras(cameras: Cameras, file: Path, format: Format) -> None:
     """Writes a camera file; beside the name first, then renamed, so that no half file is left.
 
     Args:
         cameras: one camera a frame.
         file: where to; replaced if it exists.
-        format: a name of :data:`FORMATS`.
+        format: one that can be written.
 
     Raises:
         EX4DError: cameras that the format cannot hold, or an unwritable folder.
     """
-    data = FORMATS[format].write(cameras)
+    assert format.write is not None
+    data = format.write(cameras)
     with staged_file(file) as part:
         part.write_bytes(data)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from ..camera import DEFAULT_FPS, Intrinsics, check_poses, is_finite
-from ..camera_io import Cameras, Hints
+from ..camera_io import Cameras, Hints, format_to_write
 from ..errors import EX4DError
 from .bake import document_from_lenses, document_from_poses, resample_document, scale_document
 from .document import FPS_RANGE, parse_document, preset_document
 from .evaluate import evaluate_document
-from .files import blaming, format_for, placed, read_cameras, write_cameras
+from .files import blaming, placed, read_cameras, write_cameras
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ class Trajectory:
         """Reads a camera path from a file; its name's ending and content tell the format.
 
         Args:
-            path: .npz, .json (ours or transforms.json), .txt, .chan, .gltf, .glb.
+            path: of any format of :data:`ex4d_core.camera_io.FORMATS` that can be read.
             intrinsics: the scene's lens, which a path of ours inherits where it leaves the lens open.
             size: (width, height) in pixels for formats that hold the lens without an image size (.chan, glTF, .txt);
                 None = the scene's. Where that is not known either, the path keeps its fields of view and gets its
@@ -119,7 +119,8 @@ class Trajectory:
         file = Path(path)
         if not is_finite(scale) or scale <= 0:
             raise EX4DError(f"The scale of an imported camera path must be positive, got {scale}.")
-        cameras = read_cameras(file, Hints(file.name, file.parent, intrinsics, size, fps))
+        hints = Hints(file.name, file if file.is_dir() else file.parent, intrinsics, size, fps)
+        cameras = read_cameras(file, hints)
         with blaming(file):
             if cameras.document is not None:
                 return cls.from_json(scale_document(cameras.document, scale), intrinsics=intrinsics)
@@ -137,7 +138,7 @@ class Trajectory:
 
         Args:
             path: where to; replaced if it exists.
-            format: a name of :data:`ex4d_core.camera_io.FORMATS`; None = by the name's ending (.json is our own).
+            format: a name of :data:`ex4d_core.camera_io.FORMATS`; None = by the name's ending (.json is a path of ours).
 
         Returns:
             The path written.
@@ -147,8 +148,8 @@ class Trajectory:
             EX4DError: an unknown format, a lens that the format cannot hold, or an unwritable folder.
         """
         file = Path(path)
-        format = format_for(file, format)
-        write_cameras(self._cameras(with_document=format == "json"), file, format)
+        entry = format_to_write(file, format)
+        write_cameras(self._cameras(with_document=entry.holds_document), file, entry)
         return file
 
     def _cameras(self, *, with_document: bool) -> Cameras:

@@ -33,7 +33,7 @@ def file(tmp_path, name, content):
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_gives_back_what_it_was_given(name, tmp_path):
     path = shaken_path()
-    saved = save_camera(path, tmp_path / f"path{FORMATS[name].suffix}", format=name)
+    saved = save_camera(path, tmp_path / f"path{FORMATS[name].suffixes[0]}", format=name)
     again = load_camera(saved).for_scene(LENS)
     np.testing.assert_allclose(again.world_to_camera, path.world_to_camera, atol=2e-5)
     for ours, theirs in zip(again.intrinsics, path.intrinsics, strict=True):
@@ -47,14 +47,14 @@ def test_every_format_gives_back_what_it_was_given(name, tmp_path):
 def test_a_zooming_lens_survives(name, tmp_path):
     lenses = tuple(Intrinsics.from_fov(30 + 3 * i, 640, 352) for i in range(12))
     path = Trajectory(shaken_path().world_to_camera, lenses)
-    again = load_camera(path.save(tmp_path / f"zoom{FORMATS[name].suffix}", format=name)).for_scene(LENS)
+    again = load_camera(path.save(tmp_path / f"zoom{FORMATS[name].suffixes[0]}", format=name)).for_scene(LENS)
     np.testing.assert_allclose([k.fy for k in again.intrinsics], [k.fy for k in lenses], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_shifted_lens_survives_or_is_refused(name, tmp_path):
     path = shaken_path(lens=Intrinsics(500, 500, 300, 200, 640, 352))
-    target = tmp_path / f"shift{FORMATS[name].suffix}"
+    target = tmp_path / f"shift{FORMATS[name].suffixes[0]}"
     if name in ("chan", "gltf", "glb"):
         with pytest.raises(EX4DError, match="lens shift"):
             path.save(target, format=name)
@@ -292,7 +292,7 @@ def test_the_rate_in_the_file_comes_before_the_caller_s(tmp_path):
     assert load_camera(saved, fps=15).fps == 25
     assert load_camera(file(tmp_path, "still.txt", f"0 {line}\n"), fps=12).fps == 12
     for name in ("npz", "transforms"):
-        saved = save_camera(shaken_path(), tmp_path / f"path{FORMATS[name].suffix}", format=name)
+        saved = save_camera(shaken_path(), tmp_path / f"path{FORMATS[name].suffixes[0]}", format=name)
         assert load_camera(saved, fps=15).fps == 24
 
 
@@ -326,7 +326,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_else(tmp_path, mon
 def test_formats_that_hold_the_lens_refuse_a_path_without_one(name, tmp_path):
     path = Trajectory.preset("90")
     with pytest.raises(EX4DError, match="leaves it to the scene"):
-        path.save(tmp_path / f"x{FORMATS[name].suffix}", format=name)
+        path.save(tmp_path / f"x{FORMATS[name].suffixes[0]}", format=name)
 
 
 def test_a_path_that_states_its_field_of_view_travels_between_formats_without_a_scene(tmp_path):

@@ -7,6 +7,8 @@ import re
 import tempfile
 from pathlib import Path
 
+from ex4d_core.camera_io import written_formats
+
 from .hosts import ROOT, find_hosts
 from .server import Server
 from .workflow import choices, input_specs
@@ -14,6 +16,7 @@ from .workflow import choices, input_specs
 DOCS = ROOT / "web" / "docs"
 LOCALE = ROOT / "locales" / "en" / "nodeDefs.json"
 TABLE = re.compile(r"(<!-- inputs -->\n).*?(<!-- /inputs -->)", re.DOTALL)
+FORMATS = re.compile(r"(<!-- formats -->\n).*?(<!-- /formats -->)", re.DOTALL)
 
 
 def pack_nodes(object_info: dict) -> dict[str, dict]:
@@ -81,6 +84,19 @@ def table(info: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def format_table() -> str:
+    """The camera formats that can be written, as a Markdown table."""
+    lines = ["| Format | File | For | Keeps |", "| --- | --- | --- | --- |"]
+    for name, entry in written_formats().items():
+        lines.append(f"| `{name}` | {entry.suffixes[0]} | {entry.used_by} | {entry.keeps} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_formats(page: str) -> str:
+    """The help page with its table of camera formats renewed."""
+    return FORMATS.sub(lambda match: match[1] + format_table() + match[2], page)
+
+
 def with_table(page: str, info: dict) -> str:
     """The help page with its tables renewed."""
     return TABLE.sub(lambda match: match[1] + table(info) + match[2], page)
@@ -99,7 +115,7 @@ def write() -> None:
     for name, info in nodes.items():
         page = DOCS / f"{name}.md"
         if page.exists():
-            page.write_text(with_table(page.read_text(encoding="utf-8"), info), encoding="utf-8")
+            page.write_text(with_formats(with_table(page.read_text(encoding="utf-8"), info)), encoding="utf-8")
         else:
             print(f"no help page for {name}")
 
