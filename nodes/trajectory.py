@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import folder_paths
 import numpy as np
 from comfy_api.latest import io
 
-from ..ex4d_core.camera import UnknownLens
+from ..ex4d_core.camera import MAX_FRAMES, UnknownLens
 from ..ex4d_core.camera_io import FORMATS, read_suffixes, written_formats
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.storage.staging import write_errors
@@ -110,7 +109,7 @@ class EX4DCameraTrajectory(io.ComfyNode):
                     "frames",
                     default=0,
                     min=0,
-                    max=10_000,
+                    max=MAX_FRAMES,
                     tooltip="Length of a preset. 0 = as many frames as the mesh has (49 without one). The whole angle is "
                     "covered whatever the length.",
                 ),
@@ -203,8 +202,8 @@ class EX4DCameraTrajectory(io.ComfyNode):
         intrinsics = None if mesh is None else mesh.intrinsics
         if path and path.strip():
             trajectory, origin = Trajectory.from_json(path, intrinsics=intrinsics), "Keyframes"
-            if trajectory.path and trajectory.path["source"]:
-                origin = PRESETS[trajectory.path["source"]["preset"]].label
+            if trajectory.path and trajectory.path.source:
+                origin = PRESETS[trajectory.path.source.preset].label
         elif viewpoint is not None:
             radius = DEFAULT_RADIUS if mesh is None else mesh.radius
             trajectory = move_to_viewpoint(
@@ -280,7 +279,7 @@ def trajectory_ui(trajectory: Trajectory, mesh, origin: str) -> dict:
         ui = previews.ui_image(previews.save_picture(picture.result()), text)
     document = editable(trajectory, facts.get("radius"))
     if document is not None:
-        ui["ex4d_path"] = (json.dumps(document),)
+        ui["ex4d_path"] = (document,)
     if scene is not None:
         ui["ex4d_preview"] = [scene]
     return ui
@@ -301,10 +300,10 @@ def editor_scene(mesh: DWMesh) -> previews.ViewFile:
         return previews.save_editor_scene(mesh, progress=job.progress, cancel=job.cancel)
 
 
-def editable(trajectory: Trajectory, radius: float | None) -> dict | None:
-    """The path as the editor shows it; None for the rare file whose lens a path document cannot hold."""
+def editable(trajectory: Trajectory, radius: float | None) -> str | None:
+    """The path's JSON for the editor; None for the rare file whose lens a path document cannot hold."""
     try:
-        return trajectory.document(radius)
+        return trajectory.to_json(radius)
     except EX4DError:
         return None
 

@@ -210,9 +210,10 @@ def preset_camera(text: str) -> CameraPath:
             params[name.strip()] = float(value)
         except ValueError:
             params[name.strip()] = value.strip()
-    document = preset_document(preset, **params)  # refuses unknown names and values
-    name = document["source"]["preset"] + "".join(f"_{key}{_in_file_name(value)}" for key, value in params.items())
-    return CameraPath(name, document["source"]["preset"], params, None)
+    source = preset_document(preset, **params).source  # refuses unknown names and values
+    assert source is not None
+    name = source.preset + "".join(f"_{key}{_in_file_name(value)}" for key, value in params.items())
+    return CameraPath(name, source.preset, params, None)
 
 
 def _in_file_name(value: float | str) -> str:

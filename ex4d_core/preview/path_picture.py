@@ -106,9 +106,12 @@ def draw_trajectory(
     Returns:
         (height, width, 3) uint8.
     """
-    document = trajectory.path or {}
-    radius = float(document.get("radius", DEFAULT_RADIUS) if radius is None else radius)
-    centre = np.array(document.get("pivot", (0, 0, radius)) if pivot is None else pivot, dtype=np.float64)
+    path = trajectory.path
+    if radius is None:
+        radius = DEFAULT_RADIUS if path is None else path.radius
+    if pivot is None:
+        pivot = (0.0, 0.0, radius) if path is None else path.pivot
+    centre = np.array(pivot, dtype=np.float64)
     poses = invert_pose(trajectory.world_to_camera)
     lenses = trajectory.intrinsics or ((lens or Intrinsics.default(16, 9)),) * len(trajectory)
     paint = None if colors is None else _painted(colors)

@@ -1,6 +1,8 @@
 """Camera paths: the JSON document, presets, keyframe interpolation, and the poses they evaluate to.
 
-    preset_document -> document (JSON) -> evaluate -> Trajectory (world_to_camera, intrinsics)
+    JSON text -> parse_document ---.
+    preset_document ---------------+-> PathDocument -> evaluate_document -> Trajectory (world_to_camera, intrinsics)
+    camera file -> Cameras --------'
 
 The same document is evaluated in the browser by ``web/editor/trajectory.js``; ``tests/golden/trajectory.json`` holds
 the two together.
@@ -8,10 +10,12 @@ the two together.
 
 from ..camera import MAX_FRAMES
 from .bake import bake_document, document_from_lenses, document_from_poses, resample_document, scale_document
-from .document import DEFAULT_RADIUS, INTERPOLATIONS, VERSION, parse_document, preset_document
+from .curves import EASES, INTERPOLATIONS, Ease, Interpolation
+from .document import DEFAULT_RADIUS, VERSION, Keyframe, PathDocument
 from .evaluate import Evaluated, evaluate_document
+from .parse import parse_document, preset_document
 from .path import Trajectory, load_camera, save_camera
-from .presets import EASES, PRESETS, PUBLISHED, Param, Preset
+from .presets import PRESETS, PUBLISHED, Param, Preset, PresetSource
 from .summary import Summary, summarize
 from .viewpoint import move_to_viewpoint
 
@@ -23,9 +27,14 @@ __all__ = [
     "PRESETS",
     "PUBLISHED",
     "VERSION",
+    "Ease",
     "Evaluated",
+    "Interpolation",
+    "Keyframe",
     "Param",
+    "PathDocument",
     "Preset",
+    "PresetSource",
     "Summary",
     "Trajectory",
     "bake_document",

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from ..camera import DEFAULT_FPS, MAX_FRAMES, Intrinsics, UnknownLens, invert_pose, quaternion_from_matrix
 from ..errors import EX4DError
-from .document import DEFAULT_RADIUS, VERSION, parse_document
-from .evaluate import evaluate_document, preset_shot, turn_frames
-from .presets import PRESETS
+from .document import DEFAULT_RADIUS, MAX_COORDINATE, RADIUS_RANGE, VERSION, Keyframe, PathDocument, Quaternion, Vector
+from .evaluate import Evaluated, evaluate_document, preset_shot, turn_frames
+from .parse import parse_document
+from .presets import PRESETS, Shot
 
 BAKE_TOLERANCE = 0.02
 """How far a baked path may be from its preset: share of the radius, and radians of orientation."""
 
 
-def bake_document(document: str | dict[str, Any], tolerance: float = BAKE_TOLERANCE) -> dict[str, Any]:
+def bake_document(document: PathDocument, tolerance: float = BAKE_TOLERANCE) -> PathDocument:
     """Turns a preset into a few keyframes that a person can edit.
 
     Starts from the ends and the sharp turns, and halves every stretch between keys that is off by more than the
@@ -29,38 +30,39 @@ def bake_document(document: str | dict[str, Any], tolerance: float = BAKE_TOLERA
         tolerance: share of the radius for positions, radians for orientations.
 
     Returns:
-        A document with ``source`` null.
+        A document without a source.
     """
-    document = parse_document(document)
-    if document["source"] is None:
+    if document.source is None:
         return document
-    last = document["frames"] - 1
+    last = document.frames - 1
     exact = evaluate_document(document)
-    shot = preset_shot(document, exact.times)
-    turns = PRESETS[document["source"]["preset"]].turns
+    shot = preset_shot(document, document.source, exact.times)
+    turns = PRESETS[document.source.preset].turns
     frames = {0, last, *turn_frames(turns, last)} if tolerance > 0 else set(range(last + 1))
     while True:
         keys = sorted(frames)
-        baked = {**document, "source": None, "keyframes": [_target_key(shot, frame) for frame in keys]}
-        split = _off_stretches(baked, exact, keys, tolerance * document["radius"], tolerance) if tolerance > 0 else []
+        baked = replace(document, source=None, keyframes=tuple(_target_key(shot, frame) for frame in keys))
+        split = _off_stretches(baked, exact, keys, tolerance * document.radius, tolerance) if tolerance > 0 else []
         if not split:
             return baked
         frames.update(split)
 
 
-def _target_key(shot: Any, frame: int) -> dict[str, Any]:
-    return {
-        "frame": frame,
-        "position": shot.position[frame].tolist(),
-        "target": shot.target[frame].tolist(),
-        "roll": float(shot.roll[frame]),
-        "fov": None,
-        "lens_shift": [0.0, 0.0],
-        "ease": "linear",
-    }
+def _target_key(shot: Shot, frame: int) -> Keyframe:
+    return Keyframe(frame, _vector(shot.position[frame]), _vector(shot.target[frame]), roll=float(shot.roll[frame]))
 
 
-def _off_stretches(baked: dict[str, Any], exact: Any, keys: list[int], distance: float, angle: float) -> list[int]:
+def _vector(values: np.ndarray) -> Vector:
+    x, y, z = values.tolist()
+    return x, y, z
+
+
+def _quaternion(values: np.ndarray) -> Quaternion:
+    w, x, y, z = values.tolist()
+    return w, x, y, z
+
+
+def _off_stretches(baked: PathDocument, exact: Evaluated, keys: list[int], distance: float, angle: float) -> list[int]:
     """Middle frames of the stretches between keys where the baked path leaves the exact one."""
     try:
         tried = evaluate_document(baked)
@@ -72,54 +74,71 @@ def _off_stretches(baked: dict[str, Any], exact: Any, keys: list[int], distance:
     return [(a + b) // 2 for a, b in pairwise(keys) if b - a > 1 and off[a : b + 1].any()]
 
 
-def scale_document(document: str | dict[str, Any], scale: float) -> dict[str, Any]:
-    """The same path in a scene that is ``scale`` times as large: radius, pivot, positions and targets."""
-    document = parse_document(document)
-    keys = [
-        {**key, **{name: [scale * v for v in key[name]] for name in ("position", "target") if name in key}}
-        for key in document["keyframes"]
-    ]
-    pivot = [scale * v for v in document["pivot"]]
-    return parse_document({**document, "radius": scale * document["radius"], "pivot": pivot, "keyframes": keys})
+def scale_document(document: PathDocument, scale: float) -> PathDocument:
+    """The same path in a scene that is ``scale`` times as large: radius, pivot, positions and targets.
+
+    Args:
+        document: the path.
+        scale: > 0.
+
+    Raises:
+        EX4DError: the path would leave the sizes that a document may have.
+    """
+
+    def scaled(point: Vector) -> Vector:
+        return scale * point[0], scale * point[1], scale * point[2]
+
+    keys = tuple(
+        replace(key, position=scaled(key.position), target=None if key.target is None else scaled(key.target))
+        for key in document.keyframes
+    )
+    radius, pivot = scale * document.radius, scaled(document.pivot)
+    points = [pivot, *(key.position for key in keys), *(key.target for key in keys if key.target is not None)]
+    farthest = max(abs(v) for point in points for v in point)
+    # "Not within" instead of "beyond", so that a scale of NaN is refused as well.
+    if not (RADIUS_RANGE[0] <= radius <= RADIUS_RANGE[1] and farthest <= MAX_COORDINATE):
+        raise EX4DError(
+            f"Scaled by {scale:g} the camera path has a radius of {radius:g} and reaches {farthest:g} from the source; "
+            f"expected a radius of {RADIUS_RANGE[0]:g} to {RADIUS_RANGE[1]:g}, and {MAX_COORDINATE:g} at most."
+        )
+    return replace(document, radius=radius, pivot=pivot, keyframes=keys)
 
 
-def resample_document(
-    document: str | dict[str, Any], frames: int, intrinsics: Intrinsics | None = None
-) -> dict[str, Any]:
+def resample_document(document: PathDocument, frames: int, intrinsics: Intrinsics | None = None) -> PathDocument:
     """The same path over another number of frames, in the same time if ``fps`` is scaled too (it is not).
 
     A preset is asked for at the new length. Keyframes move to the nearest frame; where two would fall together, the
     path gets a key on every frame instead.
 
     Args:
+        document: the path.
         frames: the new length.
         intrinsics: the scene's lens; needed only where keys fall together, some of which inherit it and some do not.
 
     Raises:
         EX4DError: ``frames`` below 1 or above the limit, or the scene's lens is needed and missing.
     """
-    document = parse_document(document)
     if isinstance(frames, bool) or frames != int(frames) or not 1 <= frames <= MAX_FRAMES:
         raise EX4DError(f"A camera path has 1 to {MAX_FRAMES} frames, got {frames}.")
     frames = int(frames)
-    old, new = document["frames"] - 1, frames - 1
-    document = {**document, "frames": frames}
-    if old == new or not document["keyframes"]:
-        return document
+    old, new = document.frames - 1, frames - 1
+    if old == new or not document.keyframes:
+        return replace(document, frames=frames)
     scale = new / old if old else 0.0
-    moved = [math.floor(key["frame"] * scale + 0.5) for key in document["keyframes"]]
+    moved = [math.floor(key.frame * scale + 0.5) for key in document.keyframes]
     if len(set(moved)) == len(moved):
-        keys = [{**key, "frame": frame} for key, frame in zip(document["keyframes"], moved, strict=True)]
-        return {**document, "keyframes": keys}
-    if document["source"] is not None:
-        return {**document, "keyframes": []}
-    whole = evaluate_document({**document, "frames": old + 1}, intrinsics=intrinsics, times=np.linspace(0, old, frames))
-    if whole.fov is None and any(key["fov"] is not None for key in document["keyframes"]):
+        keys = tuple(replace(key, frame=frame) for key, frame in zip(document.keyframes, moved, strict=True))
+        return replace(document, frames=frames, keyframes=keys)
+    if document.source is not None:
+        return replace(document, frames=frames, keyframes=())
+    whole = evaluate_document(document, intrinsics=intrinsics, times=np.linspace(0, old, frames))
+    if whole.fov is None and any(key.fov is not None for key in document.keyframes):
         raise UnknownLens(
             "Some keyframes set a field of view and some inherit the scene's, which is not known here. "
             "Give the scene's lens, or set the field of view on every keyframe."
         )
-    return {**document, "keyframes": _quaternion_keys(whole.position, whole.rotation, whole.fov, whole.lens_shift)}
+    keys = _quaternion_keys(whole.position, whole.rotation, whole.fov, whole.lens_shift)
+    return replace(document, frames=frames, keyframes=keys)
 
 
 def document_from_poses(
@@ -128,7 +147,7 @@ def document_from_poses(
     *,
     fps: float = DEFAULT_FPS,
     radius: float | None = None,
-) -> dict[str, Any]:
+) -> PathDocument:
     """A document with one quaternion keyframe a frame, for paths that came as matrices.
 
     Args:
@@ -161,13 +180,27 @@ def document_from_lenses(
     width: int | None = None,
     height: int | None = None,
     radius: float | None = None,
-) -> dict[str, Any]:
-    """Like :func:`document_from_poses`, with lenses as (T,) vertical degrees and (T, 2) shifts in shares of the image."""
+) -> PathDocument:
+    """Like :func:`document_from_poses`, with lenses told without an image size.
+
+    Args:
+        world_to_camera: (T, 4, 4).
+        fov: (T,) vertical degrees, or None = the scene's.
+        lens_shift: (T, 2) shares of the image, or None = not shifted.
+        fps: frames a second.
+        width: image width in pixels, or None = the scene's.
+        height: image height in pixels, or None = the scene's.
+        radius: scene scale for the editor; None = half the path's extent (the default if it stands still).
+
+    Raises:
+        EX4DError: values that no document may hold.
+    """
     pose = invert_pose(world_to_camera)
     if radius is None:
         extent = float(np.ptp(pose[:, :3, 3], axis=0).max())
         radius = extent / 2 if extent > 1e-6 else DEFAULT_RADIUS
     shift = np.zeros((len(pose), 2)) if lens_shift is None else lens_shift
+    keys = _quaternion_keys(pose[:, :3, 3], pose[:, :3, :3], fov, shift)
     return parse_document(
         {
             "version": VERSION,
@@ -179,24 +212,22 @@ def document_from_lenses(
             "pivot": [0.0, 0.0, radius],
             "radius": radius,
             "source": None,
-            "keyframes": _quaternion_keys(pose[:, :3, 3], pose[:, :3, :3], fov, shift),
+            "keyframes": [key.to_dict() for key in keys],
         }
     )
 
 
 def _quaternion_keys(
     position: np.ndarray, rotation: np.ndarray, fov: np.ndarray | None, shift: np.ndarray
-) -> list[dict[str, Any]]:
+) -> tuple[Keyframe, ...]:
     quaternions = quaternion_from_matrix(rotation)
-    return [
-        {
-            "frame": frame,
-            "position": position[frame].tolist(),
-            "quaternion": quaternions[frame].tolist(),
-            "roll": 0.0,
-            "fov": None if fov is None else float(fov[frame]),
-            "lens_shift": shift[frame].tolist(),
-            "ease": "linear",
-        }
+    return tuple(
+        Keyframe(
+            frame,
+            _vector(position[frame]),
+            quaternion=_quaternion(quaternions[frame]),
+            fov=None if fov is None else float(fov[frame]),
+            lens_shift=(float(shift[frame, 0]), float(shift[frame, 1])),
+        )
         for frame in range(len(position))
-    ]
+    )

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal, get_args
+
 import numpy as np
 
+Ease = Literal["linear", "in", "out", "in-out"]
+"""Time warp of a keyframe's segment, or of a preset's way."""
+EASES: tuple[Ease, ...] = get_args(Ease)
 
-def eased(share: np.ndarray, ease: str) -> np.ndarray:
+Interpolation = Literal["linear", "smooth", "catmull-rom"]
+"""How a path goes from key to key."""
+INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+
+
+def eased(share: np.ndarray, ease: Ease) -> np.ndarray:
     """Warps the time of a segment.
 
     Args:
@@ -21,7 +32,7 @@ def eased(share: np.ndarray, ease: str) -> np.ndarray:
     return share
 
 
-def segments_of(times: np.ndarray, key_times: np.ndarray, eases: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def segments_of(times: np.ndarray, key_times: np.ndarray, eases: Sequence[Ease]) -> tuple[np.ndarray, np.ndarray]:
     """Which segment each time falls into, and the warped share of it.
 
     Args:
@@ -43,7 +54,7 @@ def segments_of(times: np.ndarray, key_times: np.ndarray, eases: list[str]) -> t
     return segment, share
 
 
-def tangents(key_times: np.ndarray, values: np.ndarray, interpolation: str) -> np.ndarray:
+def tangents(key_times: np.ndarray, values: np.ndarray, interpolation: Interpolation) -> np.ndarray:
     """Slopes at the keys, per frame.
 
     "catmull-rom" takes the slope of the parabola through three neighbours (uneven spacing allowed), so the curve is
@@ -53,6 +64,7 @@ def tangents(key_times: np.ndarray, values: np.ndarray, interpolation: str) -> n
     Args:
         key_times: (K,) increasing, K >= 2.
         values: (K, C).
+        interpolation: "smooth" or "catmull-rom".
     """
     step = np.diff(key_times)[:, None]
     secant = np.diff(values, axis=0) / step
@@ -73,7 +85,7 @@ def tangents(key_times: np.ndarray, values: np.ndarray, interpolation: str) -> n
 
 
 def curve(
-    segment: np.ndarray, share: np.ndarray, key_times: np.ndarray, values: np.ndarray, interpolation: str
+    segment: np.ndarray, share: np.ndarray, key_times: np.ndarray, values: np.ndarray, interpolation: Interpolation
 ) -> np.ndarray:
     """Values between keys; passes through every key exactly.
 

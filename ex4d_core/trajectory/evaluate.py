@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -19,10 +18,10 @@ from ..camera import (
     slerp,
 )
 from ..errors import EX4DError
-from .curves import curve, eased, segments_of
-from .document import parse_document
+from .curves import Ease, Interpolation, curve, eased, segments_of
+from .document import Keyframe, PathDocument
 from .horizon import carry_right
-from .presets import PRESETS, Shot
+from .presets import PRESETS, PresetSource, Shot
 
 SHORTEST = 1e-9
 """Position and target closer than this leave no direction to look in."""
@@ -52,7 +51,7 @@ class Evaluated:
 
 
 def evaluate_document(
-    document: str | dict[str, Any],
+    document: PathDocument,
     *,
     intrinsics: Intrinsics | None = None,
     times: Sequence[float] | np.ndarray | None = None,
@@ -60,15 +59,14 @@ def evaluate_document(
     """Evaluates a path.
 
     Args:
-        document: the JSON text or dict; checked first.
+        document: what the path says; checked when it was read.
         intrinsics: the scene's lens, which null fields of view inherit.
         times: frames to evaluate, in 0..frames-1, increasing, may be fractional; None = every frame.
 
     Raises:
-        EX4DError: an invalid document, or a frame where the camera stands on its target (names it).
+        EX4DError: times outside the path, or a frame where the camera stands on its target (names it).
     """
-    document = parse_document(document)
-    last = document["frames"] - 1
+    last = document.frames - 1
     wanted = np.arange(last + 1, dtype=np.float64) if times is None else np.asarray(times, dtype=np.float64)
     inside = wanted.ndim == 1 and len(wanted) and wanted.min() >= 0 and wanted.max() <= last
     if not inside or (np.diff(wanted) < 0).any():
@@ -92,36 +90,41 @@ def _steps(last: int) -> np.ndarray:
 
 
 def _walk(
-    document: dict[str, Any], times: np.ndarray, intrinsics: Intrinsics | None
+    document: PathDocument, times: np.ndarray, intrinsics: Intrinsics | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
     """Position, unrolled rotation, roll, fov and lens shift along the whole path."""
-    if document["source"] is not None:
-        shot = preset_shot(document, times)
+    if document.source is not None:
+        shot = preset_shot(document, document.source, times)
         rotation = _level(shot.position, shot.target, times)
         return shot.position, rotation, shot.roll, None, np.zeros((len(times), 2))
-    keys = document["keyframes"]
-    key_times = np.array([key["frame"] for key in keys], dtype=np.float64)
-    segment, share = segments_of(times, key_times, [key["ease"] for key in keys])
+    keys = document.keyframes
+    key_times = np.array([key.frame for key in keys], dtype=np.float64)
+    segment, share = segments_of(times, key_times, [key.ease for key in keys])
 
-    def along(values: Any, mode: str = document["interpolation"]) -> np.ndarray:
-        values = np.array(values, dtype=np.float64).reshape(len(keys), -1)
-        return curve(segment, share, key_times, values, mode)
+    def along(values: Sequence[Sequence[float]], mode: Interpolation = document.interpolation) -> np.ndarray:
+        return curve(segment, share, key_times, np.array(values, dtype=np.float64), mode)
 
-    position = along([key["position"] for key in keys])
+    position = along([key.position for key in keys])
     rotation = _keyed_rotation(document, times, key_times, segment, share, position)
     fovs = _key_fovs(keys, _scene_lens(document, intrinsics))
     # A curve that overshoots could leave the range of possible lenses.
-    fov_mode = "smooth" if document["interpolation"] == "catmull-rom" else document["interpolation"]
-    fov = None if fovs is None else along(fovs, fov_mode)[:, 0]
-    return position, rotation, along([key["roll"] for key in keys])[:, 0], fov, along([k["lens_shift"] for k in keys])
+    fov_mode = "smooth" if document.interpolation == "catmull-rom" else document.interpolation
+    fov = None if fovs is None else along([[fov] for fov in fovs], fov_mode)[:, 0]
+    roll = along([[key.roll] for key in keys])[:, 0]
+    return position, rotation, roll, fov, along([key.lens_shift for key in keys])
 
 
-def preset_shot(document: dict[str, Any], times: np.ndarray) -> Shot:
-    """Positions and targets of a parsed document's preset at (N,) frames."""
-    preset = PRESETS[document["source"]["preset"]]
-    params = document["source"]["params"]
-    progress = _progress(times, document["frames"] - 1, preset.turns, params["ease"])
-    return preset.formula(progress, params, document["radius"], np.array(document["pivot"]))
+def preset_shot(document: PathDocument, source: PresetSource, times: np.ndarray) -> Shot:
+    """Positions and targets of a document's preset.
+
+    Args:
+        document: gives length, radius and pivot.
+        source: the preset and its parameters.
+        times: (N,) frames.
+    """
+    preset = PRESETS[source.preset]
+    progress = _progress(times, document.frames - 1, preset.turns, source.ease)
+    return preset.formula(progress, dict(source.values), document.radius, np.array(document.pivot))
 
 
 def turn_frames(turns: tuple[float, ...], last: int) -> list[int]:
@@ -129,7 +132,7 @@ def turn_frames(turns: tuple[float, ...], last: int) -> list[int]:
     return [max(1, min(math.floor(turn * last + 0.5), last - 1)) for turn in turns] if last > 1 else []
 
 
-def _progress(times: np.ndarray, last: int, turns: tuple[float, ...], ease: str) -> np.ndarray:
+def _progress(times: np.ndarray, last: int, turns: tuple[float, ...], ease: Ease) -> np.ndarray:
     """Progress 0..1 of a preset, eased on each leg, with its sharp turns on whole frames (so that they are reached)."""
     if last == 0:
         return np.zeros(len(times))
@@ -161,7 +164,7 @@ def _level(position: np.ndarray, target: np.ndarray, times: np.ndarray) -> np.nd
 
 
 def _keyed_rotation(
-    document: dict[str, Any],
+    document: PathDocument,
     times: np.ndarray,
     key_times: np.ndarray,
     segment: np.ndarray,
@@ -173,8 +176,8 @@ def _keyed_rotation(
     Neighbouring keys of one kind form a run with its own curve; between a target key and a quaternion key the
     orientation turns by the shortest way.
     """
-    keys, mode = document["keyframes"], document["interpolation"]
-    aims = ["target" in key for key in keys]
+    keys, mode = document.keyframes, document.interpolation
+    aims = [key.target is not None for key in keys]
     rotation = np.empty((len(times), 3, 3))
     starts = [0, *(i for i in range(1, len(keys)) if aims[i] != aims[i - 1])]
     ends = [*(i - 1 for i in starts[1:]), len(keys) - 1]
@@ -187,10 +190,10 @@ def _keyed_rotation(
         # Clipping moves a time that sits on the run's last key into the segment before it, where its share is 1.
         u = np.where(segment[inside] - first > at, 1.0, share[inside])
         if aims[first]:
-            targets = np.array([key["target"] for key in keys[run]])
+            targets = np.array([key.target for key in keys[run]])
             rotation[inside] = _level(position[inside], curve(at, u, key_times[run], targets, mode), times[inside])
         else:
-            quaternions = np.array([key["quaternion"] for key in keys[run]])
+            quaternions = np.array([key.quaternion for key in keys[run]])
             rotation[inside] = matrix_from_quaternion(_turned(at, u, key_times[run], quaternions, mode))
     for final in ends[:-1]:
         between = (times > key_times[final]) & (times < key_times[final + 1])
@@ -202,7 +205,9 @@ def _keyed_rotation(
     return rotation
 
 
-def _turned(at: np.ndarray, u: np.ndarray, key_times: np.ndarray, quaternions: np.ndarray, mode: str) -> np.ndarray:
+def _turned(
+    at: np.ndarray, u: np.ndarray, key_times: np.ndarray, quaternions: np.ndarray, mode: Interpolation
+) -> np.ndarray:
     """Orientations between quaternion keys: the shortest turn (linear), or the positions' cubic on the components."""
     if len(quaternions) == 1:
         return np.repeat(quaternions, len(at), axis=0)
@@ -215,20 +220,19 @@ def _turned(at: np.ndarray, u: np.ndarray, key_times: np.ndarray, quaternions: n
     return curve(at, u, key_times, aligned, mode)
 
 
-def _key_fovs(keys: list[dict[str, Any]], scene: Intrinsics | None) -> list[float] | None:
+def _key_fovs(keys: Sequence[Keyframe], scene: Intrinsics | None) -> list[float] | None:
     """The keys' fields of view with the scene's in place of null; None where all are null or the scene is missing."""
-    fovs = [key["fov"] for key in keys]
-    if all(fov is None for fov in fovs):
+    fovs = [key.fov for key in keys]
+    if all(fov is None for fov in fovs) or (scene is None and None in fovs):
         return None
-    if scene is None:
-        return None if any(fov is None for fov in fovs) else fovs
-    return [scene.vertical_fov if fov is None else fov for fov in fovs]
+    inherited = 0.0 if scene is None else scene.vertical_fov
+    return [inherited if fov is None else fov for fov in fovs]
 
 
-def _scene_lens(document: dict[str, Any], scene: Intrinsics | None) -> Intrinsics | None:
+def _scene_lens(document: PathDocument, scene: Intrinsics | None) -> Intrinsics | None:
     """The scene's lens at the document's size: stretched at the same aspect, else with its vertical field of view."""
-    width, height = document["width"], document["height"]
-    if width is None or scene is None:
+    width, height = document.width, document.height
+    if width is None or height is None or scene is None:
         return scene
     if abs(width * scene.height - height * scene.width) <= max(width, height, scene.width, scene.height):
         return scene.resized(width, height)
@@ -236,13 +240,13 @@ def _scene_lens(document: dict[str, Any], scene: Intrinsics | None) -> Intrinsic
 
 
 def _lenses(
-    document: dict[str, Any], fov: np.ndarray | None, shift: np.ndarray, scene: Intrinsics | None
+    document: PathDocument, fov: np.ndarray | None, shift: np.ndarray, scene: Intrinsics | None
 ) -> tuple[Intrinsics, ...] | None:
     base = _scene_lens(document, scene)
     if base is None:
-        if fov is None or document["width"] is None:
+        if fov is None or document.width is None or document.height is None:
             return None
-        base = Intrinsics.default(document["width"], document["height"])
+        base = Intrinsics.default(document.width, document.height)
     lenses = []
     for i in range(len(shift)):
         fx, fy = base.fx, base.fy

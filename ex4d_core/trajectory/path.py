@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ from ..camera import DEFAULT_FPS, Intrinsics, check_poses, is_finite
 from ..camera_io import Cameras, Hints, format_to_write
 from ..errors import EX4DError
 from .bake import document_from_lenses, document_from_poses, resample_document, scale_document
-from .document import FPS_RANGE, parse_document, preset_document
+from .document import FPS_RANGE, PathDocument
 from .evaluate import evaluate_document
 from .files import blaming, placed, read_cameras, write_cameras
+from .parse import parse_document, preset_document
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Trajectory:
         world_to_camera: (T, 4, 4) float32, OpenCV frame; the source camera is the identity.
         intrinsics: T lenses, or None = the mesh's (then :meth:`for_scene` fills in what the path asks for).
         fps: frames a second.
-        path: the JSON document it was evaluated from; None for paths that came as matrices.
+        path: the document it was evaluated from; None for paths that came as matrices.
 
     Raises:
         EX4DError: poses that are not finite and rigid, or a wrong number of lenses.
@@ -36,7 +36,7 @@ class Trajectory:
     world_to_camera: np.ndarray
     intrinsics: tuple[Intrinsics, ...] | None = None
     fps: float = DEFAULT_FPS
-    path: dict[str, Any] | None = field(default=None, repr=False)
+    path: PathDocument | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         poses = np.ascontiguousarray(check_poses(self.world_to_camera), dtype=np.float32)
@@ -59,32 +59,54 @@ class Trajectory:
         *,
         frames: int = 49,
         radius: float | None = None,
-        pivot: Any = None,
+        pivot: Iterable[float] | None = None,
         intrinsics: Intrinsics | None = None,
         fps: float = DEFAULT_FPS,
         **params: Any,
     ) -> Trajectory:
-        """A named path; see :func:`ex4d_core.trajectory.preset_document` for the arguments.
+        """A named path.
 
         Args:
+            name: one of :data:`ex4d_core.trajectory.PRESETS`.
+            frames: length of the path; the stated angle is swept whatever it is.
+            radius: scale of the path, in scene units; None = the nearest EX-4D depth.
+            pivot: what orbits circle, (x, y, z); None = (0, 0, radius).
             intrinsics: the scene's lens; None leaves it to the mesh.
+            fps: frames a second.
+            params: the preset's own parameters, and ``ease`` of the way as a whole.
+
+        Raises:
+            EX4DError: an unknown preset or parameter, or a value out of range.
         """
         document = preset_document(name, frames=frames, radius=radius, pivot=pivot, fps=fps, **params)
-        return cls.from_json(document, intrinsics=intrinsics)
+        return cls.from_document(document, intrinsics=intrinsics)
 
     @classmethod
-    def from_json(cls, text_or_dict: str | dict[str, Any], *, intrinsics: Intrinsics | None = None) -> Trajectory:
-        """Evaluates a trajectory document.
+    def from_json(cls, text_or_dict: str | Mapping[str, Any], *, intrinsics: Intrinsics | None = None) -> Trajectory:
+        """Reads, checks and evaluates a trajectory document.
 
         Args:
+            text_or_dict: JSON text, or the dict it stands for.
             intrinsics: the scene's lens, which fields of view that are null inherit.
 
         Raises:
             EX4DError: an invalid document; names the keyframe and field.
         """
-        document = parse_document(text_or_dict)
+        return cls.from_document(parse_document(text_or_dict), intrinsics=intrinsics)
+
+    @classmethod
+    def from_document(cls, document: PathDocument, *, intrinsics: Intrinsics | None = None) -> Trajectory:
+        """Evaluates a trajectory document that was checked when it was read.
+
+        Args:
+            document: what the path says.
+            intrinsics: the scene's lens, which the path inherits where it leaves the lens open.
+
+        Raises:
+            EX4DError: a frame where the camera stands on its target; names it.
+        """
         evaluated = evaluate_document(document, intrinsics=intrinsics)
-        return cls(evaluated.world_to_camera, evaluated.intrinsics, document["fps"], document)
+        return cls(evaluated.world_to_camera, evaluated.intrinsics, document.fps, document)
 
     @classmethod
     def load(
@@ -98,62 +120,19 @@ class Trajectory:
         scale: float = 1.0,
         radius: float | None = None,
     ) -> Trajectory:
-        """Reads a camera path from a file; its name's ending and content tell the format.
-
-        Args:
-            path: of any format of :data:`ex4d_core.camera_io.FORMATS` that can be read.
-            intrinsics: the scene's lens, which a path of ours inherits where it leaves the lens open.
-            size: (width, height) in pixels for formats that hold the lens without an image size (.chan, glTF, .txt);
-                None = the scene's. Where that is not known either, the path keeps its fields of view and gets its
-                lenses from :meth:`for_scene`.
-            fps: frames a second where the file has none; for glTF also the rate at which curves are sampled.
-            rebase: make the first frame the source view (identity). Paths of our own JSON are already relative to it
-                and stay where they are.
-            scale: scene units per unit of the file.
-            radius: the scene's radius, noted in the path's document for the editor; None = guessed from the path's
-                extent.
-
-        Raises:
-            EX4DError: a missing, foreign or corrupt file; says what was found.
-        """
-        file = Path(path)
-        if not is_finite(scale) or scale <= 0:
-            raise EX4DError(f"The scale of an imported camera path must be positive, got {scale}.")
-        hints = Hints(file.name, file if file.is_dir() else file.parent, intrinsics, size, fps)
-        cameras = read_cameras(file, hints)
-        with blaming(file):
-            if cameras.document is not None:
-                return cls.from_json(scale_document(cameras.document, scale), intrinsics=intrinsics)
-            poses, rate = placed(cameras, rebase=rebase, scale=scale), cameras.fps or fps or DEFAULT_FPS
-            if cameras.fov is None:
-                return cls(poses, cameras.intrinsics, rate)
-            width, height = size or (None, None)
-            document = document_from_lenses(
-                poses, cameras.fov, cameras.lens_shift, fps=rate, width=width, height=height, radius=radius
-            )
-            return cls.from_json(document, intrinsics=intrinsics)
+        """Reads a camera file of any known format; the arguments are those of :func:`load_camera`."""
+        return load_camera(path, intrinsics=intrinsics, size=size, fps=fps, rebase=rebase, scale=scale, radius=radius)
 
     def save(self, path: str | Path, format: str | None = None) -> Path:
-        """Writes a camera file; beside the name first, then renamed, so that no half file is left.
+        """Writes a camera file, its format told by the name's ending; see :func:`save_camera`."""
+        return save_camera(self, path, format=format)
+
+    def cameras(self, *, with_document: bool = False) -> Cameras:
+        """What camera files hold of this path.
 
         Args:
-            path: where to; replaced if it exists.
-            format: a name of :data:`ex4d_core.camera_io.FORMATS`; None = by the name's ending (.json is a path of ours).
-
-        Returns:
-            The path written.
-
-        Raises:
-            UnknownLens: the format holds the lens, and this path leaves it to the scene.
-            EX4DError: an unknown format, a lens that the format cannot hold, or an unwritable folder.
+            with_document: add the JSON of :meth:`document`, for the format that holds it.
         """
-        file = Path(path)
-        entry = format_to_write(file, format)
-        write_cameras(self._cameras(with_document=entry.holds_document), file, entry)
-        return file
-
-    def _cameras(self, *, with_document: bool) -> Cameras:
-        """What a camera file holds of this path."""
         told = None if self.path is None or self.intrinsics is not None else evaluate_document(self.path)
         return Cameras(
             self.world_to_camera.astype(np.float64),
@@ -164,27 +143,37 @@ class Trajectory:
             self.to_json() if with_document else None,
         )
 
-    def document(self, radius: float | None = None) -> dict[str, Any]:
-        """The JSON document, the caller's own: that of this path, or one keyframe a frame with the scene's ``radius``."""
+    def document(self, radius: float | None = None) -> PathDocument:
+        """What the path says of itself: the document it came from, or else one keyframe a frame.
+
+        Args:
+            radius: the scene's, for a path that came as matrices; None = guessed from the path's extent.
+
+        Raises:
+            EX4DError: lenses that a document cannot hold.
+        """
         if self.path is not None:
-            return copy.deepcopy(self.path)
+            return self.path
         return document_from_poses(self.world_to_camera, self.intrinsics, fps=self.fps, radius=radius)
 
-    def to_json(self) -> str:
-        """The document as JSON text."""
-        return json.dumps(self.document(), allow_nan=False)
+    def to_json(self, radius: float | None = None) -> str:
+        """:meth:`document` as JSON text: what the editor, a saved graph and a .json file hold."""
+        return self.document(radius).to_json()
 
     def for_scene(self, intrinsics: Intrinsics) -> Trajectory:
         """The path with a lens for every frame.
 
         Where the path has none, those of its document are worked out with the scene's lens for what it leaves open;
         a path without a document takes the scene's lens throughout. A path that has lenses is returned as it is.
+
+        Args:
+            intrinsics: the scene's lens.
         """
         if self.intrinsics is not None:
             return self
         if self.path is None:
             return Trajectory(self.world_to_camera, (intrinsics,) * len(self), self.fps)
-        return Trajectory.from_json(self.path, intrinsics=intrinsics)
+        return Trajectory.from_document(self.path, intrinsics=intrinsics)
 
     def resampled(self, frames: int, *, intrinsics: Intrinsics | None = None) -> Trajectory:
         """The same way over another number of frames."""
@@ -192,11 +181,72 @@ class Trajectory:
             return self
         if intrinsics is None and self.intrinsics is not None:
             intrinsics = self.intrinsics[0]
-        return Trajectory.from_json(resample_document(self.document(), frames, intrinsics), intrinsics=intrinsics)
+        return Trajectory.from_document(resample_document(self.document(), frames, intrinsics), intrinsics=intrinsics)
 
 
-load_camera = Trajectory.load
-"""Reads a camera path from a file: :meth:`Trajectory.load` as a function."""
+def load_camera(
+    path: str | Path,
+    *,
+    intrinsics: Intrinsics | None = None,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    rebase: bool = True,
+    scale: float = 1.0,
+    radius: float | None = None,
+) -> Trajectory:
+    """Reads a camera path from a file; its name's ending and content tell the format.
 
-save_camera = Trajectory.save
-"""Writes a camera path, given first: :meth:`Trajectory.save` as a function."""
+    Args:
+        path: of any format of :data:`ex4d_core.camera_io.FORMATS` that can be read.
+        intrinsics: the scene's lens, which a path of ours inherits where it leaves the lens open.
+        size: (width, height) in pixels for formats that hold the lens without an image size (.chan, glTF, .txt);
+            None = the scene's. Where that is not known either, the path keeps its fields of view and gets its
+            lenses from :meth:`Trajectory.for_scene`.
+        fps: frames a second where the file has none; for glTF also the rate at which curves are sampled.
+        rebase: make the first frame the source view (identity). Paths of our own JSON are already relative to it
+            and stay where they are.
+        scale: scene units per unit of the file.
+        radius: the scene's radius, noted in the path's document for the editor; None = guessed from the path's
+            extent.
+
+    Raises:
+        EX4DError: a missing, foreign or corrupt file; says what was found.
+    """
+    file = Path(path)
+    if not is_finite(scale) or scale <= 0:
+        raise EX4DError(f"The scale of an imported camera path must be positive, got {scale}.")
+    hints = Hints(file.name, file if file.is_dir() else file.parent, intrinsics, size, fps)
+    cameras = read_cameras(file, hints)
+    with blaming(file):
+        if cameras.document is not None:
+            document = scale_document(parse_document(cameras.document), scale)
+            return Trajectory.from_document(document, intrinsics=intrinsics)
+        poses, rate = placed(cameras, rebase=rebase, scale=scale), cameras.fps or fps or DEFAULT_FPS
+        if cameras.fov is None:
+            return Trajectory(poses, cameras.intrinsics, rate)
+        width, height = size or (None, None)
+        document = document_from_lenses(
+            poses, cameras.fov, cameras.lens_shift, fps=rate, width=width, height=height, radius=radius
+        )
+        return Trajectory.from_document(document, intrinsics=intrinsics)
+
+
+def save_camera(trajectory: Trajectory, path: str | Path, *, format: str | None = None) -> Path:
+    """Writes a camera file; beside the name first, then renamed, so that no half file is left.
+
+    Args:
+        trajectory: the path.
+        path: where to; replaced if it exists.
+        format: a name of :data:`ex4d_core.camera_io.FORMATS`; None = by the name's ending (.json is a path of ours).
+
+    Returns:
+        The path written.
+
+    Raises:
+        UnknownLens: the format holds the lens, and this path leaves it to the scene.
+        EX4DError: an unknown format, a lens that the format cannot hold, or an unwritable folder.
+    """
+    file = Path(path)
+    entry = format_to_write(file, format)
+    write_cameras(trajectory.cameras(with_document=entry.holds_document), file, entry)
+    return file

@@ -17,9 +17,7 @@ import numpy as np
 
 from ..camera import is_finite
 from ..errors import EX4DError
-
-EASES = ("linear", "in", "out", "in-out")
-"""Time warps: of a keyframe's segment, or of a preset's way."""
+from .curves import EASES, Ease
 
 RISE = 0.2
 """Share of the radius by which the published paths lift the camera on their way to 90 degrees."""
@@ -71,6 +69,25 @@ class Preset:
     params: tuple[Param, ...]
     formula: Formula
     turns: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class PresetSource:
+    """A preset that was asked for, with all that it needs to be told.
+
+    Attributes:
+        preset: its name.
+        values: names and values of all its parameters, in the preset's order.
+        ease: time warp of the way as a whole.
+    """
+
+    preset: str
+    values: tuple[tuple[str, float], ...]
+    ease: Ease = "linear"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a path document holds it."""
+        return {"preset": self.preset, "params": {**dict(self.values), "ease": self.ease}}
 
 
 def _shot(x: Any, y: Any, z: Any, target: np.ndarray, roll: np.ndarray | None = None) -> Shot:
@@ -253,8 +270,12 @@ def preset_named(name: str) -> Preset:
     return preset
 
 
-def check_params(preset: Preset, params: Mapping[str, Any]) -> dict[str, float]:
-    """Every parameter of a preset, given or default, within its range.
+def check_params(preset: Preset, params: Mapping[str, Any]) -> PresetSource:
+    """A preset with every parameter, given or default, within its range.
+
+    Args:
+        preset: which one.
+        params: values by name, and ``ease``; what is missing takes its default.
 
     Raises:
         EX4DError: an unknown parameter, no number, or out of range.
@@ -264,19 +285,20 @@ def check_params(preset: Preset, params: Mapping[str, Any]) -> dict[str, float]:
         if name not in known and name != "ease":
             names = ", ".join([*known, "ease"])
             raise EX4DError(f"The preset {preset.name!r} has no parameter {name!r}. It knows: {names}.")
-    checked: dict[str, Any] = {}
-    for param in preset.params:
-        value = params.get(param.name, param.default)
-        if not is_finite(value):
-            raise EX4DError(f"{param.name} of the preset {preset.name!r} must be a finite number, got {value!r}.")
-        if not param.low <= value <= param.high:
-            raise EX4DError(
-                f"{param.name} of the preset {preset.name!r} must lie between {param.low:g} and {param.high:g}, "
-                f"got {value:g}."
-            )
-        checked[param.name] = float(value)
+    values = tuple((param.name, _value_of(param, preset, params)) for param in preset.params)
     ease = params.get("ease", "linear")
     if ease not in EASES:
         raise EX4DError(f"ease of the preset {preset.name!r} must be one of {', '.join(EASES)}, got {ease!r}.")
-    checked["ease"] = ease
-    return checked
+    return PresetSource(preset.name, values, ease)
+
+
+def _value_of(param: Param, preset: Preset, params: Mapping[str, Any]) -> float:
+    value = params.get(param.name, param.default)
+    if not is_finite(value):
+        raise EX4DError(f"{param.name} of the preset {preset.name!r} must be a finite number, got {value!r}.")
+    if not param.low <= value <= param.high:
+        raise EX4DError(
+            f"{param.name} of the preset {preset.name!r} must lie between {param.low:g} and {param.high:g}, "
+            f"got {value:g}."
+        )
+    return float(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,16 +52,22 @@ class Summary:
         return lines
 
 
-def summarize(trajectory: Trajectory, radius: float | None = None, pivot: np.ndarray | None = None) -> Summary:
+def summarize(
+    trajectory: Trajectory, radius: float | None = None, pivot: Sequence[float] | np.ndarray | None = None
+) -> Summary:
     """Measures a path.
 
     Args:
+        trajectory: the path.
         radius: scene units; None = the document's, or the default.
         pivot: (3,) world; None = the document's, or (0, 0, radius).
     """
-    document = trajectory.path or {}
-    radius = float(document.get("radius", DEFAULT_RADIUS)) if radius is None else float(radius)
-    centre = np.array(document.get("pivot", (0, 0, radius)) if pivot is None else pivot, dtype=np.float64)
+    path = trajectory.path
+    if radius is None:
+        radius = DEFAULT_RADIUS if path is None else path.radius
+    if pivot is None:
+        pivot = (0.0, 0.0, radius) if path is None else path.pivot
+    centre = np.array(pivot, dtype=np.float64)
     pose = invert_pose(trajectory.world_to_camera)
     offset, forward = pose[:, :3, 3] - centre, pose[:, :3, 2]
     fovs = None if trajectory.intrinsics is None else [lens.vertical_fov for lens in trajectory.intrinsics]

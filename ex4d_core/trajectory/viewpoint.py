@@ -9,7 +9,7 @@ import numpy as np
 
 from ..camera import DEFAULT_FPS, look_at
 from ..errors import EX4DError
-from .curves import eased
+from .curves import Ease, eased
 from .path import Trajectory
 
 
@@ -20,7 +20,7 @@ def move_to_viewpoint(
     distance: float = 1.0,
     frames: int,
     fps: float = DEFAULT_FPS,
-    ease: str = "linear",
+    ease: Ease = "linear",
 ) -> Trajectory:
     """Swing around the pivot from the source view to the direction from which a three.js camera looks.
 
@@ -32,7 +32,8 @@ def move_to_viewpoint(
             viewer); "zoom" and "cameraType" are not read.
         radius: from the source camera to the pivot (0, 0, radius), scene units.
         distance: from the pivot at the end, in radii.
-        frames, fps: of the path; a path of one frame stands at the viewpoint.
+        frames: length of the path; a path of one frame stands at the viewpoint.
+        fps: frames a second.
         ease: time warp of the move.
 
     Returns:

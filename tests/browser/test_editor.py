@@ -34,7 +34,7 @@ def preview_mesh(data: bytes) -> DWMesh:
 def compare(mesh: DWMesh, path: str, pictures: Path, prefix: str) -> list[tuple[float, float]]:
     """Per frame: IoU of the masks, and mean colour difference (of 255) where both see something."""
     trajectory = Trajectory.from_json(path, intrinsics=mesh.intrinsics)
-    trajectory = replace(trajectory, intrinsics=None) if trajectory.path["width"] is None else trajectory
+    trajectory = replace(trajectory, intrinsics=None) if trajectory.path.width is None else trajectory
     colour, mask, _ = render_color_mask(mesh, trajectory, keep_first_frame=False, out_dtype="uint8")
     found = []
     for frame in range(mesh.frames):

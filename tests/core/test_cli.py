@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ex4d_core.camera_io import SUFFIXES
+from ex4d_core.camera_io import read_suffixes
 from ex4d_core.commands import cli
 from ex4d_core.depth.files import KINDS
 from ex4d_core.mesh import STYLES
@@ -93,7 +93,7 @@ def test_the_help_of_a_flag_lists_the_core_s_choices(capfd, name, flag, choices)
 def test_the_help_of_recon_names_every_preset_and_camera_file(capfd):
     assert cli.main(["recon", "--help"]) == 0
     text = " ".join(capfd.readouterr().out.split())
-    assert ", ".join(PRESETS) in text and " ".join(SUFFIXES) in text
+    assert ", ".join(PRESETS) in text and " ".join(read_suffixes()) in text
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Camera paths: published ones, presets, keyframes, documents."""
 
 import json
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import numpy as np
 import pytest
+from golden import make_trajectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,9 +20,12 @@ from ex4d_core.trajectory import (
     bake_document,
     document_from_poses,
     evaluate_document,
+    parse,
     parse_document,
     preset_document,
     resample_document,
+    scale_document,
+    summarize,
 )
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "trajectory.json").read_text("utf-8"))
@@ -46,10 +51,16 @@ def azimuth(trajectory):
 
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["name"])
 def test_evaluates_as_recorded(case):
-    found = evaluate_document(case["document"], intrinsics=SCENE, times=case["times"])
+    found = evaluate_document(parse_document(case["document"]), intrinsics=SCENE, times=case["times"])
     np.testing.assert_allclose(found.world_to_camera.reshape(-1, 16), case["world_to_camera"], atol=1e-9)
     lenses = [[k.fx, k.fy, k.cx, k.cy, k.width, k.height] for k in found.intrinsics]
     np.testing.assert_allclose(lenses, case["intrinsics"], atol=1e-7)
+
+
+def test_the_golden_file_is_as_it_would_be_made_today():
+    assert {name: GOLDEN[name] for name in ("eases", "interpolations", "presets")} == make_trajectory.choices()
+    assert GOLDEN["refused"] == make_trajectory.REFUSED
+    assert [case["name"] for case in GOLDEN["cases"]] == list(make_trajectory.documents())
 
 
 @pytest.mark.parametrize("name", GOLDEN["refused"])
@@ -156,46 +167,45 @@ def documents(draw):
 @given(documents())
 def test_any_path_is_rigid_and_passes_through_its_keyframes(document):
     try:
-        found = evaluate_document(document, intrinsics=SCENE)
+        found = evaluate_document(parse_document(document), intrinsics=SCENE)
     except EX4DError as error:
         assert "exactly at its target" in str(error)
         return
     check_poses(found.world_to_camera)
-    for key in parse_document(document)["keyframes"]:
-        frame = key["frame"]
-        np.testing.assert_allclose(found.position[frame], key["position"], atol=1e-9)
-        if "target" in key:
-            seen = found.world_to_camera[frame] @ [*key["target"], 1]
+    for key in parse_document(document).keyframes:
+        np.testing.assert_allclose(found.position[key.frame], key.position, atol=1e-9)
+        if key.target is not None:
+            seen = found.world_to_camera[key.frame] @ [*key.target, 1]
             np.testing.assert_allclose(seen[:2], 0, atol=1e-6)
-        elif key["roll"] == 0:
-            np.testing.assert_allclose(
-                found.rotation[frame], matrix_from_quaternion(np.array(key["quaternion"])), atol=1e-7
-            )
-        fov = SCENE.vertical_fov if key["fov"] is None else key["fov"]
-        assert found.intrinsics[frame].vertical_fov == pytest.approx(fov, rel=1e-6)
+        elif key.roll == 0:
+            turned = matrix_from_quaternion(np.array(key.quaternion))
+            np.testing.assert_allclose(found.rotation[key.frame], turned, atol=1e-7)
+        fov = SCENE.vertical_fov if key.fov is None else key.fov
+        assert found.intrinsics[key.frame].vertical_fov == pytest.approx(fov, rel=1e-6)
 
 
 @settings(max_examples=30, deadline=None)
 @given(documents())
 def test_documents_survive_their_own_text(document):
     parsed = parse_document(document)
-    assert parse_document(json.dumps(parsed)) == parsed
+    again = parse_document(parsed.to_json())
+    assert again == parsed and again.to_json() == parsed.to_json()
 
 
 def test_smooth_never_leaves_the_range_of_its_keys_and_catmull_rom_is_rounder():
     steps = [0, 1, 1, 5, 4]
     document = keyed(*[{"frame": 6 * i, "position": [x, 0, 0]} for i, x in enumerate(steps)])
-    smooth = evaluate_document({**document, "interpolation": "smooth"}).position[:, 0]
+    smooth = evaluate_document(parse_document({**document, "interpolation": "smooth"})).position[:, 0]
     for i in range(4):
         part = smooth[6 * i : 6 * i + 7]
         assert part.min() >= min(steps[i : i + 2]) - 1e-12 and part.max() <= max(steps[i : i + 2]) + 1e-12
-    assert evaluate_document({**document, "interpolation": "catmull-rom"}).position[:, 0].max() > 5
+    assert evaluate_document(parse_document({**document, "interpolation": "catmull-rom"})).position[:, 0].max() > 5
 
 
 def test_ease_warps_time_only():
     def middle(ease):
         path = keyed({"frame": 0, "position": [0, 0, 0]}, {"frame": 4, "position": [4, 0, 0], "ease": ease})
-        return evaluate_document(path).position[:, 0].tolist()
+        return evaluate_document(parse_document(path)).position[:, 0].tolist()
 
     assert middle("linear") == [0, 1, 2, 3, 4]
     assert middle("in") == [0, 0.25, 1, 2.25, 4]
@@ -226,13 +236,14 @@ def test_resampled_presets_end_where_they_did(frames):
 def test_resampling_never_loses_a_field_of_view():
     keys = [{"frame": i, "position": [i, 0, 0], "fov": 60 if i % 2 else None} for i in range(9)]
     with pytest.raises(EX4DError, match="Give the scene's lens"):
-        resample_document(keyed(*keys), 3)
-    assert [key["fov"] for key in resample_document(keyed(*keys), 2, SCENE)["keyframes"]] == [SCENE.vertical_fov] * 2
+        resample_document(parse_document(keyed(*keys)), 3)
+    resampled = resample_document(parse_document(keyed(*keys)), 2, SCENE)
+    assert [key.fov for key in resampled.keyframes] == [SCENE.vertical_fov] * 2
 
 
 def test_poses_become_a_document_and_back():
     path = Trajectory.preset("arc_over", angle=170, intrinsics=SCENE)
-    again = Trajectory.from_json(document_from_poses(path.world_to_camera, path.intrinsics))
+    again = Trajectory.from_document(document_from_poses(path.world_to_camera, path.intrinsics))
     np.testing.assert_allclose(again.world_to_camera, path.world_to_camera, atol=1e-6)
     assert again.intrinsics[5].fx == pytest.approx(SCENE.fx) and again.intrinsics[5].cy == pytest.approx(SCENE.cy)
     bare = Trajectory(path.world_to_camera)
@@ -244,7 +255,7 @@ def test_poses_become_a_document_and_back():
 def test_baking_with_no_tolerance_is_exact():
     document = preset_document("spiral", frames=21)
     baked = bake_document(document, tolerance=0)
-    assert len(baked["keyframes"]) == 21
+    assert baked.source is None and len(baked.keyframes) == 21
     np.testing.assert_allclose(
         evaluate_document(baked).world_to_camera, evaluate_document(document).world_to_camera, atol=1e-9
     )
@@ -286,10 +297,49 @@ def test_bad_calls_are_refused():
             call()
 
 
-def test_the_document_given_out_is_the_caller_s_own():
-    path = Trajectory.preset("90")
-    path.document()["frames"] = 3
-    assert path.document()["frames"] == 49
+def test_a_path_and_its_document_cannot_fall_apart():
+    path = Trajectory.preset("orbit")
+    with pytest.raises(FrozenInstanceError):
+        path.document().frames = 3
+    with pytest.raises(FrozenInstanceError):
+        path.path.source.preset = "30"
+    assert hash(path.document()) == hash(Trajectory.preset("orbit").document()), "nothing within can change either"
+    path.document().to_dict()["frames"] = 3
+    assert path.document().frames == len(path) == 49
+
+
+@pytest.fixture()
+def parsed(monkeypatch):
+    """How often a document is checked, told by the checks of its version."""
+    calls = []
+    check = parse._check_version
+    monkeypatch.setattr(parse, "_check_version", lambda raw: (calls.append(raw), check(raw)))
+    return calls
+
+
+def test_a_document_is_checked_once_on_its_way_to_poses(parsed, tmp_path):
+    saved = Trajectory.from_json(GOLDEN["cases"][0]["document"]).save(tmp_path / "path.json")
+    for make in (
+        lambda: Trajectory.preset("orbit"),
+        lambda: Trajectory.from_json(keyed({"frame": 0, "position": [0, 0, 0], "fov": 50})).for_scene(SCENE),
+        lambda: Trajectory.load(saved, scale=2.0).for_scene(SCENE),
+    ):
+        parsed.clear()
+        trajectory = make()
+        assert len(parsed) == 1
+        trajectory.to_json()
+        summarize(trajectory)
+        bake_document(trajectory.path)
+        resample_document(trajectory.path, 7)
+        assert len(parsed) == 1
+
+
+def test_a_scaled_path_stays_within_what_a_document_may_hold():
+    document = preset_document("orbit")
+    for scale in (1e12, 1e-12, float("nan"), float("inf")):
+        with pytest.raises(EX4DError, match="Scaled by"):
+            scale_document(document, scale)
+    assert parse_document(scale_document(document, 3).to_json()) == scale_document(document, 3)
 
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), 1001])

@@ -14,7 +14,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from ex4d_core.camera import Intrinsics
-from ex4d_core.trajectory import PRESETS, bake_document, evaluate_document, preset_document, resample_document
+from ex4d_core.trajectory import (
+    EASES,
+    INTERPOLATIONS,
+    PRESETS,
+    bake_document,
+    evaluate_document,
+    parse_document,
+    preset_document,
+    resample_document,
+)
 
 SCENE = Intrinsics(500.0, 500.0, 256.0, 250.0, 512, 512)
 TURNED = [0.9, 0.1, -0.4, 0.15]
@@ -30,10 +39,14 @@ def document(keyframes: list[dict], **fields) -> dict:
     return {"version": 1, "frames": 25, "fps": 15, "radius": 2.7, "keyframes": keyframes, **fields}
 
 
+def asked(preset: str, **values) -> dict:
+    return preset_document(preset, **values).to_dict()
+
+
 def documents() -> dict[str, dict]:
     """Every case by name."""
     positions = [key(0, [0, 0, 0]), key(7, [1, -0.3, 0.4]), key(12, [2, 0.1, 1.5]), key(24, [2.4, -0.8, 3])]
-    cases = {f"preset {name}": preset_document(name, frames=13, radius=2.74) for name in PRESETS}
+    cases = {f"preset {name}": asked(name, frames=13, radius=2.74) for name in PRESETS}
     cases |= {
         f"positions {mode}": document(positions, interpolation=mode) for mode in ("linear", "smooth", "catmull-rom")
     }
@@ -53,7 +66,7 @@ def documents() -> dict[str, dict]:
     cases |= {f"targets and quaternions {mode}": document(mixed, interpolation=mode) for mode in ("linear", "smooth")}
     over = [key(0, [0, 0, 0]), key(8, [0.02, -2.6, 2.2]), key(16, [0.05, -2.5, 3.4]), key(24, [0, 0, 5.4])]
     cases["over the pole"] = document(over, interpolation="smooth")
-    cases["over the pole, exactly"] = preset_document("arc_over", frames=21, angle=200, radius=2)
+    cases["over the pole, exactly"] = asked("arc_over", frames=21, angle=200, radius=2)
     cases["starts looking up"] = document([key(0, [0.1, 2.7, 2.7]), key(24, [2.7, 1, 2.7])], interpolation="linear")
     cases["orbit close to the pole"] = document([key(i, [0.2 * (i % 3), -2.5, 2.5 + i / 20]) for i in range(0, 25, 3)])
     lens = [
@@ -67,15 +80,13 @@ def documents() -> dict[str, dict]:
     cases["one keyframe"] = document([key(5, [0.3, 0.2, 0.1], roll=10, fov=50)])
     cases["one frame"] = document([key(0, [0, 0, 0])], frames=1)
     off_axis = {"frames": 9, "radius": 3, "pivot": [1.0, -0.5, 4.0]}
-    cases |= {
-        f"{name} around a pivot off the axis": preset_document(name, **off_axis, ease="in-out") for name in AROUND
-    }
-    cases["orbit to the left, all the way"] = preset_document("orbit", frames=17, angle=-400, rise=0.5, ease="in")
-    cases["sweep of few frames"] = preset_document("sweep", frames=5, angle=45)
-    cases["sweep of two frames"] = preset_document("sweep", frames=2, angle=45)
-    cases["baked orbit"] = bake_document(preset_document("orbit", angle=170))
-    cases["resampled keyframes"] = resample_document(cases["positions smooth"], 40)
-    cases["resampled until keys collide"] = resample_document(cases["quaternions linear"], 3)
+    cases |= {f"{name} around a pivot off the axis": asked(name, **off_axis, ease="in-out") for name in AROUND}
+    cases["orbit to the left, all the way"] = asked("orbit", frames=17, angle=-400, rise=0.5, ease="in")
+    cases["sweep of few frames"] = asked("sweep", frames=5, angle=45)
+    cases["sweep of two frames"] = asked("sweep", frames=2, angle=45)
+    cases["baked orbit"] = bake_document(preset_document("orbit", angle=170)).to_dict()
+    cases["resampled keyframes"] = resample_document(parse_document(cases["positions smooth"]), 40).to_dict()
+    cases["resampled until keys collide"] = resample_document(parse_document(cases["quaternions linear"]), 3).to_dict()
     return cases
 
 
@@ -106,24 +117,8 @@ REFUSED = {
 }
 
 
-def golden() -> dict:
-    """The file's content; seven evaluated frames a case, some between the whole ones."""
-    cases = []
-    for name, case in documents().items():
-        last = case["frames"] - 1
-        times = sorted({0, 1 if last else 0, last // 4, last // 2 + (0.3 if last > 1 else 0), 3 * last // 4, last})
-        evaluated = evaluate_document(case, intrinsics=SCENE, times=times)
-        lenses = [] if evaluated.intrinsics is None else evaluated.intrinsics
-        cases.append(
-            {
-                "name": name,
-                "document": case,
-                "times": times,
-                "world_to_camera": evaluated.world_to_camera.reshape(-1, 16).round(12).tolist(),
-                "intrinsics": [[k.fx, k.fy, k.cx, k.cy, k.width, k.height] for k in lenses],
-                "baked": [key["frame"] for key in bake_document(case)["keyframes"]],
-            }
-        )
+def choices() -> dict:
+    """What a document may choose from; JavaScript must know the same."""
     presets = [
         {
             "name": preset.name,
@@ -133,8 +128,30 @@ def golden() -> dict:
         }
         for preset in PRESETS.values()
     ]
+    return {"eases": list(EASES), "interpolations": list(INTERPOLATIONS), "presets": presets}
+
+
+def golden() -> dict:
+    """The file's content; seven evaluated frames a case, some between the whole ones."""
+    cases = []
+    for name, case in documents().items():
+        last = case["frames"] - 1
+        times = sorted({0, 1 if last else 0, last // 4, last // 2 + (0.3 if last > 1 else 0), 3 * last // 4, last})
+        parsed = parse_document(case)
+        evaluated = evaluate_document(parsed, intrinsics=SCENE, times=times)
+        lenses = [] if evaluated.intrinsics is None else evaluated.intrinsics
+        cases.append(
+            {
+                "name": name,
+                "document": case,
+                "times": times,
+                "world_to_camera": evaluated.world_to_camera.reshape(-1, 16).round(12).tolist(),
+                "intrinsics": [[k.fx, k.fy, k.cx, k.cy, k.width, k.height] for k in lenses],
+                "baked": [key.frame for key in bake_document(parsed).keyframes],
+            }
+        )
     scene = [SCENE.fx, SCENE.fy, SCENE.cx, SCENE.cy, SCENE.width, SCENE.height]
-    return {"scene": scene, "presets": presets, "cases": cases, "refused": REFUSED}
+    return {"scene": scene, **choices(), "cases": cases, "refused": REFUSED}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import {
+  EASES,
+  INTERPOLATIONS,
   PRESETS,
   TrajectoryError,
   bakeDocument,
@@ -34,6 +36,11 @@ for (const { name, document, times, world_to_camera, intrinsics, baked } of gold
     )
   })
 }
+
+test('choices are the same as in Python', () => {
+  assert.deepEqual(EASES, golden.eases)
+  assert.deepEqual(INTERPOLATIONS, golden.interpolations)
+})
 
 test('presets are the same as in Python', () => {
   const ours = PRESETS.map(({ name, label, turns, params }) => ({
