@@ -6,8 +6,9 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import EX4DError
@@ -31,7 +32,7 @@ def staged_folder(output: str | Path) -> Iterator[Path]:
     output = Path(output)
     if output.exists() and not output.is_dir():
         raise EX4DError(f"The output folder '{output}' is a file. Choose another name.")
-    made = [folder for folder in (output, *output.parents) if not folder.exists()]
+    made = missing_folders(output)
     stage = output / f"{STAGE_PREFIX}{uuid.uuid4().hex[:8]}"
     done = False
     try:
@@ -50,11 +51,7 @@ def staged_folder(output: str | Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         if not done:
-            for folder in made:
-                try:
-                    folder.rmdir()
-                except OSError:
-                    break
+            remove_empty(made)
 
 
 def check_targets(output: Path, names: Iterable[str]) -> None:
@@ -93,22 +90,98 @@ def _move_all(stage: Path, output: Path) -> None:
         raise
 
 
+@dataclass(frozen=True)
+class StagedFile:
+    """A file that is being written under a hidden name; for writers that live longer than a block (`staged_file`).
+
+    Attributes:
+        path: the name it gets when it is whole.
+        part: what to write to, in the same folder; an empty file at first.
+        made: folders that were made for it, the innermost first.
+    """
+
+    path: Path
+    part: Path
+    made: Sequence[Path] = ()
+
+    @classmethod
+    def begin(cls, path: str | Path, *, make_folder: bool = False) -> StagedFile:
+        """Make the hidden file, so that a folder that cannot be written is told before any work.
+
+        Args:
+            path: the name that the file will have.
+            make_folder: make its folder where it is missing; it is removed again if nothing comes of the file.
+
+        Raises:
+            EX4DError: ``path`` is a folder, its own folder is missing or cannot be written, or the disk is full.
+        """
+        path = Path(path)
+        if path.is_dir():
+            raise EX4DError(f"'{path}' is a folder, but a file of that name is to be written. Choose another name.")
+        staged = cls(path, part_beside(path), missing_folders(path.parent) if make_folder else ())
+        try:
+            with write_errors(path):
+                if make_folder:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                staged.part.touch(exist_ok=False)
+        except EX4DError:
+            staged.drop()
+            raise
+        return staged
+
+    def keep(self) -> None:
+        """Give the file its name, in place of one that has it already.
+
+        Raises:
+            EX4DError: another program has that one open, or the folder can no longer be written.
+        """
+        with write_errors(self.path):
+            os.replace(self.part, self.path)
+
+    def drop(self) -> None:
+        """Remove what was not kept, and the folders made for it. Harmless after `keep`."""
+        with suppress(OSError):  # the error that led here is the one to tell
+            self.part.unlink(missing_ok=True)
+        remove_empty(self.made)
+
+
 @contextmanager
-def staged_file(path: str | Path) -> Iterator[Path]:
+def staged_file(path: str | Path, *, make_folder: bool = False) -> Iterator[Path]:
     """A name beside ``path`` to write to; leaving normally renames it, leaving by an error removes it.
 
+    Args:
+        path: the name that the file gets when it is whole.
+        make_folder: make its folder where it is missing; it is removed again if nothing comes of the file.
+
     Raises:
-        EX4DError: the disk is full or the folder cannot be written.
+        EX4DError: ``path`` is a folder, its own folder is missing or cannot be written, or the disk is full.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    staged = StagedFile.begin(path, make_folder=make_folder)
     try:
-        with write_errors(path):
-            yield part
-            os.replace(part, path)
+        with write_errors(staged.path):
+            yield staged.part
+        staged.keep()
     finally:
-        with suppress(OSError):  # the error that led here is the one to tell
-            part.unlink(missing_ok=True)
+        staged.drop()
+
+
+def part_beside(path: Path) -> Path:
+    """A hidden name in the folder of ``path`` that no other writer takes."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """Which folders have to be made for ``folder`` to be there, the innermost first."""
+    return [missing for missing in (folder, *folder.parents) if not missing.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, the innermost first, up to the first that is not empty."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            break
 
 
 @contextmanager

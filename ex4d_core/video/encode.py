@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 
 from ..errors import Cancelled, EX4DError
 from ..pixels import uint8_array
-from ..storage.staging import write_failure
+from ..storage.staging import StagedFile, write_failure
 from .audio import AudioCarrier
 from .clip import VideoClip
 from .colour import BT709, JPEG_RANGE, MPEG_RANGE, SCALING
@@ -94,16 +92,20 @@ class VideoWriter:
         self.frames = 0
         self._crf, self._lossless = crf, lossless
         self._audio_from = audio_from
-        self._part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.part")
-        self._file: Any = None
+        self._staged: StagedFile | None = None
+        self._file: BinaryIO | None = None
         self._container: Any = None
         self._audio: AudioCarrier | None = None
         self._size: tuple[int, int] | None = None
 
     def __enter__(self) -> VideoWriter:
-        with write_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(self._part, "w+b")
+        self._staged = StagedFile.begin(self.path, make_folder=True)
+        try:
+            with encoding_errors(self.path):
+                self._file = open(self._staged.part, "w+b")
+        except EX4DError:
+            self._clean()
+            raise
         return self
 
     def write(self, frame: torch.Tensor | np.ndarray) -> None:
@@ -119,7 +121,7 @@ class VideoWriter:
             picture = np.repeat(picture[..., None], 3, axis=2)
         if picture.ndim != 3 or picture.shape[2] != 3:
             raise EX4DError(f"A video frame has shape (height, width, 3) or (height, width), got {picture.shape}.")
-        with write_errors(self.path):
+        with encoding_errors(self.path):
             container = self._container or self._open((picture.shape[1], picture.shape[0]))
             if picture.shape[1::-1] != self._size:
                 raise EX4DError(
@@ -172,14 +174,14 @@ class VideoWriter:
     def _finish(self) -> None:
         if self._container is None:
             raise EX4DError(f"There are no frames to write to '{self.path}'.")
-        with write_errors(self.path):
+        with encoding_errors(self.path):
             self._container.mux(self._stream.encode(None))
             if self._audio is not None:
                 self._audio.mux_until(self.frames / self.rate)
                 self._audio.finish()
             self._container.close()
             self._file.close()
-            os.replace(self._part, self.path)
+        self._staged.keep()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -196,16 +198,16 @@ class VideoWriter:
             if resource is not None:
                 with contextlib.suppress(Exception):
                     resource.close()
-        with contextlib.suppress(OSError):
-            self._part.unlink(missing_ok=True)
+        if self._staged is not None:
+            self._staged.drop()
 
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
 
 @contextlib.contextmanager
-def write_errors(path: Path):
-    """Turn the system's refusals into one sentence.
+def encoding_errors(path: Path) -> Iterator[None]:
+    """Turn the system's and the encoder's refusals into one sentence.
 
     Raises:
         EX4DError: the disk is full, the folder cannot be written, or the encoder failed.

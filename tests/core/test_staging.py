@@ -70,3 +70,37 @@ def test_a_target_below_a_file_is_told_in_a_sentence(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(EX4DError, match="cannot be written"), staged_file(tmp_path / "file" / "a") as part:
         part.write_text("new")
+
+
+def test_a_missing_folder_is_told_before_anything_is_written(tmp_path):
+    with pytest.raises(EX4DError, match="cannot be written"), staged_file(tmp_path / "no" / "a"):
+        raise AssertionError("the work began")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_the_files_name_is_told_before_anything_is_written(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(EX4DError, match="is a folder"), staged_file(tmp_path / "a"):
+        raise AssertionError("the work began")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_folders_made_for_a_file_go_again_when_nothing_comes_of_it(tmp_path):
+    (tmp_path / "one").mkdir()
+    with pytest.raises(RuntimeError), staged_file(tmp_path / "one" / "two" / "three" / "a", make_folder=True) as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert list((tmp_path / "one").iterdir()) == []
+    with staged_file(tmp_path / "one" / "two" / "a", make_folder=True) as part:
+        part.write_text("new")
+    assert content(tmp_path / "one" / "two") == {"a": "new"}
+
+
+def test_a_file_that_outlives_a_block_appears_when_it_is_kept(tmp_path):
+    (tmp_path / "a").write_text("old")
+    staged = staging.StagedFile.begin(tmp_path / "a")
+    staged.part.write_text("new")
+    assert (tmp_path / "a").read_text() == "old"
+    staged.keep()
+    staged.drop()
+    assert content(tmp_path) == {"a": "new"}

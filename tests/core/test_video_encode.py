@@ -286,6 +286,13 @@ def test_a_real_size_limit_is_reported_the_same_way(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_folders_made_for_a_video_go_again_when_it_is_given_up(tmp_path):
+    with pytest.raises(RuntimeError), VideoWriter(tmp_path / "new" / "a.mp4", 15) as writer:
+        writer.write(smooth(32, 32, 1)[0])
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_writer_streams(tmp_path):
     with VideoWriter(tmp_path / "a.mp4", 15) as writer:
         for frame in smooth(32, 32, 4):
