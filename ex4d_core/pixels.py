@@ -1,4 +1,4 @@
-"""The one place where colours from 0 to 1 become bytes, so that every step rounds alike."""
+"""The one place where colours from 0 to 1 become bytes, so that every step rounds alike and refuses the same types."""
 
 from __future__ import annotations
 
@@ -16,8 +16,13 @@ def to_uint8(values: Tensor) -> Tensor:
     """Colours or masks as 0..255.
 
     Args:
-        values: floats 0..1 (clamped, halves rounded up), bool, or uint8, which passes through.
+        values: floats 0..1 (clamped, halves rounded up; what is not a number has no byte: see `uint8_array`), bool, or
+            uint8, which passes through.
+
+    Raises:
+        EX4DError: another type. Of other integers nothing tells whether they reach to 1, 255 or 65535.
     """
+    check_picture_type(values)
     if values.dtype == torch.uint8:
         return values
     if values.dtype == torch.bool:
@@ -29,21 +34,43 @@ def to_uint8(values: Tensor) -> Tensor:
     return result
 
 
-def uint8_array(frame: Tensor | np.ndarray) -> np.ndarray:
-    """Float 0..1 (clamped), bool or uint8 to uint8.
+def uint8_array(picture: Tensor | np.ndarray) -> np.ndarray:
+    """One picture as 0..255 in numpy's memory; `to_uint8` for what comes from outside.
+
+    Args:
+        picture: of any shape, float 0..1 (clamped, halves rounded up), bool or uint8, on any device.
 
     Raises:
-        EX4DError: NaN or infinite values, or another integer type.
+        EX4DError: NaN or infinite values, or another type.
     """
-    if isinstance(frame, Tensor):
-        frame = frame.detach().cpu()
-        frame = (frame.float() if frame.is_floating_point() else frame).numpy()
-    if frame.dtype == np.uint8:
-        return frame
-    if frame.dtype.kind == "f":
-        frame = frame.astype(np.float32)
-        if not np.isfinite(frame).all():
+    check_picture_type(picture)
+    if isinstance(picture, np.ndarray):
+        if picture.dtype == np.uint8:
+            return picture
+        # A copy in numpy's own types: torch knows neither long floats, nor the other byte order, nor read-only memory.
+        picture = torch.from_numpy(picture.astype(np.bool_ if picture.dtype == np.bool_ else np.float32, order="C"))
+    picture = picture.detach()
+    if picture.is_floating_point():
+        picture = picture.float()
+        if not bool(torch.isfinite(picture).all()):
             raise EX4DError("The pictures contain values that are not numbers (NaN or infinite).")
-    elif frame.dtype != np.bool_:
-        raise EX4DError(f"Pictures are uint8, bool or float 0..1, got {frame.dtype}.")
-    return to_uint8(torch.from_numpy(np.ascontiguousarray(frame))).numpy()
+    return to_uint8(picture).cpu().numpy()
+
+
+def check_picture_type(values: Tensor | np.ndarray, what: str = "Pictures") -> None:
+    """Refuse what has no agreed meaning as colours or masks.
+
+    Args:
+        values: what was given.
+        what: its name in the message, in the plural.
+
+    Raises:
+        EX4DError: anything but floating point, bool and uint8.
+    """
+    if isinstance(values, np.ndarray):
+        known = values.dtype.kind == "f" or values.dtype in (np.uint8, np.bool_)
+    else:
+        known = values.is_floating_point() or values.dtype in (torch.uint8, torch.bool)
+    if not known:
+        name = str(values.dtype).removeprefix("torch.")
+        raise EX4DError(f"{what} are uint8 (0..255), bool or floating point (0..1), got {name}. Convert them first.")

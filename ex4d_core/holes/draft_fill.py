@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..errors import Cancelled, EX4DError
 from ..machine.buffers import empty
+from ..pixels import check_picture_type
 from .masks import erode
 
 ROWS = 64
@@ -77,10 +78,10 @@ def draft_fill(
         colours of its neighbours in time, mid grey if they are holes too.
 
     Raises:
-        EX4DError: shapes that do not fit each other.
+        EX4DError: shapes that do not fit each other, or integers other than uint8.
         Cancelled: ``cancel`` returned True.
     """
-    _check_shapes(color, mask, depth)
+    _check_inputs(color, mask, depth)
     mask, depth = mask.to(color.device), None if depth is None else depth.to(color.device)
     seen = mask if mask.dtype == torch.bool else mask >= (128 if mask.dtype == torch.uint8 else 0.5)
     inverse_range = None if depth is None else _inverse_range(depth, seen)
@@ -227,7 +228,7 @@ def _inverse_range(depth: Tensor, seen: Tensor) -> tuple[float, float] | None:
     return (1 / most, 1 / least) if most > 0 else None
 
 
-def _check_shapes(color: Tensor, mask: Tensor, depth: Tensor | None) -> None:
+def _check_inputs(color: Tensor, mask: Tensor, depth: Tensor | None) -> None:
     if color.ndim != 4 or color.shape[3] != 3 or color.numel() == 0:
         raise EX4DError(f"The colour video must have shape (frames, height, width, 3), got {tuple(color.shape)}.")
     for name, values in (("mask", mask), ("depth", depth)):
@@ -236,3 +237,7 @@ def _check_shapes(color: Tensor, mask: Tensor, depth: Tensor | None) -> None:
                 f"The {name} must have the colour video's frames and size {tuple(color.shape[:3])}, "
                 f"got {tuple(values.shape)}; use the outputs of one render."
             )
+    for name, values in (("Colours", color), ("Masks", mask)):
+        check_picture_type(values, name)
+    if color.dtype == torch.bool:
+        raise EX4DError("Colours are uint8 (0..255) or floating point (0..1), got bool. Convert them first.")
