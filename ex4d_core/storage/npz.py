@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import zipfile
-import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -40,41 +41,46 @@ class NpzFrames:
             self._zip = zipfile.ZipFile(self.path)
         except FileNotFoundError as error:
             raise EX4DError(f"There is no file '{path}'. Check the path.") from error
-        except (OSError, zipfile.BadZipFile) as error:
+        except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
             raise EX4DError(f"'{path}' is not an .npz file, or it is cut off ({error}).") from error
-        self.names = names = tuple(name.removesuffix(".npy") for name in self._zip.namelist())
-        found = [key for key in keys if key in names]
-        if not found:
-            self._zip.close()
-            wanted = " or ".join(f"'{key}'" for key in keys)
-            raise EX4DError(f"'{path}' needs an array {wanted}; it holds {', '.join(sorted(names)) or 'nothing'}.")
-        self.key = found[0]
         try:
+            self.names = tuple(name.removesuffix(".npy") for name in self._zip.namelist())
+            self.key = self._first_of(keys)
             with self._open() as stream:
-                self.shape, self._fortran, self.dtype = _read_header(stream, self.path)
-        except EX4DError:
+                self.shape, self._fortran, self.dtype = self._read_header(stream)
+                if self.dtype.hasobject or self.dtype.kind not in "uifb" or not self.shape:
+                    raise EX4DError(
+                        f"'{self.key}' in '{path}' must be an array of numbers, got {self.dtype} {self.shape}."
+                    )
+                # Told here, so that nobody makes room for what a damaged header promises.
+                if stream.tell() + self._bytes(self.shape) != self._zip.getinfo(stream.name).file_size:
+                    raise EX4DError(f"'{self.key}' in '{path}' is cut off: it holds less or more than {self.shape}.")
+            if self._fortran and not any_order:
+                raise EX4DError(
+                    f"'{self.key}' in '{path}' lies in memory column by column (Fortran order). Pass it through "
+                    "np.ascontiguousarray before saving."
+                )
+        except BaseException:
             self._zip.close()
             raise
-        if self.dtype.hasobject or self.dtype.kind not in "uifb" or not self.shape:
-            self._zip.close()
-            raise EX4DError(f"'{self.key}' in '{path}' must be an array of numbers, got {self.dtype} {self.shape}.")
-        if self._fortran and not any_order:
-            self._zip.close()
-            raise EX4DError(
-                f"'{self.key}' in '{path}' lies in memory column by column (Fortran order). Pass it through "
-                "np.ascontiguousarray before saving."
-            )
+
+    def _first_of(self, keys: tuple[str, ...]) -> str:
+        for key in keys:
+            if key in self.names:
+                return key
+        wanted = " or ".join(f"'{key}'" for key in keys)
+        raise EX4DError(
+            f"'{self.path}' needs an array {wanted}; it holds {', '.join(sorted(self.names)) or 'nothing'}."
+        )
 
     def frames(self, first: int = 0) -> Iterator[np.ndarray]:
         """The array's items along its first axis, from ``first`` on."""
-        size = int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+        size = self._bytes(self.shape[1:])
         with self._open() as stream:
-            _read_header(stream, self.path)
+            self._read_header(stream)
             for index in range(self.shape[0]):
-                try:
+                with self._damage_told():
                     data = stream.read(size)
-                except (OSError, zlib.error, zipfile.BadZipFile, EOFError) as error:
-                    raise EX4DError(f"'{self.path}' is damaged: {error}.") from error
                 if len(data) != size:
                     raise EX4DError(f"'{self.path}' is cut off after {index} of {self.shape[0]} frames.")
                 if index >= first:
@@ -83,20 +89,35 @@ class NpzFrames:
     def whole(self) -> np.ndarray:
         """The array at once, in either order; for small ones."""
         with self._open() as stream:
-            _read_header(stream, self.path)
-            try:
+            self._read_header(stream)
+            with self._damage_told():
                 data = stream.read()
-            except (OSError, zlib.error, zipfile.BadZipFile, EOFError) as error:
-                raise EX4DError(f"'{self.path}' is damaged: {error}.") from error
-        if len(data) != int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize:
+        if len(data) != self._bytes(self.shape):
             raise EX4DError(f"'{self.key}' in '{self.path}' is cut off.")
         return np.frombuffer(data, self.dtype).reshape(self.shape, order="F" if self._fortran else "C")
 
-    def _open(self):
-        try:
+    def _bytes(self, shape: tuple[int, ...]) -> int:
+        return math.prod(shape) * self.dtype.itemsize
+
+    def _open(self) -> zipfile.ZipExtFile:
+        with self._damage_told():
             name = self.key if self.key in self._zip.namelist() else f"{self.key}.npy"
-            return self._zip.open(name)
-        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            return cast(zipfile.ZipExtFile, self._zip.open(name))
+
+    def _read_header(self, stream: zipfile.ZipExtFile) -> tuple[tuple[int, ...], bool, np.dtype]:
+        with self._damage_told():
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            return read(stream)
+
+    @contextmanager
+    def _damage_told(self) -> Iterator[None]:
+        """For calls that do nothing but read; what zipfile, its decompressors and numpy raise there differs widely."""
+        try:
+            yield
+        except (EX4DError, MemoryError):
+            raise
+        except Exception as error:
             raise EX4DError(f"'{self.path}' is damaged: {error}.") from error
 
     def __enter__(self) -> NpzFrames:
@@ -106,15 +127,6 @@ class NpzFrames:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._zip.close()
-
-
-def _read_header(stream: Any, path: Path) -> tuple[tuple[int, ...], bool, np.dtype]:
-    try:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        return read(stream)
-    except (ValueError, OSError, zlib.error, zipfile.BadZipFile, EOFError) as error:
-        raise EX4DError(f"'{path}' is damaged: {error}.") from error
 
 
 class _WholeWrites(io.FileIO):
@@ -151,7 +163,7 @@ class NpzWriter:
         with write_errors(self.path):
             self._file = _WholeWrites(self.path, "wb")
             self._zip = zipfile.ZipFile(self._file, "w", self.compression, compresslevel=1)
-        self._member: Any = None
+        self._member: IO[bytes] | None = None
         return self
 
     def begin(self, name: str, shape: tuple[int, ...], dtype: np.dtype | type) -> None:
@@ -165,6 +177,7 @@ class NpzWriter:
 
     def write(self, items: np.ndarray) -> None:
         """The next part of the array begun last."""
+        assert self._member is not None, "begin comes first"
         with write_errors(self.path):
             self._member.write(np.ascontiguousarray(items).data)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .sound import UNKNOWN_CODEC, SoundLine
-from .video_file import open_container
+from .video_file import open_container, opened_container, packets_of
 
 if TYPE_CHECKING:
     from .clip import VideoClip
@@ -36,7 +36,7 @@ class AudioCarrier:
         import av
         from av.codec import Codec
 
-        self._input = av.open(f"file:{source}")
+        self._input = opened_container(source)
         stream = self._input.streams.audio[0]
         codec = stream.codec_context
         # Raw AAC (from .ts) lacks the header that MP4 needs, so it is encoded anew.
@@ -52,7 +52,7 @@ class AudioCarrier:
             self._line = SoundLine("stereo", self._rate, float(start))
         if start > 1:
             self._input.seek(int((start - 1) * av.time_base))
-        self._packets = self._input.demux(stream)
+        self._packets = packets_of(self._input, stream)
         self._waiting: Any = None
         self._samples = 0
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import Cancelled
 from .source import FileSource, source_name
-from .video_file import open_container
+from .video_file import open_container, packets_of
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ def _decoded(container: Any, start: float, cancel: Callable[[], bool] | None) ->
         with contextlib.suppress(FFmpegError):  # then from the beginning
             container.seek(int((start - PREROLL) * av.time_base))
     try:
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             if cancel is not None and cancel():
                 raise Cancelled
             if packet.is_corrupt:

@@ -6,7 +6,7 @@ import logging
 import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from itertools import chain
 from os import PathLike
@@ -34,7 +34,16 @@ SEEK_FROM = Fraction(2)
 
 @contextmanager
 def open_container(source: FileSource) -> Iterator[Any]:
-    """Open a media file for reading with PyAV.
+    """Open a media file for reading with PyAV, for the length of a block; see `opened_container`."""
+    container = opened_container(source)
+    try:
+        yield container
+    finally:
+        container.close()
+
+
+def opened_container(source: FileSource) -> Any:
+    """A media file, opened for reading with PyAV; the caller closes it.
 
     Raises:
         EX4DError: missing, unreadable, or not a media file.
@@ -43,9 +52,11 @@ def open_container(source: FileSource) -> Iterator[Any]:
     from av.error import FFmpegError
 
     path = source_name(source)
+    # The scheme keeps FFmpeg from reading one into a name such as "take 12:30.mp4".
+    file = f"file:{path}" if isinstance(source, (str, PathLike)) else source
     try:
-        # The scheme keeps FFmpeg from reading one into a name such as "take 12:30.mp4".
-        container = av.open(f"file:{path}" if isinstance(source, (str, PathLike)) else source, mode="r")
+        # Titles and the like may be in any encoding, and nothing here depends on them.
+        return av.open(file, mode="r", metadata_errors="replace")
     except FFmpegError as error:
         raise EX4DError(
             f"'{path}' is not a video that can be read ({error.strerror or error}). "
@@ -53,10 +64,20 @@ def open_container(source: FileSource) -> Iterator[Any]:
         ) from error
     except OSError as error:
         raise EX4DError(f"'{path}' cannot be read: {error.strerror or error}.") from error
+
+
+def packets_of(container: Any, stream: Any) -> Iterator[Any]:
+    """One stream's packets in the order of the file.
+
+    Raises:
+        FFmpegError: damage.
+    """
+    from av.error import InvalidDataError
+
     try:
-        yield container
-    finally:
-        container.close()
+        yield from container.demux(stream)
+    except IndexError as error:  # PyAV has no other word for a packet of a track that was never announced
+        raise InvalidDataError(0, "a track appears in the middle") from error
 
 
 @contextmanager
@@ -157,49 +178,30 @@ def _frame_time(frame: Any, stream: Any) -> Fraction | None:
 
 def _decode(container: Any, stream: Any, path: str) -> Iterator[Any]:
     """Frames until the end; whole ones only. Damage ends the stream with an error once the good frames are out."""
-    from av.error import FFmpegError
+    from av.error import FFmpegError, InvalidDataError
 
-    damage: Exception | str | None = None
     count = 0
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            break
-        except FFmpegError as error:
-            damage = error
-            break
-        if packet.is_corrupt:
-            damage = "incomplete data"
-            break
-        try:
-            decoded = packet.decode()
-        except FFmpegError as error:
-            damage = error
-            break
-        for frame in decoded:
-            if frame.is_corrupt:
-                damage = "incomplete data"
-                break
-            count += 1
-            yield frame
-        if damage is not None:
-            break
-    if damage is None:
-        return
     try:
+        for packet in packets_of(container, stream):
+            if packet.is_corrupt:
+                raise InvalidDataError(0, "incomplete data")
+            for frame in packet.decode():
+                if frame.is_corrupt:
+                    raise InvalidDataError(0, "incomplete data")
+                count += 1
+                yield frame
+        return
+    except FFmpegError as error:
+        damage = error
+    with suppress(FFmpegError):
         for frame in stream.codec_context.decode(None):
             if not frame.is_corrupt:
                 count += 1
                 yield frame
-    except FFmpegError:
-        pass
-    reason = damage if isinstance(damage, str) else getattr(damage, "strerror", None) or str(damage)
     raise EX4DError(
-        f"'{path}' is damaged or cut off: only {count} frames before the damage could be decoded ({reason}). "
-        "Ask for fewer frames or use an intact file."
-    )
+        f"'{path}' is damaged or cut off: only {count} frames before the damage could be decoded "
+        f"({damage.strerror or damage}). Ask for fewer frames or use an intact file."
+    ) from damage
 
 
 def _timed(
@@ -260,5 +262,11 @@ def _seek(container: Any, stream: Any, info: VideoInfo, origin: Fraction, time: 
             return chain([landed], frames)
     except (FFmpegError, EX4DError):
         pass
-    container.seek(0)
+    try:
+        container.seek(0)
+    except FFmpegError as error:
+        raise EX4DError(
+            f"'{info.path}' is damaged: its index is wrong, and it cannot be read again from its beginning "
+            f"({error.strerror or error}). Re-export it as MP4."
+        ) from error
     return _decode(container, stream, info.path)

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ..errors import EX4DError
 from ..machine import opencv
+from ..machine.buffers import empty
+from ..storage.npz import NpzFrames
 
 
 def read_color_and_mask(color: str | Path, mask: str | Path | None) -> tuple[Tensor, Tensor]:
@@ -21,11 +23,13 @@ def read_color_and_mask(color: str | Path, mask: str | Path | None) -> tuple[Ten
 
     Returns:
         colour (T, H, W, 3) uint8 and mask (T, H, W) uint8 0..255.
+
+    Raises:
+        EX4DError: a file that is missing, damaged or of another kind, or no mask.
     """
     color = Path(color)
     if color.suffix == ".npz":
-        frames, seen = _npz(color)
-        return frames, _video(Path(mask))[..., 0] if mask is not None else seen
+        return _npz_array(color, "color"), _npz_array(color, "mask") if mask is None else _video(Path(mask))[..., 0]
     if mask is None:
         raise EX4DError("A colour video needs its mask video beside it: give --mask_video.")
     return _video(color), _video(Path(mask))[..., 0]
@@ -39,8 +43,8 @@ def _video(path: Path) -> Tensor:
     capture, frames = cv2.VideoCapture(str(path)), []
     try:
         while True:
-            there, frame = capture.read()
-            if not there:
+            decoded, frame = capture.read()
+            if not decoded:
                 break
             frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
     finally:
@@ -50,12 +54,17 @@ def _video(path: Path) -> Tensor:
     return torch.from_numpy(np.stack(frames))
 
 
-def _npz(path: Path) -> tuple[Tensor, Tensor]:
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            color, mask = data["color"], data["mask"]
-    except (OSError, KeyError, ValueError) as error:
-        raise EX4DError(
-            f"{path} cannot be read as frames (color and mask), as recon --save_frames writes them."
-        ) from error
-    return torch.from_numpy(color), torch.from_numpy(mask)
+def _npz_array(path: Path, key: str) -> Tensor:
+    """One of the two arrays that ``recon --save_frames`` writes, frame by frame into its place."""
+    expected = {"color": "(frames, height, width, 3)", "mask": "(frames, height, width)"}[key]
+    with NpzFrames(path, (key,)) as array:
+        fits = len(array.shape) == 4 and array.shape[3] == 3 if key == "color" else len(array.shape) == 3
+        if not fits or 0 in array.shape or array.dtype != np.uint8:
+            raise EX4DError(
+                f"'{key}' in '{path}' is {array.dtype} {array.shape}; expected uint8 {expected}, as recon --save_frames "
+                "writes it. Render it again."
+            )
+        result = empty(array.shape, torch.uint8)
+        for target, frame in zip(result.numpy(), array.frames(), strict=True):
+            target[...] = frame
+    return result

@@ -37,3 +37,45 @@ def test_a_write_that_the_disk_takes_only_in_part_is_an_error(tmp_path, missing)
             write(tmp_path / "cut.npz")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def read_all(path):
+    with NpzFrames(path, ("color",)) as array:
+        return list(array.frames())
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_damage_anywhere_is_told_in_a_sentence_or_does_no_harm(tmp_path, compressed):
+    write(tmp_path / "a.npz", compressed)
+    whole, spoiled = (tmp_path / "a.npz").read_bytes(), tmp_path / "b.npz"
+    told = 0
+    generator = np.random.default_rng(0)
+    places = [*range(200), *range(len(whole) - 400, len(whole)), *generator.integers(0, len(whole), 200)]
+    for place in places:
+        data = bytearray(whole)
+        data[place] ^= 1 << generator.integers(8)
+        spoiled.write_bytes(data)
+        try:
+            read_all(spoiled)
+        except EX4DError:
+            told += 1
+    assert told > 100
+
+
+def test_an_archive_made_for_another_unpacker_is_told(tmp_path):
+    write(tmp_path / "a.npz")
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    data[data.index(b"PK\x01\x02") + 6] = 200  # the version needed to unpack
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(EX4DError, match=r"not an \.npz file"):
+        read_all(tmp_path / "a.npz")
+
+
+def test_a_header_that_promises_more_than_there_is_is_told_before_it_is_read(tmp_path):
+    write(tmp_path / "a.npz")
+    data = (tmp_path / "a.npz").read_bytes()
+    promised = data.replace(b"(3, 40, 50), ", b"(999, 40, 50)")
+    assert promised != data
+    (tmp_path / "a.npz").write_bytes(promised)
+    with pytest.raises(EX4DError, match="cut off"):
+        NpzFrames(tmp_path / "a.npz", ("color",))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from media import fields_woven, number_of, numbered, set_display_matrix, write_clip, write_png16
 
 from ex4d_core.errors import Cancelled, EX4DError
-from ex4d_core.video import Pictures, VideoClip, load_video, probe_video
+from ex4d_core.video import Pictures, VideoClip, clip_sound, load_video, probe_video, save_video, video_file
 
 
 @pytest.fixture(scope="module")
@@ -383,3 +384,57 @@ def test_8k_frames_are_read_at_the_size_asked_for(tmp_path):
     clip = load_video(tmp_path, size=(128, 128))
     assert clip.frames.shape == (1, 128, 128, 3)
     assert abs(int(clip.frames[0, 64, 20, 0]) - 200) <= 1 and clip.frames[0, 64, 100, 0] == 0
+
+
+def test_tags_in_another_encoding_are_no_obstacle(tmp_path):
+    path = write_clip(tmp_path / "old.mp4", [numbered(i) for i in range(3)], sound=0.1)
+    data = path.read_bytes()
+    assert b"VideoHandler" in data and b"SoundHandler" in data
+    data = data.replace(b"VideoHandler", "VidéoHandler".encode("latin-1"))
+    path.write_bytes(data.replace(b"SoundHandler", "SôundHandler".encode("latin-1")))
+    assert numbers(load_video(path)) == [0, 1, 2]
+    save_video(tmp_path / "new.mp4", load_video(path).frames, 30, audio_from=path)
+    assert probe_video(tmp_path / "new.mp4").has_audio
+
+
+class Broken:
+    """A container of PyAV's that fails as some damaged files make it fail."""
+
+    def demux(self, stream):
+        yield "packet"
+        raise IndexError("list index out of range")
+
+    def seek(self, offset, **choice):
+        raise av.error.PermissionError(1, "Operation not permitted")
+
+
+def test_a_track_that_was_never_announced_is_damage():
+    packets = video_file.packets_of(Broken(), None)
+    assert next(packets) == "packet"
+    with pytest.raises(av.error.FFmpegError, match="a track appears"):
+        next(packets)
+
+
+def test_a_file_that_cannot_be_rewound_is_refused_in_a_sentence(clip_path):
+    stream = SimpleNamespace(time_base=Fraction(1, 30))
+    with pytest.raises(EX4DError, match="cannot be read again from its beginning"):
+        video_file._seek(Broken(), stream, probe_video(clip_path), Fraction(0), Fraction(3))
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "ts"])
+def test_damage_anywhere_is_told_in_a_sentence_or_does_no_harm(tmp_path, kind):
+    path = write_clip(tmp_path / f"whole.{kind}", [numbered(i) for i in range(12)], sound=0.4)
+    whole, spoiled = path.read_bytes(), tmp_path / f"spoiled.{kind}"
+    generator = np.random.default_rng(0)
+    told = 0
+    for _ in range(60):
+        data = bytearray(whole[: generator.integers(len(whole) // 2, len(whole) + 1)])
+        for place in generator.integers(0, min(len(data), 3000), 6):
+            data[place] = generator.integers(256)
+        spoiled.write_bytes(data)
+        try:
+            load_video(spoiled, size=(32, 32), start=int(generator.integers(12)))
+            clip_sound(spoiled, 0.1, 0.2)
+        except EX4DError:
+            told += 1
+    assert told
