@@ -79,9 +79,8 @@ def start_comfyui(folder: str, tiny: bool, flags: list[str]):
 
     assert asyncio.run(nodes.load_custom_node(str(PACK))), "the pack did not load"
     core = next(name for name in sys.modules if name.endswith("ex4d_core"))
-    wan = {
-        name: importlib.import_module(f"{core}.wan.{name}") for name in ("checkpoint", "clip", "conditioning", "patch")
-    }
+    paths = ("wan.checkpoint", "wan.clip", "wan.host.conditioning", "wan.host.patch")
+    wan = {path.rpartition(".")[2]: importlib.import_module(f"{core}.{path}") for path in paths}
     return SimpleNamespace(nodes=nodes.NODE_CLASS_MAPPINGS, **wan)
 
 

@@ -139,7 +139,7 @@ class EX4DAdapterLoader(io.ComfyNode):
         from ..ex4d_core.wan.host import patch
 
         # Before a file is read or fetched.
-        patch.wan_geometry(model)
+        patch.model_size_of(model)
         prior = patch.PriorSettings(prior_strength, prior_start, prior_end)
         adapter = checkpoint.load_adapter(adapter_path(file))
         if prior_file != SAME_FILE:

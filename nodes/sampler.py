@@ -179,10 +179,11 @@ class WanEX4DSampler(io.ComfyNode):
         **clip_settings,
     ) -> io.NodeOutput:
         from ..ex4d_core.wan.host import conditioning, sampling
+        from ..ex4d_core.wan.settings import Run
 
         if problem := choice_problem(cls, mode=mode):
             raise EX4DError(problem)
-        run = sampling.Run(
+        run = Run(
             seed=seed,
             steps=few_steps if mode == FEW_STEPS else steps,
             cfg=1.0 if mode == FEW_STEPS else cfg,

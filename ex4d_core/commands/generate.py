@@ -7,27 +7,34 @@ flag the usual names are looked for there.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import EX4DError
-from ..wan.prompts import NEGATIVE_PROMPT, PROMPT
+from ..errors import Cancelled, EX4DError
+from ..wan.host import start
+from ..wan.job import Job, WeightFiles
+from ..wan.settings import DTYPES, EROSIONS, FITS, FPS, FRAMES, PUBLISHED, SIDE, ClipSettings, Run
+from .console import interrupted, say
 
 ROOT = Path(__file__).resolve().parents[2]
-HOST = ROOT / "ex4d_core" / "wan" / "host" / "generate.py"
+"""The pack's folder; where this package is installed without the pack, the folder that it is installed in."""
 # With -c the working folder, ComfyUI's, is first on the path; run_path leaves it there.
-START = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+RUN_FILE = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+POLL_SECONDS = 0.2
+GRACE_SECONDS = 5.0
+"""What the child is given to clean up after it was told to end, before it is killed."""
+FAILED = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``python -m ex4d_core generate``."""
-    add = parser.add_argument
+    add, job, clip, run = parser.add_argument, Job("", None, ""), ClipSettings(), Run()
     add("--color_video", required=True, help="colour video, or frames_*.npz of recon --save_frames (colour and mask)")
     add("--mask_video", help="mask video, white = seen; not needed with an .npz")
     add("--output_video", required=True, help="the video to write (.mp4)")
@@ -35,40 +42,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--comfyui",
         help="folder of a ComfyUI checkout (default: COMFYUI_PATH, the one this pack lies in, ~/comfy/ComfyUI)",
     )
+    add("--pack", help="folder of the ComfyUI-EX4D pack (default: this one, else the one in ComfyUI's custom_nodes)")
     add("--python", default=sys.executable, help="the Python that runs ComfyUI (default: this one)")
     add("--comfy_args", default="", help="arguments for ComfyUI: --comfy_args='--lowvram --cpu-vae'")
-    add("--height", type=int, default=512)
-    add("--width", type=int, default=512)
-    add("--num_frames", type=int, default=49, help="4n + 1; 0 = all of the clip (default 49)")
-    add("--fit", choices=("stretch", "crop"), default="stretch", help="when the size differs (default stretch)")
-    add("--fps", type=float, default=15.0, help="of the output (default 15)")
+    add("--height", type=int, default=SIDE)
+    add("--width", type=int, default=SIDE)
+    add("--num_frames", type=int, default=FRAMES, help=f"4n + 1; 0 = all of the clip (default {FRAMES})")
+    add("--fit", choices=FITS, default=clip.fit, help=f"when the size differs (default {clip.fit})")
+    add("--fps", type=float, default=FPS, help=f"of the output (default {FPS:g})")
     add("--device", choices=("cuda", "cpu"), default="cuda")
-    add("--seed", type=int, default=0)
-    add("--num_inference_steps", type=int, default=25)
-    add("--cfg", type=float, default=5.0)
-    add("--shift", type=float, default=5.0)
-    add("--sampler", default="euler", help="one of ComfyUI's samplers (default euler)")
-    add("--scheduler", default="published", help="published, or one of ComfyUI's schedulers")
+    add("--seed", type=int, default=run.seed)
+    add("--num_inference_steps", type=int, default=run.steps)
+    add("--cfg", type=float, default=run.cfg)
+    add("--shift", type=float, default=run.shift)
+    add("--sampler", default=run.sampler, help=f"one of ComfyUI's samplers (default {run.sampler})")
+    add("--scheduler", default=run.scheduler, help=f"{PUBLISHED}, or one of ComfyUI's schedulers")
     add("--few_steps", type=int, metavar="N", help="N steps at cfg 1, for a distilled LoRA given with --lora")
     add("--lora", action="append", default=[], metavar="FILE[:STRENGTH]", help="a further LoRA; may be repeated")
-    add("--lora_strength", type=float, default=1.0, help="of the adapter's LoRA (default 1)")
-    add("--prior_strength", type=float, default=1.0, help="of the adapter's prior (default 1)")
+    add("--lora_strength", type=float, default=job.lora_strength, help="of the adapter's LoRA (default 1)")
+    add("--prior_strength", type=float, default=job.prior_strength, help="of the adapter's prior (default 1)")
+    add("--erosion", choices=EROSIONS, default=clip.erosion, help=f"widening of the holes (default {clip.erosion})")
+    add("--erosion_size", type=int, default=clip.kernel, help="pixels, for fixed")
+    add("--erosion_seed", type=int, default=clip.seed, help="for random")
     add(
-        "--erosion", choices=("random", "fixed", "off"), default="random", help="widening of the holes (default random)"
+        "--segment_frames",
+        type=int,
+        default=run.segment,
+        help=f"longest piece made at once, 4n + 1; 0 = any (default {run.segment})",
     )
-    add("--erosion_size", type=int, default=5, help="pixels, for fixed")
-    add("--erosion_seed", type=int, default=0, help="for random")
-    add("--segment_frames", type=int, default=49, help="longest piece made at once, 4n + 1; 0 = any (default 49)")
-    add("--segment_overlap", type=int, default=9, help="frames that neighbouring pieces share (default 9)")
-    add("--vae_tiles", type=int, default=0, help="side of VAE tiles in pixels; 0 = whole frames")
     add(
-        "--dtype",
-        choices=("default", "float8_e4m3fn", "bfloat16", "float16"),
-        default="default",
-        help="of the model's weights",
+        "--segment_overlap",
+        type=int,
+        default=run.overlap,
+        help=f"frames that neighbouring pieces share (default {run.overlap})",
     )
-    add("--prompt", default=PROMPT)
-    add("--negative_prompt", default=NEGATIVE_PROMPT)
+    add("--vae_tiles", type=int, default=run.tile, help="side of VAE tiles in pixels; 0 = whole frames")
+    add("--dtype", choices=DTYPES, default=job.dtype, help="of the model's weights")
+    add("--prompt", default=job.prompt)
+    add("--negative_prompt", default=job.negative_prompt)
     add(
         "--prompt_embeds",
         help="safetensors with positive, negative and optionally clip_vision, in place of both encoders",
@@ -82,97 +93,125 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check what can be checked here, then hand over to a process in ComfyUI's folder, which checks the rest."""
-    settings = child_settings(args)
+    job = job_of(args)
+    check_job(job)
+    comfy_args = words(args.comfy_args) + (["--cpu"] if args.device == "cpu" else [])
     comfyui = find_comfyui(args.comfyui)
+    pack = find_pack(args.pack, comfyui)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "settings.json"
-        path.write_text(json.dumps(settings), encoding="utf-8")
-        command = [args.python, "-c", START, str(HOST), str(path)]
-        # The pack's own folder must not be on ComfyUI's path: both have a module named nodes.
-        process = subprocess.Popen(command, cwd=comfyui, env=_without_pack(os.environ))
-        try:
-            return process.wait()
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
+        path = Path(folder) / "job.json"
+        path.write_text(job.to_json(), encoding="utf-8")
+        command = [args.python, "-c", RUN_FILE, str(Path(start.__file__).resolve()), str(pack), str(path), *comfy_args]
+        # A pack's own folder must not be on ComfyUI's path: both have a module named nodes.
+        return wait_for(subprocess.Popen(command, cwd=comfyui, env=_without_packs(os.environ)))
 
 
-def child_settings(args: argparse.Namespace) -> dict:
+def wait_for(process: subprocess.Popen[bytes], grace: float = GRACE_SECONDS) -> int:
+    """Exit code of a child; however this function is left, the child has ended.
+
+    Args:
+        process: the child.
+        grace: seconds between telling it to end and killing it.
+
+    Raises:
+        Cancelled: the user, or the system, asked this process or the child to stop.
+    """
+    try:
+        while (code := process.poll()) is None:
+            if interrupted():
+                raise Cancelled
+            try:
+                process.wait(POLL_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
+    finally:
+        end(process, grace)
+    if code == start.INTERRUPTED:
+        raise Cancelled
+    if code < 0:
+        say(f"error: ComfyUI's process was ended by signal {-code}; 9 mostly means that there was not enough memory.")
+        return FAILED
+    return code
+
+
+def end(process: subprocess.Popen[bytes], grace: float) -> None:
+    """Tell a child to end, and kill it where it does not."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(grace)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+        process.wait()
+
+
+def job_of(args: argparse.Namespace) -> Job:
     """What the process in ComfyUI's folder is told; relative paths are made absolute, since it runs elsewhere."""
-    check_flags(args)
-    steps, cfg = (args.few_steps, 1.0) if args.few_steps is not None else (args.num_inference_steps, args.cfg)
-    return {
-        "color_video": _absolute(args.color_video),
-        "mask_video": _absolute(args.mask_video),
-        "output_video": os.path.abspath(args.output_video),
-        "embeddings": _absolute(args.prompt_embeds),
-        "prompt": args.prompt,
-        "negative_prompt": args.negative_prompt,
-        "fps": args.fps,
-        "dtype": args.dtype,
-        "lora_strength": args.lora_strength,
-        "prior_strength": args.prior_strength,
-        "loras": [_lora(text) for text in args.lora],
-        "comfy_args": words(args.comfy_args) + (["--cpu"] if args.device == "cpu" else []),
-        "files": {
-            "adapter": _absolute(args.ex4d_path),
-            "dit": _absolute(args.dit_dir),
-            "vae": _absolute(args.vae_path),
-            "text": _absolute(args.text_encoder_path),
-            "vision": _absolute(args.clip_path),
-        },
-        "clip": {
-            "frames": args.num_frames,
-            "width": args.width,
-            "height": args.height,
-            "fit": args.fit,
-            "erosion": args.erosion,
-            "kernel": args.erosion_size,
-            "seed": args.erosion_seed,
-        },
-        "run": {
-            "seed": args.seed,
-            "steps": steps,
-            "cfg": cfg,
-            "shift": args.shift,
-            "sampler": args.sampler,
-            "scheduler": args.scheduler,
-            "segment": args.segment_frames,
-            "overlap": args.segment_overlap,
-            "tile": args.vae_tiles,
-        },
-    }
+    few = args.few_steps is not None
+    return Job(
+        color_video=os.path.abspath(args.color_video),
+        mask_video=args.mask_video and os.path.abspath(args.mask_video),
+        output_video=os.path.abspath(args.output_video),
+        fps=args.fps,
+        clip=ClipSettings(
+            frames=args.num_frames,
+            width=args.width,
+            height=args.height,
+            fit=args.fit,
+            erosion=args.erosion,
+            kernel=args.erosion_size,
+            seed=args.erosion_seed,
+        ),
+        run=Run(
+            seed=args.seed,
+            steps=args.few_steps if few else args.num_inference_steps,
+            cfg=1.0 if few else args.cfg,
+            shift=args.shift,
+            sampler=args.sampler,
+            scheduler=args.scheduler,
+            segment=args.segment_frames,
+            overlap=args.segment_overlap,
+            tile=args.vae_tiles,
+        ),
+        files=WeightFiles(
+            adapter=_absolute(args.ex4d_path),
+            dit=_absolute(args.dit_dir),
+            vae=_absolute(args.vae_path),
+            text=_absolute(args.text_encoder_path),
+            vision=_absolute(args.clip_path),
+        ),
+        dtype=args.dtype,
+        lora_strength=args.lora_strength,
+        prior_strength=args.prior_strength,
+        loras=tuple(_lora(text) for text in args.lora),
+        prompt=args.prompt,
+        negative_prompt=args.negative_prompt,
+        embeddings=args.prompt_embeds and os.path.abspath(args.prompt_embeds),
+    )
 
 
-def check_flags(args: argparse.Namespace) -> None:
-    """Refuse what can be refused without ComfyUI."""
+def check_job(job: Job) -> None:
+    """Refuse what can be refused without ComfyUI, in words of flags."""
     from ..wan import clip, schedule, segments
 
     for flag, path in (
-        ("--color_video", args.color_video),
-        ("--mask_video", args.mask_video),
-        ("--prompt_embeds", args.prompt_embeds),
+        ("--color_video", job.color_video),
+        ("--mask_video", job.mask_video),
+        ("--prompt_embeds", job.embeddings),
     ):
         if path and not os.path.isfile(path):
             raise EX4DError(f"There is no {flag} at {path}.")
-    if not args.mask_video and not args.color_video.lower().endswith(".npz"):
+    if not job.mask_video and not job.color_video.lower().endswith(".npz"):
         raise EX4DError("A colour video needs its mask video beside it: give --mask_video.")
-    if not args.output_video.lower().endswith(".mp4"):
-        raise EX4DError(f"--output_video must be an .mp4 file, got {args.output_video}.")
-    if not (math.isfinite(args.fps) and args.fps > 0):
-        raise EX4DError(f"--fps must be a positive number, got {args.fps}; the published value is 15.")
-    clip.check_settings(
-        frames=args.num_frames,
-        width=args.width,
-        height=args.height,
-        fit=args.fit,
-        erosion=args.erosion,
-        kernel=args.erosion_size,
-    )
-    schedule.check_steps(args.num_inference_steps if args.few_steps is None else args.few_steps)
-    schedule.check_shift(args.shift)
-    segments.check_length(args.segment_frames)
+    if not job.output_video.lower().endswith(".mp4"):
+        raise EX4DError(f"--output_video must be an .mp4 file, got {job.output_video}.")
+    if not (math.isfinite(job.fps) and job.fps > 0):
+        raise EX4DError(f"--fps must be a positive number, got {job.fps}; the published value is {FPS:g}.")
+    clip.check_settings(job.clip)
+    schedule.check_steps(job.run.steps)
+    schedule.check_shift(job.run.shift)
+    segments.check_length(job.run.segment)
 
 
 def words(text: str) -> list[str]:
@@ -193,12 +232,27 @@ def find_comfyui(given: str | None) -> Path:
         candidates = [Path(given).expanduser()]
     else:
         candidates = [Path(os.environ["COMFYUI_PATH"])] if os.environ.get("COMFYUI_PATH") else []
-        candidates += [ROOT.parents[1], Path.home() / "comfy" / "ComfyUI"]
+        candidates += [*ROOT.parents[1:2], Path.home() / "comfy" / "ComfyUI"]
     for path in candidates:
         if (path / "main.py").is_file() and (path / "comfy").is_dir():
             return path.resolve()
     where = f"at {given}" if given else "(looked at COMFYUI_PATH, around this pack, and in ~/comfy/ComfyUI)"
     raise EX4DError(f"There is no ComfyUI checkout {where}; give its folder with --comfyui.")
+
+
+def find_pack(given: str | None, comfyui: Path) -> Path:
+    """The pack that ComfyUI is to load: the one named, the one this package lies in, or one among its custom nodes."""
+    candidates = [Path(given).expanduser()] if given else [ROOT, *sorted((comfyui / "custom_nodes").glob("*/"))]
+    for path in candidates:
+        if is_pack(path):
+            return path.resolve()
+    where = f"at {given}" if given else f"in {comfyui / 'custom_nodes'}"
+    raise EX4DError(f"There is no ComfyUI-EX4D pack {where}; clone it there, or give its folder with --pack.")
+
+
+def is_pack(folder: Path) -> bool:
+    """Whether a folder is a clone of this pack, whatever its name."""
+    return all((folder / part).is_file() for part in ("__init__.py", "nodes/sampler.py", "ex4d_core/wan/host/start.py"))
 
 
 def _absolute(path: str | None) -> str | None:
@@ -214,6 +268,6 @@ def _lora(text: str) -> tuple[str, float]:
         return str(_absolute(text)), 1.0  # a colon inside the path, as on Windows
 
 
-def _without_pack(environment: os._Environ[str]) -> dict[str, str]:
-    paths = [p for p in environment.get("PYTHONPATH", "").split(os.pathsep) if p and Path(p).resolve() != ROOT]
-    return {**environment, "PYTHONPATH": os.pathsep.join(paths)}
+def _without_packs(environment: Mapping[str, str]) -> dict[str, str]:
+    paths = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return {**environment, "PYTHONPATH": os.pathsep.join(path for path in paths if not is_pack(Path(path)))}

@@ -1,4 +1,1 @@
-"""EX-4D on Wan2.1 I2V: adapter file, prior encoder, schedule, conditioning, and the patch of a ComfyUI MODEL.
-
-The only part of ex4d_core that may import comfy, and only inside functions.
-"""
+"""EX-4D on Wan2.1 I2V, host-free: adapter file, prior encoder, schedule, prepared clip. What needs ComfyUI is in host/."""

@@ -10,18 +10,22 @@ A file holds two parts, together or apart:
 from __future__ import annotations
 
 import os
-import pickle
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..errors import EX4DError
+from ..storage.staging import check_targets, staged_folder
+from .backbone import WAN21_I2V, ModelSize, backbone_of
+from .weights import read_tensors
 
-BLOCK_MODULES = (*(f"{a}.{p}" for a in ("self_attn", "cross_attn") for p in "qkvo"), "ffn.0", "ffn.2")
+SUFFIX = ".safetensors"
+BLOCK_MODULES = WAN21_I2V.block_modules
 PRIOR_KEYS = tuple(
     f"{module}.{kind}"
     for module in ("latent_encoder.0", "latent_encoder.2", "latent_encoder.4", "latent_patch_embedding")
@@ -74,9 +78,22 @@ class Adapter:
         return self.lora["blocks.0.ffn.0"][1].shape[0] if self.lora else 0
 
     @property
+    def latent_channels(self) -> int:
+        """Channels of each of the two latents that the prior encoder takes; the backbone's without an encoder."""
+        return self.prior["latent_encoder.0.weight"].shape[1] // 2 if self.prior else WAN21_I2V.latent_channels
+
+    @property
     def hidden(self) -> int:
         """Channels inside the prior encoder, 0 without one."""
         return self.prior["latent_encoder.0.weight"].shape[0] if self.prior else 0
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Key -> tensor under the published names: what ``parse_adapter`` makes the same adapter of again."""
+        state = dict(self.prior)
+        for module, (down, up) in self.lora.items():
+            state[f"{module}.lora_A.default.weight"] = down
+            state[f"{module}.lora_B.default.weight"] = up
+        return state
 
     def summary(self) -> str:
         """One line for people: what the file holds."""
@@ -85,46 +102,16 @@ class Adapter:
         return f"{self.source}: {lora}, {prior}"
 
 
-def load_adapter(path: str | os.PathLike) -> Adapter:
+def load_adapter(path: str | os.PathLike[str]) -> Adapter:
     """Read and check an adapter file (.safetensors, or a pickle of plain tensors: .ckpt, .pt, .pth, .bin).
 
     Raises:
         EX4DError: no such file, an unreadable or damaged one, or one whose keys are not exactly an EX-4D adapter's.
     """
-    return parse_adapter(read_state_dict(path), Path(path).name)
-
-
-def read_state_dict(path: str | os.PathLike) -> dict[str, Tensor]:
-    """All tensors of a file, on the CPU. Pickles are read with weights_only, so they cannot run code."""
     path = Path(path)
     if not path.is_file():
         raise EX4DError(f"There is no adapter file at {path}. Download {FILE} from huggingface.co/{REPOSITORY}.")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(str(path))
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise _unreadable(path, error) from error
-    except Exception as error:  # safetensors raises a class of its own that derives from Exception
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise _unreadable(path, error) from error
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise EX4DError(f"{path.name} holds no plain table of tensors, so it is not an EX-4D adapter.")
-    return dict(state)
-
-
-def _unreadable(path: Path, error: Exception) -> EX4DError:
-    reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-    return EX4DError(
-        f"{path.name} ({path.stat().st_size:,} bytes) cannot be read: {reason}. "
-        "The download is probably incomplete; fetch the file again."
-    )
+    return parse_adapter(read_tensors(path), path.name)
 
 
 def parse_adapter(state: Mapping[str, Tensor], source: str) -> Adapter:
@@ -142,8 +129,9 @@ def parse_adapter(state: Mapping[str, Tensor], source: str) -> Adapter:
     foreign = []
     for key, tensor in state.items():
         match = _LORA_KEY.fullmatch(key)
-        if match:
-            sides.setdefault(match["module"], {})[_SIDES[match["part"]]] = tensor
+        pair = sides.setdefault(match["module"], {}) if match else {}
+        if match and _SIDES[match["part"]] not in pair:  # a second spelling of the same tensor belongs to none
+            pair[_SIDES[match["part"]]] = tensor
         elif key in PRIOR_KEYS:
             prior[key] = tensor
         else:
@@ -172,53 +160,54 @@ def combine(lora: Adapter, prior: Adapter) -> Adapter:
     return adapter
 
 
-def check_fits(adapter: Adapter, *, dim: int, ffn_dim: int, blocks: int, in_channels: int) -> None:
+def check_fits(adapter: Adapter, size: ModelSize) -> None:
     """Refuse an adapter that does not fit a model completely.
-
-    Args:
-        dim, ffn_dim, blocks: token width, feed-forward width and block count of the model.
-        in_channels: input channels of its patch embedding.
 
     Raises:
         EX4DError: with what the file was made for and what the model is.
     """
-    if adapter.lora and (adapter.dim, adapter.ffn_dim, adapter.blocks) != (dim, ffn_dim, blocks):
+    wanted = WAN21_I2V.name
+    if adapter.lora and (adapter.dim, adapter.ffn_dim, adapter.blocks) != (size.dim, size.ffn_dim, size.blocks):
         raise EX4DError(
             f"{adapter.source} is made for a model of {adapter.blocks} blocks, width {adapter.dim} and feed-forward "
-            f"{adapter.ffn_dim}, but MODEL has {blocks} blocks, width {dim} and feed-forward {ffn_dim}: none of its "
-            f"{2 * len(adapter.lora)} LoRA tensors could be used as trained. Load Wan2.1 I2V 14B."
+            f"{adapter.ffn_dim}, but MODEL has {size.blocks} blocks, width {size.dim} and feed-forward {size.ffn_dim}: "
+            f"none of its {2 * len(adapter.lora)} LoRA tensors could be used as trained. Load {wanted}."
         )
-    if adapter.prior and adapter.dim != dim:
+    if adapter.prior and adapter.dim != size.dim:
         raise EX4DError(
-            f"The prior encoder of {adapter.source} writes {adapter.dim} channels, but the tokens of MODEL have {dim}. "
-            "Load Wan2.1 I2V 14B."
+            f"The prior encoder of {adapter.source} writes {adapter.dim} channels, but the tokens of MODEL have "
+            f"{size.dim}. Load {wanted}."
         )
-    latent_channels = adapter.prior["latent_encoder.0.weight"].shape[1] // 2 if adapter.prior else 16
-    if in_channels != 2 * latent_channels + 4:
+    backbone = backbone_of(size)
+    if backbone is None or backbone.latent_channels != adapter.latent_channels:
+        channels = 2 * adapter.latent_channels + WAN21_I2V.mask_channels
         raise EX4DError(
-            f"MODEL takes {in_channels} input channels, but EX-4D needs an image-to-video model with "
-            f"{2 * latent_channels + 4}. Load Wan2.1 I2V 14B (480P or 720P), not a text-to-video model."
+            f"MODEL takes {size.in_channels} input channels, but EX-4D needs an image-to-video model with {channels}. "
+            f"Load {wanted}, not a text-to-video model."
         )
 
 
-def convert(source: str | os.PathLike, target: str | os.PathLike) -> Adapter:
-    """Write an adapter as one safetensors file with the published names. Written beside, then renamed."""
+def convert(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Adapter:
+    """Write an adapter as one safetensors file with the published names; the file appears whole or not at all.
+
+    Raises:
+        EX4DError: a target that is no .safetensors file or cannot be written, or see ``load_adapter``.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    adapter = load_adapter(source)
     target = Path(target)
-    if target.suffix != ".safetensors":
-        raise EX4DError(f"The converted adapter is a .safetensors file, got {target.name}.")
-    state = dict(adapter.prior)
-    for module, (down, up) in adapter.lora.items():
-        state[f"{module}.lora_A.default.weight"] = down
-        state[f"{module}.lora_B.default.weight"] = up
-    beside = target.with_name(target.name + ".part")
-    try:
-        save_file({key: state[key].contiguous() for key in sorted(state)}, str(beside), {"format": "pt"})
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
+    if target.suffix != SUFFIX:
+        raise EX4DError(f"A converted adapter is a {SUFFIX} file, got '{target}'.")
+    check_targets(target.parent, [target.name])
+    adapter = load_adapter(source)
+    state = adapter.state_dict()
+    with staged_folder(target.parent) as stage:
+        try:
+            tensors = {key: state[key].contiguous() for key in sorted(state)}
+            save_file(tensors, str(stage / target.name), {"format": "pt"})
+        except SafetensorError as error:  # how safetensors tells of a full disk or a lost one
+            raise EX4DError(f"'{target}' cannot be written: {error}. Choose another folder.") from error
     return adapter
 
 
@@ -226,17 +215,20 @@ def _check_lora(sides: dict[str, dict[str, Tensor]], source: str) -> dict[str, t
     if not sides:
         return {}
     blocks = 1 + max(int(module.split(".")[1]) for module in sides)
-    expected = [f"blocks.{i}.{module}" for i in range(blocks) for module in BLOCK_MODULES]
-    missing = [
-        f"{module}.lora_{letter}"
-        for module in expected
-        for side, letter in (("down", "A"), ("up", "B"))
-        if side not in sides.get(module, {})
-    ]
+    # Lazily: a damaged name may speak of millions of blocks.
+    expected = (f"blocks.{i}.{module}" for i in range(blocks) for module in BLOCK_MODULES)
+    total = 2 * blocks * len(BLOCK_MODULES)
+    missing = total - sum(len(pair.keys() & {"down", "up"}) for pair in sides.values())
     if missing:
+        names = (
+            f"{module}.lora_{letter}"
+            for module in expected
+            for side, letter in (("down", "A"), ("up", "B"))
+            if side not in sides.get(module, {})
+        )
         raise EX4DError(
-            f"{source} is incomplete: {len(missing)} of {2 * len(expected)} LoRA tensors are missing "
-            f"({_first(missing)}). Fetch the file again."
+            f"{source} is incomplete: {missing} of {total} LoRA tensors are missing ({_first(names)}). "
+            "Fetch the file again."
         )
     lora = {module: _pair(module, sides[module], source) for module in expected}
     dim, ffn_dim = lora["blocks.0.self_attn.q"][1].shape[0], lora["blocks.0.ffn.0"][1].shape[0]
@@ -258,6 +250,8 @@ def _pair(module: str, tensors: dict[str, Tensor], source: str) -> tuple[Tensor,
             "expected (rank, in) and (out, rank)."
         )
     if "alpha" in tensors:
+        if tensors["alpha"].numel() != 1:
+            raise EX4DError(f"{source}: alpha of {module} must be one number, got {tuple(tensors['alpha'].shape)}.")
         up = up * (float(tensors["alpha"]) / down.shape[0])
     return down, up
 
@@ -272,13 +266,13 @@ def _check_prior(prior: dict[str, Tensor], source: str) -> dict[str, Tensor]:
             f"({_first(missing)}). Fetch the file again."
         )
     first, patch = prior["latent_encoder.0.weight"], prior["latent_patch_embedding.weight"]
-    channels, hidden = first.shape[1] if first.ndim == 5 else 0, first.shape[0]
-    dim = patch.shape[0]
+    hidden, channels = first.shape[:2] if first.ndim == 5 else (0, 0)
+    dim = patch.shape[0] if patch.ndim == 5 else 0
     shapes = {
         "latent_encoder.0.weight": (hidden, channels, 1, 1, 1),
         "latent_encoder.2.weight": (hidden, hidden, 1, 1, 1),
         "latent_encoder.4.weight": (hidden, hidden, 1, 1, 1),
-        "latent_patch_embedding.weight": (dim, hidden, 1, 2, 2),
+        "latent_patch_embedding.weight": (dim, hidden, *WAN21_I2V.patch),
         "latent_patch_embedding.bias": (dim,),
     } | {f"latent_encoder.{i}.bias": (hidden,) for i in (0, 2, 4)}
     wrong = [key for key in PRIOR_KEYS if tuple(prior[key].shape) != shapes[key]]
@@ -300,7 +294,7 @@ def _check_parts_agree(adapter: Adapter) -> None:
 
 
 def _check_finite(state: Mapping[str, Tensor], source: str) -> None:
-    bad = [key for key, t in state.items() if not t.is_floating_point() or not bool(torch.isfinite(t).all())]
+    bad = [key for key, tensor in state.items() if not _finite(tensor)]
     if bad:
         raise EX4DError(
             f"{source} is damaged: {len(bad)} of {len(state)} tensors hold values that are not finite ({_first(bad)}). "
@@ -308,6 +302,11 @@ def _check_finite(state: Mapping[str, Tensor], source: str) -> None:
         )
 
 
+def _finite(tensor: Tensor) -> bool:
+    values = tensor.float() if tensor.element_size() == 1 else tensor  # float8 has no isfinite of its own
+    return tensor.is_floating_point() and bool(torch.isfinite(values).all())
+
+
 def _first(names: Iterable[str], count: int = 3) -> str:
-    names = list(names)
-    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
+    first = list(islice(names, count + 1))
+    return ", ".join(first[:count]) + (", ..." if len(first) > count else "")

@@ -12,12 +12,17 @@ from ..errors import EX4DError
 from ..holes.masks import erode, random_kernels
 from ..machine import opencv
 from ..pixels import to_uint8
+from .backbone import WAN21_I2V, Backbone
+from .settings import EROSIONS, FITS, ClipSettings, Erosion, Fit
 
-FITS = ("stretch", "crop")
-EROSIONS = ("random", "fixed", "off")
-TRAINING_FRAMES = 49
-TIME, SPACE = 4, 16
-"""A clip has TIME * n + 1 frames and sides divisible by SPACE: 8 pixels a latent, 2 latents a token."""
+THRESHOLD = 128
+"""A pixel counts as seen from here on. Source: the published preprocessing."""
+FIRST_FRAME_SEEN = 0.98
+"""EX-4D was trained with the whole source view in the first frame; less than this share of it is worth a word."""
+
+
+class NothingSeen(EX4DError):
+    """No pixel of the mask is seen; a border that knows where masks come from adds what to do about it."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,13 @@ class PreparedClip:
         color: (T, H, W, 3) uint8, black where nothing was seen.
         seen: (T, H, W) bool, after erosion.
         notes: what was changed on the way or is unusual, one sentence each, for the user.
+        backbone: the family of models that it is cut for.
     """
 
     color: Tensor
     seen: Tensor
     notes: tuple[str, ...] = ()
+    backbone: Backbone = WAN21_I2V
 
     @property
     def frames(self) -> int:
@@ -41,18 +48,17 @@ class PreparedClip:
 
     @property
     def height(self) -> int:
-        """In pixels, a multiple of 16."""
+        """In pixels, a multiple of the backbone's side (16)."""
         return self.color.shape[1]
 
     @property
     def width(self) -> int:
-        """In pixels, a multiple of 16."""
+        """In pixels, a multiple of the backbone's side (16)."""
         return self.color.shape[2]
 
-    @property
-    def latent_frames(self) -> int:
-        """Frames of its latent."""
-        return (self.frames - 1) // TIME + 1
+    def latent_shape(self, batch: int = 1) -> tuple[int, int, int, int, int]:
+        """(B, C, F, H/8, W/8) of its latent."""
+        return self.backbone.latent_shape(self.frames, self.height, self.width, batch)
 
     def part(self, start: int, stop: int) -> PreparedClip:
         """Frames start..stop-1."""
@@ -73,10 +79,11 @@ def prepare_clip(
     frames: int = 0,
     width: int = 0,
     height: int = 0,
-    fit: str = "stretch",
-    erosion: str = "random",
+    fit: Fit = "stretch",
+    erosion: Erosion = "random",
     kernel: int = 5,
     seed: int = 0,
+    backbone: Backbone = WAN21_I2V,
 ) -> PreparedClip:
     """Pick frames, fit to size, erode the mask, threshold it, and blacken the holes of the colour video.
 
@@ -89,66 +96,57 @@ def prepare_clip(
         fit: "stretch" squashes as in the published code, "crop" keeps proportions and cuts the middle out.
         erosion: "random" takes a box of 2..8 pixels per frame from ``seed``, "fixed" one of ``kernel``, "off" none.
         kernel, seed: see ``erosion``.
+        backbone: gives the rule for counts and sides.
 
     Returns:
         The prepared clip.
 
     Raises:
-        EX4DError: different lengths or sizes, an empty clip, NaN, sizes or counts that do not fit, nothing seen at all.
+        EX4DError: different lengths or sizes, an empty clip, NaN, sizes or counts that do not fit.
+        NothingSeen: not one pixel is seen.
 
     Source: load_video_frames and load_mask_frames of the published code (seeded here): resize, erode, threshold at
     half, then multiply.
     """
-    check_settings(frames=frames, width=width, height=height, fit=fit, erosion=erosion, kernel=kernel)
+    settings = ClipSettings(frames, width, height, fit, erosion, kernel, seed)
+    check_settings(settings, backbone)
     check_clip(color, seen)
     width, height = width or color.shape[2], height or color.shape[1]
-    check_size(width, height)
-    index, notes = pick_frames(len(color), frames)
+    backbone.check_size(width, height)
+    index, notes = pick_frames(len(color), frames, backbone)
     # A clip taken as it is need not be copied.
     picked = slice(len(index)) if index == list(range(len(index))) else index
     color, seen = _fit(to_uint8(color[picked]), to_uint8(seen[picked]), width, height, fit)
     if erosion != "off":
         seen = erode(seen, random_kernels(len(seen), seed) if erosion == "random" else kernel)
-    valid = seen >= 128
+    valid = seen >= THRESHOLD
     if not bool(valid.any()):
-        raise EX4DError(
-            "The mask shows no seen pixel in any frame, so there is nothing to go by. Seen is 1 (white), a hole is 0: "
-            "connect the 'seen' output of Render Color + Mask, or invert the mask."
+        raise NothingSeen(
+            "The mask shows no seen pixel in any frame, so there is nothing to go by. Seen is 1 (white), a hole is 0."
         )
     share = float(valid[0].float().mean())
-    if share < 0.98:
+    if share < FIRST_FRAME_SEEN:
         notes.append(
             f"Only {share:.0%} of the first frame is seen; EX-4D expects the complete source view there. Start the "
             "camera path at the source view."
         )
-    return PreparedClip(color * valid[..., None], valid, tuple(notes))
+    return PreparedClip(color * valid[..., None], valid, tuple(notes), backbone)
 
 
-def check_settings(*, frames: int, width: int, height: int, fit: str, erosion: str, kernel: int) -> None:
+def check_settings(settings: ClipSettings, backbone: Backbone = WAN21_I2V) -> None:
     """Refuse what ``prepare_clip`` would refuse whatever the clip is; 0 for what the clip decides.
 
     Raises:
         EX4DError: a count that is not 4n + 1, sides that are not multiples of 16, an unknown choice, no box to erode with.
     """
-    if frames and (frames < 1 or frames % TIME != 1):
-        below = max(1, (frames - 1) // TIME * TIME + 1)
-        raise EX4DError(f"Wan takes 4n + 1 frames, got {frames}; use {below} or {below + TIME}.")
-    check_size(width or SPACE, height or SPACE)
-    for name, value, choices in (("fit", fit, FITS), ("erosion", erosion, EROSIONS)):
+    if settings.frames:
+        backbone.check_frames(settings.frames)
+    backbone.check_size(settings.width or backbone.side, settings.height or backbone.side)
+    for name, value, choices in (("fit", settings.fit, FITS), ("erosion", settings.erosion, EROSIONS)):
         if value not in choices:
             raise EX4DError(f"{name} must be one of {', '.join(choices)}, got {value!r}.")
-    if erosion == "fixed" and kernel < 1:
-        raise EX4DError(f"Erosion takes a box of at least 1 pixel, got {kernel}.")
-
-
-def check_size(width: int, height: int) -> None:
-    """Refuse sides that Wan's tokens do not divide."""
-    if width % SPACE or height % SPACE or min(width, height) < SPACE:
-        good = tuple(max(SPACE, round(v / SPACE) * SPACE) for v in (width, height))
-        raise EX4DError(
-            f"Wan's sides are multiples of 16 pixels, got {width}x{height}; set width and height to "
-            f"{good[0]} and {good[1]}."
-        )
+    if settings.erosion == "fixed" and settings.kernel < 1:
+        raise EX4DError(f"Erosion takes a box of at least 1 pixel, got {settings.kernel}.")
 
 
 def check_clip(color: Tensor, seen: Tensor) -> None:
@@ -173,10 +171,10 @@ def check_clip(color: Tensor, seen: Tensor) -> None:
             raise EX4DError(f"The {name} holds values that are not numbers (NaN or infinite); render it again.")
 
 
-def pick_frames(count: int, frames: int) -> tuple[list[int], list[str]]:
+def pick_frames(count: int, frames: int, backbone: Backbone = WAN21_I2V) -> tuple[list[int], list[str]]:
     """Which frames of a clip are used, and what to tell the user about it; ``frames`` is 0 or 4n + 1."""
     if not frames:
-        used = (count - 1) // TIME * TIME + 1
+        used = backbone.frames_within(count)
         note = [f"The clip has {count} frames; Wan takes 4n + 1, so the last {count - used} are left out."]
         return list(range(used)), note if used != count else []
     if count < frames:
@@ -212,7 +210,7 @@ def _finite(values: Tensor) -> bool:
     return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
-def _fit(color: Tensor, seen: Tensor, width: int, height: int, fit: str) -> tuple[Tensor, Tensor]:
+def _fit(color: Tensor, seen: Tensor, width: int, height: int, fit: Fit) -> tuple[Tensor, Tensor]:
     if color.shape[1:3] == (height, width):
         return color, seen
     if fit == "crop":

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-PATCH = (1, 2, 2)
-"""Latent frames, rows and columns that share one token, as in Wan's own patch embedding."""
+from .backbone import WAN21_I2V
 
 
 class PriorEncoder(nn.Module):
@@ -29,6 +28,7 @@ class PriorEncoder(nn.Module):
     ):
         super().__init__()
         like = {"dtype": dtype, "device": device}
+        patch = WAN21_I2V.patch
         self.latent_encoder = nn.Sequential(
             operations.Conv3d(2 * latent_channels, hidden, 1, **like),
             nn.SiLU(),
@@ -36,7 +36,7 @@ class PriorEncoder(nn.Module):
             nn.SiLU(),
             operations.Conv3d(hidden, hidden, 1, **like),
         )
-        self.latent_patch_embedding = operations.Conv3d(hidden, dim, PATCH, stride=PATCH, **like)
+        self.latent_patch_embedding = operations.Conv3d(hidden, dim, patch, stride=patch, **like)
 
     @classmethod
     def from_state_dict(cls, state: dict[str, Tensor], *, operations: ModuleType | Any = nn) -> PriorEncoder:

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import EX4DError
-
-STEPS, CFG, SHIFT = 25, 5.0, 5.0
-"""The published run."""
+from .settings import SHIFT, STEPS
 
 
 def sigmas(steps: int = STEPS, shift: float = SHIFT) -> Tensor:

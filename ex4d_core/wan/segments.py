@@ -6,22 +6,24 @@ import torch
 from torch import Tensor
 
 from ..errors import EX4DError
-from .clip import TIME
+from .backbone import WAN21_I2V, Backbone
+from .settings import FRAMES
 
 
-def plan(frames: int, length: int, overlap: int) -> list[tuple[int, int]]:
+def plan(frames: int, length: int, overlap: int, backbone: Backbone = WAN21_I2V) -> list[tuple[int, int]]:
     """Segments of one length that cover a clip.
 
     Args:
         frames: of the clip.
         length: of a segment, 4n + 1; 0 = the whole clip at once.
         overlap: frames that neighbours share at least, 1 <= overlap < length.
+        backbone: gives the rule for lengths.
 
     Returns:
         (start, stop) of each; one segment where the clip is no longer than that. The last one ends with the clip, so it
         may overlap more.
     """
-    check_length(length)
+    check_length(length, backbone)
     if not length or frames <= length:
         return [(0, frames)]
     if not 1 <= overlap < length:
@@ -30,10 +32,13 @@ def plan(frames: int, length: int, overlap: int) -> list[tuple[int, int]]:
     return [(start, start + length) for start in starts]
 
 
-def check_length(length: int) -> None:
-    """Refuse a segment that is not 4n + 1 frames long; 0, the whole clip, is fine."""
-    if length and (length < TIME + 1 or length % TIME != 1):
-        raise EX4DError(f"A segment has 4n + 1 frames, at least {TIME + 1}, got {length}; 49 is the trained length.")
+def check_length(length: int, backbone: Backbone = WAN21_I2V) -> None:
+    """Refuse a segment that is not 4n + 1 frames long, or only one frame; 0, the whole clip, is fine."""
+    shortest = backbone.time_stride + 1
+    if length and (length < shortest or not backbone.takes(length)):
+        raise EX4DError(
+            f"A segment has 4n + 1 frames, at least {shortest}, got {length}; {FRAMES} is the trained length."
+        )
 
 
 def join(done: Tensor, segment: Tensor, start: int) -> Tensor:

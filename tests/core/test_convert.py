@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ex4d_core.commands import cli
@@ -133,7 +134,7 @@ def test_a_write_that_breaks_off_leaves_nothing(tmp_path, capsys, monkeypatch, s
         if kind == "interrupt":
             raise KeyboardInterrupt
         if kind == "refused":
-            raise type("SafetensorError", (Exception,), {})("I/O error: No space left on device")
+            raise SafetensorError("I/O error: No space left on device")
         raise OSError(28, "No space left on device", filename)
 
     monkeypatch.setattr("safetensors.torch.save_file", broken)

@@ -1,14 +1,24 @@
-"""What ``generate`` refuses before it starts a ComfyUI, and how it hands arguments on."""
+"""What ``generate`` refuses before it starts a ComfyUI, how it hands arguments on, and how its child ends."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from ex4d_core import __version__
 from ex4d_core.commands import generate
-from ex4d_core.errors import EX4DError
+from ex4d_core.errors import Cancelled, EX4DError
+from ex4d_core.wan.job import Job
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture()
@@ -56,8 +66,8 @@ def test_a_missing_comfyui_is_named(arguments):
 
 
 def test_a_few_steps_are_taken_at_cfg_1(arguments):
-    assert generate.child_settings(arguments(few_steps=4, cfg=5))["run"]["cfg"] == 1
-    assert generate.child_settings(arguments(cfg=3))["run"]["cfg"] == 3
+    assert generate.job_of(arguments(few_steps=4, cfg=5)).run.cfg == 1
+    assert generate.job_of(arguments(cfg=3)).run.cfg == 3
 
 
 @pytest.mark.parametrize(
@@ -71,3 +81,148 @@ def test_a_few_steps_are_taken_at_cfg_1(arguments):
 def test_arguments_for_comfyui_may_be_quoted(monkeypatch, system, text, wanted):
     monkeypatch.setattr(generate, "os", SimpleNamespace(name=system))
     assert generate.words(text) == wanted
+
+
+# The child
+
+
+@pytest.fixture()
+def sleeping_comfyui(tmp_path):
+    """A ComfyUI that tells its process id and then never gets anywhere."""
+    folder = tmp_path / "ComfyUI"
+    (folder / "comfy").mkdir(parents=True)
+    (folder / "main.py").touch()
+    (folder / "comfy" / "__init__.py").touch()
+    (folder / "comfy" / "options.py").write_text(
+        "import os, pathlib, time\n"
+        "beside = pathlib.Path('child.new')\n"
+        "beside.write_text(str(os.getpid()))\n"
+        "beside.rename('child')\n"
+        "time.sleep(3600)\n"
+    )
+    return folder
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def until(happened, what: str):
+    """The value of ``happened`` as soon as it is true; the limit only ends a test that would wait for ever."""
+    for _ in range(1200):
+        if value := happened():
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"never: {what}")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_a_signal_ends_the_command_and_its_child(sleeping_comfyui, tmp_path, number):
+    for name in ("color.mp4", "mask.mp4"):
+        (tmp_path / name).touch()
+    words = [
+        "--color_video",
+        tmp_path / "color.mp4",
+        "--mask_video",
+        tmp_path / "mask.mp4",
+        "--comfyui",
+        sleeping_comfyui,
+    ]
+    call = [sys.executable, "-m", "ex4d_core", "generate", *map(str, words), "--output_video", "out.mp4"]
+    command = subprocess.Popen(call, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    child = None
+    try:
+        told = sleeping_comfyui / "child"
+        until(lambda: told.exists() or command.poll() is not None, "the child started")
+        assert command.poll() is None, command.stderr.read()
+        child = int(told.read_text())
+        command.send_signal(number)
+        _, errors = command.communicate(timeout=120)
+        assert command.returncode == 130, errors
+        assert errors.strip() == "interrupted; nothing was written."
+        until(lambda: not alive(child), "the child ended")
+    finally:
+        command.kill()
+        command.wait()
+        if child is not None and alive(child):
+            os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="on Windows every child ends when it is told to")
+def test_a_child_that_does_not_end_is_killed(monkeypatch):
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(3600)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"deaf\n"
+    monkeypatch.setattr(generate, "interrupted", lambda: True)
+    with pytest.raises(Cancelled):
+        generate.wait_for(process, grace=0.1)
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("ending", "code"), [("raise SystemExit(2)", 2), ("os.kill(os.getpid(), signal.SIGKILL)", 1)])
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_the_child_s_end_is_the_command_s(capsys, ending, code):
+    process = subprocess.Popen([sys.executable, "-c", f"import os, signal; {ending}"])
+    assert generate.wait_for(process) == code
+    assert ("ended by signal 9" in capsys.readouterr().err) == (code == 1)
+
+
+def test_a_child_that_was_interrupted_itself_counts_as_interrupted():
+    with pytest.raises(Cancelled):
+        generate.wait_for(subprocess.Popen([sys.executable, "-c", "raise SystemExit(130)"]))
+
+
+# The pack
+
+
+def make_pack(folder):
+    for part in ("__init__.py", "nodes/sampler.py", "ex4d_core/wan/host/start.py"):
+        (folder / part).parent.mkdir(parents=True, exist_ok=True)
+        (folder / part).touch()
+    return folder
+
+
+def test_the_pack_is_the_one_named_or_the_one_this_package_lies_in(tmp_path):
+    assert generate.find_pack(None, tmp_path) == ROOT
+    named = make_pack(tmp_path / "named")
+    assert generate.find_pack(str(named), tmp_path) == named.resolve()
+    with pytest.raises(EX4DError, match=r"no ComfyUI-EX4D pack at .*--pack"):
+        generate.find_pack(str(tmp_path / "empty"), tmp_path)
+
+
+def test_an_installed_package_takes_the_pack_among_comfyui_s_nodes(monkeypatch, tmp_path):
+    monkeypatch.setattr(generate, "ROOT", tmp_path / "site-packages")
+    (tmp_path / "custom_nodes" / "another").mkdir(parents=True)
+    with pytest.raises(EX4DError, match=r"custom_nodes.*--pack"):
+        generate.find_pack(None, tmp_path)
+    pack = make_pack(tmp_path / "custom_nodes" / "my-ex4d")
+    assert generate.find_pack(None, tmp_path) == pack.resolve()
+
+
+def test_packs_are_kept_off_comfyui_s_path(tmp_path):
+    pack, other = make_pack(tmp_path / "pack"), tmp_path / "other"
+    kept = generate._without_packs({"PYTHONPATH": os.pathsep.join(map(str, (pack, other))), "A": "b"})
+    assert kept == {"PYTHONPATH": str(other), "A": "b"}
+
+
+# The job
+
+
+def test_a_job_survives_the_way_to_the_child(arguments, tmp_path):
+    lora = tmp_path / "fast.safetensors"
+    lora.touch()
+    job = generate.job_of(arguments(lora=f"{lora}:0.5", vae_path="wan_2.1_vae.safetensors", erosion="off", few_steps=4))
+    assert job.loras == ((str(lora), 0.5),)
+    assert job.files.vae == "wan_2.1_vae.safetensors"
+    assert Job.from_json(job.to_json()) == job
+
+
+def test_a_job_of_another_version_is_refused(arguments):
+    text = generate.job_of(arguments()).to_json()
+    with pytest.raises(EX4DError, match=r"version 0\.0\.1; update"):
+        Job.from_json(text.replace(f'"version": "{__version__}"', '"version": "0.0.1"'))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from ex4d_core.errors import EX4DError
 from ex4d_core.wan import clip as clips
 from ex4d_core.wan import segments
+from ex4d_core.wan.backbone import ModelSize
 from ex4d_core.wan.checkpoint import check_fits, combine, convert, load_adapter, parse_adapter
 from ex4d_core.wan.host.conditioning import pad_text
 from ex4d_core.wan.host.patch import Prior, PriorSettings
@@ -121,10 +123,10 @@ class TestCheckpoint:
     @pytest.mark.parametrize("wrong", [{"dim": 1536}, {"blocks": 30}, {"ffn_dim": 8960}, {"in_channels": 16}])
     def test_another_model_is_refused(self, state, wrong):
         adapter = parse_adapter(state, "tiny")
-        fits = {"dim": 256, "ffn_dim": 512, "blocks": 2, "in_channels": 36}
-        check_fits(adapter, **fits)
+        fits = ModelSize(dim=256, ffn_dim=512, blocks=2, in_channels=36)
+        check_fits(adapter, fits)
         with pytest.raises(EX4DError, match="14B"):
-            check_fits(adapter, **fits | wrong)
+            check_fits(adapter, replace(fits, **wrong))
 
     def test_conversion_keeps_every_value(self, folder, tmp_path, state):
         convert(folder / "ex4d_tiny_r16.ckpt", tmp_path / "out.safetensors")

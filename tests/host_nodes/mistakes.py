@@ -24,7 +24,7 @@ LORA_RANK = 16
 def wan_modules() -> SimpleNamespace:
     """The modules of ex4d_core.wan as the pack itself has imported them."""
     core = next(name for name in list(sys.modules) if name.endswith(".ex4d_core"))
-    plain = {name: f"{core}.wan.{name}" for name in ("checkpoint", "clip", "prior", "schedule")}
+    plain = {name: f"{core}.wan.{name}" for name in ("checkpoint", "clip", "job", "prior", "schedule", "settings")}
     in_host = {name: f"{core}.wan.host.{name}" for name in ("conditioning", "generate", "patch", "sampling")}
     return SimpleNamespace(**{name: importlib.import_module(path) for name, path in (plain | in_host).items()})
 
@@ -153,7 +153,7 @@ MISTAKES = {
     "LoRA: alpha 1": lora(lambda modules: modules, 1 / LORA_RANK),
     "LoRA: keys and values exchanged": lora(keys_and_values_exchanged),
     "LoRA: none on the feed-forward": lora(lambda modules: {m: p for m, p in modules.items() if "ffn" not in m}),
-    "text: not padded": lambda wan: (wan.conditioning, "pad_text", lambda text: text),
+    "text: not padded": lambda wan: (wan.conditioning, "pad_text", lambda text, tokens: text),
     "start: every frame known": start(lambda values: values["concat_mask"].zero_()),
     "start: mask inverted": start(lambda values: values.update(concat_mask=1 - values["concat_mask"])),
     "start: image normalised twice": start(
@@ -182,7 +182,7 @@ def EX4DTestMistake(model, vae, positive, negative, vision, color, mask, folder,
         clip = wan.clip.prepare_clip(color, mask, erosion="off")
         noisy = EX4DTestFirstNoise(carrying, folder)
         ready = wan.conditioning.condition(noisy, vae, positive, negative, clip, clip_vision=vision)
-        return FORMAT.process_in(wan.sampling._sample(ready, wan.sampling.Run(steps=5), 0, None))
+        return FORMAT.process_in(wan.sampling._sample(ready, wan.settings.Run(steps=5), 0, None))
 
     if mistake == "none":
         return five_steps()
@@ -204,10 +204,10 @@ def EX4DTestGenerateEncoders(color, mask):
             shown.update(image=image, crop=crop)
 
     clip = wan.clip.prepare_clip(color, mask, erosion="off")
-    settings = {"embeddings": None, "prompt": "positive", "negative_prompt": "negative"}
+    job = wan.job.Job("", None, "", prompt="positive", negative_prompt="negative")
     with (
         mock.patch.object(comfy.sd, "load_clip", lambda *_, **__: Encoders),
         mock.patch.object(comfy.clip_vision, "load", lambda *_: Encoders),
     ):
-        wan.generate.embeddings(settings, {"text": "", "vision": ""}, clip, {"clip": wan.clip}, ValueError)
+        wan.generate.embeddings(job, {"text": "", "vision": ""}, clip)
     return shown["image"], "|".join([*shown["texts"], f"crop {shown['crop']}"])

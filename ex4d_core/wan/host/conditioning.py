@@ -12,13 +12,16 @@ from torch import Tensor
 
 from ...errors import EX4DError
 from .. import schedule
+from ..backbone import WAN21_I2V, Backbone
 from ..clip import PreparedClip, color_images, mask_images, start_images
-from .patch import add_prior, check_context_windows, prior_encoder, wan_geometry
+from ..settings import SHIFT
+from .comfy_types import Conditioning, Model, Vae
+from .patch import add_prior, check_context_windows, model_size_of, prior_encoder
 
-TEXT_TOKENS = 512
-"""Text embeddings are padded with zeros to this length; Wan was trained so."""
-MIN_TILE, TILE_STEP = 64, 32
-"""Sides of VAE tiles in pixels: a quarter of a tile overlaps the next, in whole latents."""
+log = logging.getLogger(__name__)
+
+VIDEO_DIMENSIONS = 3
+"""Of a VAE's latent: frames, rows, columns."""
 
 
 @dataclass(frozen=True)
@@ -31,21 +34,21 @@ class Conditioned:
         latent: {"samples": zeros (B, 16, F, H/8, W/8)}.
     """
 
-    model: Any
-    positive: list
-    negative: list
+    model: Model
+    positive: Conditioning
+    negative: Conditioning
     latent: dict[str, Tensor]
 
 
 def condition(
-    model: Any,
-    vae: Any,
-    positive: list,
-    negative: list,
+    model: Model,
+    vae: Vae,
+    positive: Conditioning,
+    negative: Conditioning,
     clip: PreparedClip,
     *,
-    clip_vision: Any = None,
-    shift: float = schedule.SHIFT,
+    clip_vision: object | None = None,
+    shift: float = SHIFT,
     tile: int = 0,
     batch: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -66,94 +69,86 @@ def condition(
     Raises:
         EX4DError: before anything is encoded: see ``check_inputs``, ``check_text``, ``check_encoding``.
     """
-    needs_prior = check_inputs(model, vae)
-    check_text("positive", positive)
-    check_text("negative", negative)
+    needs_prior = check_inputs(model, vae, clip.backbone)
+    check_text("positive", positive, clip.backbone)
+    check_text("negative", negative, clip.backbone)
     check_encoding(model, clip, shift=shift, tile=tile, batch=batch)
     steps = [start_images] + ([color_images, mask_images] if needs_prior else [])
     latents = []
     for done, images in enumerate(steps):
         if progress is not None:
             progress(done, len(steps))
-        latents.append(encode(vae, images(clip), tile))
+        latents.append(encode(vae, images(clip), tile, clip.backbone))
     if progress is not None:
         progress(len(steps), len(steps))
     patched = add_prior(model, latents[1], latents[2]) if needs_prior else model.clone()
     if shift:
-        set_shift(patched, shift)
+        set_shift(patched, shift, clip.backbone)
     if clip_vision is None:
-        logging.warning("EX-4D: no CLIP vision output is connected; the published run gives the model the first frame.")
+        log.warning("EX-4D: no CLIP vision output is connected; the published run gives the model the first frame.")
     values = _start_values(latents[0], clip_vision)
     import comfy.model_management
 
     shape = (batch, *latents[0].shape[1:])
     empty = torch.zeros(shape, device=comfy.model_management.intermediate_device())
-    return Conditioned(patched, _with(positive, values), _with(negative, values), {"samples": empty})
+    texts = [_with(text, values, clip.backbone) for text in (positive, negative)]
+    return Conditioned(patched, texts[0], texts[1], {"samples": empty})
 
 
-def check_inputs(model: Any, vae: Any) -> bool:
+def check_inputs(model: Model, vae: Vae, backbone: Backbone = WAN21_I2V) -> bool:
     """Refuse a MODEL or VAE that EX-4D cannot use; True where the adapter has a prior to encode for."""
-    wan_geometry(model)
+    model_size_of(model)
     needs_prior = prior_encoder(model) is not None
-    check_vae(vae)
+    check_vae(vae, backbone)
     return needs_prior
 
 
-def check_vae(vae: Any) -> None:
-    """Refuse another VAE than Wan 2.1's."""
+def check_vae(vae: Vae, backbone: Backbone = WAN21_I2V) -> None:
+    """Refuse another VAE than the backbone's."""
     channels, dimensions = getattr(vae, "latent_channels", None), getattr(vae, "latent_dim", None)
-    if (channels, dimensions) != (16, 3):
+    if (channels, dimensions) != (backbone.latent_channels, VIDEO_DIMENSIONS):
         raise EX4DError(
-            f"VAE has {channels} latent channels over {dimensions} dimensions; EX-4D needs the Wan 2.1 VAE (16 over 3), "
-            "for example wan_2.1_vae.safetensors."
+            f"VAE has {channels} latent channels over {dimensions} dimensions; EX-4D needs the Wan 2.1 VAE "
+            f"({backbone.latent_channels} over {VIDEO_DIMENSIONS}), for example wan_2.1_vae.safetensors."
         )
 
 
-def check_tile(tile: int) -> None:
-    """Refuse VAE tiles too small to overlap in whole latents; 0, whole frames, is fine."""
-    if tile and (tile < MIN_TILE or tile % TILE_STEP):
-        raise EX4DError(
-            f"VAE tiles have sides of at least {MIN_TILE} pixels, in steps of {TILE_STEP}, got {tile}; 0 takes whole frames."
-        )
-
-
-def check_text(name: str, conditioning: list) -> None:
+def check_text(name: str, conditioning: Conditioning, backbone: Backbone = WAN21_I2V) -> None:
     """Refuse conditioning that is empty or of another text encoder; ``name`` is its input's."""
+    wanted = f"{backbone.text_width} ({backbone.text_encoder}, CLIP type wan)"
     if not conditioning:
-        raise EX4DError(f"The {name} conditioning is empty; connect a text encode node (umt5-xxl, type wan).")
+        raise EX4DError(f"The {name} conditioning is empty; Wan takes text embeddings of width {wanted}.")
     for text, _ in conditioning:
-        if text.shape[-1] != 4096:
-            raise EX4DError(
-                f"The {name} conditioning is {text.shape[-1]} wide; Wan takes 4096 (umt5-xxl, CLIP type wan)."
-            )
+        if text.shape[-1] != backbone.text_width:
+            raise EX4DError(f"The {name} conditioning is {text.shape[-1]} wide; Wan takes {wanted}.")
 
 
-def check_encoding(model: Any, clip: PreparedClip, *, shift: float, tile: int, batch: int = 1) -> None:
+def check_encoding(model: Model, clip: PreparedClip, *, shift: float, tile: int, batch: int = 1) -> None:
     """Refuse settings of ``condition`` that are out of range, and context windows that would not work on this clip."""
     if shift:
         schedule.check_shift(shift)
-    check_tile(tile)
+    clip.backbone.check_tile(tile)
     if batch < 1:
         raise EX4DError(f"A run makes at least one video, got a batch of {batch}.")
-    shape = (batch, 16, clip.latent_frames, clip.height // 8, clip.width // 8)
-    check_context_windows(model.model_options.get("context_handler"), shape)
+    check_context_windows(model.model_options.get("context_handler"), clip.latent_shape(batch))
 
 
-def encode(vae: Any, images: Tensor, tile: int = 0) -> Tensor:
+def encode(vae: Vae, images: Tensor, tile: int = 0, backbone: Backbone = WAN21_I2V) -> Tensor:
     """VAE latent (1, 16, F, H/8, W/8) of images (T, H, W, 3) in ComfyUI's 0..1, not yet normalised."""
     if not tile:
         return vae.encode(images)
-    return vae.encode_tiled(images, tile_x=tile, tile_y=tile, overlap=tile // 4)
+    return vae.encode_tiled(images, tile_x=tile, tile_y=tile, overlap=tile // backbone.tile_overlap)
 
 
-def decode(vae: Any, samples: Tensor, tile: int = 0) -> Tensor:
+def decode(vae: Vae, samples: Tensor, tile: int = 0, backbone: Backbone = WAN21_I2V) -> Tensor:
     """Images (B, T, H, W, 3) in 0..1 of a latent batch."""
     if not tile:
         return vae.decode(samples)
-    return vae.decode_tiled(samples, tile_x=tile // 8, tile_y=tile // 8, overlap=tile // 32)
+    side = tile // backbone.space_stride
+    return vae.decode_tiled(samples, tile_x=side, tile_y=side, overlap=side // backbone.tile_overlap)
 
 
-def set_shift(model: Any, shift: float) -> None:
+def set_shift(model: Model, shift: float, backbone: Backbone = WAN21_I2V) -> None:
     """Give a MODEL (in place) the flow-matching schedule of this shift, as ComfyUI's ModelSamplingSD3 node does."""
     import comfy.model_sampling
 
@@ -161,16 +156,16 @@ def set_shift(model: Any, shift: float) -> None:
         pass
 
     sampling = FlowSampling(model.model.model_config)
-    sampling.set_parameters(shift=shift, multiplier=1000)
+    sampling.set_parameters(shift=shift, multiplier=backbone.timesteps)
     model.add_object_patch("model_sampling", sampling)
 
 
-def pad_text(text: Tensor) -> Tensor:
-    """Text embedding (B, L, 4096) with zeros up to 512 tokens; longer ones stay."""
-    return torch.nn.functional.pad(text, (0, 0, 0, max(0, TEXT_TOKENS - text.shape[1])))
+def pad_text(text: Tensor, tokens: int = WAN21_I2V.text_tokens) -> Tensor:
+    """Text embedding (B, L, width) with zeros up to ``tokens``, as Wan was trained; longer ones stay."""
+    return torch.nn.functional.pad(text, (0, 0, 0, max(0, tokens - text.shape[1])))
 
 
-def _start_values(image: Tensor, clip_vision: Any) -> dict[str, Any]:
+def _start_values(image: Tensor, clip_vision: object | None) -> dict[str, Any]:
     """Only latent frame 0 is given: ComfyUI's mask is 0 where the image is known."""
     mask = torch.ones((1, 1, *image.shape[2:]), dtype=image.dtype, device=image.device)
     mask[:, :, 0] = 0.0
@@ -180,5 +175,5 @@ def _start_values(image: Tensor, clip_vision: Any) -> dict[str, Any]:
     return values
 
 
-def _with(conditioning: list, values: dict[str, Any]) -> list:
-    return [[pad_text(text), {**options, **values}] for text, options in conditioning]
+def _with(conditioning: Conditioning, values: dict[str, Any], backbone: Backbone) -> Conditioning:
+    return [[pad_text(text, backbone.text_tokens), {**options, **values}] for text, options in conditioning]

@@ -8,19 +8,30 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...errors import EX4DError
+from ..backbone import WAN21_I2V, ModelSize
 from ..checkpoint import Adapter, check_fits
 from ..prior import PriorEncoder
+from .comfy_types import Executor, Model
 
+log = logging.getLogger(__name__)
+
+Wrapper = Callable[..., Any]
+"""Called in place of one of ComfyUI's functions, with an executor that goes on to it, and that function's arguments."""
 KEY = "ex4d"
 """Under which the adapter keeps its wrappers, its settings and its encoder in a ModelPatcher."""
+FRAMES = 2
+"""Axis of a latent (B, C, F, H/8, W/8) along which its frames lie."""
+ONLY_FRAMES = f"Context windows over anything but the frames do not work with EX-4D; set dim to {FRAMES}."
+SIGMA_TOLERANCE = 1e-4
+"""A bound of the prior's span may be exactly a step's noise level, computed another way."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +57,10 @@ class PriorSettings:
             )
 
 
-@dataclass(frozen=True)
-class WanGeometry:
-    """Sizes of a Wan I2V model."""
-
-    dim: int
-    ffn_dim: int
-    blocks: int
-    in_channels: int
-
-
-def wan_geometry(model: Any) -> WanGeometry:
+def model_size_of(model: Model) -> ModelSize:
     """Sizes of a MODEL, or a refusal when it is no Wan2.1 image-to-video model.
 
-    Args:
-        model: a ComfyUI ModelPatcher.
+    They are ComfyUI's own reading of the weights: quantised ones may be stored in other shapes.
     """
     import comfy.model_base
 
@@ -68,18 +68,18 @@ def wan_geometry(model: Any) -> WanGeometry:
     network = getattr(base, "diffusion_model", None)
     embedding = getattr(network, "patch_embedding", None)
     if not isinstance(base, comfy.model_base.WAN21) or network is None or embedding is None:
-        raise EX4DError(f"MODEL is a {type(base).__name__}; EX-4D needs Wan2.1 I2V 14B (480P or 720P).")
-    size = WanGeometry(network.dim, network.ffn_dim, len(network.blocks), embedding.weight.shape[1])
+        raise EX4DError(f"MODEL is a {type(base).__name__}; EX-4D needs {WAN21_I2V.name}.")
+    size = ModelSize(network.dim, network.ffn_dim, len(network.blocks), embedding.weight.shape[1])
     if type(base) is not comfy.model_base.WAN21 or network.model_type != "i2v":
         kind = "text-to-video model" if network.model_type == "t2v" else f"{type(base).__name__} variant"
         raise EX4DError(
             f"MODEL is a Wan {kind} ({size.blocks} blocks, width {size.dim}, {size.in_channels} input channels); "
-            "EX-4D needs Wan2.1 I2V 14B (480P or 720P)."
+            f"EX-4D needs {WAN21_I2V.name}."
         )
     return size
 
 
-def add_adapter(model: Any, adapter: Adapter, lora_strength: float, prior: PriorSettings) -> Any:
+def add_adapter(model: Model, adapter: Adapter, lora_strength: float, prior: PriorSettings) -> Model:
     """A clone of a MODEL that carries the adapter.
 
     Args:
@@ -91,8 +91,7 @@ def add_adapter(model: Any, adapter: Adapter, lora_strength: float, prior: Prior
     Raises:
         EX4DError: another model, or an adapter that does not fit it, or lacks a part whose strength is not 0.
     """
-    size = wan_geometry(model)
-    check_fits(adapter, dim=size.dim, ffn_dim=size.ffn_dim, blocks=size.blocks, in_channels=size.in_channels)
+    check_fits(adapter, model_size_of(model))
     check_parts(adapter, lora_strength, prior)
     patched = add_lora(model, adapter, lora_strength) if lora_strength else model.clone()
     patched.set_attachments(KEY, prior)
@@ -116,7 +115,7 @@ def check_parts(adapter: Adapter, lora_strength: float, prior: PriorSettings) ->
         )
 
 
-def add_lora(model: Any, adapter: Adapter, strength: float) -> Any:
+def add_lora(model: Model, adapter: Adapter, strength: float) -> Model:
     """A clone with the LoRA as weight patches of ComfyUI's own, so merging, offloading, fp8 and GGUF work as ever."""
     import comfy.lora
 
@@ -130,19 +129,19 @@ def add_lora(model: Any, adapter: Adapter, strength: float) -> Any:
     if len(applied) != len(adapter.lora):
         raise EX4DError(
             f"Only {len(applied)} of {len(adapter.lora)} LoRA modules of {adapter.source} found their place in MODEL. "
-            "Load Wan2.1 I2V 14B."
+            f"Load {WAN21_I2V.name}."
         )
     return patched
 
 
-def prior_encoder(model: Any) -> Any:
+def prior_encoder(model: Model) -> Model | None:
     """The encoder's own ModelPatcher, or None where the adapter has none; refuses a MODEL without the adapter."""
     if model.get_attachment(KEY) is None:
         raise EX4DError("MODEL carries no EX-4D adapter; put the EX-4D Adapter Loader between the model and this node.")
     return next(iter(model.get_additional_models_with_key(KEY)), None)
 
 
-def add_prior(model: Any, color: Tensor, mask: Tensor) -> Any:
+def add_prior(model: Model, color: Tensor, mask: Tensor) -> Model:
     """A clone of a MODEL with the adapter, bound to the videos of one clip.
 
     Args:
@@ -170,14 +169,14 @@ class Prior:
         settings: strength and span.
     """
 
-    def __init__(self, encoder: Any, color: Tensor, mask: Tensor, settings: PriorSettings):
+    def __init__(self, encoder: Model, color: Tensor, mask: Tensor, settings: PriorSettings) -> None:
         self.encoder, self.color, self.mask, self.settings = encoder, color, mask, settings
         self.encodings = 0
         self._encoded: Tensor | None = None
         self._span: tuple[float, float] | None = None
         self._retained: list[int] = []
 
-    def around_run(self, executor: Any, noise: Tensor, *args: Any, **kwargs: Any) -> Any:
+    def around_run(self, executor: Executor, noise: Tensor, *args: Any, **kwargs: Any) -> Any:
         """OUTER_SAMPLE wrapper: check before the model loads, free afterwards."""
         guider = executor.class_obj
         if noise.shape[2:] != self.color.shape[2:]:
@@ -198,13 +197,13 @@ class Prior:
     @torch.compiler.disable(recursive=False)
     def around_forward(
         self,
-        executor: Any,
+        executor: Executor,
         x: Tensor,
         timestep: Tensor,
         context: Tensor,
         clip_fea: Tensor | None = None,
         time_dim_concat: Tensor | None = None,
-        transformer_options: dict | None = None,
+        transformer_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
         """DIFFUSION_MODEL wrapper: for this forward, add the prior right after the patch embedding."""
@@ -230,15 +229,14 @@ class Prior:
             return None
         return float(sampling.percent_to_sigma(start)), float(sampling.percent_to_sigma(end))
 
-    def _strength_at(self, options: dict) -> float:
+    def _strength_at(self, options: dict[str, Any]) -> float:
         if self._span is None:
             return self.settings.strength
         sigma = float(options["sigmas"][0])
-        # A bound may be exactly a step's noise level, computed another way.
-        inside = self._span[1] - 1e-4 <= sigma <= self._span[0] + 1e-4
+        inside = self._span[1] - SIGMA_TOLERANCE <= sigma <= self._span[0] + SIGMA_TOLERANCE
         return self.settings.strength if inside else 0.0
 
-    def _prior_of(self, options: dict, x: Tensor) -> Tensor:
+    def _prior_of(self, options: dict[str, Any], x: Tensor) -> Tensor:
         """(1, dim, F, H/16, W/16) for the latent frames that this forward works on."""
         encoded = self._encoded
         if encoded is None or encoded.device != x.device or encoded.dtype != x.dtype:
@@ -248,11 +246,11 @@ class Prior:
             self._encoded = encoded
             self.encodings += 1
         window = options.get("context_window")
-        if window is None or x.shape[2] == encoded.shape[2]:
+        if window is None or x.shape[FRAMES] == encoded.shape[FRAMES]:
             return encoded
         index = list(window.index_list)
-        if window.dim != 2 or len(index) != x.shape[2]:
-            raise EX4DError("Context windows over anything but the frames do not work with EX-4D; set dim to 2.")
+        if window.dim != FRAMES or len(index) != x.shape[FRAMES]:
+            raise EX4DError(ONLY_FRAMES)
         part = encoded[:, :, index]
         if self._retained:  # newer hosts keep these frames' image conditioning in every window; the prior goes along
             part[:, :, self._retained] = encoded[:, :, self._retained]
@@ -262,16 +260,16 @@ class Prior:
 class _Adding:
     """A forward hook that adds the prior to the patch embedding's output, in place, and counts its calls."""
 
-    def __init__(self, prior: Tensor, strength: float, may_be_longer: bool):
+    def __init__(self, prior: Tensor, strength: float, may_be_longer: bool) -> None:
         self.prior, self.strength, self.may_be_longer = prior, strength, may_be_longer
         self.calls = 0
 
     @torch.compiler.disable
-    def __call__(self, module: Any, inputs: Any, output: Tensor) -> Tensor:
+    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         self.calls += 1
         if not self.strength:
             return output
-        tokens = output[:, :, : self.prior.shape[2]] if self.may_be_longer else output
+        tokens = output[:, :, : self.prior.shape[FRAMES]] if self.may_be_longer else output
         if tokens.shape[1:] != self.prior.shape[1:]:
             raise EX4DError(f"The tokens are {_shape(tokens)}, but the EX-4D prior is {_shape(self.prior)}.")
         tokens.add_(self.prior, alpha=self.strength)
@@ -293,21 +291,21 @@ def check_context_windows(handler: Any, shape: Sequence[int]) -> None:
         return
     if shape[handler.dim] <= handler.context_length:
         return
-    if handler.dim != 2:
-        raise EX4DError("Context windows over anything but the frames do not work with EX-4D; set dim to 2.")
-    frames = shape[2]
+    if handler.dim != FRAMES:
+        raise EX4DError(ONLY_FRAMES)
+    frames = shape[FRAMES]
     probe = torch.zeros(1, 1, frames, 1, 1)
     window = handler.get_context_windows(None, probe, {})[0]
     cond = [{"model_conds": {"c_concat": comfy.conds.CONDNoiseShape(probe)}}]
     cut = handler.get_resized_cond(cond, probe, window)[0]["model_conds"]["c_concat"].cond
-    if cut.shape[2] == frames:
+    if cut.shape[FRAMES] == frames:
         raise EX4DError(
             "This ComfyUI's context windows do not cut Wan's image conditioning; update ComfyUI, or take the node off and "
             "let the Wan EX-4D Sampler render the clip in segments."
         )
 
 
-def _managed(adapter: Adapter) -> Any:
+def _managed(adapter: Adapter) -> Model:
     """The encoder inside ComfyUI's memory management."""
     import comfy.model_management
     import comfy.model_patcher
@@ -321,7 +319,7 @@ def _managed(adapter: Adapter) -> Any:
     )
 
 
-def _wrap(model: Any, *, outer_sample: Any, diffusion_model: Any = None) -> None:
+def _wrap(model: Model, *, outer_sample: Wrapper, diffusion_model: Wrapper | None = None) -> None:
     for kind, wrapper in (("OUTER_SAMPLE", outer_sample), ("DIFFUSION_MODEL", diffusion_model)):
         model.remove_wrappers_with_key(_wrapper_kind(kind), KEY)
         if wrapper is not None:
@@ -334,8 +332,8 @@ def _wrapper_kind(name: str) -> str:
     return getattr(comfy.patcher_extension.WrappersMP, name)
 
 
-def _warn_without_videos(executor: Any, *args: Any, **kwargs: Any) -> Any:
-    logging.warning("EX-4D: only the LoRA is at work; use EX-4D Conditioning or the Wan EX-4D Sampler for the prior.")
+def _warn_without_videos(executor: Executor, *args: Any, **kwargs: Any) -> Any:
+    log.warning("EX-4D: only the LoRA is at work; use EX-4D Conditioning or the Wan EX-4D Sampler for the prior.")
     return executor(*args, **kwargs)
 
 

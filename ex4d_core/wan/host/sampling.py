@@ -4,46 +4,25 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 from torch import Tensor
 
 from ...errors import EX4DError
 from .. import schedule, segments
+from ..backbone import WAN21_I2V, Backbone
 from ..clip import PreparedClip
-from .conditioning import Conditioned, check_encoding, check_tile, condition, decode, encode
+from ..settings import CFG, PUBLISHED, SAMPLER, Run
+from .comfy_types import Conditioning, Model, Vae
+from .conditioning import Conditioned, check_encoding, condition, decode, encode
 
-PUBLISHED = "published"
-"""Name of the exact schedule among the host's own."""
+log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Run:
-    """Settings of a run; the defaults are the published ones.
-
-    Attributes:
-        seed: of the noise, drawn on the CPU; segment k takes seed + k.
-        steps, cfg, shift: at cfg 1 the negative prompt is not computed.
-        sampler: one of ComfyUI's sampler names.
-        scheduler: ``PUBLISHED`` for the exact sigmas, or one of ComfyUI's scheduler names.
-        segment: frames of a segment, 4n + 1; 0 = any length in one piece.
-        overlap: frames that neighbouring segments share.
-        tile: side of VAE tiles in pixels; 0 = whole frames.
-    """
-
-    seed: int = 0
-    steps: int = schedule.STEPS
-    cfg: float = schedule.CFG
-    shift: float = schedule.SHIFT
-    sampler: str = "euler"
-    scheduler: str = PUBLISHED
-    segment: int = 49
-    overlap: int = 9
-    tile: int = 0
+StepCallback = Callable[[int, Tensor, Tensor, int], None]
+"""Called with the step's number, the denoised latent, the noisy one and the number of steps."""
 
 
-def check_run(run: Run) -> None:
+def check_run(run: Run, backbone: Backbone = WAN21_I2V) -> None:
     """Refuse settings that no clip could be sampled with, before anything is loaded or encoded.
 
     Raises:
@@ -55,16 +34,16 @@ def check_run(run: Run) -> None:
     schedule.check_steps(run.steps)
     schedule.check_shift(run.shift)
     if not math.isfinite(run.cfg):
-        raise EX4DError(f"cfg must be a number, got {run.cfg}; the published value is {schedule.CFG}.")
+        raise EX4DError(f"cfg must be a number, got {run.cfg}; the published value is {CFG}.")
     if run.sampler not in comfy.samplers.SAMPLER_NAMES:
-        raise EX4DError(f"This ComfyUI has no sampler named {run.sampler!r}; the published run takes euler.")
+        raise EX4DError(f"This ComfyUI has no sampler named {run.sampler!r}; the published run takes {SAMPLER}.")
     if run.scheduler not in (PUBLISHED, *comfy.samplers.SCHEDULER_NAMES):
         raise EX4DError(f"This ComfyUI has no scheduler named {run.scheduler!r}; take {PUBLISHED!r}.")
-    segments.check_length(run.segment)
-    check_tile(run.tile)
+    segments.check_length(run.segment, backbone)
+    backbone.check_tile(run.tile)
 
 
-def plan(model: Any, clip: PreparedClip, run: Run) -> list[tuple[int, int]]:
+def plan(model: Model, clip: PreparedClip, run: Run) -> list[tuple[int, int]]:
     """(start, stop) of the pieces a clip is made in, all settings checked against it.
 
     One piece where stock context windows are on the model; they cut the clip themselves.
@@ -72,15 +51,22 @@ def plan(model: Any, clip: PreparedClip, run: Run) -> list[tuple[int, int]]:
     Raises:
         EX4DError: see ``check_run``, ``conditioning.check_encoding`` and ``segments.plan``.
     """
-    check_run(run)
+    check_run(run, clip.backbone)
     check_encoding(model, clip, shift=run.shift, tile=run.tile)
     if model.model_options.get("context_handler") is not None:
         return [(0, clip.frames)]
-    return segments.plan(clip.frames, run.segment, run.overlap)
+    return segments.plan(clip.frames, run.segment, run.overlap, clip.backbone)
 
 
 def sample_clip(
-    model: Any, vae: Any, positive: list, negative: list, clip: PreparedClip, run: Run, *, clip_vision: Any = None
+    model: Model,
+    vae: Vae,
+    positive: Conditioning,
+    negative: Conditioning,
+    clip: PreparedClip,
+    run: Run,
+    *,
+    clip_vision: object | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Re-shoot a clip.
 
@@ -107,16 +93,16 @@ def sample_clip(
         if frames is not None:
             # What is finished is complete source view for the next segment: it goes on from there.
             part = part.with_frames(frames[start:])
-            logging.info("EX-4D: segment %d of %d, frames %d to %d", number + 1, len(parts), start, stop - 1)
+            log.info("EX-4D: segment %d of %d, frames %d to %d", number + 1, len(parts), start, stop - 1)
         ready = condition(model, vae, positive, negative, part, clip_vision=clip_vision, shift=run.shift, tile=run.tile)
         samples = _sample(ready, run, (run.seed + number) % 2**64, report(number))
-        images = _one_video(decode(vae, samples, run.tile))[: stop - start]
+        images = _one_video(decode(vae, samples, run.tile, clip.backbone))[: stop - start]
         frames = images if frames is None else segments.join(frames, images, start)
     assert frames is not None and samples is not None
-    return frames, samples if len(parts) == 1 else encode(vae, frames, run.tile)
+    return frames, samples if len(parts) == 1 else encode(vae, frames, run.tile, clip.backbone)
 
 
-def run_sigmas(model: Any, run: Run) -> Tensor:
+def run_sigmas(model: Model, run: Run) -> Tensor:
     """Noise levels of a run on a MODEL, steps + 1 of them."""
     if run.scheduler == PUBLISHED:
         return schedule.sigmas(run.steps, run.shift)
@@ -126,7 +112,7 @@ def run_sigmas(model: Any, run: Run) -> Tensor:
     return comfy.samplers.KSampler(model, steps=run.steps, device="cpu", denoise=1.0, **names).sigmas
 
 
-def _sample(ready: Conditioned, run: Run, seed: int, callback: Any) -> Tensor:
+def _sample(ready: Conditioned, run: Run, seed: int, callback: StepCallback) -> Tensor:
     import comfy.sample
     import comfy.samplers
     import comfy.utils
@@ -147,7 +133,7 @@ def _sample(ready: Conditioned, run: Run, seed: int, callback: Any) -> Tensor:
     )
 
 
-def _progress(model: Any, steps: int, parts: int) -> Any:
+def _progress(model: Model, steps: int, parts: int) -> Callable[[int], StepCallback]:
     """Callbacks, one per segment, that move one bar over all segments and show live previews."""
     import comfy.utils
     import latent_preview
@@ -155,7 +141,7 @@ def _progress(model: Any, steps: int, parts: int) -> Any:
     previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
     bar = comfy.utils.ProgressBar(steps * parts)
 
-    def of_part(number: int) -> Any:
+    def of_part(number: int) -> StepCallback:
         def callback(step: int, denoised: Tensor, x: Tensor, total: int) -> None:
             preview = previewer.decode_latent_to_preview_image("JPEG", denoised) if previewer else None
             # The bar's hook raises when the user cancels.
