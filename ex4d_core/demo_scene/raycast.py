@@ -11,28 +11,34 @@ cameras that see a point see the same colour there.
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from ..machine.cores import cores
 from ..machine.numba_cache import njit
-
-BALL, BOX, CYLINDER, CONE, RING = range(5)
-PLAIN, MERIDIANS, BANDS, SPIRAL, CHECKER, CRATE, RINGS = range(7)
-
-GROUND_HEIGHT = 1.32  # y of the ground below the source camera (y points down)
-GROUND_RADIUS = 24.0
-PLAZA_RADIUS = 5.6
-PLAZA_CENTRE_Z = 3.62
-SKY_RADIUS = 60.0
-SUN = (-0.5606, -0.7008, -0.4411)  # towards the light, a unit vector: upper left, behind the source camera
-SUN_RIGHT = (-SUN[2] / math.hypot(SUN[0], SUN[2]), 0.0, SUN[0] / math.hypot(SUN[0], SUN[2]))
-SUN_UP = (
-    SUN[1] * SUN_RIGHT[2] - SUN[2] * SUN_RIGHT[1],
-    SUN[2] * SUN_RIGHT[0] - SUN[0] * SUN_RIGHT[2],
-    SUN[0] * SUN_RIGHT[1] - SUN[1] * SUN_RIGHT[0],
+from .world import (
+    BALL,
+    BANDS,
+    BOX,
+    CHECKER,
+    CRATE,
+    CYLINDER,
+    EDGE_DIFFERENCE,
+    GROUND_HEIGHT,
+    GROUND_RADIUS,
+    MERIDIANS,
+    PLAZA_CENTRE_Z,
+    PLAZA_RADIUS,
+    RING,
+    RINGS,
+    SKY_RADIUS,
+    SPIRAL,
+    SUN,
+    SUN_RIGHT,
+    SUN_UP,
+    TILE,
 )
-EDGE_DIFFERENCE = 0.035  # neighbouring centre samples that differ by more are supersampled
-TILE = 32
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
@@ -339,7 +345,7 @@ def _tile_candidates(eye, to_world, k, u0, v0, u1, v1, bounds, candidates):
 
 
 @njit(nogil=True, error_model="numpy")
-def cast_centres(row0, row1, eye, to_world, k, solids, colour, depth):
+def _cast_centres(row0, row1, eye, to_world, k, solids, colour, depth):
     """Fill rows row0..row1 of colour (H, W, 3) and depth (H, W) with pixel-centre samples."""
     width = depth.shape[1]
     candidates = np.empty(len(solids[0]), np.int64)
@@ -367,7 +373,7 @@ def _is_edge(colour, row, column):
 
 
 @njit(nogil=True, error_model="numpy")
-def quantise_rows(row0, row1, eye, to_world, k, solids, samples, centres, rgb):
+def _quantise_rows(row0, row1, eye, to_world, k, solids, samples, centres, rgb):
     """Write rows row0..row1 of rgb uint8, with samples x samples rays where the picture has an edge."""
     width = centres.shape[1]
     candidates = np.empty(len(solids[0]), np.int64)
@@ -390,3 +396,36 @@ def quantise_rows(row0, row1, eye, to_world, k, solids, samples, centres, rgb):
                 rgb[row, column, 0] = int(255 * r + 0.5)
                 rgb[row, column, 1] = int(255 * g + 0.5)
                 rgb[row, column, 2] = int(255 * b + 0.5)
+
+
+def picture(
+    eye: np.ndarray,
+    to_world: np.ndarray,
+    k: np.ndarray,
+    solids: tuple[np.ndarray, ...],
+    size: tuple[int, int],
+    samples: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What one camera sees, on every core.
+
+    Args:
+        eye: (3,) where it stands.
+        to_world: (3, 3) its rotation, camera to world.
+        k: fx, fy, cx, cy in pixels.
+        solids: as ``solids.packed`` gives them.
+        size: (width, height) in pixels.
+        samples: rays per pixel side where the picture has an edge.
+
+    Returns:
+        Colour (H, W, 3) uint8 and planar depth (H, W) float32.
+    """
+    width, height = size
+    camera = (eye, to_world, k, solids)
+    centres, depth = np.empty((height, width, 3), np.float32), np.empty((height, width), np.float32)
+    rgb = np.empty((height, width, 3), np.uint8)
+    bands = [(row, min(row + TILE, height)) for row in range(0, height, TILE)]
+    with ThreadPoolExecutor(min(cores(), len(bands))) as pool:
+        # Edges compare neighbouring rows, so every centre must be there before the second pass.
+        list(pool.map(lambda band: _cast_centres(*band, *camera, centres, depth), bands))
+        list(pool.map(lambda band: _quantise_rows(*band, *camera, samples, centres, rgb), bands))
+    return rgb, depth

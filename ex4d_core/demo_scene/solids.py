@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import SUBJECT
-from .raycast import (
+from .world import (
     BALL,
     BANDS,
     BOX,
@@ -23,11 +22,12 @@ from .raycast import (
     RING,
     RINGS,
     SPIRAL,
+    SUBJECT,
     SUN,
     SUN_RIGHT,
     SUN_UP,
 )
-from .raycast import GROUND_HEIGHT as GROUND
+from .world import GROUND_HEIGHT as GROUND
 
 CREAM, SAND, CORAL, BRICK = (0.98, 0.93, 0.83), (0.90, 0.80, 0.66), (0.94, 0.44, 0.33), (0.74, 0.32, 0.27)
 NAVY, TEAL, MUSTARD, PINK = (0.16, 0.22, 0.36), (0.14, 0.60, 0.57), (0.95, 0.76, 0.33), (0.95, 0.62, 0.62)

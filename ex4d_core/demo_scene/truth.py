@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..camera import Intrinsics
 from ..errors import Cancelled
-from . import DemoScene
+from .scene import DemoScene
 
 SAME_SURFACE = 0.02
 """Rendered and true depth within this share of each other are the same surface."""

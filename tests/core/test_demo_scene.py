@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from ex4d_core.camera import Intrinsics
-from ex4d_core.demo_scene import SUBJECT, DemoScene
+from ex4d_core.demo_scene import SUBJECT, DemoScene, raycast_torch, solids
+from ex4d_core.demo_scene.scene import ray_caster
 from ex4d_core.errors import Cancelled, EX4DError
 
 
@@ -102,12 +105,42 @@ def test_poses_are_counted_and_cancelling_stops() -> None:
         DemoScene(0, 8, 3)
 
 
-def test_without_numba_the_error_says_what_to_install(monkeypatch) -> None:
-    import sys
-
-    for name in [name for name in sys.modules if name.startswith("ex4d_core.demo_scene.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "ex4d_core.machine.numba_cache", None)
+@pytest.fixture()
+def without_numba(monkeypatch):
+    """As on a fresh ComfyUI."""
+    ray_caster.cache_clear()
+    for name in ("ex4d_core.demo_scene.raycast", "ex4d_core.machine.numba_cache"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "numba", None)
-    with pytest.raises(EX4DError, match="pip install"):
-        DemoScene(8, 8, 1).frame(0)
+    yield
+    ray_caster.cache_clear()
+
+
+def test_without_numba_torch_casts_the_rays(without_numba, caplog) -> None:
+    rgb, depth = DemoScene(24, 16, 1).frame(0)
+    assert ray_caster() is raycast_torch.picture and not caplog.records
+    assert rgb.shape == (16, 24, 3) and rgb.float().std() > 10 and 2 < depth.min() < depth.max() < 100
+
+
+@pytest.mark.parametrize("t", [0, 3, 5])
+def test_both_ray_casters_see_the_same(t, monkeypatch) -> None:
+    """Every shape, pattern and shadow is in these pictures; a bound on rays at once puts seams into them."""
+    raycast = pytest.importorskip("ex4d_core.demo_scene.raycast")
+    monkeypatch.setattr(raycast_torch, "RAYS", 4000)
+    width, height, eye = 112, 80, np.array([1.5, -0.8, 0.4]) * (t > 0)
+    pose = _look_at(eye, np.array(SUBJECT)) if t else np.eye(4)
+    lens = Intrinsics.default(width, height)
+    camera = (
+        eye,
+        np.ascontiguousarray(pose[:3, :3].T),
+        np.array([lens.fx, lens.fy, lens.cx, lens.cy]),
+        solids.packed(solids.at(t / 7)),
+        (width, height),
+    )
+    for samples in (1, 3):
+        rgb, depth = raycast.picture(*camera, samples)
+        torch_rgb, torch_depth = raycast_torch.picture(*camera, samples)
+        np.testing.assert_allclose(torch_depth, depth, rtol=1e-6)
+        apart = np.abs(torch_rgb.astype(int) - rgb).max(axis=-1)
+        # Where a shadow or a line ends within a rounding error of a ray, the two may fall on different sides.
+        assert (apart > 1).sum() <= 2 and (apart > 0).mean() < 0.001

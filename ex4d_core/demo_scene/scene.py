@@ -1,0 +1,123 @@
+"""The demo scene as a value: its size and length, and colour and depth of any frame from any camera."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..camera import Intrinsics
+from ..errors import Cancelled, EX4DError
+from ..machine.cancel import unless_cancelled
+from . import solids
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DemoScene:
+    """The scene, seen at ``width`` x ``height`` by the source camera, over ``frames`` frames of one loop.
+
+    Attributes:
+        width, height: size in pixels of the source video.
+        frames: how many frames one loop of the motion is cut into.
+        samples: rays per pixel side where the picture has an edge; 1 gives the exact colour at pixel centres.
+            Depth is always that of the pixel centre.
+    """
+
+    width: int
+    height: int
+    frames: int
+    samples: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.height, self.frames, self.samples) < 1:
+            raise EX4DError(
+                f"The demo scene needs at least one pixel, frame and sample, got {self.width}x{self.height}, "
+                f"{self.frames} frames, {self.samples} samples."
+            )
+
+    @property
+    def intrinsics(self) -> Intrinsics:
+        """The source camera's projection."""
+        return Intrinsics.default(self.width, self.height)
+
+    def frame(
+        self, t: int, world_to_camera: np.ndarray | None = None, intrinsics: Intrinsics | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The truth at frame ``t`` from one camera.
+
+        Args:
+            t: frame number; the motion repeats after ``frames``.
+            world_to_camera: (4, 4), OpenCV; None is the source camera.
+            intrinsics: projection and size in pixels; None is the source camera's.
+
+        Returns:
+            Colour (H, W, 3) uint8 and planar depth (H, W) float32.
+        """
+        intrinsics = intrinsics or self.intrinsics
+        pose = np.eye(4) if world_to_camera is None else np.asarray(world_to_camera, dtype=np.float64)
+        to_world = np.ascontiguousarray(pose[:3, :3].T)
+        rgb, depth = ray_caster()(
+            -to_world @ pose[:3, 3],
+            to_world,
+            np.array([intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy]),
+            solids.packed(solids.at(t / self.frames % 1.0)),
+            (intrinsics.width, intrinsics.height),
+            self.samples,
+        )
+        return torch.from_numpy(rgb), torch.from_numpy(depth)
+
+    def clip(
+        self,
+        world_to_camera: np.ndarray | None = None,
+        intrinsics: Intrinsics | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Every frame, each from its own camera.
+
+        Args:
+            world_to_camera: (frames, 4, 4); None is the source camera throughout.
+            intrinsics: as in ``frame``.
+            progress: called with (frames done, frames in all).
+            cancel: polled before each frame, and while the first one waits for its machine code.
+
+        Returns:
+            Colour (T, H, W, 3) uint8 and planar depth (T, H, W) float32.
+
+        Raises:
+            EX4DError: another number of poses than frames.
+            Cancelled: ``cancel`` returned True.
+        """
+        if world_to_camera is not None and len(world_to_camera) != self.frames:
+            raise EX4DError(f"The demo scene has {self.frames} frames and got {len(world_to_camera)} camera poses.")
+        intrinsics = intrinsics or self.intrinsics
+        rgb = torch.empty((self.frames, intrinsics.height, intrinsics.width, 3), dtype=torch.uint8)
+        depth = torch.empty((self.frames, intrinsics.height, intrinsics.width), dtype=torch.float32)
+        for t in range(self.frames):
+            if cancel is not None and cancel():
+                raise Cancelled("The demo scene was cancelled.")
+            pose = None if world_to_camera is None else world_to_camera[t]
+            rgb[t], depth[t] = unless_cancelled(partial(self.frame, t, pose, intrinsics), cancel)
+            if progress is not None:
+                progress(t + 1, self.frames)
+        return rgb, depth
+
+
+@cache
+def ray_caster() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """``picture`` of the fastest ray caster that loads here."""
+    try:
+        from .raycast import picture
+    except Exception as error:  # a broken numba raises anything
+        if getattr(error, "name", None) != "numba":
+            log.warning("numba is installed but cannot be loaded, so torch casts the demo scene's rays: %s", error)
+        from .raycast_torch import picture
+    return picture
