@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -27,7 +28,8 @@ from .errors import Cancelled, EX4DError
 from .machine.buffers import empty
 from .pixels import to_uint8
 
-STYLES = ("released", "paper")
+Style = Literal["released", "paper"]
+STYLES: tuple[Style, ...] = get_args(Style)
 PUBLISHED_BORDER_DEPTH = 100.0
 LARGEST_DEPTH = 1e9
 """Scene units, as for camera paths; a depth that is much larger is a slip, and its products leave float32."""
@@ -57,7 +59,7 @@ class DWMesh:
     rgb: Tensor
     depth: Tensor
     intrinsics: Intrinsics
-    style: str
+    style: Style
     border_depth: float
     min_angle: float
     max_jump: float
@@ -165,7 +167,7 @@ def build_dw_mesh(
     depth: Tensor | np.ndarray,
     intrinsics: Intrinsics | None = None,
     *,
-    style: str = "released",
+    style: Style = "released",
     min_angle: float = 2.5,
     depth_jump: float = 0.013,
     border_depth: float | None = None,
@@ -324,7 +326,7 @@ def spread_to_vertices(face_valid: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=4)
-def grid_faces(height: int, width: int, style: str) -> Tensor:
+def grid_faces(height: int, width: int, style: Style) -> Tensor:
     """The shared topology: (F, 3) int32 on the CPU. Treat it as read-only, it is cached.
 
     Two faces per quad in row order, then the back plate: released style closes it with two faces over the image

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..ex4d_core.camera import Intrinsics
 from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.mesh import STYLES, build_dw_mesh
 from ..ex4d_core.preview.film import occlusion_overlay
 from . import previews, types
 from .progress import Job
@@ -30,7 +32,7 @@ class EX4DBuildDWMesh(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "style",
-                    options=["released", "paper"],
+                    options=list(STYLES),
                     default="released",
                     tooltip="released: like the published code, what the published weights expect. paper: per-face "
                     "occlusion and exact pixel centres, sharper edges.",
@@ -81,9 +83,6 @@ class EX4DBuildDWMesh(io.ComfyNode):
 
     @classmethod
     def execute(cls, images, depth, style, min_angle, depth_jump, focal, border_depth) -> io.NodeOutput:
-        from ..ex4d_core.camera import Intrinsics
-        from ..ex4d_core.mesh import build_dw_mesh
-
         frames, height, width = images.shape[:3]
         check_counts(frames, height, width, depth)
         was = tuple(depth.depth.shape[1:])

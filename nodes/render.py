@@ -9,11 +9,11 @@ from comfy_api.latest import io
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.machine import opencv
 from ..ex4d_core.preview.film import side_by_side, small_frames
+from ..ex4d_core.render import BACKEND_CHOICES, backend_problem, choose_backend, render_color_mask
 from . import previews, types
 from .progress import Job
 from .schema import choice_problem, range_problem, schema
 
-BACKENDS = ["auto", "numba", "torch", "nvdiffrast"]
 RENDER_PREVIEW = 49
 """Frames shown at most of a finished move, which is judged by its motion."""
 TOGETHER = 4
@@ -36,7 +36,7 @@ class EX4DRenderColorMask(io.ComfyNode):
                 types.Trajectory.Input("trajectory", tooltip="The camera path, one pose per frame."),
                 io.Combo.Input(
                     "backend",
-                    options=BACKENDS,
+                    options=list(BACKEND_CHOICES),
                     default="auto",
                     tooltip="Which renderer. auto takes the fastest that is here: nvdiffrast on an NVIDIA GPU if it is "
                     "installed, else numba on the processor, else torch, which runs everywhere.",
@@ -84,8 +84,6 @@ class EX4DRenderColorMask(io.ComfyNode):
 
     @classmethod
     def execute(cls, mesh, trajectory, backend, width, height, first_frame, supersample) -> io.NodeOutput:
-        from ..ex4d_core.render import backend_problem, choose_backend, render_color_mask
-
         if (width == 0) != (height == 0):
             raise EX4DError("Give both width and height, or 0 for both to take the mesh's size.")
         if problem := choice_problem(cls, first_frame=first_frame):

@@ -193,7 +193,10 @@ def encode_film(path: str | Path, frames: FilmFrames, fps: float, *, cancel: Cal
 
 def lay_out(frame: VideoFrame, pictures: list[np.ndarray]) -> None:
     """Put pictures, of even size, side by side into a yuv420p frame with a thin gap."""
-    planes = [np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size) for plane in frame.planes]
+    planes = []
+    for plane in frame.planes:
+        levels = np.frombuffer(plane, np.uint8)  # pyright: ignore[reportCallIssue, reportArgumentType] the stubs know no buffers
+        planes.append(levels.reshape(plane.height, plane.line_size))
     left = 0
     for picture in pictures:
         right = left + picture.shape[1]

@@ -21,7 +21,9 @@ from torch import Tensor
 
 from ..camera import Intrinsics
 from ..errors import EX4DError
-from ..mesh import DWMesh, grid_faces, unproject
+from ..mesh import DWMesh, Style, grid_faces, unproject
+from ..published import VISIBLE_ALPHA
+from .backend import Backend, load_problem
 from .view import Picture, Settings, View, reduce_samples, store
 
 ELEMENTS = 2**21
@@ -34,15 +36,34 @@ ON_VERTEX = 1e-3
 _lock = threading.Lock()
 
 
-def takes(mesh: DWMesh) -> bool:
-    """Whether the mesh has few enough faces."""
+def _problem() -> str | None:
+    if not torch.cuda.is_available():
+        return "there is no NVIDIA GPU that torch can use"
+    return load_problem("nvdiffrast.torch")
+
+
+def _few_enough_faces(mesh: DWMesh) -> bool:
     return 2 * mesh.height * mesh.width <= MAX_FACES
+
+
+def _takes(mesh: DWMesh, asked: torch.device | None) -> bool:
+    """Faster than the others even with a mesh that lies on the CPU, unless that is where the work is asked for."""
+    if asked is None and mesh.device.type == "cpu":
+        return _few_enough_faces(mesh)
+    return (asked or mesh.device).type == "cuda" and _few_enough_faces(mesh)
+
+
+def _device(mesh: DWMesh, asked: torch.device | None) -> torch.device:
+    if asked is not None and asked.type != "cuda":
+        raise EX4DError(f"The nvdiffrast backend computes on CUDA, not on {asked}; use numba or torch there.")
+    on_gpu = mesh.device if mesh.device.type == "cuda" else torch.device("cuda")
+    return asked or on_gpu
 
 
 def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings) -> None:
     """Fill the picture's frames of ``views``; see `render_color_mask`."""
     size = mesh.height * mesh.width
-    if not takes(mesh):
+    if not _few_enough_faces(mesh):
         raise EX4DError(f"A mesh of {mesh.width}x{mesh.height} is too fine for nvdiffrast; use backend torch or numba.")
     rows, columns = picture.height * settings.supersample, picture.width * settings.supersample
     batch = max(1, min(16, ELEMENTS // max(size, rows * columns)))
@@ -77,7 +98,7 @@ def _draw(
         color = color * _visible(mesh, sources, faces, clip, raster)[..., None]
     if settings.antialias:
         color = dr.antialias(color, raster, clip, faces, topology_hash=topology)
-    mask = color[..., 3] > 125.0
+    mask = color[..., 3] > VISIBLE_ALPHA
     # Blending can leave a seen pixel over the background, where no face gives it a depth: take the far plane's.
     z = torch.where(raster[..., 3] > 0, z, settings.far)
     return color[..., :3], mask, z
@@ -153,7 +174,7 @@ def _on_vertex(clip: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=4)
-def _shared(height: int, width: int, style: str, device: torch.device) -> tuple[Any, Tensor, Any]:
+def _shared(height: int, width: int, style: Style, device: torch.device) -> tuple[Any, Tensor, Any]:
     """The device's context, the faces there, and their topology for antialiasing.
 
     Both styles draw the released faces: paper style's fan is coplanar with their two back faces and never visible.
@@ -174,3 +195,13 @@ def _context(device: torch.device) -> Any:
     import nvdiffrast.torch as dr
 
     return dr.RasterizeCudaContext(device=device)
+
+
+BACKEND = Backend(
+    name="nvdiffrast",
+    needs="an NVIDIA GPU and nvdiffrast built from its repository",
+    problem=_problem,
+    takes=_takes,
+    device=_device,
+    render=render,
+)

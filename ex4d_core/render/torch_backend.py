@@ -16,12 +16,10 @@ from torch import Tensor
 
 from ..errors import EX4DError
 from ..mesh import DWMesh, unproject
-from .view import Picture, Settings, View, reduce_samples, store
+from ..published import VISIBLE_ALPHA
+from .backend import Backend
+from .view import EDGE, TIE, Picture, Settings, View, reduce_samples, store
 
-EDGE = 1e-6
-"""Edges reach this far, in pixels, beyond the triangle."""
-TIE = 1.0 + 2.0**-20
-"""Visible faces are this much closer in the depth test, so that a sample on the edge of an occluded face is seen."""
 FACES, ROWS, SAMPLES = 2**20, 2**20, 2**21
 """Elements in flight: at most about 500, 150 and 60 bytes each."""
 
@@ -270,7 +268,7 @@ def _shade(scene: _Scene, keys: Tensor, rgb: Tensor, rows: int, columns: int) ->
     z = weights[0] * a[:, 2] + weights[1] * b[:, 2] + weights[2] * c[:, 2]
     if not scene.paper:
         weights = weights * torch.stack([scene.valid[v] for v in corners])
-        visible = weights.sum(0) * 255.0 > 125.0
+        visible = weights.sum(0) * 255.0 > VISIBLE_ALPHA
         sample, z, weights = sample[visible], z[visible], weights[:, visible]
         corners = tuple(v[visible] for v in corners)
     mixed = (weights[..., None] * torch.stack([rgb[v].double() for v in corners])).sum(0)
@@ -289,3 +287,13 @@ def _low(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
 
 def _high(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     return torch.maximum(torch.maximum(a, b), c)
+
+
+BACKEND = Backend(
+    name="torch",
+    needs="torch",
+    problem=lambda: None,
+    takes=lambda mesh, asked: True,
+    device=lambda mesh, asked: asked or mesh.device,
+    render=render,
+)

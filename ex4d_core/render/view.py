@@ -12,6 +12,10 @@ from torch import Tensor
 from ..camera import Intrinsics
 from ..machine.buffers import empty
 
+EDGE = 1e-6
+"""Faces reach this far, in pixels, beyond their edges, so that no sample on an edge is lost between two of them."""
+TIE = 1.0 + 2.0**-20
+"""Visible faces are this much closer in the depth test, so that a sample on the edge of an occluded face is seen."""
 FRONT = 0.05
 """Samples of one pixel whose depths differ by less than this share lie on one surface."""
 
@@ -91,12 +95,16 @@ class Settings:
     poll: Callable[[], None]
 
 
-def quantise(color: Tensor, released: bool) -> Tensor:
-    """Colours 0..255 in float to uint8: truncated as published in released style, else rounded.
-
-    The small guard keeps a source pixel that comes back as 99.9999 from becoming 99.
+def rounding(released: bool) -> float:
+    """What a colour 0..255 gets added before it is cut to a whole number: truncated as published in released style, else
+    rounded. The little that truncation adds keeps a source pixel that comes back as 99.9999 from becoming 99.
     """
-    return (color + (1e-3 if released else 0.5)).clamp_(0, 255).to(torch.uint8)
+    return 1e-3 if released else 0.5
+
+
+def quantise(color: Tensor, released: bool) -> Tensor:
+    """Colours 0..255 in float to uint8; see `rounding`."""
+    return (color + rounding(released)).clamp_(0, 255).to(torch.uint8)
 
 
 def reduce_samples(color: Tensor, mask: Tensor, depth: Tensor, factor: int) -> tuple[Tensor, Tensor, Tensor]:

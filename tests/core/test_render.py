@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import importlib.util
+import sys
 import threading
 import time
+import types
+from dataclasses import replace
 
 import numpy as np
 import oracle
@@ -15,7 +18,7 @@ import torch
 from ex4d_core.camera import Intrinsics
 from ex4d_core.errors import Cancelled, EX4DError
 from ex4d_core.mesh import DWMesh, build_dw_mesh
-from ex4d_core.render import available_backends, render_color_mask
+from ex4d_core.render import BACKEND_CHOICES, BACKENDS, available_backends, choose, render_color_mask
 from ex4d_core.trajectory import Trajectory
 
 # nvdiffrast snaps vertices to 1/16 pixel, so that exact comparison on tiny meshes is not for it.
@@ -255,7 +258,8 @@ def test_progress_cancel_and_a_failing_callback(backend):
 
 def test_a_failing_callback_ends_frames_that_are_being_drawn(monkeypatch):
     backend = pytest.importorskip("ex4d_core.render.numba_backend")
-    whole, stops = backend._rasterise, []
+    kernels = pytest.importorskip("ex4d_core.render.numba_kernels")
+    whole, stops = kernels.rasterise, []
 
     def slow(*arguments):
         stops.append(arguments[-1])
@@ -263,7 +267,7 @@ def test_a_failing_callback_ends_frames_that_are_being_drawn(monkeypatch):
             time.sleep(0.01)
         whole(*arguments)
 
-    monkeypatch.setattr(backend, "_rasterise", slow)
+    monkeypatch.setattr(kernels, "rasterise", slow)
     mesh = wavy("released", 24, 32)
     with pytest.raises(Cancelled):  # only the first frame is let through
         render_color_mask(mesh, still(5), backend="numba", cancel=lambda: len(stops) > 1)
@@ -362,7 +366,8 @@ def test_a_published_scene_keeps_the_published_range(monkeypatch):
     from ex4d_core.render import torch_backend
 
     used = []
-    monkeypatch.setattr(torch_backend, "render", lambda mesh, views, picture, settings: used.append(settings))
+    watched = replace(torch_backend.BACKEND, render=lambda mesh, views, picture, settings: used.append(settings))
+    monkeypatch.setattr(torch_backend, "BACKEND", watched)
     for plate, near, far in ((100.0, 1e-3, 1e3), (5.0, 1e-3, 1e3), (5e4, 0.5, 5e5)):
         mesh = build_dw_mesh(torch.rand(1, 8, 8, 3), torch.full((1, 8, 8), 3.0), border_depth=plate)
         render_color_mask(mesh, still(), backend="torch", keep_first_frame=False)
@@ -422,12 +427,29 @@ def test_supersampling_counts_against_the_memory_limit():
 
 
 def test_auto_leaves_nvdiffrast_out_where_the_mesh_is_too_fine(monkeypatch):
-    import ex4d_core.render as render
-
-    monkeypatch.setattr(render, "available_backends", lambda: ("nvdiffrast", "torch"))
+    monkeypatch.setattr(choose, "available_backends", lambda: ("nvdiffrast", "torch"))
     fine, coarse = (build_dw_mesh(torch.zeros(1, n, 2048, 3), torch.ones(1, n, 2048)) for n in (2049, 8))
-    assert render.choose_backend("auto", coarse, None) == "nvdiffrast"
-    assert render.choose_backend("auto", fine, None) == "torch"
+    assert choose.choose_backend("auto", coarse, None) == "nvdiffrast"
+    assert choose.choose_backend("auto", fine, None) == "torch"
+
+
+def test_every_backend_of_the_list_has_a_module_that_states_it():
+    assert set(BACKENDS) == {"nvdiffrast", "numba", "torch"} and ("auto", *BACKENDS) == BACKEND_CHOICES
+    for name in BACKENDS:
+        stated = choose.backend_of(name)
+        assert stated.name == name and stated.needs
+        assert stated.problem() is None or name not in available_backends()
+
+
+def test_a_backend_that_is_added_to_the_list_is_offered_and_taken(monkeypatch):
+    """One new file and one line: everything else reads the list."""
+    stated = replace(choose.backend_of("torch"), name="vulkan")
+    monkeypatch.setitem(sys.modules, "ex4d_core.render.vulkan_backend", types.SimpleNamespace(BACKEND=stated))
+    monkeypatch.setattr(choose, "BACKENDS", ("vulkan", *BACKENDS))
+    monkeypatch.setattr(choose, "BACKEND_CHOICES", ("auto", "vulkan", *BACKENDS))
+    mesh = wavy("released", 8, 8)
+    assert available_backends()[0] == choose.choose_backend("auto", mesh, None) == "vulkan"
+    assert render_color_mask(mesh, still(), backend="vulkan")[0].shape == (1, 8, 8, 3)
 
 
 def test_torch_pieces_do_not_change_the_picture(monkeypatch):
