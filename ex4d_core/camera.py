@@ -13,9 +13,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from .errors import EX4DError
-
-TRAINING_FOCAL_RATIO = 500.0 / 512.0
-"""Focal length over image width of the data that EX-4D was trained on (500 px at 512 px)."""
+from .published import FOCAL_RATIO
 
 DEFAULT_FPS = 15.0
 """Frames a second of EX-4D's videos, and of a path that tells no rate."""
@@ -67,7 +65,7 @@ class Intrinsics:
     @classmethod
     def default(cls, width: int, height: int) -> Intrinsics:
         """The field of view of the training data: fx = fy = 500 * width / 512, centred."""
-        return cls.from_focal(TRAINING_FOCAL_RATIO * width, width, height)
+        return cls.from_focal(FOCAL_RATIO * width, width, height)
 
     @classmethod
     def from_focal(cls, focal: float, width: int, height: int) -> Intrinsics:

@@ -27,14 +27,12 @@ from .camera import Intrinsics
 from .errors import Cancelled, EX4DError
 from .machine.buffers import empty
 from .pixels import to_uint8
+from .published import BORDER_DEPTH, DEPTH_JUMP, DEPTH_LIMITS, MIN_ANGLE, PIVOT_MARGIN
 
 Style = Literal["released", "paper"]
 STYLES: tuple[Style, ...] = get_args(Style)
-PUBLISHED_BORDER_DEPTH = 100.0
 LARGEST_DEPTH = 1e9
 """Scene units, as for camera paths; a depth that is much larger is a slip, and its products leave float32."""
-PIVOT_MARGIN = 0.15
-"""Distance from the nearest point of frame 0 to the point that published camera paths orbit."""
 PAPER_CLAMP = 0.99
 """Paper style keeps every depth in front of the back plate: at most this share of ``border_depth``."""
 
@@ -168,8 +166,8 @@ def build_dw_mesh(
     intrinsics: Intrinsics | None = None,
     *,
     style: Style = "released",
-    min_angle: float = 2.5,
-    depth_jump: float = 0.013,
+    min_angle: float = MIN_ANGLE,
+    depth_jump: float = DEPTH_JUMP,
     border_depth: float | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
@@ -236,8 +234,8 @@ def default_border_depth(depth: Tensor) -> float:
     what lies beyond 100. Other depth (metric, normalised) keeps everything in front of the plate.
     """
     nearest, farthest = (float(v) for v in torch.aminmax(depth))
-    published = 2.5 <= nearest <= 10 and farthest <= 10001
-    return PUBLISHED_BORDER_DEPTH if published else 1.05 * farthest
+    published = 2.5 <= nearest <= 10 and farthest <= DEPTH_LIMITS[1] + 1
+    return BORDER_DEPTH if published else 1.05 * farthest
 
 
 def unproject(depth: Tensor, intrinsics: Intrinsics, pixel_offset: float) -> Tensor:

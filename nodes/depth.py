@@ -8,10 +8,11 @@ from comfy_api.latest import io
 from ..ex4d_core.depth.pictures import PICTURE_KINDS, clip_from_geometry, clip_from_pictures
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.preview.film import colored_depth
+from ..ex4d_core.published import BORDER_DEPTH, NEAREST_DEPTH
 from . import previews, types
 from .schema import choice_problem, range_problem, schema
 
-NO_NEAR = "near must be above 0 for inverse depth; EX-4D's is 2.564."
+NO_NEAR = f"near must be above 0 for inverse depth; EX-4D's is {NEAREST_DEPTH:.3f}."
 
 
 class EX4DDepthFromImage(io.ComfyNode):
@@ -38,22 +39,22 @@ class EX4DDepthFromImage(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "near",
-                    default=2.564,
+                    default=round(NEAREST_DEPTH, 3),
                     min=0.0,
                     max=1000.0,
                     step=0.001,
                     round=0.0001,
-                    tooltip="Distance given to the nearest point of the clip (2.564 is EX-4D's). For metric depth, 0 "
-                    "keeps its own unit. Not used by disparity.",
+                    tooltip=f"Distance given to the nearest point of the clip ({NEAREST_DEPTH:.3f} is EX-4D's). For metric "
+                    "depth, 0 keeps its own unit. Not used by disparity.",
                 ),
                 io.Float.Input(
                     "far",
-                    default=100.0,
+                    default=BORDER_DEPTH,
                     min=0.01,
                     max=100000.0,
                     step=0.1,
-                    tooltip="Distance of the farthest point; sky goes here. EX-4D's background stands at 100. Not "
-                    "used by disparity.",
+                    tooltip="Distance of the farthest point; sky goes here. EX-4D's background stands at "
+                    f"{BORDER_DEPTH:g}. Not used by disparity.",
                 ),
                 types.MoGeGeometry.Input(
                     "moge_geometry", optional=True, tooltip="From MoGe nodes, in place of pictures: depth and lens."

@@ -17,6 +17,7 @@ from comfy_api.latest import io
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.preview.film import colored_depth, depth_palette, shrink
 from ..ex4d_core.preview.scene_file import preview_size
+from ..ex4d_core.published import DEPTH_OVERLAP, DEPTH_SEED, DEPTH_SIZE_LIMIT, DEPTH_STEPS, DEPTH_WINDOW
 from . import previews, types
 from .progress import Job
 from .schema import choice_problem, range_problem, schema
@@ -177,14 +178,14 @@ class EX4DDepthCrafter(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "steps",
-                    default=5,
+                    default=DEPTH_STEPS,
                     min=1,
                     max=50,
-                    tooltip="Denoising steps. EX-4D uses 5; more cost time and change little.",
+                    tooltip=f"Denoising steps. EX-4D uses {DEPTH_STEPS}; more cost time and change little.",
                 ),
                 io.Int.Input(
                     "window",
-                    default=110,
+                    default=DEPTH_WINDOW,
                     min=2,
                     max=400,
                     tooltip="Frames worked on together. A longer clip is done in several windows. Fewer frames need less "
@@ -192,7 +193,7 @@ class EX4DDepthCrafter(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "overlap",
-                    default=25,
+                    default=DEPTH_OVERLAP,
                     min=1,
                     max=200,
                     tooltip="Frames that two windows share, so that depth goes on smoothly. Must be less than window. "
@@ -200,15 +201,15 @@ class EX4DDepthCrafter(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "seed",
-                    default=42,
+                    default=DEPTH_SEED,
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
-                    tooltip="The noise that depth is made from. 42 is what EX-4D uses; another seed gives slightly "
+                    tooltip=f"The noise that depth is made from. {DEPTH_SEED} is what EX-4D uses; another seed gives slightly "
                     "different depth.",
                 ),
                 io.Int.Input(
                     "size_limit",
-                    default=1024,
+                    default=DEPTH_SIZE_LIMIT,
                     min=64,
                     max=2048,
                     step=64,

@@ -8,6 +8,7 @@ from ..ex4d_core.camera import Intrinsics
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.mesh import STYLES, build_dw_mesh
 from ..ex4d_core.preview.film import occlusion_overlay
+from ..ex4d_core.published import BORDER_DEPTH, DEPTH_JUMP, FOCAL, MIN_ANGLE, WIDTH
 from . import previews, types
 from .progress import Job
 from .schema import choice_problem, schema
@@ -39,7 +40,7 @@ class EX4DBuildDWMesh(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "min_angle",
-                    default=2.5,
+                    default=MIN_ANGLE,
                     min=0.0,
                     max=59.9,
                     step=0.1,
@@ -48,7 +49,7 @@ class EX4DBuildDWMesh(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "depth_jump",
-                    default=0.013,
+                    default=DEPTH_JUMP,
                     min=0.0,
                     max=1.0,
                     step=0.001,
@@ -63,7 +64,7 @@ class EX4DBuildDWMesh(io.ComfyNode):
                     max=100000.0,
                     step=1.0,
                     tooltip="Focal length in pixels. 0 takes the lens that came with the depth, else the training "
-                    "data's (500 at 512 pixels of width).",
+                    f"data's ({FOCAL:g} at {WIDTH} pixels of width).",
                 ),
                 io.Float.Input(
                     "border_depth",
@@ -71,7 +72,8 @@ class EX4DBuildDWMesh(io.ComfyNode):
                     min=0.0,
                     max=100000.0,
                     step=1.0,
-                    tooltip="Distance of the plate that closes the scene behind. 0 = automatic (100 for EX-4D depth).",
+                    tooltip="Distance of the plate that closes the scene behind. 0 = automatic "
+                    f"({BORDER_DEPTH:g} for EX-4D depth).",
                 ),
             ],
             outputs=[types.Mesh.Output(display_name="mesh", tooltip="The mesh of every frame.")],

@@ -6,8 +6,6 @@ DepthCrafter and depth files are modules of their own, imported where they are u
 
 from .clip import DepthClip
 from .convert import (
-    FAR,
-    NEAR,
     brightness,
     check_depth,
     depth_from_disparity,
@@ -17,8 +15,6 @@ from .convert import (
 )
 
 __all__ = [
-    "FAR",
-    "NEAR",
     "DepthClip",
     "brightness",
     "check_depth",

@@ -8,7 +8,7 @@ import torch
 
 from ..camera import Intrinsics
 from ..errors import EX4DError
-from ..mesh import PUBLISHED_BORDER_DEPTH
+from ..published import BORDER_DEPTH
 from .convert import check_depth, depth_from_disparity, resize_depth
 
 
@@ -59,7 +59,7 @@ class DepthClip:
 
         A crop or a resize can lose the nearest or farthest pixel, after which the values alone do not tell any more.
         """
-        return None if self.disparity_range is None else PUBLISHED_BORDER_DEPTH
+        return None if self.disparity_range is None else BORDER_DEPTH
 
     def __len__(self) -> int:
         return self.depth.shape[0]

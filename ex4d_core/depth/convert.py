@@ -12,16 +12,14 @@ from torch import Tensor
 
 from ..errors import EX4DError
 from ..machine.buffers import empty
-
-DISPARITY_SCALE = 3900.0
-DEPTH_NUMERATOR = 10000.0
-DEPTH_LIMITS = (1e-4, 1e4)
-
-NEAR = DEPTH_NUMERATOR / DISPARITY_SCALE
-"""Depth of the nearest sample of a clip in the published system, about 2.564."""
-
-FAR = 100.0
-"""Depth of the published background plate; what lies farther is hidden behind it."""
+from ..published import (
+    BORDER_DEPTH,
+    DEPTH_LIMITS,
+    DEPTH_NUMERATOR,
+    DISPARITY_SCALE,
+    NEAREST_DEPTH,
+    SMALLEST_DISPARITY,
+)
 
 EDGE_TOLERANCE = 0.03
 """Samples are one surface where their inverse depths, extended to one point, differ by less than this share."""
@@ -60,12 +58,14 @@ def depth_from_disparity(disparity: Tensor) -> Tensor:
     """
     depth = _normalised(disparity, "disparity")
     for frame in depth:
-        torch.div(frame.new_tensor(DEPTH_NUMERATOR), frame.mul_(DISPARITY_SCALE).clamp_(min=1e-5), out=frame)
+        torch.div(
+            frame.new_tensor(DEPTH_NUMERATOR), frame.mul_(DISPARITY_SCALE).clamp_(min=SMALLEST_DISPARITY), out=frame
+        )
         frame.clamp_(*DEPTH_LIMITS)
     return depth
 
 
-def depth_from_inverse(inverse: Tensor, *, near: float = NEAR, far: float = FAR) -> Tensor:
+def depth_from_inverse(inverse: Tensor, *, near: float = NEAREST_DEPTH, far: float = BORDER_DEPTH) -> Tensor:
     """Relative inverse depth (most monocular depth networks) to depth between ``near`` and ``far``.
 
     Args:
@@ -93,7 +93,7 @@ def depth_from_metric(depth: Tensor, *, near: float | None = None, far: float | 
 
     Args:
         depth: (T, H, W) planar z > 0. Infinite or zero samples are taken as sky if ``far`` is given.
-        near: the depth that the nearest sample of the clip gets, for example ``NEAR``; None keeps the unit.
+        near: the depth that the nearest sample of the clip gets, for example ``published.NEAREST_DEPTH``; None keeps the unit.
         far: samples beyond it are set to it, after scaling; None leaves them.
 
     Returns:

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ..camera import Intrinsics
 from ..errors import EX4DError
+from ..published import BORDER_DEPTH, NEAREST_DEPTH
 from .clip import DepthClip
-from .convert import FAR, NEAR, brightness, depth_from_inverse, depth_from_metric
+from .convert import brightness, depth_from_inverse, depth_from_metric
 
 PictureKind = Literal["disparity", "inverse", "metric"]
 PICTURE_KINDS: tuple[PictureKind, ...] = get_args(PictureKind)
@@ -28,7 +29,9 @@ LOOKED_AT = 12
 """Frames, at least, that are looked at for colours; a colour map is on all of them."""
 
 
-def clip_from_pictures(images: Tensor, kind: PictureKind, *, near: float | None = None, far: float = FAR) -> DepthClip:
+def clip_from_pictures(
+    images: Tensor, kind: PictureKind, *, near: float | None = None, far: float = BORDER_DEPTH
+) -> DepthClip:
     """Grey depth pictures to the depth of a clip.
 
     Args:
@@ -61,7 +64,7 @@ def clip_from_pictures(images: Tensor, kind: PictureKind, *, near: float | None 
         return DepthClip.from_disparity(grey)
     if kind == "inverse":
         if near is None:
-            raise EX4DError(f"near must be above 0 for inverse depth; EX-4D's is {NEAR:.3f}.")
+            raise EX4DError(f"near must be above 0 for inverse depth; EX-4D's is {NEAREST_DEPTH:.3f}.")
         return DepthClip(depth_from_inverse(grey, near=near, far=far))
     return DepthClip(depth_from_metric(grey, near=near, far=far))
 
@@ -73,7 +76,9 @@ def color_spread(images: Tensor) -> float:
     return float((reduce(torch.maximum, channels) - reduce(torch.minimum, channels)).nan_to_num().max())
 
 
-def clip_from_geometry(geometry: Mapping[str, Any], *, near: float | None = None, far: float = FAR) -> DepthClip:
+def clip_from_geometry(
+    geometry: Mapping[str, Any], *, near: float | None = None, far: float = BORDER_DEPTH
+) -> DepthClip:
     """What MoGe or Depth Anything 3 say of a clip, to its depth and lens.
 
     Args:

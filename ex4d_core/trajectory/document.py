@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..camera import DEFAULT_FPS
+from ..published import DEFAULT_RADIUS
 from .curves import Ease, Interpolation
 from .presets import PresetSource
 
@@ -36,8 +37,6 @@ MAX_ROLL = 36000
 FOV_RANGE = (0.1, 179)
 MAX_SHIFT = 100
 """Image sizes by which the principal point may be moved."""
-DEFAULT_RADIUS = 10000 / 3900 + 0.15
-"""The smallest depth that EX-4D's disparity can give, plus the published 0.15: the radius where no scene is known."""
 
 Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...errors import EX4DError
+from ...published import DEPTH_SIZE_LIMIT
 from ..convert import resize_depth
 
 CLIP_SIZE = 224
@@ -18,7 +19,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 SIZE_STEP = 64
 
 
-def working_size(height: int, width: int, limit: int = 1024) -> tuple[int, int]:
+def working_size(height: int, width: int, limit: int = DEPTH_SIZE_LIMIT) -> tuple[int, int]:
     """The size at which depth is estimated: multiples of 64, the long side at most ``limit``.
 
     Args:
@@ -32,7 +33,9 @@ def working_size(height: int, width: int, limit: int = 1024) -> tuple[int, int]:
         EX4DError: a limit below 64.
     """
     if limit < SIZE_STEP:
-        raise EX4DError(f"The size limit must be at least {SIZE_STEP} pixels, got {limit}; 1024 is the published one.")
+        raise EX4DError(
+            f"The size limit must be at least {SIZE_STEP} pixels, got {limit}; {DEPTH_SIZE_LIMIT} is the published one."
+        )
     rounded = [max(SIZE_STEP, round(side / SIZE_STEP) * SIZE_STEP) for side in (height, width)]
     if max(rounded) > limit:
         scale = limit / max(height, width)

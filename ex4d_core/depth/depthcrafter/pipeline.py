@@ -19,6 +19,14 @@ from torch import Tensor
 from ...errors import Cancelled, EX4DError
 from ...machine.cancel import unless_cancelled
 from ...machine.memory import out_of_memory
+from ...published import (
+    DEPTH_GUIDANCE,
+    DEPTH_OVERLAP,
+    DEPTH_SEED,
+    DEPTH_SIZE_LIMIT,
+    DEPTH_STEPS,
+    DEPTH_WINDOW,
+)
 from ..clip import DepthClip
 from . import frames as pictures
 from . import networks as nets
@@ -186,14 +194,14 @@ class DepthCrafter:
     def __call__(
         self,
         frames: Tensor,
-        steps: int = 5,
-        guidance: float = 1.0,
-        window: int = 110,
-        overlap: int = 25,
-        seed: int = 42,
+        steps: int = DEPTH_STEPS,
+        guidance: float = DEPTH_GUIDANCE,
+        window: int = DEPTH_WINDOW,
+        overlap: int = DEPTH_OVERLAP,
+        seed: int = DEPTH_SEED,
         noise: tuple[Tensor, Tensor] | None = None,
         *,
-        size_limit: int = 1024,
+        size_limit: int = DEPTH_SIZE_LIMIT,
         memory: str = "auto",
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,

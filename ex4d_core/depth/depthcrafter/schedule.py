@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ...errors import EX4DError
+from ...published import DEPTH_OVERLAP, DEPTH_STEPS, DEPTH_WINDOW
 
 SIGMA_MAX = 700.0
 SIGMA_MIN = 0.002
@@ -32,7 +33,7 @@ def noise_levels(steps: int) -> Tensor:
         EX4DError: ``steps`` below 1.
     """
     if steps < 1:
-        raise EX4DError(f"DepthCrafter needs at least 1 step, got {steps}; 5 is the published number.")
+        raise EX4DError(f"DepthCrafter needs at least 1 step, got {steps}; {DEPTH_STEPS} is the published number.")
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     high, low = SIGMA_MAX ** (1 / KARRAS_RHO), SIGMA_MIN ** (1 / KARRAS_RHO)
     sigmas = (high + ramp * (low - high)) ** KARRAS_RHO
@@ -92,13 +93,14 @@ def windows(frames: int, window: int, overlap: int) -> list[Window]:
     if frames < 1:
         raise EX4DError("DepthCrafter got an empty clip; load at least one frame.")
     if window < 1:
-        raise EX4DError(f"The window must hold at least 1 frame, got {window}; 110 is the published length.")
+        raise EX4DError(f"The window must hold at least 1 frame, got {window}; {DEPTH_WINDOW} is the published length.")
     if frames <= window:
         return [Window(0, 0, frames, 0)]
     if not 1 <= overlap < window:
         raise EX4DError(
             f"The clip has {frames} frames and needs several windows, so the overlap must lie between 1 and "
-            f"{window - 1} (window {window}), got {overlap}; 25 is the published value for a window of 110."
+            f"{window - 1} (window {window}), got {overlap}; {DEPTH_OVERLAP} is the published value for a window of "
+            f"{DEPTH_WINDOW}."
         )
     stride = window - overlap
     starts = range(0, frames - overlap, stride)
