@@ -8,15 +8,18 @@ from collections.abc import Iterable
 from fractions import Fraction
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .clip import VideoClip
 from .sound import UNKNOWN_CODEC, SoundLine
-from .video_file import open_container, opened_container, packets_of
+from .video_file import open_container, opened_container, packets_of, time_base
 
 if TYPE_CHECKING:
-    from .clip import VideoClip
+    from av.audio.stream import AudioStream
+    from av.container import OutputContainer
+    from av.packet import Packet
 
 log = logging.getLogger(__name__)
 
@@ -32,35 +35,25 @@ USUAL_RATE = 48000
 class AudioCarrier:
     """Feeds the sound of ``source`` into ``output``, cut to begin at ``start`` seconds of the source's clock."""
 
-    def __init__(self, source: str, start: Fraction, output: Any) -> None:
+    def __init__(self, source: str, start: Fraction, output: OutputContainer) -> None:
         import av
-        from av.codec import Codec
+        from av.error import FFmpegError
 
         self._input = opened_container(source)
         stream = self._input.streams.audio[0]
-        codec = stream.codec_context
-        # Raw AAC (from .ts) lacks the header that MP4 needs, so it is encoded anew.
-        takes = COPIED_CODECS.get(output.format.name, ())
-        self._copied = codec.name in takes and (codec.name != "aac" or bool(codec.extradata))
-        self._output, self._start = output, start
-        if self._copied:
-            self._stream = output.add_stream_from_template(stream)
-        else:
-            known = Codec("aac", "w").audio_rates or ()
-            self._rate = codec.sample_rate if codec.sample_rate in known else USUAL_RATE
-            self._stream = output.add_stream("aac", rate=self._rate)
-            self._line = SoundLine("stereo", self._rate, float(start))
+        self._start = start
+        self._target = (_Copy if _can_be_copied(stream, output) else _Encoding)(stream, start, output)
         if start > 1:
-            self._input.seek(int((start - 1) * av.time_base))
+            with contextlib.suppress(FFmpegError):  # then from the beginning
+                self._input.seek(int((start - 1) * av.time_base))
         self._packets = packets_of(self._input, stream)
-        self._waiting: Any = None
-        self._samples = 0
+        self._waiting: Packet[AudioStream] | None = None
 
     @classmethod
-    def open(cls, source: VideoClip | str | PathLike[str], output: Any) -> AudioCarrier | None:
+    def open(cls, source: VideoClip | str | PathLike[str], output: OutputContainer) -> AudioCarrier | None:
         """A carrier, or None where the source has no sound."""
-        start = Fraction(getattr(source, "start_seconds", 0.0))
-        path = source if isinstance(source, (str, PathLike)) else source.path
+        start = Fraction(source.start_seconds if isinstance(source, VideoClip) else 0)
+        path = source.path if isinstance(source, VideoClip) else source
         if not Path(path).is_file() or Path(path).suffix.lower() == ".npz":
             return None
         with open_container(path) as container:
@@ -69,9 +62,9 @@ class AudioCarrier:
             if container.streams.audio[0].codec_context is None:
                 log.warning(UNKNOWN_CODEC, path)
                 return None
-            if isinstance(source, (str, PathLike)) and container.streams.video:
+            if not isinstance(source, VideoClip) and container.streams.video:
                 video = container.streams.video[0]
-                start = Fraction(video.start_time or 0) * (video.time_base or 1)
+                start = (video.start_time or 0) * time_base(video)
         return cls(fspath(path), start, output)
 
     def mux_until(self, seconds: Fraction) -> None:
@@ -81,34 +74,79 @@ class AudioCarrier:
             self._waiting = None
             if packet is None:
                 return
-            time = packet.pts * packet.time_base - self._start
+            time = (packet.pts or 0) * packet.time_base - self._start
             if time >= seconds:
                 self._waiting = packet
                 return
-            if time >= 0 or not self._copied:
+            if time >= 0 or self._target.wants_early_packets:
                 self._write(packet)
 
-    def _next_packet(self) -> Any:
+    def _next_packet(self) -> Packet[AudioStream] | None:
         from av.error import FFmpegError
 
-        try:
+        with contextlib.suppress(FFmpegError):
             for packet in self._packets:
                 if packet.pts is not None and packet.dts is not None and not packet.is_corrupt:
                     return packet
-        except FFmpegError:
-            pass
         return None
 
-    def _write(self, packet: Any) -> None:
+    def _write(self, packet: Packet[AudioStream]) -> None:
+        self._target.write(packet)
+
+    def finish(self) -> None:
+        """Flush what the encoder still holds."""
+        self._target.finish()
+
+    def close(self) -> None:
+        """Close the source."""
+        self._input.close()
+
+
+def _can_be_copied(stream: AudioStream, output: OutputContainer) -> bool:
+    codec = stream.codec_context
+    # Raw AAC (from .ts) lacks the header that MP4 needs, so it is encoded anew.
+    complete = codec.name != "aac" or bool(codec.extradata)
+    return complete and codec.name in COPIED_CODECS.get(output.format.name, ())
+
+
+class _Copy:
+    """The packets as they are, moved in time."""
+
+    wants_early_packets = False
+
+    def __init__(self, source: AudioStream, start: Fraction, output: OutputContainer) -> None:
+        self._output, self._start = output, start
+        self._stream = output.add_stream_from_template(source)
+
+    def write(self, packet: Packet[AudioStream]) -> None:
+        shift = round(self._start / packet.time_base)
+        packet.pts = (packet.pts or 0) - shift
+        packet.dts = (packet.dts or 0) - shift
+        packet.stream = self._stream
+        self._output.mux(packet)
+
+    def finish(self) -> None:
+        pass
+
+
+class _Encoding:
+    """Decoded, brought to one layout and rate, and encoded to AAC; gaps become silence."""
+
+    wants_early_packets = True  # decoders need a packet or two to find their feet
+
+    def __init__(self, source: AudioStream, start: Fraction, output: OutputContainer) -> None:
+        from av.codec import Codec
+
+        rate = source.codec_context.sample_rate
+        self._rate = rate if rate in (Codec("aac", "w").audio_rates or ()) else USUAL_RATE
+        self._output = output
+        self._stream = output.add_stream("aac", rate=self._rate)
+        self._line = SoundLine("stereo", self._rate, float(start))
+        self._samples = 0
+
+    def write(self, packet: Packet[AudioStream]) -> None:
         from av.error import FFmpegError
 
-        if self._copied:
-            shift = round(self._start / packet.time_base)
-            packet.pts -= shift
-            packet.dts -= shift
-            packet.stream = self._stream
-            self._output.mux(packet)
-            return
         pieces: list[tuple[int, np.ndarray]] = []
         # Where a packet is damaged, the next one's time tells how much silence stands in for it.
         with contextlib.suppress(FFmpegError, ValueError):
@@ -117,7 +155,7 @@ class AudioCarrier:
         self._encode(pieces)
 
     def _encode(self, pieces: Iterable[tuple[int, np.ndarray]]) -> None:
-        """Append each piece at its place, after silence if it is late and without what is there already."""
+        """Append each piece at its place, after silence if it is late and without what was written already."""
         for position, samples in pieces:
             while position > self._samples:
                 gap = min(position - self._samples, self._rate)
@@ -137,11 +175,5 @@ class AudioCarrier:
         self._output.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Flush what the encoder still holds."""
-        if not self._copied:
-            self._encode(self._line.flush())
-            self._output.mux(self._stream.encode(None))
-
-    def close(self) -> None:
-        """Close the source."""
-        self._input.close()
+        self._encode(self._line.flush())
+        self._output.mux(self._stream.encode(None))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ..pixels import uint8_array
 from .fit import Placement
 from .source import VideoInfo
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
 
 SCALING = 0x4 | 0x2000 | 0x4000 | 0x40000
 """libswscale flags: bicubic, full chroma in and out, exact rounding; without the last three colours are 3/255 off."""
@@ -18,7 +23,9 @@ SCALER_MATRIX = {1: BT709, 4: 4, 5: BT601, 6: BT601, 7: 7, 9: 9, 10: 9}
 """From the frame's colour matrix tag (ITU-T H.273) to libswscale's number."""
 
 
-def upright_rgb(frame: Any, info: VideoInfo, placement: Placement, scaler: Any) -> np.ndarray:
+def upright_rgb(
+    frame: VideoFrame | torch.Tensor | np.ndarray, info: VideoInfo, placement: Placement, scaler: VideoReformatter
+) -> np.ndarray:
     """The frame as RGB uint8 (scaled_height, scaled_width, 3), upright, with its own colour matrix and range."""
     from av import VideoFrame
 
@@ -47,7 +54,7 @@ def upright_rgb(frame: Any, info: VideoInfo, placement: Placement, scaler: Any) 
     return picture
 
 
-def colour_of(frame: Any) -> tuple[int, bool]:
+def colour_of(frame: VideoFrame) -> tuple[int, bool]:
     """(libswscale matrix number, full range?) of a frame; untagged video is BT.709 from 720 lines on, else BT.601."""
     name = frame.format.name
     hd = frame.width >= 1280 or frame.height > 576

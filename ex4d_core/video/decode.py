@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import torch
@@ -67,19 +66,11 @@ def load_video(
             fit,
             aspect=info.display_width / info.height,
         )
-        total = _expected_frames(info, rate, start, count)
-        # A count beyond the clip's end is told once that is found, so only what there is must fit.
-        there = _expected_frames(info, rate, start, None)
-        least = (total or 0) if there is None else min(total or 0, there)
-        frames = _FrameBuffer(placement, total, least, 5 if with_images else 1)
+        total, certain = _expected_frames(info, rate, start, count)
+        frames = _FrameBuffer(info, placement, total, certain, 5 if with_images else 1)
         timed = _polled(timed_frames(start / rate), cancel)
-        numbers: list[int] = []
-        for shown in shown_frames(timed, rate, info.fps, start, count):
-            if numbers and shown.number == numbers[-1]:
-                frames.repeat()
-            else:
-                frames.append(shown.picture, info)
-            numbers.append(shown.number)
+        for frame in shown_frames(timed, rate, info.fps, start, count):
+            frames.append(frame)
             if progress is not None and total is not None:
                 progress(min(len(frames), total), total)
         if not len(frames) or (count is not None and len(frames) < count):
@@ -87,9 +78,8 @@ def load_video(
         if progress is not None and (total is None or len(frames) < total):
             progress(len(frames), len(frames))
         begin = info.start_time + float(start / rate)
-        return VideoClip(
-            frames.tensor(), float(rate), info.path, begin, info.has_audio, tuple(numbers), info, placement
-        )
+        numbers = tuple(frames.numbers)
+        return VideoClip(frames.tensor(), float(rate), info.path, begin, info.has_audio, numbers, info, placement)
 
 
 def _too_few(info: VideoInfo, rate: Fraction, start: int, count: int | None, found: int) -> str:
@@ -101,11 +91,13 @@ def _too_few(info: VideoInfo, rate: Fraction, start: int, count: int | None, fou
     )
 
 
-def _expected_frames(info: VideoInfo, rate: Fraction, start: int, count: int | None) -> int | None:
+def _expected_frames(info: VideoInfo, rate: Fraction, start: int, count: int | None) -> tuple[int | None, int]:
+    """(Frames that will be shown, where that is known; frames that memory must be able to hold.)"""
     if info.frames is None:
-        return count
-    available = output_length(info.frames / info.fps, rate, info.fps) - start
-    return max(0, available) if count is None else count
+        return count, count or 0
+    available = max(0, output_length(info.frames / info.fps, rate, info.fps) - start)
+    # A count beyond the clip's end is refused when the end is found; until then only existing frames take memory.
+    return (available, available) if count is None else (count, min(count, available))
 
 
 def _polled(frames: Iterator[TimedFrame], cancel: Callable[[], bool] | None) -> Iterator[TimedFrame]:
@@ -116,19 +108,29 @@ def _polled(frames: Iterator[TimedFrame], cancel: Callable[[], bool] | None) -> 
 
 
 class _FrameBuffer:
-    """One growing (T, H, W, 3) array; pages not yet written take no memory."""
+    """One growing (T, H, W, 3) array; pages not yet written take no memory.
 
-    def __init__(self, placement: Placement, expected: int | None, least: int, value_bytes: int) -> None:
+    Args:
+        info: the source of the frames.
+        placement: how its pictures are fitted.
+        expected: number of frames, where known.
+        certain: how many of them memory must be able to hold.
+        value_bytes: memory that each colour value will take in all, in bytes.
+    """
+
+    def __init__(
+        self, info: VideoInfo, placement: Placement, expected: int | None, certain: int, value_bytes: int
+    ) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self.placement = placement
+        self.info, self.placement = info, placement
         self.value_bytes = value_bytes
-        self.count = 0
+        self.numbers: list[int] = []
         self.scaler = VideoReformatter()
-        self._reserve(max(1, expected or 64), least)
+        self._reserve(max(1, expected or 64), certain)
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.numbers)
 
     def _reserve(self, frames: int, least: int) -> None:
         """Make room for ``frames``, of which at least ``least`` will be filled."""
@@ -145,25 +147,22 @@ class _FrameBuffer:
             )
         # What no picture will cover is black; the rest is written anyway.
         array = (np.empty if self.placement.covers else np.zeros)(shape, np.uint8)
-        if self.count:
-            array[: self.count] = self.array[: self.count]
+        if self.numbers:
+            array[: len(self)] = self.array[: len(self)]
         self.array = array
 
-    def _grow(self) -> None:
-        if self.count == len(self.array):
-            self._reserve(self.count * 3 // 2 + 1, self.count + 1)
-
-    def append(self, frame: Any, info: VideoInfo) -> None:
-        self._grow()
-        target, source = self.placement.windows()
-        picture = upright_rgb(frame, info, self.placement, self.scaler)
-        self.array[self.count][target] = picture[source]
-        self.count += 1
-
-    def repeat(self) -> None:
-        self._grow()
-        self.array[self.count] = self.array[self.count - 1]
-        self.count += 1
+    def append(self, frame: TimedFrame) -> None:
+        """Fit a frame into its place; one that is shown again is copied."""
+        count = len(self)
+        if count == len(self.array):
+            self._reserve(count * 3 // 2 + 1, count + 1)
+        if self.numbers and self.numbers[-1] == frame.number:
+            self.array[count] = self.array[count - 1]
+        else:
+            target, source = self.placement.windows()
+            picture = upright_rgb(frame.picture, self.info, self.placement, self.scaler)
+            self.array[count][target] = picture[source]
+        self.numbers.append(frame.number)
 
     def tensor(self) -> torch.Tensor:
-        return torch.from_numpy(self.array[: self.count])
+        return torch.from_numpy(self.array[: len(self)])

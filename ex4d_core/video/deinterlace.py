@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from ..errors import EX4DError
+
+if TYPE_CHECKING:
+    from av.filter.graph import Graph
+    from av.video.frame import VideoFrame
 
 log = logging.getLogger(__name__)
 
@@ -14,7 +18,7 @@ FILTER, OPTIONS = "bwdif", "mode=send_frame:deint=interlaced"
 """FFmpeg's refinement of yadif; one picture a frame, and frames that are not flagged as interlaced stay as they are."""
 
 
-def deinterlaced(frames: Iterator[Any], path: str) -> Iterator[Any]:
+def deinterlaced(frames: Iterator[VideoFrame], path: str) -> Iterator[VideoFrame]:
     """The same frames at the same times; from the first one that is flagged as interlaced on, they pass the filter.
 
     Args:
@@ -47,21 +51,20 @@ def deinterlaced(frames: Iterator[Any], path: str) -> Iterator[Any]:
         yield from _pulled(graph, last=True)
 
 
-def _shape(frame: Any) -> tuple[int, int, str]:
+def _shape(frame: VideoFrame) -> tuple[int, int, str]:
     return frame.width, frame.height, frame.format.name
 
 
-def _filter_for(frame: Any) -> Any:
+def _filter_for(frame: VideoFrame) -> Graph:
     from av.filter import Graph
 
     graph = Graph()
-    size = {"width": frame.width, "height": frame.height}
-    source = graph.add_buffer(**size, format=frame.format, time_base=frame.time_base)
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
     graph.link_nodes(source, graph.add(FILTER, OPTIONS), graph.add("buffersink")).configure()
     return graph
 
 
-def _pulled(graph: Any, *, last: bool = False) -> Iterator[Any]:
+def _pulled(graph: Graph, *, last: bool = False) -> Iterator[VideoFrame]:
     """What the filter has finished; it holds one frame back until it knows the next, or that this was the ``last``."""
     from av.error import BlockingIOError, EOFError
 
@@ -69,7 +72,7 @@ def _pulled(graph: Any, *, last: bool = False) -> Iterator[Any]:
         graph.push(None)
     while True:
         try:
-            picture = graph.pull()
+            picture = cast("VideoFrame", graph.pull())
         except (BlockingIOError, EOFError):
             return
         yield picture

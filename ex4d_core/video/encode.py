@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,11 @@ from .clip import VideoClip
 from .colour import BT709, JPEG_RANGE, MPEG_RANGE, SCALING
 from .fit import check_size
 from .sampling import exact_rate
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 VISUALLY_LOSSLESS_CRF = 12.0
 """The videos feed a diffusion model, so the default keeps more than a viewer would notice."""
@@ -69,7 +74,8 @@ class VideoWriter:
     an odd size, so those are yuv444p: exact, but not for every player. Colours are BT.709 in limited range and tagged
     so.
 
-    Args: see `save_video`.
+    Args:
+        path, fps, audio_from, crf, lossless: see `save_video`.
     """
 
     def __init__(
@@ -93,19 +99,11 @@ class VideoWriter:
         self._crf, self._lossless = crf, lossless
         self._audio_from = audio_from
         self._staged: StagedFile | None = None
-        self._file: BinaryIO | None = None
-        self._container: Any = None
-        self._audio: AudioCarrier | None = None
-        self._size: tuple[int, int] | None = None
+        self._encoder: _Encoder | None = None
+        self._opened = contextlib.ExitStack()
 
     def __enter__(self) -> VideoWriter:
         self._staged = StagedFile.begin(self.path, make_folder=True)
-        try:
-            with encoding_errors(self.path):
-                self._file = open(self._staged.part, "w+b")
-        except EX4DError:
-            self._clean()
-            raise
         return self
 
     def write(self, frame: torch.Tensor | np.ndarray) -> None:
@@ -114,50 +112,91 @@ class VideoWriter:
         Raises:
             EX4DError: another size than the first frame's, values that are not finite, or a disk that refuses.
         """
-        import av
-
         picture = uint8_array(frame)
         if picture.ndim == 2:
             picture = np.repeat(picture[..., None], 3, axis=2)
         if picture.ndim != 3 or picture.shape[2] != 3:
             raise EX4DError(f"A video frame has shape (height, width, 3) or (height, width), got {picture.shape}.")
+        height, width = picture.shape[:2]
         with encoding_errors(self.path):
-            container = self._container or self._open((picture.shape[1], picture.shape[0]))
-            if picture.shape[1::-1] != self._size:
+            encoder = self._encoder = self._encoder or self._open((width, height))
+            if (width, height) != encoder.size:
                 raise EX4DError(
-                    f"All frames of '{self.path}' must have one size: frame {self.frames} is "
-                    f"{picture.shape[1]}x{picture.shape[0]}, the first {self._size[0]}x{self._size[1]}."  # type: ignore[index]
+                    f"All frames of '{self.path}' must have one size: frame {self.frames} is {width}x{height}, the first "
+                    f"{encoder.size[0]}x{encoder.size[1]}."
                 )
-            video_frame = self._coded(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24"))
-            video_frame.pts = self.frames
-            video_frame.time_base = 1 / self.rate
-            container.mux(self._stream.encode(video_frame))
+            encoder.write(picture, self.frames, self.rate)
             self.frames += 1
-            if self._audio is not None:
-                self._audio.mux_until(self.frames / self.rate)
+            encoder.write_sound(self.frames / self.rate)
 
-    def _open(self, size: tuple[int, int]) -> Any:
+    def _open(self, size: tuple[int, int]) -> _Encoder:
         import av
+
+        check_size(size, f"'{self.path.name}'")
+        assert self._staged is not None, "frames are written inside the context"
+        # Quietly, since an unfinished container writes its trailer on closing, which may fail again on a full disk.
+        file = open(self._staged.part, "w+b")  # noqa: SIM115
+        self._opened.callback(_close_quietly, file)
+        container = av.open(file, mode="w", format=CONTAINERS[self.path.suffix.lower()])
+        self._opened.callback(_close_quietly, container)
+        stream = _video_stream(container, size, self.rate, self._crf, self._lossless)
+        audio = None if self._audio_from is None else AudioCarrier.open(self._audio_from, container)
+        if audio is not None:
+            self._opened.callback(_close_quietly, audio)
+        return _Encoder(file, container, stream, audio, size, self._lossless)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._opened.close()
+            if self._staged is not None:
+                self._staged.drop()
+
+    def _finish(self) -> None:
+        if self._encoder is None or self._staged is None:
+            raise EX4DError(f"There are no frames to write to '{self.path}'.")
+        with encoding_errors(self.path):
+            self._encoder.finish(self.frames / self.rate)
+        self._staged.keep()
+
+
+class _Encoder:
+    """An open file of one size: its H.264 stream and the sound beside it."""
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        container: OutputContainer,
+        stream: VideoStream,
+        audio: AudioCarrier | None,
+        size: tuple[int, int],
+        lossless: bool,
+    ) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self._size = check_size(size, f"'{self.path.name}'")
-        self._container = av.open(self._file, mode="w", format=CONTAINERS[self.path.suffix.lower()])
+        self.size = size
+        self._file, self._container, self._stream = file, container, stream
+        self._audio, self._lossless = audio, lossless
         self._scaler = VideoReformatter()
-        stream = self._container.add_stream("libx264rgb" if self._lossless else "libx264", rate=self.rate)
-        stream.width, stream.height = size
-        odd = size[0] % 2 or size[1] % 2
-        stream.pix_fmt = "rgb24" if self._lossless else "yuv444p" if odd else "yuv420p"
-        stream.options = {"crf": "0" if self._lossless else f"{self._crf:g}", "preset": "medium"}
-        context = stream.codec_context
-        context.color_primaries = context.color_trc = BT709
-        context.colorspace = 0 if self._lossless else BT709
-        context.color_range = JPEG_RANGE if self._lossless else MPEG_RANGE
-        self._stream = stream
-        if self._audio_from is not None:
-            self._audio = AudioCarrier.open(self._audio_from, self._container)
-        return self._container
 
-    def _coded(self, frame: Any) -> Any:
+    def write(self, picture: np.ndarray, number: int, rate: Fraction) -> None:
+        """One RGB picture (H, W, 3) uint8 of this size as frame ``number``."""
+        import av
+
+        frame = self._coded(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24"))
+        frame.pts, frame.time_base = number, 1 / rate
+        self._container.mux(self._stream.encode(frame))
+
+    def write_sound(self, seconds: Fraction) -> None:
+        """The sound up to this time of the new video."""
+        if self._audio is not None:
+            self._audio.mux_until(seconds)
+
+    def _coded(self, frame: VideoFrame) -> VideoFrame:
         if self._lossless:
             return frame
         coded = self._scaler.reformat(
@@ -171,35 +210,34 @@ class VideoWriter:
         coded.colorspace, coded.color_range = BT709, MPEG_RANGE
         return coded
 
-    def _finish(self) -> None:
-        if self._container is None:
-            raise EX4DError(f"There are no frames to write to '{self.path}'.")
-        with encoding_errors(self.path):
-            self._container.mux(self._stream.encode(None))
-            if self._audio is not None:
-                self._audio.mux_until(self.frames / self.rate)
-                self._audio.finish()
-            self._container.close()
-            self._file.close()
-        self._staged.keep()
+    def finish(self, seconds: Fraction) -> None:
+        """Write what the encoders still hold, the sound up to the video's length, and the trailer; then close the file."""
+        self._container.mux(self._stream.encode(None))
+        if self._audio is not None:
+            self._audio.mux_until(seconds)
+            self._audio.finish()
+        self._container.close()
+        self._file.close()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        finally:
-            self._clean()
 
-    def _clean(self) -> None:
-        # Closing an unfinished container writes its trailer, which may fail again on a full disk.
-        for resource in (self._audio, self._container, self._file):
-            if resource is not None:
-                with contextlib.suppress(Exception):
-                    resource.close()
-        if self._staged is not None:
-            self._staged.drop()
+def _video_stream(
+    container: OutputContainer, size: tuple[int, int], rate: Fraction, crf: float, lossless: bool
+) -> VideoStream:
+    stream = cast("VideoStream", container.add_stream("libx264rgb" if lossless else "libx264", rate=rate))
+    stream.width, stream.height = size
+    odd = size[0] % 2 or size[1] % 2
+    stream.pix_fmt = "rgb24" if lossless else "yuv444p" if odd else "yuv420p"
+    stream.options = {"crf": "0" if lossless else f"{crf:g}", "preset": "medium"}
+    context = stream.codec_context
+    context.color_primaries = context.color_trc = BT709
+    context.colorspace = 0 if lossless else BT709
+    context.color_range = JPEG_RANGE if lossless else MPEG_RANGE
+    return stream
+
+
+def _close_quietly(opened: BinaryIO | OutputContainer | AudioCarrier) -> None:
+    with contextlib.suppress(Exception):
+        opened.close()
 
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}

@@ -6,13 +6,18 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import Cancelled
 from .source import FileSource, source_name
 from .video_file import open_container, packets_of
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.resampler import AudioResampler
+    from av.container import InputContainer
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +44,12 @@ class SoundLine:
     def __init__(self, layout: str, rate: int, start: float) -> None:
         self.layout, self.rate, self.start = layout, rate, start
         self.channels = 1 if layout == "mono" else 2
-        self._resampler: Any = None
+        self._resampler: AudioResampler | None = None
         self._kind: tuple[str, str, int] | None = None
         self._position = 0
         self._until: float | None = None
 
-    def put(self, frame: Any) -> Iterator[tuple[int, np.ndarray]]:
+    def put(self, frame: AudioFrame) -> Iterator[tuple[int, np.ndarray]]:
         """What is finished with this av.AudioFrame: (position in samples, which may be negative; (channels, n) float32).
 
         Raises:
@@ -55,33 +60,56 @@ class SoundLine:
             return  # nothing tells where it belongs
         moved = self._until is None or abs(time - self._until) > TOLERANCE
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if moved or kind != self._kind:
+        if self._resampler is None or moved or kind != self._kind:
             yield from self.flush()
             self._resampler, self._kind = self._resampler_for(frame), kind
         if moved or self._until is None:
             self._position, self._until = round((time - self.start) * self.rate), time
-        yield from self._resampled(frame)
+        yield from self._resampled(self._resampler, frame)
         self._until += frame.samples / frame.sample_rate
 
     def flush(self) -> Iterator[tuple[int, np.ndarray]]:
         """The end of the sound so far, which a resampler holds back."""
         if self._resampler is not None:
-            yield from self._resampled(None)
+            yield from self._resampled(self._resampler, None)
             self._resampler = self._kind = None
 
-    def _resampler_for(self, frame: Any) -> Any:
+    def _resampler_for(self, frame: AudioFrame) -> AudioResampler:
         import av
 
         # FFmpeg would spread mono over two channels 3 dB softer.
         return av.AudioResampler("fltp", "mono" if frame.layout.nb_channels == 1 else self.layout, self.rate)
 
-    def _resampled(self, frame: Any) -> Iterator[tuple[int, np.ndarray]]:
-        for part in self._resampler.resample(frame):
+    def _resampled(self, resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[tuple[int, np.ndarray]]:
+        for part in resampler.resample(frame):
             if part is None:
                 continue
             samples = part.to_ndarray()
             yield self._position, np.repeat(samples, self.channels // len(samples), axis=0)
             self._position += samples.shape[1]
+
+
+class _WantedPart:
+    """The part of a track that is wanted: silent until pieces are laid into it.
+
+    Args:
+        frame: the first av.AudioFrame of the part; its layout and rate become the part's.
+        start: seconds of the track's clock at which the part begins.
+        seconds: its length.
+    """
+
+    def __init__(self, frame: AudioFrame, start: float, seconds: float) -> None:
+        self.line = SoundLine("mono" if frame.layout.nb_channels == 1 else "stereo", frame.sample_rate, start)
+        self.samples = np.zeros((self.line.channels, round(seconds * self.line.rate)), np.float32)
+        self.heard = False
+
+    def lay(self, pieces: Iterator[tuple[int, np.ndarray]]) -> None:
+        """Put each piece at its position, as far as it lies inside."""
+        for position, piece in pieces:
+            begin, end = max(position, 0), min(position + piece.shape[1], self.samples.shape[1])
+            if begin < end:
+                self.samples[:, begin:end] = piece[:, begin - position : end - position]
+                self.heard = True
 
 
 def clip_sound(
@@ -107,16 +135,8 @@ def clip_sound(
 
     if not isinstance(source, (str, PathLike)):
         source.seek(0)
-    line, samples, heard, damage = None, np.empty((0, 0), np.float32), False, None
-
-    def lay(pieces: Iterator[tuple[int, np.ndarray]]) -> None:
-        nonlocal heard
-        for position, piece in pieces:
-            begin, end = max(position, 0), min(position + piece.shape[1], samples.shape[1])
-            if begin < end:
-                samples[:, begin:end] = piece[:, begin - position : end - position]
-                heard = True
-
+    part: _WantedPart | None = None
+    damage: Exception | None = None
     with open_container(source) as container:
         if not container.streams.audio:
             return None
@@ -132,24 +152,25 @@ def clip_sound(
                 break
             if time is not None and time + length <= start:
                 continue
-            if line is None:
-                line = SoundLine("mono" if frame.layout.nb_channels == 1 else "stereo", frame.sample_rate, start)
-                samples = np.zeros((line.channels, round(seconds * line.rate)), np.float32)
+            part = part or _WantedPart(frame, start, seconds)
             try:
-                lay(line.put(frame))
+                part.lay(part.line.put(frame))
             except (FFmpegError, ValueError) as error:
                 damage = error
-        if line is not None:
+        if part is not None:
             with contextlib.suppress(FFmpegError, ValueError):
-                lay(line.flush())
+                part.lay(part.line.flush())
+    heard = part is not None and part.heard
     if damage is not None:
         rest = "silence stands in for the damaged parts" if heard else "it is left out"
         log.warning("The sound of '%s' is damaged (%s); %s.", source_name(source), damage, rest)
-    return (samples, line.rate) if heard and line is not None else None
+    return (part.samples, part.line.rate) if part is not None and heard else None
 
 
-def _decoded(container: Any, start: float, cancel: Callable[[], bool] | None) -> Iterator[Any]:
-    """The first track's av.AudioFrames from before ``start`` on, and in place of what is damaged the error."""
+def _decoded(
+    container: InputContainer, start: float, cancel: Callable[[], bool] | None
+) -> Iterator[AudioFrame | Exception]:
+    """The first track's frames from before ``start`` on, and in place of what is damaged the error."""
     import av
     from av.error import FFmpegError
 

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ..errors import EX4DError
 from .fit import SMALLEST_SIDE
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from av.video.frame import VideoFrame
 
 FileSource = str | PathLike[str] | BinaryIO
 """A path, or a seekable binary stream that holds a video file."""
@@ -84,7 +86,7 @@ class TimedFrame(NamedTuple):
     time: Fraction
     duration: Fraction
     number: int
-    picture: Any
+    picture: VideoFrame | torch.Tensor | np.ndarray
 
 
 TimedFrames = Callable[[Fraction], Iterator[TimedFrame]]

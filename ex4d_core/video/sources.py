@@ -8,12 +8,17 @@ from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import EX4DError
 from ..storage.npz import NpzFrames
 from .source import Pictures, Source, TimedFrame, TimedFrames, VideoInfo, check_picture_size
 from .video_file import open_container, open_video_file, orientation
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from av.video.frame import VideoFrame
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 STILLS_FPS = Fraction(15)
@@ -78,7 +83,7 @@ def list_images(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> lis
     return sorted(names, key=lambda p: natural_order(p.name))
 
 
-def read_picture(path: Path) -> Any:
+def read_picture(path: Path) -> VideoFrame:
     """One image file as an av.VideoFrame.
 
     Raises:
@@ -160,7 +165,9 @@ def _array_info(shape: Sequence[int], fps: Fraction, path: str) -> VideoInfo:
     return VideoInfo(width=width, height=height, display_width=width, fps=fps, frames=frames, counted=True, path=path)
 
 
-def _in_step(pictures: Callable[[int], Iterator[Any]], begin: Fraction, fps: Fraction) -> Iterator[TimedFrame]:
+def _in_step(
+    pictures: Callable[[int], Iterator[np.ndarray | torch.Tensor]], begin: Fraction, fps: Fraction
+) -> Iterator[TimedFrame]:
     """The pictures from a number on, as `TimedFrames` at a constant rate."""
     first = int(begin * fps)
     for index, picture in enumerate(pictures(first), first):

@@ -10,14 +10,25 @@ from contextlib import contextmanager, suppress
 from fractions import Fraction
 from itertools import chain
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import numpy as np
 
 from ..errors import EX4DError
 from .deinterlace import deinterlaced
 from .sampling import output_length
 from .source import FileSource, TimedFrame, TimedFrames, VideoInfo, check_picture_size, source_name
 
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
 log = logging.getLogger(__name__)
+
+MediaStream = TypeVar("MediaStream", "VideoStream", "AudioStream")
 
 ATTACHED_PICTURE = 0x400
 """FFmpeg's disposition flag."""
@@ -33,7 +44,7 @@ SEEK_FROM = Fraction(2)
 
 
 @contextmanager
-def open_container(source: FileSource) -> Iterator[Any]:
+def open_container(source: FileSource) -> Iterator[InputContainer]:
     """Open a media file for reading with PyAV, for the length of a block; see `opened_container`."""
     container = opened_container(source)
     try:
@@ -42,7 +53,7 @@ def open_container(source: FileSource) -> Iterator[Any]:
         container.close()
 
 
-def opened_container(source: FileSource) -> Any:
+def opened_container(source: FileSource) -> InputContainer:
     """A media file, opened for reading with PyAV; the caller closes it.
 
     Raises:
@@ -66,7 +77,7 @@ def opened_container(source: FileSource) -> Any:
         raise EX4DError(f"'{path}' cannot be read: {error.strerror or error}.") from error
 
 
-def packets_of(container: Any, stream: Any) -> Iterator[Any]:
+def packets_of(container: InputContainer, stream: MediaStream) -> Iterator[Packet[MediaStream]]:
     """One stream's packets in the order of the file.
 
     Raises:
@@ -75,7 +86,7 @@ def packets_of(container: Any, stream: Any) -> Iterator[Any]:
     from av.error import InvalidDataError
 
     try:
-        yield from container.demux(stream)
+        yield from cast("Iterator[Packet[MediaStream]]", container.demux(stream))
     except IndexError as error:  # PyAV has no other word for a packet of a track that was never announced
         raise InvalidDataError(0, "a track appears in the middle") from error
 
@@ -105,7 +116,7 @@ def open_video_file(source: FileSource) -> Iterator[tuple[VideoInfo, TimedFrames
         yield info, lambda begin: _timed(container, stream, info, first, chain([first], frames), begin)
 
 
-def _describe(container: Any, stream: Any, first: Any, path: str) -> VideoInfo:
+def _describe(container: InputContainer, stream: VideoStream, first: VideoFrame, path: str) -> VideoInfo:
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     rate = Fraction(rate)
     transposed, flip_x, flip_y = orientation(first, path)
@@ -139,10 +150,10 @@ def _describe(container: Any, stream: Any, first: Any, path: str) -> VideoInfo:
     )
 
 
-def _track_duration(container: Any, stream: Any) -> Fraction | None:
+def _track_duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
     """Seconds of the video; None where only the whole file's length is known, which may be that of the sound."""
     if stream.duration:
-        return stream.duration * stream.time_base
+        return stream.duration * time_base(stream)
     # Matroska has no such field, but nearly every program that writes it notes the track's end as a tag.
     match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     if match is None:
@@ -152,14 +163,12 @@ def _track_duration(container: Any, stream: Any) -> Fraction | None:
     return seconds if 0 < seconds <= Fraction(container.duration or 0, 1_000_000) + 1 else None
 
 
-def orientation(frame: Any, path: str) -> tuple[bool, bool, bool]:
+def orientation(frame: VideoFrame, path: str) -> tuple[bool, bool, bool]:
     """How the stored picture becomes upright: (transposed, flip_x, flip_y), from the display matrix.
 
     Raises:
         EX4DError: a rotation by anything but quarter turns.
     """
-    import numpy as np
-
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return False, False, False
@@ -171,12 +180,16 @@ def orientation(frame: Any, path: str) -> tuple[bool, bool, bool]:
     return (False, a < 0, d < 0) if abs(a) > abs(b) else (True, c < 0, b < 0)
 
 
-def _frame_time(frame: Any, stream: Any) -> Fraction | None:
-    base = frame.time_base or stream.time_base
-    return None if frame.pts is None else Fraction(frame.pts) * Fraction(base)
+def _frame_time(frame: VideoFrame, stream: VideoStream) -> Fraction | None:
+    return None if frame.pts is None else frame.pts * (frame.time_base or time_base(stream))
 
 
-def _decode(container: Any, stream: Any, path: str) -> Iterator[Any]:
+def time_base(stream: VideoStream | AudioStream) -> Fraction:
+    """Seconds of one tick of the stream's clock."""
+    return stream.time_base or Fraction(1)  # PyAV writes None for 0/1, which no demuxer leaves
+
+
+def _decode(container: InputContainer, stream: VideoStream, path: str) -> Iterator[VideoFrame]:
     """Frames until the end; whole ones only. Damage ends the stream with an error once the good frames are out."""
     from av.error import FFmpegError, InvalidDataError
 
@@ -205,7 +218,12 @@ def _decode(container: Any, stream: Any, path: str) -> Iterator[Any]:
 
 
 def _timed(
-    container: Any, stream: Any, info: VideoInfo, first: Any, frames: Iterator[Any], begin: Fraction
+    container: InputContainer,
+    stream: VideoStream,
+    info: VideoInfo,
+    first: VideoFrame,
+    frames: Iterator[VideoFrame],
+    begin: Fraction,
 ) -> Iterator[TimedFrame]:
     """The frames from one at or before ``begin``; times count from the clip's first frame."""
     if int(stream.codec_context.color_trc) in HDR_CURVES:
@@ -226,7 +244,9 @@ def _timed(
     _check_end(container, stream, info, origin or Fraction(0), end)
 
 
-def _check_end(container: Any, stream: Any, info: VideoInfo, origin: Fraction, end: Fraction) -> None:
+def _check_end(
+    container: InputContainer, stream: VideoStream, info: VideoInfo, origin: Fraction, end: Fraction
+) -> None:
     """Refuse a clip whose last frame ended at ``end``, seconds from its first, well before the file says it does.
 
     A transport stream (.ts) says nothing of its length, and a recording may well stop anywhere, so that one only warns.
@@ -234,7 +254,7 @@ def _check_end(container: Any, stream: Any, info: VideoInfo, origin: Fraction, e
     if container.format.name == "mpegts" and all(container.size % packet for packet in TRANSPORT_PACKETS):
         log.warning("'%s' ends in the middle of a packet: it is cut off after %d frames.", info.path, end * info.fps)
     if stream.duration:
-        until = ((stream.start_time or 0) + stream.duration) * stream.time_base
+        until = ((stream.start_time or 0) + stream.duration) * time_base(stream)
     else:  # counted from the beginning of the file
         until = _track_duration(container, stream)
         if until is None and not info.has_audio:
@@ -249,16 +269,18 @@ def _check_end(container: Any, stream: Any, info: VideoInfo, origin: Fraction, e
         )
 
 
-def _seek(container: Any, stream: Any, info: VideoInfo, origin: Fraction, time: Fraction) -> Iterator[Any]:
+def _seek(
+    container: InputContainer, stream: VideoStream, info: VideoInfo, origin: Fraction, time: Fraction
+) -> Iterator[VideoFrame]:
     """Frames from the last keyframe before ``time``; from the start where the index is wrong."""
     from av.error import FFmpegError
 
     try:
-        container.seek(int((origin + time) / stream.time_base), stream=stream)
+        container.seek(int((origin + time) / time_base(stream)), stream=stream)
         frames = _decode(container, stream, info.path)
         landed = next(frames, None)
         stamp = None if landed is None else _frame_time(landed, stream)
-        if stamp is not None and stamp - origin <= time:
+        if landed is not None and stamp is not None and stamp - origin <= time:
             return chain([landed], frames)
     except (FFmpegError, EX4DError):
         pass
