@@ -6,7 +6,8 @@
 Runs the graphs of this checkout with the pack of ``--checkout`` (default: this one) in one ComfyUI: those without models
 as published, the others with tiny weights on a small clip (tests/harness/chain.py). Digested are the IMAGE and MASK
 outputs of the pack's nodes and of VAE Decode as float values, and saved videos and previews as decoded pictures; what the
-nodes say is kept as text. With ``--against`` the first difference of every output is printed and the exit code is 1.
+nodes say is kept as text. With ``--against`` every output that differs is printed, of the graphs that are in both files,
+and the exit code is 1.
 
 Digests of two runs agree only on one machine: other CPUs and other numbers of cores round differently.
 """
@@ -96,12 +97,14 @@ def run_graph(server: Server, prompt: dict) -> dict:
     return kept
 
 
-def prompts(server: Server, reference: Path) -> Iterator[tuple[str, dict]]:
+def prompts(server: Server, reference: Path, models: bool) -> Iterator[tuple[str, dict]]:
     """Every example graph by name, ready to be queued; its models lie in place while the caller runs it."""
     client = server.client
     for path in sorted(chain.WORKFLOWS.glob("*.json")):
         if not chain.needs_models(path):
             yield path.stem, workflow.to_prompt(workflow.load(path), client.object_info())
+            continue
+        if not models:
             continue
         with chain.depth_models(server, reference):
             if path.stem not in chain.GRAPHS:
@@ -111,11 +114,11 @@ def prompts(server: Server, reference: Path) -> Iterator[tuple[str, dict]]:
                 yield path.stem, chain.small_graph(tiny, client, path).prompt
 
 
-def measure(host: hosts.Host, checkout: Path) -> dict:
-    """All graphs in one server."""
+def measure(host: hosts.Host, checkout: Path, models: bool) -> dict:
+    """The graphs in one server, those with models only where asked."""
     graphs = {}
     with tempfile.TemporaryDirectory() as folder, Server(host, Path(folder), root=checkout) as server:
-        for name, prompt in prompts(server, recorded.folder()):
+        for name, prompt in prompts(server, recorded.folder(), models):
             graphs[name] = run_graph(server, prompt)
             print(f"{name}: {sum(len(kept.get('frames', [])) for kept in graphs[name].values())} frames", flush=True)
     return {"host": host.version, "torch": torch.__version__, "threads": torch.get_num_threads(), "graphs": graphs}
@@ -124,7 +127,7 @@ def measure(host: hosts.Host, checkout: Path) -> dict:
 def differences(before: dict, after: dict) -> list[str]:
     """One line for every output that is not the same."""
     lines = []
-    for graph in sorted(before["graphs"].keys() | after["graphs"].keys()):
+    for graph in sorted(before["graphs"].keys() & after["graphs"].keys()):
         old, new = (side["graphs"].get(graph, {}) for side in (before, after))
         for output in sorted(old.keys() | new.keys()):
             a, b = old.get(output), new.get(output)
@@ -147,15 +150,16 @@ def main() -> int:
     parser.add_argument("output", type=Path, help="JSON file to write")
     parser.add_argument("--checkout", type=Path, default=ROOT, help="the checkout whose pack is run")
     parser.add_argument("--host", type=Path, help="a ComfyUI checkout; the oldest that the tests use where left out")
+    parser.add_argument("--geometry", action="store_true", help="leave out the graphs with models")
     parser.add_argument("--against", type=Path, help="an earlier JSON file to compare with")
     options = parser.parse_args()
     host = hosts.read_host(options.host.resolve()) if options.host else hosts.find_hosts()[0]
-    result = measure(host, options.checkout.resolve())
+    result = measure(host, options.checkout.resolve(), not options.geometry)
     options.output.write_text(json.dumps(result, indent=1), encoding="utf-8")
     if options.against is None:
         return 0
     lines = differences(json.loads(options.against.read_text(encoding="utf-8")), result)
-    print("\n".join(lines) or "every frame is the same")
+    print("\n".join(lines) or f"every frame of {len(result['graphs'])} graphs is the same")
     return int(bool(lines))
 
 

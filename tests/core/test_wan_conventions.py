@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from harness.recorded import whole_videos
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -132,8 +133,7 @@ def recorded(request):
     """Videos, and what the published code made of them."""
     reference = request.getfixturevalue("reference")
     data = load_file(reference / "adapter" / "preprocess_golden.safetensors")
-    flower = reference / "flower"
-    data["color"], data["mask"] = read_color_and_mask(flower / "render_180.mp4", flower / "mask_180.mp4")
+    data["color"], data["mask"] = whole_videos(data)
     data["bits"] = torch.stack([data[f"mask_bits_f{t}"] for t in (*FRAMES, 48)])
     data["masked"] = torch.stack([data[f"color_masked_k5_u8_f{t}"] for t in (*FRAMES[1:], 48)])
     return data
