@@ -16,7 +16,6 @@ from torch import Tensor
 from ex4d_core.holes.masks import dilate, erode, random_kernels
 from ex4d_core.wan import clip as clips
 from ex4d_core.wan.schedule import sigmas
-from ex4d_core.wan.videos import read_color_and_mask
 
 FRAMES = (0, 12, 24, 48)
 STEPS, SHIFT = 25, 5.0
