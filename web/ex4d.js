@@ -1,240 +1,178 @@
-// @ts-check
 /**
- * The pack's one entry in the browser: gives every Camera Trajectory node its editor. ComfyUI loads each .js file under
- * web/; all others only define things.
+ * Gives every Camera Trajectory node its editor. ComfyUI loads each .js file under web/; this, `numbers.js` and
+ * `previews.js` register something with it, all others only define things.
  *
- * The node's `path` widget holds the path as JSON and is the only truth: it is saved with the workflow and sent with the
- * prompt. The editor is a second, last widget that is neither. The scene that a run publishes is remembered in
+ * The node's `path` widget holds the path as JSON and is the only truth: it is saved with the workflow and sent with
+ * the prompt. The editor is a second, last widget that is neither. The scene that a run publishes is remembered in
  * `node.properties`, since the frontends forget custom results when a page is loaded again.
+ *
+ * @import { GraphNode, Widget } from './comfy.js'
+ * @import { Host } from './editor/editor.js'
  */
-// @ts-ignore served by ComfyUI
-import { app } from '../../scripts/app.js'
-// @ts-ignore served by ComfyUI
-import { api } from '../../scripts/api.js'
 import { addCameraUpload } from './cameraFiles.js'
+import { api, app, follow, widgetOf } from './comfy.js'
 import { Editor } from './editor/editor.js'
 import { isReference } from './editor/preview.js'
-import { DEFAULT_RADIUS, parseDocument, presetDocument, PRESETS } from './editor/trajectory.js'
+import { PathWidget } from './pathWidget.js'
+import {
+  FILE,
+  RESULT,
+  hidePresetWidgets,
+  pathOfWidgets,
+  seesViewpoint,
+  showsPresetWidgets,
+  takesCamera,
+  togglePresetWidgets
+} from './presetWidgets.js'
 
 const NODE = 'EX4DCameraTrajectory'
 const PATH = 'path'
+/** Where the node keeps the preview file of the last run. */
 const SCENE = 'ex4d_preview'
-const RESULT = 'ex4d_path'
-const WIDGETS = 'ex4d_widgets'
-const FILE = 'file'
-const VIEWPOINT = 'viewpoint'
-const NO_FILE = 'none'
-/** Widgets that the editor's preset bar takes the place of. */
-const REPLACED = new Set(['preset', 'angle', 'distance', 'turns', 'rise', 'follow', 'ease', 'frames', 'fps', 'scale'])
+/** Sizes in pixels of the graph. */
 const LEAST_HEIGHT = 460
-/** Milliseconds between changes of the path widget during a drag. */
-const WRITE_EVERY = 200
-/** @returns {[number, number]} takes back the 4 pixels between rows */
-const NO_ROW = () => [0, -4]
 const FRESH = [760, 860]
 
-/** @import { PathDocument } from './editor/pathDocument.js' */
-
-/** Calls `after` behind a method of an object that may not be there yet. @param {any} object @param {string} name @param {(...values: any[]) => void} after */
-function follow(object, name, after) {
-  const before = object[name]
-  object[name] = function (/** @type {any[]} */ ...values) {
-    const result = before?.apply(this, values)
-    after.apply(this, values)
-    return result
+/** A camera node and its editor: what either has to know of the other. */
+class NodeBridge {
+  /** @param {GraphNode} node @param {Widget} widget of the path */
+  constructor(node, widget) {
+    this.node = node
+    this.path = new PathWidget(node, widget)
+    this.editor = new Editor(this.host())
+    node.ex4dEditor = this.editor
+    addCameraUpload(node, widgetOf(node, FILE))
+    /** The editor's place in the node. */
+    this.home = this.addHome()
+    /** Values that the widgets had last. @type {Map<Widget, unknown>} */
+    this.lastValues = new Map()
+    this.rememberValues()
+    this.followWidgets()
+    this.followNode()
   }
-}
 
-/** @param {any} node @param {string} name */
-const widgetOf = (node, name) => node.widgets?.find((/** @type {any} */ widget) => widget.name === name)
-
-/**
- * The path while `path` is empty: what the last run made of a camera file, else the preset of the node's widgets as
- * Python reads them (nodes/trajectory.py).
- * @param {any} node @param {import('./editor/state.js').SceneFacts | null} scene @returns {PathDocument}
- */
-function pathOfWidgets(node, scene) {
-  const value = (/** @type {string} */ name) => widgetOf(node, name)?.value
-  if (takesCamera(node) && node.properties[RESULT]) {
-    return parseDocument(node.properties[RESULT])
-  }
-  const preset = PRESETS.find((p) => p.name === value('preset')) ?? PRESETS[0]
-  const given = {
-    angle: value('angle'),
-    distance: value('distance'),
-    turns: value('turns'),
-    rise: value('rise'),
-    follow: value('follow')
-  }
-  if (preset.name === 'spiral') Object.assign(given, { size: Math.abs(given.distance), distance: 0 })
-  const values = /** @type {Record<string, any>} */ (given)
-  /** @type {Record<string, any>} */
-  const params = { ease: value('ease') ?? 'linear' }
-  for (const { name } of preset.params) if (typeof values[name] === 'number') params[name] = values[name]
-  const frames = Number(value('frames')) || (scene && scene.frames > 1 ? scene.frames : 49)
-  const radius = (Number(value('scale')) || 1) * (scene?.radius ?? DEFAULT_RADIUS)
-  return presetDocument(preset.name, { frames, fps: Number(value('fps')) || 15, radius, params })
-}
-
-/** Whether the path comes from a camera that only Python reads: a file, or a 3D viewer's. @param {any} node */
-function takesCamera(node) {
-  const file = widgetOf(node, FILE)?.value
-  return (!!file && file !== NO_FILE) || seesViewpoint(node)
-}
-
-/** @param {any} node */
-const seesViewpoint = (node) =>
-  !!node.inputs?.some((/** @type {any} */ input) => input.name === VIEWPOINT && input.link != null)
-
-/** Hides the preset's widgets, which the editor's own bar replaces; one that is linked stays. @param {any} node */
-function hidePresetWidgets(node) {
-  const shown = !!node.properties?.[WIDGETS]
-  for (const widget of node.widgets) {
-    if (!REPLACED.has(widget.name)) continue
-    const linked = node.inputs?.some(
-      (/** @type {any} */ input) => input.widget?.name === widget.name && input.link != null
-    )
-    widget.hidden = !shown && !linked
-    if (widget.options) widget.options.hidden = widget.hidden
-    // Older frontends keep a hidden widget's row, unless it has no size.
-    if (widget.hidden) widget.computeSize = NO_ROW
-    else if (widget.computeSize === NO_ROW) delete widget.computeSize
-  }
-}
-
-/** @param {any} node */
-function attach(node) {
-  const path = widgetOf(node, PATH)
-  if (!path || node.ex4dEditor) return
-  let writing = false
-  /** Text on its way into the widget. @type {string | null} */
-  let pending = null
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let waiting
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let noted
-  const flush = () => {
-    clearTimeout(waiting)
-    waiting = undefined
-    if (pending === null) return
-    writing = true
-    path.value = pending
-    pending = null
-    path.callback?.(path.value, app.canvas, node)
-    writing = false
-    // The graph's own undo and the "unsaved" mark learn of it when a gesture has ended.
-    clearTimeout(noted)
-    noted = setTimeout(() => {
-      node.setDirtyCanvas?.(true, false)
-      app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState?.()
-    }, 400)
-  }
-  const editor = new Editor({
-    read: () => pending ?? String(path.value ?? ''),
-    // A widget's change makes the frontend draw the graph: during a drag it gets one now and then, and the last at its end.
-    write: (text) => {
-      pending = text
-      if (!editor.state.held) flush()
-      else waiting ??= setTimeout(flush, WRITE_EVERY)
-    },
-    settled: flush,
-    fallback: (scene) => pathOfWidgets(node, scene),
-    note: () =>
-      takesCamera(node) && !node.properties[RESULT]
-        ? `The camera ${seesViewpoint(node) ? 'viewer' : 'file'}'s path is shown after the node has run; until then this is the preset.`
-        : '',
-    url: ({ filename, subfolder, type }) => api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`),
-    recall: (name) => node.properties?.[name],
-    remember: (name, value) => {
-      node.properties[name] = value
+  /** The node as the editor sees it. @returns {Host} */
+  host() {
+    const { node, path } = this
+    return {
+      read: () => path.text,
+      write: (text) => path.write(text, this.editor.state.held),
+      settled: () => path.flush(),
+      fallback: (scene) => pathOfWidgets(node, scene),
+      note: () => this.cameraNote(),
+      url: ({ filename, subfolder, type }) => api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`),
+      recall: (name) => node.properties?.[name],
+      remember: (name, value) => {
+        node.properties[name] = value
+      }
     }
-  })
-  node.ex4dEditor = editor
+  }
 
-  addCameraUpload(node, widgetOf(node, FILE))
-  const home = document.createElement('div')
-  home.style.cssText = 'width:100%;height:100%;min-height:0'
-  editor.page.mount(home)
-  const widget = node.addDOMWidget('camera_editor', 'EX4D_CAMERA_EDITOR', home, {
-    serialize: false,
-    hideOnZoom: false,
-    getMinHeight: () => LEAST_HEIGHT,
-    getValue: () => '',
-    setValue: () => {},
-    margin: 6
-  })
-  widget.serialize = false
-  node.hideOutputImages = true
-  hidePresetWidgets(node)
-  node.setSize([Math.max(node.size[0], FRESH[0]), Math.max(node.size[1], FRESH[1])])
+  /** What there is to say of a camera that only Python reads. */
+  cameraNote() {
+    if (!takesCamera(this.node) || this.node.properties[RESULT]) return ''
+    const source = seesViewpoint(this.node) ? 'viewer' : 'file'
+    return `The camera ${source}'s path is shown after the node has run; until then this is the preset.`
+  }
 
-  follow(path, 'callback', () => {
-    if (!writing) editor.refresh()
-  })
-  /** Values that the widgets had last. @type {Map<any, any>} */
-  const known = new Map()
-  const note = () => node.widgets.forEach((/** @type {any} */ each) => known.set(each, each.value))
-  note()
-  for (const other of node.widgets) {
-    if (other === path || other === widget) continue
-    follow(other, 'callback', () => {
-      if (writing || app.configuringGraph) return
-      // A primitive node calls this on every run; only a change takes the edited path away.
-      if (Object.is(known.get(other), other.value)) return
-      known.set(other, other.value)
-      // What the last run made of another camera file is not this file's path.
-      if (other.name === FILE) delete node.properties[RESULT]
-      // A preset chosen on the node takes the place of an edited path.
-      if (String(path.value ?? '').trim()) editor.state.reset(() => pathOfWidgets(node, editor.state.scene))
-      else editor.refresh()
+  /** The editor as a widget, behind all others and in no saved value. */
+  addHome() {
+    const { node } = this
+    const element = document.createElement('div')
+    element.style.cssText = 'width:100%;height:100%;min-height:0'
+    this.editor.page.mount(element)
+    const home = node.addDOMWidget('camera_editor', 'EX4D_CAMERA_EDITOR', element, {
+      serialize: false,
+      hideOnZoom: false,
+      getMinHeight: () => LEAST_HEIGHT,
+      getValue: () => '',
+      setValue: () => {},
+      margin: 6
+    })
+    home.serialize = false
+    node.hideOutputImages = true
+    hidePresetWidgets(node)
+    node.setSize([Math.max(node.size[0], FRESH[0]), Math.max(node.size[1], FRESH[1])])
+    return home
+  }
+
+  rememberValues() {
+    for (const widget of this.node.widgets ?? []) this.lastValues.set(widget, widget.value)
+  }
+
+  followWidgets() {
+    follow(this.path.widget, 'callback', () => {
+      if (!this.path.writing) this.editor.refresh()
+    })
+    for (const widget of this.node.widgets ?? []) {
+      if (widget !== this.path.widget && widget !== this.home)
+        follow(widget, 'callback', () => this.widgetChanged(widget))
+    }
+  }
+
+  /** A preset chosen on the node takes the place of an edited path. @param {Widget} widget */
+  widgetChanged(widget) {
+    const { node, path, editor, lastValues } = this
+    if (path.writing || app.configuringGraph) return
+    // A primitive node calls this on every run; only a change takes the edited path away.
+    if (Object.is(lastValues.get(widget), widget.value)) return
+    lastValues.set(widget, widget.value)
+    // What the last run made of another camera file is not this file's path.
+    if (widget.name === FILE) delete node.properties[RESULT]
+    if (path.stored.trim()) editor.state.reset(() => pathOfWidgets(node, editor.state.scene))
+    else editor.refresh()
+  }
+
+  followNode() {
+    const { node, editor } = this
+    follow(node, 'onConfigure', () => {
+      this.rememberValues()
+      hidePresetWidgets(node)
+      editor.recallSettings()
+      editor.refresh()
+      void editor.loader.load(node.properties?.[SCENE])
+    })
+    follow(node, 'onExecuted', (output) => this.executed(output))
+    follow(node, 'onConnectionsChange', () => {
+      hidePresetWidgets(node)
+      if (!app.configuringGraph) editor.refresh()
+    })
+    follow(node, 'getExtraMenuOptions', (_, /** @type {object[]} */ options) => {
+      options.push({
+        content: `${showsPresetWidgets(node) ? 'Hide' : 'Show'} the preset's own widgets`,
+        callback: () => togglePresetWidgets(node)
+      })
+    })
+    follow(node, 'onRemoved', () => {
+      this.path.dispose()
+      editor.dispose()
+      node.ex4dEditor = undefined
     })
   }
-  follow(node, 'onConfigure', () => {
-    note()
-    hidePresetWidgets(node)
-    editor.recallSettings()
-    editor.refresh()
-    void editor.loader.load(node.properties?.[SCENE])
-  })
-  follow(node, 'onExecuted', (/** @type {any} */ output) => {
+
+  /** Takes what a run has made. @param {Record<string, any> | undefined} output */
+  executed(output) {
+    const { node, editor } = this
     // The editor shows the path itself; the run's drawing of it is for hosts and clients without one.
     if (output?.images) delete output.images
     const result = output?.[RESULT]?.[0]
-    const given = takesCamera(node) && !String(path.value ?? '').trim()
-    if (typeof result === 'string' && given) node.properties[RESULT] = result
-    else if (!takesCamera(node)) delete node.properties[RESULT]
+    const takes = takesCamera(node)
+    if (typeof result === 'string' && takes && !this.path.stored.trim()) node.properties[RESULT] = result
+    else if (!takes) delete node.properties[RESULT]
     const reference = output?.[SCENE]?.[0]
     if (!isReference(reference)) return
-    node.properties[SCENE] = { filename: reference.filename, subfolder: reference.subfolder, type: reference.type }
+    const { filename, subfolder, type } = reference
+    node.properties[SCENE] = { filename, subfolder, type }
     editor.refresh()
     void editor.loader.load(reference)
-  })
-  follow(node, 'onConnectionsChange', () => {
-    hidePresetWidgets(node)
-    if (!app.configuringGraph) editor.refresh()
-  })
-  follow(node, 'getExtraMenuOptions', (/** @type {any} */ _, /** @type {any[]} */ options) => {
-    const shown = !!node.properties[WIDGETS]
-    options.push({
-      content: `${shown ? 'Hide' : 'Show'} the preset's own widgets`,
-      callback: () => {
-        node.properties[WIDGETS] = !shown
-        hidePresetWidgets(node)
-        node.setSize(node.computeSize())
-      }
-    })
-  })
-  follow(node, 'onRemoved', () => {
-    flush()
-    clearTimeout(noted)
-    editor.dispose()
-    node.ex4dEditor = undefined
-  })
+  }
 }
 
 app.registerExtension({
   name: 'EX4D.CameraPath',
   nodeCreated(/** @type {any} */ node) {
-    if ((node.constructor?.comfyClass ?? node.comfyClass) === NODE) attach(node)
+    if ((node.constructor?.comfyClass ?? node.comfyClass) !== NODE || node.ex4dEditor) return
+    const widget = widgetOf(node, PATH)
+    if (widget) new NodeBridge(node, widget)
   }
 })

@@ -1,8 +1,11 @@
-// @ts-check
 /**
- * The lines of numbers that a run has found, below a node's widgets. They stand there as long as the node's picture does:
- * the frontends' own text for nodes goes when the run ends (1.58) or the tab changes (all).
+ * The lines of numbers that a run has found, below a node's widgets. They stand there as long as the node's picture
+ * does: the frontends' own text for nodes goes when the run ends (1.58) or the tab changes (all).
+ *
+ * @import { GraphNode, Widget } from './comfy.js'
+ * @import { Output } from './results.js'
  */
+import { widgetOf } from './comfy.js'
 import { showResults } from './results.js'
 
 const NUMBERS = 'ex4d_numbers'
@@ -10,8 +13,11 @@ const FONT = '11px Inter, system-ui, sans-serif'
 const [LINE, MARGIN, PADDING] = [15, 6, 4]
 /** What the frontends add below a widget of fixed height. */
 const ROW_GAP = 4
-const STYLE = `box-sizing: border-box; overflow: hidden auto; padding: 0 ${PADDING}px; white-space: pre-line; overflow-wrap: anywhere;
-  font: ${FONT}; line-height: ${LINE}px; color: var(--input-text, #ddd); user-select: text; -webkit-user-select: text;`
+const STYLE = `
+  box-sizing: border-box; overflow: hidden auto; padding: 0 ${PADDING}px; white-space: pre-line;
+  overflow-wrap: anywhere;
+  font: ${FONT}; line-height: ${LINE}px; color: var(--input-text, #ddd); user-select: text; -webkit-user-select: text;
+`
 const pen = document.createElement('canvas').getContext('2d')
 
 /** Rows that a text takes at a width. @param {string} text @param {number} width */
@@ -21,7 +27,7 @@ function rows(text, width) {
   return text.split('\n').reduce((sum, line) => sum + Math.max(1, Math.ceil(pen.measureText(line).width / width)), 0)
 }
 
-/** @param {any} node */
+/** @param {GraphNode} node */
 function addNumbers(node) {
   const element = document.createElement('div')
   element.className = 'ex4d-numbers'
@@ -39,10 +45,10 @@ function addNumbers(node) {
   return widget
 }
 
-/** @param {any} node @param {any} output */
+/** @param {GraphNode} node @param {Output} output */
 function show(node, { text }) {
   if (!Array.isArray(text) || !text.length) return
-  const widget = node.widgets?.find((/** @type {any} */ each) => each.name === NUMBERS) ?? addNumbers(node)
+  const widget = widgetOf(node, NUMBERS) ?? addNumbers(node)
   widget.value = text.join('\n')
   node.setDirtyCanvas?.(true, true)
 }
@@ -50,7 +56,7 @@ function show(node, { text }) {
 showResults('EX4D.Numbers', show, (prototype) => {
   const { addCustomWidget } = prototype
   // As high as its text: a widget that is free to grow would take its share of the picture's room.
-  prototype.addCustomWidget = function (/** @type {any} */ widget) {
+  prototype.addCustomWidget = function (/** @type {Widget} */ widget) {
     if (widget.name === NUMBERS) {
       widget.computeLayoutSize = undefined
       widget.computeSize = () => [

@@ -1,31 +1,37 @@
-// The nodes' video previews play by themselves, silently and in a loop, as soon as they are there, and are no
-// inputs: the frontends would send them with the next prompt, and what has not changed would be computed again.
-
+/**
+ * The nodes' video previews play by themselves, silently and in a loop, as soon as they are there, and are no inputs:
+ * the frontends would send them with the next prompt, and what has not changed would be computed again.
+ *
+ * @import { GraphNode } from './comfy.js'
+ * @import { Output } from './results.js'
+ */
 import { showResults } from './results.js'
 
 const PREVIEW = 'video-preview'
-const PATIENCE = 40
+/** A preview is looked for so often, with pauses of so many milliseconds. */
+const TRIES = 40
 const PAUSE = 150
 
 /**
  * The video elements that show a node's output, in either renderer.
- * @param {any} node
+ * @param {GraphNode} node
  * @returns {HTMLVideoElement[]}
  */
 function videosOf(node) {
   const classic = node.videoContainer?.querySelectorAll?.('video') ?? []
+  /** @type {NodeListOf<HTMLVideoElement>} */
   const vue = document.querySelectorAll(`[data-node-id="${node.id}"] video`)
   return [...classic, ...vue]
 }
 
 /**
  * Start a node's previews, each once; the frontend adds them some time after the word of them, and may load them again.
- * @param {any} node
+ * @param {GraphNode} node
  * @param {string} file name of the new preview, to tell it from the last one
  * @param {number} [tries]
  * @param {Map<HTMLVideoElement, string>} [started] what has been started
  */
-function play(node, file, tries = PATIENCE, started = new Map()) {
+function play(node, file, tries = TRIES, started = new Map()) {
   for (const video of videosOf(node)) {
     if (!video.src.includes(file) || started.get(video) === video.src) continue
     started.set(video, video.src)
@@ -37,10 +43,7 @@ function play(node, file, tries = PATIENCE, started = new Map()) {
   if (tries > 0) setTimeout(() => play(node, file, tries - 1, started), PAUSE)
 }
 
-/**
- * @param {any} node
- * @param {any} output
- */
+/** @param {GraphNode} node @param {Output} output */
 function show(node, { animated, images }) {
   if (animated?.[0] && images?.length) play(node, images[0].filename)
 }

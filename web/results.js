@@ -1,7 +1,10 @@
-// @ts-check
-/** What a run of our nodes gave to the frontend, and when there is something to show of it. */
-// @ts-ignore served by ComfyUI
-import { app } from '../../scripts/app.js'
+/**
+ * What a run of our nodes gave to the frontend, and when there is something to show of it.
+ *
+ * @import { GraphNode } from './comfy.js'
+ * @typedef {{text?: unknown, animated?: unknown[], images?: {filename: string}[]}} Output as the frontends keep it
+ */
+import { app } from './comfy.js'
 
 const CATEGORY = 'EX-4D'
 
@@ -22,14 +25,15 @@ function nodeOf(id) {
 }
 
 /**
- * Registers an extension that shows something of our nodes' outputs: when a run has made them, and when the frontend has
- * made the nodes anew and kept the outputs, as after an undo, in a tab that was left and in a subgraph that is opened.
+ * Registers an extension that shows something of our nodes' outputs: when a run has made them, and when the frontend
+ * has made the nodes anew and kept the outputs, as after an undo, in a tab that was left and in a subgraph that is
+ * opened.
  * @param {string} name
- * @param {(node: any, output: any) => void} show
+ * @param {(node: GraphNode, output: Output) => void} show
  * @param {(prototype: any) => void} [prepare] is given the prototype of each of our nodes
  */
 export function showResults(name, show, prepare) {
-  const showAll = (/** @type {Record<string, any>} */ outputs) => {
+  const showAll = (/** @type {Record<string, Output>} */ outputs) => {
     for (const [id, output] of Object.entries(outputs ?? {})) {
       const node = nodeOf(id)
       if (output && isOurs(node)) show(node, output)

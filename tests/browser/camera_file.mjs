@@ -1,5 +1,5 @@
-// node camera_file.mjs URL FILE: presses the camera node's upload button and chooses a file. Prints one line of JSON: the
-// choice, the widgets in the order in which they are saved, and the end of a run.
+// node camera_file.mjs URL FILE: presses the camera node's upload button and chooses a file. Prints one line of JSON:
+// the choice, the widgets in the order in which they are saved, and the end of a run.
 
 import { clear, open, prompt, run, saved } from './comfy.mjs'
 

@@ -139,6 +139,26 @@ export async function buildChain(page, width = 256) {
   await page.waitForTimeout(800)
 }
 
+/** The camera node of the graph in view, as an expression of the page; undefined where there is none. */
+export const CAMERA_NODE = "window.app.canvas.graph.nodes.find((node) => node.type === 'EX4DCameraTrajectory')"
+
+/** Run a function of (editor, node, argument) in the page; it sees nothing else of this file's callers. */
+export async function inEditor(page, work, argument = null) {
+  const given = JSON.stringify(argument)
+  return page.evaluate(
+    `(async () => { const node = ${CAMERA_NODE}; return (${work})(node?.ex4dEditor, node, ${given}) })()`
+  )
+}
+
+/** Wait until a function of (editor) is true in the page; it is not asked while there is no editor. */
+export async function waitForEditor(page, test, timeout = 20000) {
+  await page.waitForFunction(
+    `(() => { const editor = ${CAMERA_NODE}?.ex4dEditor; return !!editor && (${test})(editor) })()`,
+    null,
+    { timeout }
+  )
+}
+
 /** The graph as it would be saved. */
 export async function saved(page) {
   return page.evaluate(() => window.app.graph.serialize())
@@ -168,7 +188,9 @@ export async function boxes(page) {
   )
 }
 
-/** How the graph is seen: pixels = (position + offset) * scale + origin; small: whether the frontend leaves text out. */
+/**
+ * How the graph is seen: pixels = (position + offset) * scale + origin; small: whether the frontend leaves text out.
+ */
 export async function view(page) {
   return page.evaluate(() => {
     const { ds, canvas, low_quality } = window.app.canvas

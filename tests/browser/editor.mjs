@@ -2,6 +2,7 @@
 // node editor.mjs URL FOLDER [vue]
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import * as comfy from './comfy.mjs'
 import { buildChain, fit, open, ready, run } from './comfy.mjs'
 
 const [url, folder, renderer = 'litegraph'] = process.argv.slice(2)
@@ -13,70 +14,87 @@ const { browser, page, seen } = await open(url, {
 })
 const report = { seen, renderer }
 const shoot = (name) => page.screenshot({ path: join(folder, `editor-${renderer}-${name}.png`) })
-const NODE = "window.app.graph.nodes.find((node) => node.type === 'EX4DCameraTrajectory')"
-/** Runs a function of (editor, node, argument) in the page. */
-const inEditor = (work, argument) =>
-  page.evaluate(
-    `(async () => { const node = ${NODE}; return (${work})(node?.ex4dEditor, node, ${JSON.stringify(argument) ?? 'null'}) })()`
-  )
+const inEditor = (work, argument) => comfy.inEditor(page, work, argument)
 const settled = () =>
-  page.waitForFunction(
-    `(() => { const e = ${NODE}?.ex4dEditor; return e?.clip && e.clip.loaded === e.clip.header.frames && !e.loader.note })()`,
-    null,
-    { timeout: 30000 }
-  )
+  comfy.waitForEditor(page, ({ clip, loader }) => clip && clip.loaded === clip.header.frames && !loader.note, 30000)
 const box = async (selector) => await page.locator(selector).first().boundingBox()
 
 try {
   await buildChain(page)
   await fit(page)
-  report.before = await inEditor(
-    `(editor) => ({ note: editor.sceneNote, frames: editor.state.document.frames, text: editor.host.read() })`
-  )
+  report.before = await inEditor((editor) => ({
+    note: editor.sceneNote,
+    frames: editor.state.document.frames,
+    text: editor.host.read()
+  }))
   // From the server's word that the node has ended to the first picture.
-  await page.evaluate(`(() => {
-    const node = ${NODE}
-    const editor = node.ex4dEditor
+  await inEditor((editor, node) => {
     const adopt = editor.adopt.bind(editor)
-    window.app.api.addEventListener('executed', (event) => { if (String(event.detail.node) === String(node.id)) { window.ended ??= performance.now(); window.made ??= event.detail.output?.ex4d_path?.[0] } })
-    editor.adopt = (clip) => { adopt(clip); requestAnimationFrame(() => requestAnimationFrame(() => { window.pictured ??= performance.now() })) }
-  })()`)
+    window.app.api.addEventListener('executed', ({ detail }) => {
+      if (String(detail.node) !== String(node.id)) return
+      window.ended ??= performance.now()
+      window.made ??= detail.output?.ex4d_path?.[0]
+    })
+    editor.adopt = (clip) => {
+      adopt(clip)
+      requestAnimationFrame(() =>
+        requestAnimationFrame(() => {
+          window.pictured ??= performance.now()
+        })
+      )
+    }
+  })
   report.firstRun = await run(page)
   await settled()
   report.firstPicture = await page.evaluate(() => Math.round(window.pictured - window.ended))
-  report.scene = await inEditor(
-    `(editor, node) => ({ radius: editor.state.scene.radius, frames: editor.state.document.frames, header: editor.clip.header, kept: node.properties.ex4d_preview })`
-  )
+  report.scene = await inEditor((editor, node) => ({
+    radius: editor.state.scene.radius,
+    frames: editor.state.document.frames,
+    header: editor.clip.header,
+    kept: node.properties.ex4d_preview
+  }))
   report.preset = {
     python: await page.evaluate(() => window.made),
-    editor: await inEditor(`(editor) => JSON.stringify(editor.state.document)`)
+    editor: await inEditor((editor) => JSON.stringify(editor.state.document))
   }
   await shoot('1-scene')
 
   const time = await box('.ex4d-time canvas')
   await page.mouse.click(time.x + time.width / 2, time.y + 8)
-  report.playhead = await inEditor(`(editor) => editor.state.frame`)
-  const before = await inEditor(
-    `(editor) => ({ text: editor.host.read(), eye: editor.inspector.fields.slice(0, 3).map((f) => f.options.get()), pixels: Array.from(editor.shotPixels(32, 32, 'colour')) })`
-  )
+  report.playhead = await inEditor((editor) => editor.state.frame)
+  const before = await inEditor((editor) => ({
+    text: editor.host.read(),
+    eye: editor.inspector.fields.slice(0, 3).map((f) => f.options.get()),
+    pixels: Array.from(editor.shotPixels(32, 32, 'colour'))
+  }))
   const shot = await box('.ex4d-shot canvas')
   await page.mouse.move(shot.x + shot.width / 2, shot.y + shot.height / 2)
   await page.mouse.down()
-  await inEditor(
-    `(editor) => { editor.pace.intervals = []; editor.tally = []; const draw = editor.shotView.draw.bind(editor.shotView); editor.shotView.draw = () => { editor.tally.push(performance.now()); draw() } }`
-  )
+  await inEditor((editor) => {
+    editor.pace.intervals = []
+    editor.tally = []
+    const draw = editor.shotView.draw.bind(editor.shotView)
+    editor.shotView.draw = () => {
+      editor.tally.push(performance.now())
+      draw()
+    }
+  })
   for (let i = 1; i <= 30; i++) {
     await page.mouse.move(shot.x + shot.width / 2 - i * 3, shot.y + shot.height / 2 + i)
     await page.waitForTimeout(15)
   }
-  report.drag = await inEditor(
-    `(editor) => { const t = editor.tally; return { draws: t.length, seconds: (t[t.length - 1] - t[0]) / 1000, step: editor.pace.step } }`
-  )
+  report.drag = await inEditor((editor) => {
+    const t = editor.tally
+    return { draws: t.length, seconds: (t[t.length - 1] - t[0]) / 1000, step: editor.pace.step }
+  })
   await page.mouse.up()
   await page.waitForTimeout(700)
-  const after = await inEditor(
-    `(editor) => ({ text: editor.host.read(), eye: editor.inspector.fields.slice(0, 3).map((f) => f.options.get()), pixels: Array.from(editor.shotPixels(32, 32, 'colour')), past: editor.state.past.length })`
-  )
+  const after = await inEditor((editor) => ({
+    text: editor.host.read(),
+    eye: editor.inspector.fields.slice(0, 3).map((f) => f.options.get()),
+    pixels: Array.from(editor.shotPixels(32, 32, 'colour')),
+    past: editor.state.past.length
+  }))
   report.gesture = {
     changedText: before.text !== after.text,
     angleBefore: before.eye[0],
@@ -88,26 +106,26 @@ try {
   }
 
   // Keys by keyboard, with the editor over the whole window; frame by arrow; undo and redo leave the graph alone.
-  await inEditor(`(editor) => editor.page.setLarge(true)`)
+  await inEditor((editor) => editor.page.setLarge(true))
   await page.waitForTimeout(600)
   const nodes = await page.evaluate(() => window.app.graph.nodes.length)
   await page.keyboard.press('Home')
   for (let i = 0; i < 2; i++) await page.keyboard.press('ArrowRight')
   await page.keyboard.press('k')
-  report.keys = await inEditor(`(editor) => editor.state.document.keyframes.map((key) => key.frame)`)
+  report.keys = await inEditor((editor) => editor.state.document.keyframes.map((key) => key.frame))
   await page.keyboard.press('Control+z')
-  report.undone = await inEditor(`(editor) => editor.state.document.keyframes.map((key) => key.frame)`)
+  report.undone = await inEditor((editor) => editor.state.document.keyframes.map((key) => key.frame))
   await page.keyboard.press('Control+Shift+z')
-  report.redone = await inEditor(`(editor) => editor.state.document.keyframes.map((key) => key.frame)`)
+  report.redone = await inEditor((editor) => editor.state.document.keyframes.map((key) => key.frame))
   report.nodesKept = (await page.evaluate(() => window.app.graph.nodes.length)) === nodes
   await page.keyboard.press('End')
   await shoot('2-large')
-  await inEditor(`(editor) => editor.page.setLarge(false)`)
+  await inEditor((editor) => editor.page.setLarge(false))
   await page.waitForTimeout(700)
   await shoot('3-edited')
 
   // API export, save, reload.
-  report.path = await inEditor(`(editor) => editor.host.read()`)
+  report.path = await inEditor((editor) => editor.host.read())
   const prompt = await page.evaluate(async () => (await window.app.graphToPrompt()).output)
   const sent = Object.values(prompt).find((node) => node.class_type === 'EX4DCameraTrajectory')
   report.prompt = { path: sent.inputs.path, names: Object.keys(sent.inputs) }
@@ -117,9 +135,10 @@ try {
   await ready(page)
   await page.evaluate((text) => window.app.loadGraphData(JSON.parse(text)), workflow)
   await settled()
-  report.reloaded = await inEditor(
-    `(editor, node) => ({ path: editor.host.read(), keys: editor.state.document.keyframes.map((key) => key.frame) })`
-  )
+  report.reloaded = await inEditor((editor, node) => ({
+    path: editor.host.read(),
+    keys: editor.state.document.keyframes.map((key) => key.frame)
+  }))
   report.secondRun = await run(page)
   await settled()
 
@@ -129,7 +148,13 @@ try {
   for (let frame = 0; frame < header.frames; frame++) {
     for (const mode of ['colour', 'mask']) {
       const data = await inEditor(
-        `(editor, node, at) => { editor.state.goTo(at.frame); const p = editor.shotPixels(at.width, at.height, at.mode); let s = ''; for (let i = 0; i < p.length; i += 8192) s += String.fromCharCode(...p.subarray(i, i + 8192)); return btoa(s) }`,
+        (editor, node, at) => {
+          editor.state.goTo(at.frame)
+          const p = editor.shotPixels(at.width, at.height, at.mode)
+          let s = ''
+          for (let i = 0; i < p.length; i += 8192) s += String.fromCharCode(...p.subarray(i, i + 8192))
+          return btoa(s)
+        },
         { frame, mode, width: header.width, height: header.height }
       )
       writeFileSync(join(folder, `editor-${renderer}-${mode}-${frame}.rgba`), Buffer.from(data, 'base64'))
@@ -138,7 +163,7 @@ try {
   }
 
   // Bad text in the widget, a copy of the node, and its removal.
-  report.foreign = await inEditor(`(editor, node) => {
+  report.foreign = await inEditor((editor, node) => {
     const widget = node.widgets.find((w) => w.name === 'path')
     const good = widget.value
     widget.value = '{"nodes": []}'
@@ -148,8 +173,8 @@ try {
     widget.value = good
     widget.callback?.(good)
     return { problem, kept, healed: editor.state.problem === null }
-  }`)
-  report.copy = await inEditor(`(editor, node) => {
+  })
+  report.copy = await inEditor((editor, node) => {
     const { app } = window
     const twin = node.clone()
     twin.pos = [node.pos[0], node.pos[1] + 900]
@@ -159,9 +184,9 @@ try {
     const other = twin.ex4dEditor
     app.graph.remove(twin)
     return { same, two, disposed: other.disposed, alive: !editor.disposed }
-  }`)
+  })
   // A lost context comes back with the picture.
-  report.context = await inEditor(`async (editor) => {
+  report.context = await inEditor(async (editor) => {
     const lose = editor.renderer.gl.getExtension('WEBGL_lose_context')
     const sum = () => editor.shotPixels(32, 32, 'colour').reduce((a, b) => a + b, 0)
     editor.state.goTo(1)
@@ -172,11 +197,12 @@ try {
     lose.restoreContext()
     await new Promise((done) => setTimeout(done, 600))
     return { before, after: sum(), told }
-  }`)
+  })
   // A preview that is gone.
-  report.gone = await inEditor(
-    `async (editor) => { await editor.loader.load({ filename: 'nothing.ex4d', subfolder: 'ex4d_preview', type: 'temp' }); return editor.loader.note }`
-  )
+  report.gone = await inEditor(async (editor) => {
+    await editor.loader.load({ filename: 'nothing.ex4d', subfolder: 'ex4d_preview', type: 'temp' })
+    return editor.loader.note
+  })
 } finally {
   await browser.close()
 }

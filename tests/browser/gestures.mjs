@@ -1,5 +1,6 @@
 // Ends of drags, pen and touch, hidden nodes and many editors, in a real frontend without a run: node gestures.mjs URL
-import { open, placeAlone } from './comfy.mjs'
+import * as comfy from './comfy.mjs'
+import { CAMERA_NODE as NODE, open, placeAlone } from './comfy.mjs'
 
 const [url] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
@@ -8,10 +9,8 @@ const { browser, page, seen } = await open(url, {
   height: 1000
 })
 const report = { seen }
-const NODE = "window.app.graph.nodes.find((node) => node.type === 'EX4DCameraTrajectory')"
-const inEditor = (work) =>
-  page.evaluate(`(async () => { const node = ${NODE}; return (${work})(node?.ex4dEditor, node) })()`)
-const text = () => inEditor('(editor) => editor.host.read()')
+const inEditor = (work, argument) => comfy.inEditor(page, work, argument)
+const text = () => inEditor((editor) => editor.host.read())
 const rest = () => page.waitForTimeout(350)
 const middle = async (selector) => {
   const box = await page.locator(selector).first().boundingBox()
@@ -48,13 +47,13 @@ const after = async () => {
   const [x, y] = await middle('.ex4d-shot canvas')
   for (let i = 1; i <= 4; i++) await page.mouse.move(x + 9 * i, y + 5)
   await rest()
-  return { still: (await text()) !== before, held: await inEditor('(editor) => editor.state.held') }
+  return { still: (await text()) !== before, held: await inEditor((editor) => editor.state.held) }
 }
 
 try {
   await placeAlone(page, 'EX4DCameraTrajectory')
   await page.waitForTimeout(1200)
-  await inEditor('(editor) => editor.state.goTo(24)')
+  await inEditor((editor) => editor.state.goTo(24))
 
   const start = await text()
   await press()
@@ -63,7 +62,7 @@ try {
     ...(await after()),
     restored:
       JSON.parse((await text()) || 'null')?.source === JSON.parse(start || 'null')?.source ||
-      (await inEditor('(editor) => !!editor.state.document.source'))
+      (await inEditor((editor) => !!editor.state.document.source))
   }
   await page.mouse.up()
 
@@ -89,9 +88,11 @@ try {
   const touch = (type, points) =>
     cdp.send('Input.dispatchTouchEvent', { type, touchPoints: points.map(([x, y], id) => ({ x, y, id })) })
   const view = () =>
-    inEditor(
-      '(editor) => ({ reach: editor.sceneView.reach, yaw: editor.sceneView.yaw, focus: [...editor.sceneView.focus] })'
-    )
+    inEditor((editor) => ({
+      reach: editor.sceneView.reach,
+      yaw: editor.sceneView.yaw,
+      centre: [...editor.sceneView.centre]
+    }))
   const still = await view()
   await touch('touchStart', [[sx + 60, sy + 90]])
   for (let i = 1; i <= 5; i++) await touch('touchMove', [[sx + 60 + 8 * i, sy + 90]])
@@ -113,17 +114,26 @@ try {
     turned: turned.yaw !== still.yaw,
     nearer: turned.reach / spread.reach,
     yawKept: turned.yaw === spread.yaw,
-    held: await inEditor('(editor) => editor.state.held')
+    held: await inEditor((editor) => editor.state.held)
   }
 
   // The same two fingers in the shot view bring the camera closer to its pivot, in one step.
   const camera = () =>
-    inEditor(`(editor) => {
-    const { position } = editor.state.document.keyframes.find((key) => key.frame === 24) ?? { position: [NaN, NaN, NaN] }
-    return { away: Math.hypot(...position.map((v, i) => v - editor.state.document.pivot[i])), steps: editor.state.past.length, held: editor.state.held }
-  }`)
+    inEditor((editor) => {
+      const { position } = editor.state.document.keyframes.find((key) => key.frame === 24) ?? {
+        position: [NaN, NaN, NaN]
+      }
+      return {
+        away: Math.hypot(...position.map((v, i) => v - editor.state.document.pivot[i])),
+        steps: editor.state.past.length,
+        held: editor.state.held
+      }
+    })
   const [hx, hy] = await middle('.ex4d-shot canvas')
-  await inEditor('(editor) => { editor.nudge(1, 0); editor.state.settle() }')
+  await inEditor((editor) => {
+    editor.commands.nudge(1, 0)
+    editor.state.settle()
+  })
   const far = await camera()
   await touch('touchStart', [[hx - 40, hy]])
   await touch('touchStart', [
@@ -143,7 +153,7 @@ try {
   const uncancelled = await text()
   await touch('touchStart', [[hx, hy]])
   for (let i = 1; i <= 4; i++) await touch('touchMove', [[hx + 9 * i, hy]])
-  const heldBefore = await inEditor('(editor) => editor.state.held')
+  const heldBefore = await inEditor((editor) => editor.state.held)
   await touch('touchCancel', [])
   report.cancel = { heldBefore, ...(await after()), changed: (await text()) !== uncancelled }
 
@@ -164,7 +174,7 @@ try {
   for (let i = 1; i <= 6; i++) await pen('mouseMoved', px + 7 * i)
   await pen('mouseReleased', px + 42)
   await rest()
-  report.pen = { changed: (await text()) !== beforePen, held: await inEditor('(editor) => editor.state.held') }
+  report.pen = { changed: (await text()) !== beforePen, held: await inEditor((editor) => editor.state.held) }
 
   // Playing draws nothing in a collapsed node, and goes on when it is open again.
   const drawn = () =>
@@ -177,23 +187,26 @@ try {
         () => false
       )
   const count = () =>
-    inEditor(`(editor) => {
-    const view = editor.shotView
-    view.counted = 0
-    view.draw = () => { view.counted++; Object.getPrototypeOf(view).draw.call(view) }
-  }`)
-  await inEditor('(editor) => editor.playback.play()')
+    inEditor((editor) => {
+      const view = editor.shotView
+      view.counted = 0
+      view.draw = () => {
+        view.counted++
+        Object.getPrototypeOf(view).draw.call(view)
+      }
+    })
+  await inEditor((editor) => editor.playback.play())
   await count()
   report.playing = { open: await drawn() }
-  await inEditor('(editor, node) => node.collapse()')
-  await page.waitForFunction(`!${NODE}.ex4dEditor.visible`, null, { timeout: 15000 })
+  await inEditor((editor, node) => node.collapse())
+  await page.waitForFunction(`!${NODE}.ex4dEditor.loop.visible`, null, { timeout: 15000 })
   await rest()
   await count()
   await page.waitForTimeout(600)
-  report.playing.collapsed = await inEditor('(editor) => editor.shotView.counted > 0')
-  await inEditor('(editor, node) => node.collapse()')
+  report.playing.collapsed = await inEditor((editor) => editor.shotView.counted > 0)
+  await inEditor((editor, node) => node.collapse())
   report.playing.again = await drawn()
-  await inEditor('(editor) => editor.playback.stop()')
+  await inEditor((editor) => editor.playback.stop())
 
   // A page that is hidden in the middle of a drag ends it; one that plays goes on from the frame that was seen last.
   await press()
@@ -201,20 +214,27 @@ try {
   await hide(false)
   report.hidden = await after()
   await page.mouse.up()
-  await inEditor('(editor) => { editor.playback.loop = false; editor.state.goTo(0); editor.playback.play() }')
+  await inEditor((editor) => {
+    editor.modes.set({ loop: false })
+    editor.state.goTo(0)
+    editor.playback.play()
+  })
   await page.waitForFunction(`${NODE}.ex4dEditor.state.frame > 2`)
   await hide(true)
   await rest()
-  const seenLast = await inEditor('(editor) => editor.state.frame')
+  const seenLast = await inEditor((editor) => editor.state.frame)
   await page.waitForTimeout(4000)
   await hide(false)
   await page.waitForFunction(`${NODE}.ex4dEditor.state.frame !== ${seenLast}`, null, { timeout: 15000 })
-  report.replayed = await inEditor('(editor) => ({ playing: editor.playback.playing, frame: editor.state.frame })')
+  report.replayed = await inEditor((editor) => ({ playing: editor.playback.playing, frame: editor.state.frame }))
   report.replayed.before = seenLast
-  await inEditor('(editor) => { editor.playback.stop(); editor.playback.loop = true }')
+  await inEditor((editor) => {
+    editor.playback.stop()
+    editor.modes.set({ loop: true })
+  })
 
   // Twenty editors: one graphics context, and none left when the nodes are gone.
-  report.many = await inEditor(`async (editor, node) => {
+  report.many = await inEditor(async (editor, node) => {
     const { app, LiteGraph } = window
     const twins = []
     for (let i = 0; i < 20; i++) {
@@ -232,8 +252,14 @@ try {
     const alive = !gl.isContextLost()
     app.graph.remove(node)
     await new Promise((done) => setTimeout(done, 300))
-    return { shared, disposed, alive, released: gl.isContextLost(), left: document.querySelectorAll('.ex4d-editor').length }
-  }`)
+    return {
+      shared,
+      disposed,
+      alive,
+      released: gl.isContextLost(),
+      left: document.querySelectorAll('.ex4d-editor').length
+    }
+  })
 } finally {
   await browser.close()
 }

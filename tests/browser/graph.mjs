@@ -1,5 +1,6 @@
 // The editor as a part of its graph: copies, undo of the graph, tabs and subgraphs, without a run: node graph.mjs URL
-import { open, placeAlone } from './comfy.mjs'
+import * as comfy from './comfy.mjs'
+import { CAMERA_NODE as NODE, open, placeAlone } from './comfy.mjs'
 
 const [url] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
@@ -8,25 +9,20 @@ const { browser, page, seen } = await open(url, {
   height: 1000
 })
 const report = { seen }
-const NODE = "window.app.canvas.graph.nodes.find((node) => node.type === 'EX4DCameraTrajectory')"
-const inEditor = (work, argument) =>
-  page.evaluate(
-    `(async () => { const node = ${NODE}; return (${work})(node?.ex4dEditor, node, ${JSON.stringify(argument) ?? 'null'}) })()`
-  )
-const text = () => inEditor('(editor) => editor.host.read()')
+const inEditor = (work, argument) => comfy.inEditor(page, work, argument)
+const text = () => inEditor((editor) => editor.host.read())
 const command = (name) => page.evaluate((id) => window.app.extensionManager.command.execute(id), name)
 /** Longer than the editor waits before it tells the graph's undo of a change. */
 const rest = () => page.waitForTimeout(1000)
-const attached = () =>
-  page.waitForFunction(
-    `(() => { const editor = ${NODE}?.ex4dEditor; return !!editor && !editor.disposed && editor.element.clientWidth > 0 })()`,
-    null,
-    { timeout: 20000 }
-  )
+const attached = () => comfy.waitForEditor(page, (editor) => !editor.disposed && editor.element.clientWidth > 0)
 /** Turns the camera at a frame by hand: the path becomes keys. @returns its text */
 const turn = async (frame, angle) => {
   await inEditor(
-    '(editor, node, at) => { editor.state.goTo(at.frame); editor.nudge(at.angle, 0); editor.state.settle() }',
+    (editor, node, at) => {
+      editor.state.goTo(at.frame)
+      editor.commands.nudge(at.angle, 0)
+      editor.state.settle()
+    },
     { frame, angle }
   )
   await rest()
@@ -34,15 +30,18 @@ const turn = async (frame, angle) => {
 }
 /** Whether a change makes the shot view draw. */
 const draws = () =>
-  inEditor(`async (editor) => {
-  const view = editor.shotView
-  let count = 0
-  view.draw = () => { count++; Object.getPrototypeOf(view).draw.call(view) }
-  editor.redraw()
-  for (let wait = 0; !count && wait < 50; wait++) await new Promise((done) => setTimeout(done, 100))
-  delete view.draw
-  return count > 0
-}`)
+  inEditor(async (editor) => {
+    const view = editor.shotView
+    let count = 0
+    view.draw = () => {
+      count++
+      Object.getPrototypeOf(view).draw.call(view)
+    }
+    editor.redraw()
+    for (let wait = 0; !count && wait < 50; wait++) await new Promise((done) => setTimeout(done, 100))
+    delete view.draw
+    return count > 0
+  })
 const place = () => placeAlone(page, 'EX4DCameraTrajectory')
 
 try {
@@ -52,7 +51,7 @@ try {
 
   // Copy and paste as the keyboard does it: the same path, and from then on its own.
   const first = await turn(24, 20)
-  report.paste = await inEditor(`async (editor, node) => {
+  report.paste = await inEditor(async (editor, node) => {
     const { app } = window
     app.canvas.selectItems ? app.canvas.selectItems([node]) : app.canvas.selectNodes([node])
     app.canvas.copyToClipboard()
@@ -62,19 +61,24 @@ try {
     const same = copy.ex4dEditor.host.read() === editor.host.read()
     const own = copy.ex4dEditor !== editor && copy.ex4dEditor.state !== editor.state
     copy.ex4dEditor.state.goTo(12)
-    copy.ex4dEditor.nudge(-30, 5)
+    copy.ex4dEditor.commands.nudge(-30, 5)
     copy.ex4dEditor.state.settle()
     await new Promise((done) => setTimeout(done, 300))
-    const result = { same, own, apart: copy.ex4dEditor.host.read() !== editor.host.read(), undone: editor.state.past.length }
+    const result = {
+      same,
+      own,
+      apart: copy.ex4dEditor.host.read() !== editor.host.read(),
+      undone: editor.state.past.length
+    }
     app.canvas.graph.remove(copy)
     return result
-  }`)
+  })
   report.paste.kept = (await text()) === first
   await rest()
 
   // The editor's undo takes back what was edited in it; the graph's works on the node, and the editor follows.
   const second = await turn(36, 15)
-  await inEditor('(editor) => editor.focus()')
+  await inEditor((editor) => editor.focus())
   await page.keyboard.press('Control+z')
   await rest()
   report.undo = { editor: (await text()) === first, nodes: await page.evaluate(() => window.app.graph.nodes.length) }
@@ -86,7 +90,7 @@ try {
   await attached()
   await rest()
   report.undo.graph = (await text()) !== second
-  report.undo.follows = await inEditor('(editor) => editor.state.text === editor.host.read()')
+  report.undo.follows = await inEditor((editor) => editor.state.text === editor.host.read())
   await command('Comfy.Redo')
   await attached()
   await rest()
@@ -111,12 +115,12 @@ try {
   report.tabs.draws = await draws()
 
   // Inside a subgraph: edit, save, reload the page.
-  report.subgraph = await inEditor(`async (editor, node) => {
+  report.subgraph = await inEditor(async (editor, node) => {
     const { app } = window
     const { node: outer } = app.graph.convertToSubgraph(new Set([node]))
     app.canvas.setGraph ? app.canvas.setGraph(outer.subgraph) : app.canvas.openSubgraph(outer.subgraph)
     return { inside: outer.subgraph.nodes.length }
-  }`)
+  })
   await attached()
   await rest()
   report.subgraph.carried = (await text()) === second

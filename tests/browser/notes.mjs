@@ -1,5 +1,5 @@
-// What the scene view says without a scene, and whether it leaves the path free, in nodes of several sizes and both themes:
-// node notes.mjs URL FOLDER
+// What the scene view says without a scene, and whether it leaves the path free, in nodes of several sizes and both
+// themes: node notes.mjs URL FOLDER
 import { join } from 'node:path'
 import { open, placeAlone } from './comfy.mjs'
 

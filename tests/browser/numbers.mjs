@@ -1,5 +1,5 @@
-// What nodes show of a run, pictures and lines of numbers, in a real frontend: as the run ends, after another run, in a tab
-// that was left, after an undo, and inside a subgraph. node numbers.mjs URL FOLDER [vue]
+// What nodes show of a run, pictures and lines of numbers, in a real frontend: as the run ends, after another run, in a
+// tab that was left, after an undo, and inside a subgraph. node numbers.mjs URL FOLDER [vue]
 import { join } from 'node:path'
 import { buildChain, fit, open, run } from './comfy.mjs'
 

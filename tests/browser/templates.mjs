@@ -1,6 +1,6 @@
 // node templates.mjs URL PACK SCREENSHOTS RUNNING OPENED: opens example graphs from the template browser, and runs the
-// first list's small; both are JSON lists of names. Prints one line of JSON: per graph its widgets, boxes, views and prompt
-// as loaded, and for those that ran the end, and the previews, boxes and prompt then.
+// first list's small; both are JSON lists of names. Prints one line of JSON: per graph its widgets, boxes, views and
+// prompt as loaded, and for those that ran the end, and the previews, boxes and prompt then.
 
 import { boxes, clear, open, openTemplate, previews, prompt, run, view, widgets } from './comfy.mjs'
 
@@ -11,8 +11,8 @@ const SMALL_WINDOW = { width: 1280, height: 800 }
 const SMALL = { frames: 9, height: 128 }
 
 /**
- * Bring the demo clip, and a path with keyframes, to a size that a test can wait for. Each graph gets a width of its own:
- * nodes that are taken from the cache show nothing.
+ * Bring the demo clip, and a path with keyframes, to a size that a test can wait for. Each graph gets a width of its
+ * own: nodes that are taken from the cache show nothing.
  */
 async function shorten(page, width) {
   await page.evaluate(
@@ -38,7 +38,10 @@ async function shorten(page, width) {
   )
 }
 
-/** Wait for a moment when every preview has a picture; what loops has none for an instant. What never has one is reported. */
+/**
+ * Wait for a moment when every preview has a picture; what loops has none for an instant. What never has one is
+ * reported.
+ */
 async function playing(page) {
   const ready = () =>
     window.app.graph.nodes.every((node) =>

@@ -1,9 +1,7 @@
-// @ts-check
 /**
  * A clip's preview as it arrives. The decoded frames stay here, for a lost graphics context and for picking.
  *
- * @typedef {import('./preview.js').PreviewHeader} PreviewHeader
- * @typedef {import('./preview.js').PreviewFrame} PreviewFrame
+ * @import { PreviewFrame, PreviewHeader } from './preview.js'
  */
 
 let clips = 0
@@ -27,7 +25,11 @@ export class Clip {
     this.loaded++
   }
 
-  /** The stored frame that shows clip frame `number`, among those that have arrived. @param {number} number @returns {number} -1 = none */
+  /**
+   * The stored frame that shows clip frame `number`, among those that have arrived.
+   * @param {number} number
+   * @returns {number} -1 = none
+   */
   indexOf(number) {
     const { frame_numbers: numbers, clip_frames: count } = this.header
     const wanted = count === 1 ? 0 : number

@@ -29,7 +29,13 @@ export function segmentsOf(times, keyTimes, eases) {
   return { segment, share }
 }
 
-/** Slopes at the keys, per frame; see ex4d_core/trajectory/curves.py. @param {number[]} t @param {number[][]} values @param {string} mode @returns {number[][]} */
+/**
+ * Slopes at the keys, per frame; see ex4d_core/trajectory/curves.py.
+ * @param {number[]} t
+ * @param {number[][]} values
+ * @param {string} mode
+ * @returns {number[][]}
+ */
 function tangents(t, values, mode) {
   const last = values.length - 1
   const secant = values.slice(1).map((v, i) => v.map((x, c) => (x - values[i][c]) / (t[i + 1] - t[i])))
@@ -55,7 +61,11 @@ function tangents(t, values, mode) {
 
 /**
  * Values between keys.
- * @param {number[]} segment @param {number[]} share @param {number[]} keyTimes @param {number[][]} values @param {string} mode
+ * @param {number[]} segment
+ * @param {number[]} share
+ * @param {number[]} keyTimes
+ * @param {number[][]} values
+ * @param {string} mode
  * @returns {number[][]}
  */
 export function curve(segment, share, keyTimes, values, mode) {

@@ -1,9 +1,9 @@
-// @ts-check
 /** Elements, icons and the canvas that follows its box. */
 
 /**
  * @template {keyof HTMLElementTagNameMap} K
- * @param {K} tag @param {Record<string, any>} [properties] `class`, `on...` listeners, `aria-*`/`data-*` attributes, else properties
+ * @param {K} tag
+ * @param {Record<string, any>} [properties] `class`, `on...` listeners, `aria-*`/`data-*` attributes, else properties
  * @param {(Node | string | null | undefined)[]} [children] @returns {HTMLElementTagNameMap[K]}
  */
 export function make(tag, properties = {}, children = []) {
@@ -58,7 +58,10 @@ export function icon(name) {
 }
 
 /**
- * @param {string} name icon @param {string} title what it does, with its key @param {(event: MouseEvent) => void} act @param {string} [text]
+ * @param {string} name icon
+ * @param {string} title what it does, with its key
+ * @param {(event: MouseEvent) => void} act
+ * @param {string} [text]
  */
 export function button(name, title, act, text) {
   return make(
@@ -77,7 +80,11 @@ export function button(name, title, act, text) {
 
 /** A canvas that keeps as many pixels as its box has on the screen, zoomed graph and dense displays included. */
 export class Surface {
-  /** @param {string} label for screen readers @param {boolean} software draw with the processor: faster where the graphics are emulated @param {number} most largest side in pixels */
+  /**
+   * @param {string} label for screen readers
+   * @param {boolean} software draw with the processor: faster where the graphics are emulated
+   * @param {number} most largest side in pixels
+   */
   constructor(label, software, most = 2048) {
     this.canvas = make('canvas', { class: 'ex4d-canvas', role: 'img', 'aria-label': label })
     this.context = /** @type {CanvasRenderingContext2D} */ (
@@ -126,17 +133,23 @@ export function endDrag() {
 }
 
 /**
- * Pointer drags on an element: mouse, pen and touch alike. `begin` returns what a move does, or null to ignore the press. A
- * drag ends when the pointer is lifted, cancelled or captured by another, and when the window loses the focus. A second
- * finger ends it too; both together then pinch.
+ * Pointer drags on an element: mouse, pen and touch alike. `begin` returns what a move does, or null to ignore the
+ * press. A drag ends when the pointer is lifted, cancelled or captured by another, and when the window loses the focus.
+ * A second finger ends it too; both together then pinch.
  * @param {HTMLElement} element
  * @param {(event: PointerEvent) => {move?: (event: PointerEvent) => void, end?: () => void} | null} begin
- * @param {(dx: number, dy: number, factor: number) => void} [pinch] way of the fingers' middle in CSS pixels, growth of their distance
+ * @param {(dx: number, dy: number, factor: number) => void} [pinch] way of the fingers' middle in CSS pixels, growth of
+ *   their distance
  */
 export function onDrag(element, begin, pinch) {
   /** Fingers on the element. @type {Map<number, PointerEvent>} */
   const fingers = new Map()
-  /** Listens to a pointer until it is gone. @param {PointerEvent} event @param {(event: PointerEvent) => void} move @param {() => void} [end] */
+  /**
+   * Listens to a pointer until it is gone.
+   * @param {PointerEvent} event
+   * @param {(event: PointerEvent) => void} move
+   * @param {() => void} [end]
+   */
   const track = (event, move, end) => {
     const ends = new AbortController()
     const stop = () => {
@@ -201,7 +214,9 @@ export function onDrag(element, begin, pinch) {
 
 /**
  * What two fingers did between two moments.
- * @param {{clientX: number, clientY: number}[]} before @param {{clientX: number, clientY: number}[]} after @returns {[number, number, number]}
+ * @param {{clientX: number, clientY: number}[]} before
+ * @param {{clientX: number, clientY: number}[]} after
+ * @returns {[number, number, number]}
  */
 export function pinched([a, b], [c, d]) {
   const apart = (/** @type {typeof a} */ p, /** @type {typeof a} */ q) =>
@@ -213,7 +228,10 @@ export function pinched([a, b], [c, d]) {
   ]
 }
 
-/** Wheel steps, about 1 a notch; a trackpad's pinch arrives as a wheel with ctrl and counts more. @param {WheelEvent} event */
+/**
+ * Wheel steps, about 1 a notch; a trackpad's pinch arrives as a wheel with ctrl and counts more.
+ * @param {WheelEvent} event
+ */
 export function wheelSteps(event) {
   const lines = event.deltaMode === 1 ? event.deltaY / 3 : event.deltaMode === 2 ? event.deltaY : event.deltaY / 100
   return Math.max(-3, Math.min(3, lines * (event.ctrlKey ? 4 : 1)))

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Edits of a trajectory document. Every function takes a document and returns a new one; none of them touches the page.
  * Keys are named by their frame.
@@ -48,7 +47,8 @@ const withKeys = (doc, keyframes) => ({
 export const baked = (doc) => (doc.source ? bakeDocument(doc) : doc)
 
 /**
- * The key that would leave the path as it is at a frame. Between keys with targets it gets a target, as far away as theirs.
+ * The key that would leave the path as it is at a frame. Between keys with targets it gets a target, as far away as
+ * theirs.
  * @param {PathDocument} doc baked @param {EvaluatedPath} path @param {number} frame @returns {Keyframe}
  */
 export function sampledKey(doc, path, frame) {
@@ -85,7 +85,13 @@ export function sampledKey(doc, path, frame) {
 export const quaternionOf = (m) =>
   tidyAll(quaternionFromMatrix([m[0], m[4], m[8], m[1], m[5], m[9], m[2], m[6], m[10]]))
 
-/** Turns an orientation by a world rotation. @param {Quat} q @param {Vec3} axis @param {number} angle @returns {Quat} */
+/**
+ * Turns an orientation by a world rotation.
+ * @param {Quat} q
+ * @param {Vec3} axis
+ * @param {number} angle
+ * @returns {Quat}
+ */
 export function turned(q, axis, angle) {
   const s = Math.sin(angle / 2)
   const [aw, ax, ay, az] = [Math.cos(angle / 2), axis[0] * s, axis[1] * s, axis[2] * s]
@@ -117,7 +123,12 @@ export function withKey(doc, path, frame) {
   return withKeys(ready, [...ready.keyframes, sampledKey(ready, path, frame)])
 }
 
-/** @param {PathDocument} doc @param {number} frame @param {(key: Keyframe) => Keyframe} change @returns {PathDocument} */
+/**
+ * @param {PathDocument} doc
+ * @param {number} frame
+ * @param {(key: Keyframe) => Keyframe} change
+ * @returns {PathDocument}
+ */
 export function changeKey(doc, frame, change) {
   return withKeys(
     doc,
@@ -142,7 +153,12 @@ export function removeKey(doc, frame) {
     : ready
 }
 
-/** Moves a key in time; it stops beside another key. @param {PathDocument} doc @param {number} frame @param {number} to */
+/**
+ * Moves a key in time; it stops beside another key.
+ * @param {PathDocument} doc
+ * @param {number} frame
+ * @param {number} to
+ */
 export function retimeKey(doc, frame, to) {
   const ready = baked(doc)
   const wanted = clamp(Math.round(to), 0, ready.frames - 1)
@@ -153,14 +169,23 @@ export function retimeKey(doc, frame, to) {
   )
 }
 
-/** Copies a key to a frame, over the one that may be there. @param {PathDocument} doc @param {Keyframe} key @param {number} to */
+/**
+ * Copies a key to a frame, over the one that may be there.
+ * @param {PathDocument} doc
+ * @param {Keyframe} key
+ * @param {number} to
+ */
 export function placeKey(doc, key, to) {
   const ready = baked(doc)
   const frame = clamp(Math.round(to), 0, ready.frames - 1)
   return withKeys(ready, [...ready.keyframes.filter((k) => k.frame !== frame), { ...structuredClone(key), frame }])
 }
 
-/** The nearest frame after `frame` (else before it) without a key; -1 where every frame has one. @param {PathDocument} doc @param {number} frame */
+/**
+ * The nearest frame after `frame` (else before it) without a key; -1 where every frame has one.
+ * @param {PathDocument} doc
+ * @param {number} frame
+ */
 export function freeFrame(doc, frame) {
   const gap = Math.max(1, Math.round(doc.frames / 12))
   const wanted = Math.min(frame + gap, doc.frames - 1)
@@ -172,7 +197,13 @@ export function freeFrame(doc, frame) {
   return -1
 }
 
-/** Position and, with `whole`, what it looks at. @param {Keyframe} key @param {Vec3} delta @param {boolean} whole @returns {Keyframe} */
+/**
+ * Position and, with `whole`, what it looks at.
+ * @param {Keyframe} key
+ * @param {Vec3} delta
+ * @param {boolean} whole
+ * @returns {Keyframe}
+ */
 export function translated(key, delta, whole) {
   const position = add(key.position, delta)
   return key.target && whole ? { ...key, position, target: add(key.target, delta) } : { ...key, position }
@@ -205,7 +236,13 @@ function rotatedAround(key, pivot, axis, angle) {
   return out
 }
 
-/** Turns the camera on the spot. @param {Keyframe} key @param {number} yaw radians to the right @param {number} pitch radians up @returns {Keyframe} */
+/**
+ * Turns the camera on the spot.
+ * @param {Keyframe} key
+ * @param {number} yaw radians to the right
+ * @param {number} pitch radians up
+ * @returns {Keyframe}
+ */
 export function looked(key, yaw, pitch) {
   const forward = forwardOf(key)
   const now = Math.asin(clamp(-forward[1], -1, 1))
@@ -220,14 +257,25 @@ export function looked(key, yaw, pitch) {
   return turn(turn(key, side, wanted - now), [0, 1, 0], yaw)
 }
 
-/** Towards (factor < 1) or away from a point. @param {Keyframe} key @param {Vec3} point @param {number} factor @returns {Keyframe} */
+/**
+ * Towards (factor < 1) or away from a point.
+ * @param {Keyframe} key
+ * @param {Vec3} point
+ * @param {number} factor
+ * @returns {Keyframe}
+ */
 export function dollied(key, point, factor) {
   const position = add(point, scale(sub(key.position, point), factor))
   if (key.target && distance(position, key.target) < 1e-4 * distance(key.position, key.target) + 1e-9) return key
   return { ...key, position }
 }
 
-/** Aims a key at a point. Keys with a quaternion turn by the shortest way. @param {Keyframe} key @param {Vec3} point @returns {Keyframe} */
+/**
+ * Aims a key at a point. Keys with a quaternion turn by the shortest way.
+ * @param {Keyframe} key
+ * @param {Vec3} point
+ * @returns {Keyframe}
+ */
 export function aimed(key, point) {
   if (distance(point, key.position) < 1e-6) return key
   if (key.target) return { ...key, target: point }
@@ -241,7 +289,12 @@ export function aimed(key, point) {
   }
 }
 
-/** Where the camera stands around the pivot. @param {Vec3} eye @param {Vec3} pivot @returns {{azimuth: number, elevation: number, distance: number}} degrees */
+/**
+ * Where the camera stands around the pivot.
+ * @param {Vec3} eye
+ * @param {Vec3} pivot
+ * @returns {{azimuth: number, elevation: number, distance: number}} degrees
+ */
 export function spherical(eye, pivot) {
   const away = sub(eye, pivot)
   const reach = length(away)
@@ -252,7 +305,13 @@ export function spherical(eye, pivot) {
   }
 }
 
-/** Puts the camera at a place around the pivot, turning it rigidly. @param {Keyframe} key @param {Vec3} pivot @param {{azimuth?: number, elevation?: number, distance?: number}} wanted @returns {Keyframe} */
+/**
+ * Puts the camera at a place around the pivot, turning it rigidly.
+ * @param {Keyframe} key
+ * @param {Vec3} pivot
+ * @param {{azimuth?: number, elevation?: number, distance?: number}} wanted
+ * @returns {Keyframe}
+ */
 export function placedAround(key, pivot, wanted) {
   const now = spherical(key.position, pivot)
   let out = key

@@ -1,27 +1,42 @@
-// @ts-check
-/** Numeric fields: type, drag the label, arrow keys or wheel; the inspector made of them; the preset bar. */
+/**
+ * Numeric fields: type, drag the label, arrow keys or wheel; the inspector made of them; the preset bar.
+ *
+ * @import { Vec3 } from './math.js'
+ * @import { EditorState } from './state.js'
+ *
+ * @typedef {object} BarOptions
+ * @property {EditorState} state
+ * @property {() => void} focus gives the editor the keys
+ */
 import { axesOf, eyeOf, fovOf } from './math.js'
 import { aimed, baked, keyAt, placedAround, spherical, translated } from './edits.js'
 import { make, onDrag } from './dom.js'
 import { EASES, INTERPOLATIONS, PRESETS, presetDocument, resampleDocument } from './trajectory.js'
-
-/**
- * @typedef {import('./math.js').Vec3} Vec3
- * @typedef {import('./editor.js').Editor} Editor
- */
 
 const NAMES = {
   ease: { linear: 'Linear', in: 'Ease in', out: 'Ease out', 'in-out': 'Ease in-out' },
   interpolation: { linear: 'Straight', smooth: 'Smooth', 'catmull-rom': 'Round' }
 }
 
+/**
+ * @typedef {object} NumberFieldOptions
+ * @property {string} label
+ * @property {string} title
+ * @property {number} [digits]
+ * @property {() => number} step of an arrow key, and of two pixels of a drag
+ * @property {() => number | null} get
+ * @property {(value: number) => void} set
+ * @property {() => void} [settle] the change is done
+ * @property {string} [axis] whose colour the label has
+ * @property {() => void} [clear] called for an emptied field
+ * @property {() => string} [empty] the inherited value
+ * @property {number} [low]
+ * @property {number} [high]
+ */
+
 /** One number. */
 export class NumberField {
-  /**
-   * @param {{label: string, title: string, digits?: number, step: () => number, get: () => number | null, set: (value: number) => void,
-   *   settle?: () => void, axis?: string, clear?: () => void, empty?: () => string, low?: number, high?: number}} options
-   *   `clear` is called for an emptied field; `empty` tells the inherited value
-   */
+  /** @param {NumberFieldOptions} options */
   constructor(options) {
     this.options = options
     this.input = make('input', {
@@ -121,10 +136,10 @@ function choice(title, names, values, choose) {
 
 /** The row of numbers for the camera at the playhead. */
 export class Inspector {
-  /** @param {Editor} editor */
-  constructor(editor) {
-    this.editor = editor
-    const { state } = editor
+  /** @param {BarOptions} options */
+  constructor({ state, focus }) {
+    this.state = state
+    this.focus = focus
     const settle = () => state.settle()
     const eye = () => {
       const camera = state.camera()
@@ -155,9 +170,9 @@ export class Inspector {
       digits: 3
     })
     const aim = (/** @type {number} */ i) => ({
-      get: () => editor.sceneView.target?.[i] ?? null,
+      get: () => state.target?.[i] ?? null,
       set: (/** @type {number} */ value) => {
-        const target = editor.sceneView.target
+        const { target } = state
         if (!target) return
         const next = /** @type {Vec3} */ ([...target])
         next[i] = value
@@ -170,7 +185,7 @@ export class Inspector {
       digits: 3
     })
     const key = () => (state.document.source ? undefined : keyAt(state.document, state.frame))
-    const f = (/** @type {ConstructorParameters<typeof NumberField>[0]} */ options) => new NumberField(options)
+    const f = (/** @type {NumberFieldOptions} */ options) => new NumberField(options)
     const degree = () => 1
     const groups = /** @type {[string, NumberField[]][]} */ ([
       [
@@ -212,7 +227,7 @@ export class Inspector {
             step: degree,
             digits: 1,
             settle,
-            get: () => key()?.roll ?? rollOf(editor),
+            get: () => key()?.roll ?? rollOf(state),
             set: (value) => state.editKey('roll', (k) => ({ ...k, roll: value }))
           }),
           f({
@@ -235,7 +250,7 @@ export class Inspector {
     this.ease = choice('How the move into this key runs', NAMES.ease, EASES, (value) => {
       state.editKey('ease', (k) => ({ ...k, ease: value }))
       state.settle()
-      editor.focus()
+      focus()
     })
     this.element = make(
       'div',
@@ -251,7 +266,7 @@ export class Inspector {
   }
 
   refresh() {
-    const { state } = this.editor
+    const { state } = this
     for (const field of this.fields) field.refresh()
     const key = state.document.source ? undefined : keyAt(state.document, state.frame)
     this.ease.disabled = !key
@@ -259,9 +274,9 @@ export class Inspector {
   }
 }
 
-/** Roll of the camera at the playhead against the level horizon, degrees. @param {Editor} editor */
-function rollOf(editor) {
-  const camera = editor.state.camera()
+/** Roll of the camera at the playhead against the level horizon, degrees. @param {EditorState} state */
+function rollOf(state) {
+  const camera = state.camera()
   if (!camera) return null
   const { right, forward } = axesOf(camera.pose)
   const level = Math.hypot(forward[0], forward[2])
@@ -273,10 +288,10 @@ function rollOf(editor) {
 
 /** Preset, its parameters, interpolation and length of the path. */
 export class PathBar {
-  /** @param {Editor} editor */
-  constructor(editor) {
-    this.editor = editor
-    const { state } = editor
+  /** @param {BarOptions} options */
+  constructor({ state, focus }) {
+    this.state = state
+    this.focus = focus
     this.preset = make(
       'select',
       {
@@ -297,7 +312,7 @@ export class PathBar {
     this.interpolation = choice('How the path runs between keys', NAMES.interpolation, INTERPOLATIONS, (value) => {
       state.edit('interpolation', (document) => ({ ...document, interpolation: value }))
       state.settle()
-      editor.focus()
+      focus()
     })
     this.length = new NumberField({
       label: 'frames',
@@ -319,7 +334,7 @@ export class PathBar {
 
   /** @param {string} name */
   choose(name) {
-    const { state } = this.editor
+    const { state } = this
     if (name) {
       state.edit('preset', (document) =>
         presetDocument(name, {
@@ -334,21 +349,20 @@ export class PathBar {
       )
     } else state.edit('keys', baked)
     state.settle()
-    state.selected = null
-    this.editor.focus()
-    this.editor.redraw()
+    state.select(null)
+    this.focus()
   }
 
   /** @param {string} name parameter of the preset @param {number} value */
   setParam(name, value) {
-    this.editor.state.edit(`param ${name}`, (document) => ({
+    this.state.edit(`param ${name}`, (document) => ({
       ...document,
       source: document.source && { ...document.source, params: { ...document.source.params, [name]: value } }
     }))
   }
 
   refresh() {
-    const { state } = this.editor
+    const { state } = this
     const source = state.document.source
     this.preset.value = source?.preset ?? ''
     this.interpolation.value = state.document.interpolation

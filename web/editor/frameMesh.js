@@ -1,11 +1,10 @@
-// @ts-check
 /**
- * A clip frame on the GPU: its textures, the occlusion rule over them, and the vertices and triangles of the one frame that
- * is looked at.
+ * A clip frame on the GPU: its textures, the occlusion rule over them, and the vertices and triangles of the one frame
+ * that is looked at.
  *
- * @typedef {import('./clip.js').Clip} Clip
- * @typedef {import('./preview.js').PreviewFrame} PreviewFrame
- * @typedef {import('./program.js').Program} Program
+ * @import { Clip } from './clip.js'
+ * @import { PreviewFrame } from './preview.js'
+ * @import { Program } from './program.js'
  * @typedef {{colours: WebGLTexture, depth: WebGLTexture, occlusion: WebGLTexture}} FrameTextures
  */
 import { gridIndices, gridStops } from './grid.js'
@@ -44,7 +43,12 @@ export class FrameMesh {
     if (this.filled?.clip === clip) this.filled = null
   }
 
-  /** Textures of a frame; on first use it is uploaded and the occlusion rule runs on it. @param {Clip} clip @param {number} index @returns {FrameTextures} */
+  /**
+   * Textures of a frame; on first use it is uploaded and the occlusion rule runs on it.
+   * @param {Clip} clip
+   * @param {number} index
+   * @returns {FrameTextures}
+   */
   texturesOf(clip, index) {
     let frames = this.textures.get(clip)
     if (!frames) {
@@ -78,7 +82,12 @@ export class FrameMesh {
     return textures
   }
 
-  /** Uniforms and depth that the occlusion rule and the vertices share. @param {Program} program @param {Clip} clip @param {FrameTextures} textures */
+  /**
+   * Uniforms and depth that the occlusion rule and the vertices share.
+   * @param {Program} program
+   * @param {Clip} clip
+   * @param {FrameTextures} textures
+   */
   bindScene(program, clip, textures) {
     const gl = this.gl
     const h = clip.header
@@ -125,7 +134,8 @@ export class FrameMesh {
   }
 
   /**
-   * Unprojects a frame into the vertex buffer, unless it is there. Changes the bound framebuffer where the frame is new.
+   * Unprojects a frame into the vertex buffer, unless it is there. Changes the bound framebuffer where the frame is
+   * new.
    * @param {Clip} clip @param {number} index @param {number} step of the grid that will be drawn
    */
   fill(clip, index, step) {
@@ -189,7 +199,13 @@ export class FrameMesh {
     return grid
   }
 
-  /** Draws a frame with a program that has its uniforms of view and mode. @param {Program} program @param {Clip} clip @param {number} index @param {number} step */
+  /**
+   * Draws a frame with a program that has its uniforms of view and mode.
+   * @param {Program} program
+   * @param {Clip} clip
+   * @param {number} index
+   * @param {number} step
+   */
   draw(program, clip, index, step) {
     const gl = this.gl
     if (clip.header.style === 'paper') this.bindColours(program, this.texturesOf(clip, index))

@@ -1,4 +1,3 @@
-// @ts-check
 /** Which samples of a preview frame become vertices, and the triangles between them. */
 
 /** Columns of quads per band of the grid. */
@@ -7,8 +6,8 @@ const BAND = 12
 export const GROUND_CELLS = 12
 
 /**
- * Samples along one side that become vertices. A coarse grid keeps the rim and its inner neighbours, or the back plate would
- * swallow the picture's edge. The shader of the vertices counts the same way.
+ * Samples along one side that become vertices. A coarse grid keeps the rim and its inner neighbours, or the back plate
+ * would swallow the picture's edge. The shader of the vertices counts the same way.
  * @param {number} count samples of that side @param {number} step 1 = all of them
  */
 export function gridStops(count, step) {

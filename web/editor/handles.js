@@ -1,13 +1,12 @@
-// @ts-check
 /**
  * Handles of the scene view: where they are on the screen, which one a pointer meets, and what a drag means in space.
  * Pure mathematics; `overlay.js` draws them.
  *
- * @typedef {import('./math.js').Vec3} Vec3
- * @typedef {import('./math.js').Camera} Camera
+ * @import { Camera, Vec3 } from './math.js'
  * @typedef {{kind: 'camera' | 'target' | 'pivot'} | {kind: 'key', frame: number}
  *   | {kind: 'axis', axis: 0 | 1 | 2} | {kind: 'plane', axis: 0 | 1 | 2}} Handle
- * @typedef {{handle: Handle, x: number, y: number, reach: number, x2?: number, y2?: number}} Spot  in pixels of the view
+ * @typedef {{handle: Handle, x: number, y: number, reach: number, x2?: number, y2?: number}} Spot  in pixels of the
+ *   view
  */
 import { add, axesOf, closestOnAxis, meetPlane, pixelRay, project, scale, snap, sub } from './math.js'
 
@@ -22,14 +21,20 @@ export const ARM = 62
 export const SQUARE = [20, 34]
 const GRAB = 11
 
-/** World length that spans `pixels` at a point of the view. @param {Camera} view @param {Vec3} point @param {number} pixels */
+/**
+ * World length that spans `pixels` at a point of the view.
+ * @param {Camera} view
+ * @param {Vec3} point
+ * @param {number} pixels
+ */
 export function worldSize(view, point, pixels) {
   const z = project(view, point)[2]
   return (Math.max(z, 1e-6) * pixels) / view.intrinsics.fx
 }
 
 /**
- * The gizmo's arms as the view sees them; an arm that points at the viewer is left out, since dragging it has no meaning.
+ * The gizmo's arms as the view sees them; an arm that points at the viewer is left out, since dragging it has no
+ * meaning.
  * @param {Camera} view @param {Vec3} origin @param {number} unit pixels of the view per CSS pixel
  */
 export function gizmoArms(view, origin, unit = 1) {
@@ -43,7 +48,12 @@ export function gizmoArms(view, origin, unit = 1) {
   })
 }
 
-/** The gizmo's squares, each in the plane across one axis. @param {Camera} view @param {Vec3} origin @param {number} unit */
+/**
+ * The gizmo's squares, each in the plane across one axis.
+ * @param {Camera} view
+ * @param {Vec3} origin
+ * @param {number} unit
+ */
 export function gizmoSquares(view, origin, unit = 1) {
   if (project(view, origin)[2] <= 0) return []
   const near = worldSize(view, origin, SQUARE[0] * unit)
@@ -114,7 +124,13 @@ export function spots({ view, unit, eye, target, pivot, active, keys }) {
   return out
 }
 
-/** The place under a pointer: the nearest in reach, gizmo before points. @param {Spot[]} list @param {number} x @param {number} y @returns {Spot | null} */
+/**
+ * The place under a pointer: the nearest in reach, gizmo before points.
+ * @param {Spot[]} list
+ * @param {number} x
+ * @param {number} y
+ * @returns {Spot | null}
+ */
 export function pick(list, x, y) {
   /** @type {Spot | null} */
   let best = null

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Small vector and camera mathematics of the editor.
  *
@@ -32,13 +31,24 @@ export const clamp = (v, low, high) => Math.min(high, Math.max(low, v))
 export const radians = (/** @type {number} */ degrees) => (degrees * Math.PI) / 180
 export const degrees = (/** @type {number} */ angle) => (angle * 180) / Math.PI
 
-/** The unit vector along `a`; `fallback` where `a` has no length. @param {ArrayLike<number>} a @param {Vec3} [fallback] @returns {Vec3} */
+/**
+ * The unit vector along `a`; `fallback` where `a` has no length.
+ * @param {ArrayLike<number>} a
+ * @param {Vec3} [fallback]
+ * @returns {Vec3}
+ */
 export function normalize(a, fallback = [0, 0, 1]) {
   const size = length(a)
   return size > 1e-12 ? scale(a, 1 / size) : fallback
 }
 
-/** `v` turned by `angle` radians around the unit vector `axis` (right-handed). @param {ArrayLike<number>} v @param {ArrayLike<number>} axis @param {number} angle @returns {Vec3} */
+/**
+ * `v` turned by `angle` radians around the unit vector `axis` (right-handed).
+ * @param {ArrayLike<number>} v
+ * @param {ArrayLike<number>} axis
+ * @param {number} angle
+ * @returns {Vec3}
+ */
 export function rotateAround(v, axis, angle) {
   const c = Math.cos(angle)
   const s = Math.sin(angle)
@@ -60,7 +70,14 @@ export const axesOf = (m) => ({
   forward: [m[8], m[9], m[10]]
 })
 
-/** A pose from an eye and unit axes. @param {Vec3} eye @param {Vec3} right @param {Vec3} down @param {Vec3} forward @returns {number[]} */
+/**
+ * A pose from an eye and unit axes.
+ * @param {Vec3} eye
+ * @param {Vec3} right
+ * @param {Vec3} down
+ * @param {Vec3} forward
+ * @returns {number[]}
+ */
 export function poseFromAxes(eye, right, down, forward) {
   return [...right, -dot(right, eye), ...down, -dot(down, eye), ...forward, -dot(forward, eye), 0, 0, 0, 1]
 }
@@ -103,14 +120,26 @@ export function pixelRay(camera, u, v) {
   return { eye: eyeOf(camera.pose), direction }
 }
 
-/** Intrinsics of the same view on another pixel grid. @param {Intrinsics} k @param {number} width @param {number} height @returns {Intrinsics} */
+/**
+ * Intrinsics of the same view on another pixel grid.
+ * @param {Intrinsics} k
+ * @param {number} width
+ * @param {number} height
+ * @returns {Intrinsics}
+ */
 export function resized(k, width, height) {
   const sx = width / k.width
   const sy = height / k.height
   return { fx: k.fx * sx, fy: k.fy * sy, cx: k.cx * sx, cy: k.cy * sy, width, height }
 }
 
-/** Square pixels, centred. @param {number} verticalFov degrees @param {number} width @param {number} height @returns {Intrinsics} */
+/**
+ * Square pixels, centred.
+ * @param {number} verticalFov degrees
+ * @param {number} width
+ * @param {number} height
+ * @returns {Intrinsics}
+ */
 export function intrinsicsFromFov(verticalFov, width, height) {
   const focal = height / 2 / Math.tan(radians(verticalFov) / 2)
   return { fx: focal, fy: focal, cx: width / 2, cy: height / 2, width, height }
@@ -168,7 +197,11 @@ export function meetPlane(point, normal, ray) {
 /** `value` to the nearest multiple of `step` (step 0: untouched). @param {number} value @param {number} step */
 export const snap = (value, step) => (step > 0 ? Math.round(value / step) * step : value)
 
-/** The circle-like path's angle around `pivot`, in degrees: 0 in front of the pivot (towards -z), positive to the right. @param {Vec3} eye @param {Vec3} pivot */
+/**
+ * The circle-like path's angle around `pivot`, in degrees: 0 in front of the pivot (towards -z), positive to the right.
+ * @param {Vec3} eye
+ * @param {Vec3} pivot
+ */
 export const azimuthOf = (eye, pivot) => degrees(Math.atan2(eye[0] - pivot[0], pivot[2] - eye[2]))
 
 /** The source camera's pose. */

@@ -1,14 +1,12 @@
-// @ts-check
-/** What is drawn over the scene view in 2D: path, cameras, target, pivot, gizmo. Needs no WebGL. */
+/**
+ * What is drawn over the scene view in 2D: path, cameras, target, pivot, gizmo. Needs no WebGL.
+ *
+ * @import { Handle } from './handles.js'
+ * @import { Camera, Intrinsics, Vec3 } from './math.js'
+ */
 import { add, axesOf, clamp, eyeOf, IDENTITY_POSE, pixelRay, project, scale, toCamera } from './math.js'
 import { AXES, gizmoArms, gizmoSquares } from './handles.js'
 import { COLOURS } from './theme.js'
-
-/**
- * @typedef {import('./math.js').Vec3} Vec3
- * @typedef {import('./math.js').Camera} Camera
- * @typedef {import('./handles.js').Handle} Handle
- */
 
 const NEAREST = 1e-4
 
@@ -50,7 +48,13 @@ export class Pen {
     this.end = q
   }
 
-  /** @param {() => void} lines @param {string} colour @param {number} width CSS pixels @param {number} [alpha] @param {number[]} [dash] */
+  /**
+   * @param {() => void} lines
+   * @param {string} colour
+   * @param {number} width CSS pixels
+   * @param {number} [alpha]
+   * @param {number[]} [dash]
+   */
   stroke(lines, colour, width, alpha = 1, dash = []) {
     const c = this.context
     c.save()
@@ -72,7 +76,14 @@ export class Pen {
     return z > NEAREST && Math.abs(x) < 1e5 && Math.abs(y) < 1e5 ? { x, y } : null
   }
 
-  /** A filled shape around a point. @param {Vec3} point @param {'dot' | 'diamond' | 'ring'} shape @param {number} size CSS pixels @param {string} colour @param {boolean} [hot] */
+  /**
+   * A filled shape around a point.
+   * @param {Vec3} point
+   * @param {'dot' | 'diamond' | 'ring'} shape
+   * @param {number} size CSS pixels
+   * @param {string} colour
+   * @param {boolean} [hot]
+   */
   mark(point, shape, size, colour, hot = false) {
     const at = this.spot(point)
     if (!at) return
@@ -105,7 +116,12 @@ export class Pen {
     c.restore()
   }
 
-  /** Small dots, as one shape: a browser fills that many times faster than one by one. @param {Vec3[]} points @param {number} size CSS pixels @param {string} colour */
+  /**
+   * Small dots, as one shape: a browser fills that many times faster than one by one.
+   * @param {Vec3[]} points
+   * @param {number} size CSS pixels
+   * @param {string} colour
+   */
   dots(points, size, colour) {
     const c = this.context
     const r = size * this.unit
@@ -122,7 +138,14 @@ export class Pen {
     c.restore()
   }
 
-  /** Pyramids of cameras, as one stroke. @param {Camera[]} cameras @param {number} depth @param {string} colour @param {number} width @param {number} alpha */
+  /**
+   * Pyramids of cameras, as one stroke.
+   * @param {Camera[]} cameras
+   * @param {number} depth
+   * @param {string} colour
+   * @param {number} width
+   * @param {number} alpha
+   */
   frustums(cameras, depth, colour, width, alpha) {
     this.stroke(
       () => {
@@ -150,7 +173,13 @@ export class Pen {
     this.segment(tip, inner(1))
   }
 
-  /** What a camera sees, shaded. @param {Camera} camera @param {number} depth @param {string} colour @param {number} alpha */
+  /**
+   * What a camera sees, shaded.
+   * @param {Camera} camera
+   * @param {number} depth
+   * @param {string} colour
+   * @param {number} alpha
+   */
   frame(camera, depth, colour, alpha) {
     const flat = frustumCorners(camera, depth).map((corner) => this.spot(corner))
     if (!flat.every((p) => p)) return
@@ -182,7 +211,7 @@ function frustumCorners(camera, depth) {
 /**
  * @param {Pen} pen
  * @param {{poses: ArrayLike<number>[], frame: number, keys: {frame: number, position: Vec3}[], selected: number | null,
- *   camera: Camera, sourceLens: import('./math.js').Intrinsics, target: Vec3 | null, pivot: Vec3, radius: number,
+ *   camera: Camera, sourceLens: Intrinsics, target: Vec3 | null, pivot: Vec3, radius: number,
  *   keyCameras: {frame: number, camera: Camera}[], hot: Handle | null, inside: boolean[]}} scene
  */
 export function drawPath(pen, scene) {
@@ -356,7 +385,12 @@ export function drawCompass(pen, height) {
 /** @param {ArrayLike<number>} m @param {number} row @param {Vec3} v */
 const dot3 = (m, row, v) => m[row] * v[0] + m[row + 1] * v[1] + m[row + 2] * v[2]
 
-/** A line in the upper left corner of a view: as many of its parts as there is room for. @param {CanvasRenderingContext2D} c @param {string[]} parts @param {number} unit */
+/**
+ * A line in the upper left corner of a view: as many of its parts as there is room for.
+ * @param {CanvasRenderingContext2D} c
+ * @param {string[]} parts
+ * @param {number} unit
+ */
 export function drawTag(c, parts, unit) {
   c.save()
   c.font = `${11 * unit}px Inter, system-ui, sans-serif`

@@ -1,5 +1,6 @@
-// @ts-check
-/** Keeps the picture fluid: coarser while something moves on a machine that is too slow for it, in full again at rest. */
+/**
+ * Keeps the picture fluid: coarser while something moves on a machine that is too slow for it, in full again at rest.
+ */
 
 /** A frame that takes longer than this (milliseconds) while something moves coarsens the picture. */
 const SLOW = 40
@@ -61,8 +62,10 @@ export class Pace {
   }
 
   /**
-   * Whether numbers and timeline wait for a later frame: they cost a slow machine more than the picture, so while it is behind
-   * they follow a few times a second. @param {number} now @param {boolean} moving
+   * Whether numbers and timeline wait for a later frame: they cost a slow machine more than the picture, so while it is
+   * behind they follow a few times a second.
+   * @param {number} now
+   * @param {boolean} moving
    */
   defers(now, moving) {
     return this.step > 1 && moving && now - this.lastFields < SELDOM

@@ -1,17 +1,44 @@
-// @ts-check
-/** The editor's page: bars of buttons around views, timeline and numbers; help; the whole window. */
+/**
+ * The editor's page: bars of buttons around views, timeline and numbers; help; the whole window.
+ *
+ * @import { Commands } from './commands.js'
+ * @import { Redraw } from './drawLoop.js'
+ * @import { Gesture } from './gesture.js'
+ * @import { Modes } from './modes.js'
+ * @import { EditorState } from './state.js'
+ *
+ * @typedef {{element: HTMLElement}} Placed
+ * @typedef {object} PageOptions
+ * @property {EditorState} state
+ * @property {Commands} commands
+ * @property {Modes} modes
+ * @property {Gesture} gesture
+ * @property {boolean} software whether the graphics are emulated
+ * @property {(event: KeyboardEvent) => boolean} press takes a key; whether it was used
+ * @property {Redraw} redraw
+ * @property {HTMLElement} playButton
+ * @property {Placed[]} views
+ * @property {Placed} pathBar
+ * @property {Placed[]} below what stands under the views: timeline, numbers, status
+ */
 import { button, make } from './dom.js'
-import { HELP, press } from './shortcuts.js'
-
-/** @typedef {import('./editor.js').Editor} Editor */
+import { HELP } from './shortcuts.js'
 
 export class Page {
-  /** @param {Editor} editor its views, timeline, fields, playback and status are there */
-  constructor(editor) {
-    this.editor = editor
-    this.buildButtons()
+  /** @param {PageOptions} options */
+  constructor({ state, commands, modes, gesture, software, press, redraw, playButton, views, pathBar, below }) {
+    this.state = state
+    this.commands = commands
+    this.modes = modes
+    this.gesture = gesture
+    this.redraw = redraw
+    this.buttons = this.buildButtons()
     this.count = make('span', { class: 'ex4d-count' })
-    this.views = make('div', { class: 'ex4d-views' }, [editor.sceneView.element, editor.shotView.element])
+    this.views = make(
+      'div',
+      { class: 'ex4d-views' },
+      views.map(({ element }) => element)
+    )
     // A text field takes the keys, so that ComfyUI's own shortcuts and its undo leave them alone.
     this.keys = make('textarea', {
       class: 'ex4d-keys',
@@ -19,29 +46,30 @@ export class Page {
       'aria-label': 'Camera path editor. Press ? for its keys.',
       onkeydown: (/** @type {KeyboardEvent} */ event) => {
         event.stopPropagation()
-        if (press(editor, event)) event.preventDefault()
+        if (press(event)) event.preventDefault()
       },
       onkeyup: (/** @type {KeyboardEvent} */ event) => {
         event.stopPropagation()
-        editor.held.delete(event.code)
+        modes.flyKeys.delete(event.code)
       },
-      onblur: () => editor.held.clear()
+      onblur: () => modes.flyKeys.clear()
     })
     this.element = make(
       'div',
-      { class: `ex4d-editor${editor.software ? ' ex4d-software' : ''}`, 'data-capture-wheel': 'true' },
+      { class: `ex4d-editor${software ? ' ex4d-software' : ''}`, 'data-capture-wheel': 'true' },
       [
         this.keys,
-        this.buildUpperBar(),
+        this.buildUpperBar(pathBar.element),
         this.views,
-        this.buildLowerBar(),
-        editor.timeline.element,
-        editor.inspector.element,
-        editor.status.element
+        this.buildLowerBar(playButton),
+        ...below.map(({ element }) => element)
       ]
     )
     this.large = false
-    /** Where the editor returns to when the node was rebuilt while it filled the window. @type {HTMLElement | undefined} */
+    /**
+     * Where the editor returns to when the node was rebuilt while it filled the window.
+     * @type {HTMLElement | undefined}
+     */
     this.home = undefined
     /** Keeps the place of an editor that fills the window. @type {HTMLElement | undefined} */
     this.place = undefined
@@ -50,7 +78,12 @@ export class Page {
     this.listen()
   }
 
-  /** A button that leaves the keys with the editor. @param {string} name @param {string} title @param {() => void} run */
+  /**
+   * A button that leaves the keys with the editor.
+   * @param {string} name
+   * @param {string} title
+   * @param {() => void} run
+   */
   act(name, title, run) {
     return button(name, title, () => {
       run()
@@ -59,57 +92,59 @@ export class Page {
   }
 
   buildButtons() {
-    const { editor } = this
-    const { timeline, state } = editor
-    this.undo = this.act('undo', 'Undo (Ctrl + Z)', () => state.undo())
-    this.redo = this.act('redo', 'Redo (Ctrl + Shift + Z)', () => state.redo())
-    this.snap = this.act('snap', 'Snap to steps and whole angles (S)', () => editor.setSnapping(!editor.snapping))
-    this.pick = this.act('pivot', 'Pick the pivot: click what the camera orbits around (P)', () =>
-      editor.setPicking(!editor.picking)
-    )
-    this.fly = this.act('fly', 'Fly with W A S D, Q E; drag to look (F)', () => editor.setFlying(!editor.flying))
-    this.expand = this.act('expand', 'Use the whole window (X)', () => this.setLarge(!this.large))
-    this.loop = this.act('loop', 'Loop (L)', () => editor.setLoop(!editor.playback.loop))
-    this.key = this.act('keyAdd', 'Add a key here, or remove it (K)', () => timeline.toggleKey())
-    this.copy = this.act('copy', 'Duplicate the key (D)', () => timeline.duplicateKey())
-    this.trash = this.act('trash', 'Delete the key (Delete)', () => timeline.removeKey())
+    const { state, commands, modes } = this
+    return {
+      undo: this.act('undo', 'Undo (Ctrl + Z)', () => state.undo()),
+      redo: this.act('redo', 'Redo (Ctrl + Shift + Z)', () => state.redo()),
+      snap: this.act('snap', 'Snap to steps and whole angles (S)', () => modes.toggle('snapping')),
+      pick: this.act('pivot', 'Pick the pivot: click what the camera orbits around (P)', () => modes.toggle('picking')),
+      fly: this.act('fly', 'Fly with W A S D, Q E; drag to look (F)', () => modes.toggle('flying')),
+      expand: this.act('expand', 'Use the whole window (X)', () => this.setLarge(!this.large)),
+      loop: this.act('loop', 'Loop (L)', () => modes.toggle('loop')),
+      key: this.act('keyAdd', 'Add a key here, or remove it (K)', () => commands.toggleKey()),
+      copy: this.act('copy', 'Duplicate the key (D)', () => commands.duplicateKey()),
+      trash: this.act('trash', 'Delete the key (Delete)', () => commands.removeKey())
+    }
   }
 
-  buildUpperBar() {
-    const { editor } = this
+  /** @param {HTMLElement} pathBar */
+  buildUpperBar(pathBar) {
+    const { undo, redo, pick, snap, fly, expand } = this.buttons
     return make('div', { class: 'ex4d-bar' }, [
-      editor.pathBar.element,
+      pathBar,
       make('span', { class: 'ex4d-space' }),
-      make('div', { class: 'ex4d-group' }, [this.undo, this.redo]),
-      make('div', { class: 'ex4d-group' }, [this.pick, this.snap, this.fly]),
+      make('div', { class: 'ex4d-group' }, [undo, redo]),
+      make('div', { class: 'ex4d-group' }, [pick, snap, fly]),
       make('div', { class: 'ex4d-group' }, [
-        this.act('split', 'Next layout: both, shot large, scene only, shot only (V)', () => editor.nextLayout()),
-        this.expand,
+        this.act('split', 'Next layout: both, shot large, scene only, shot only (V)', () => this.modes.nextLayout()),
+        expand,
         this.act('help', 'Keys and gestures (?)', () => this.toggleHelp())
       ])
     ])
   }
 
-  buildLowerBar() {
-    const { timeline, state, playback } = this.editor
+  /** @param {HTMLElement} playButton */
+  buildLowerBar(playButton) {
+    const { state, commands } = this
+    const { loop, key, copy, trash } = this.buttons
     return make('div', { class: 'ex4d-bar' }, [
       make('div', { class: 'ex4d-group' }, [
         this.act('first', 'First frame (Home)', () => state.goTo(0)),
-        this.act('previous', 'Key before ( [ )', () => timeline.jump(-1)),
-        playback.button,
-        this.act('next', 'Key after ( ] )', () => timeline.jump(1)),
-        this.loop
+        this.act('previous', 'Key before ( [ )', () => commands.jump(-1)),
+        playButton,
+        this.act('next', 'Key after ( ] )', () => commands.jump(1)),
+        loop
       ]),
       this.count,
-      make('div', { class: 'ex4d-group' }, [this.key, this.copy, this.trash]),
+      make('div', { class: 'ex4d-group' }, [key, copy, trash]),
       make('span', { class: 'ex4d-space' })
     ])
   }
 
   /** Events of the editor stay in it; a press anywhere but in a field gives it the keys. */
   listen() {
-    const { editor, element } = this
-    element.addEventListener('pointerdown', (event) => editor.hold.begin(/** @type {Element} */ (event.target)), true)
+    const { element, gesture, redraw } = this
+    element.addEventListener('pointerdown', (event) => gesture.begin(/** @type {Element} */ (event.target)), true)
     element.addEventListener('pointerdown', (event) => {
       event.stopPropagation()
       const target = /** @type {Element} */ (event.target)
@@ -118,7 +153,7 @@ export class Page {
     for (const name of ['pointermove', 'pointerup', 'dblclick', 'contextmenu'])
       element.addEventListener(name, (event) => event.stopPropagation())
     element.addEventListener('wheel', (event) => event.stopPropagation(), { passive: true })
-    element.addEventListener('pointerenter', () => editor.redraw())
+    element.addEventListener('pointerenter', () => redraw())
   }
 
   focus() {
@@ -182,36 +217,31 @@ export class Page {
 
   /** Layout and pressed buttons. */
   showSettings() {
-    const { editor } = this
-    const show = (/** @type {HTMLElement | undefined} */ element, /** @type {boolean} */ on) =>
-      element?.setAttribute('aria-pressed', String(on))
-    this.views.dataset.layout = editor.layout
-    show(this.loop, editor.playback.loop)
-    show(this.snap, editor.snapping)
-    show(this.pick, editor.picking)
-    show(this.fly, editor.flying)
-    show(this.expand, this.large)
-    editor.redraw()
+    const { modes, buttons } = this
+    const show = (/** @type {HTMLElement} */ element, /** @type {boolean} */ on) =>
+      element.setAttribute('aria-pressed', String(on))
+    this.views.dataset.layout = modes.layout
+    show(buttons.loop, modes.loop)
+    show(buttons.snap, modes.snapping)
+    show(buttons.pick, modes.picking)
+    show(buttons.fly, modes.flying)
+    show(buttons.expand, this.large)
+    this.redraw()
   }
 
-  /** Numbers, frame count, status, and which buttons can be pressed. */
+  /** Frame count, and which buttons can be pressed. */
   refresh() {
-    const { editor } = this
-    const { state } = editor
+    const { state, buttons } = this
     const { document, selected, frame } = state
-    editor.pathBar.refresh()
-    editor.inspector.refresh()
-    editor.status.refresh()
     const digits = String(document.frames - 1).length
     const count = `${String(frame).padStart(digits, '\u2007')} / ${document.frames - 1}`
     if (this.count.textContent !== count) this.count.textContent = count
-    const isKey = (/** @type {number} */ at) => !document.source && document.keyframes.some((key) => key.frame === at)
-    const key = isKey(selected ?? frame)
-    this.key?.setAttribute('aria-pressed', String(isKey(frame)))
-    if (this.copy) this.copy.disabled = !key
-    if (this.trash) this.trash.disabled = !key || document.keyframes.length < 2
-    if (this.undo) this.undo.disabled = !state.past.length
-    if (this.redo) this.redo.disabled = !state.future.length
+    const key = state.isKey(selected ?? frame)
+    buttons.key.setAttribute('aria-pressed', String(state.isKey(frame)))
+    buttons.copy.disabled = !key
+    buttons.trash.disabled = !key || document.keyframes.length < 2
+    buttons.undo.disabled = !state.past.length
+    buttons.redo.disabled = !state.future.length
   }
 
   dispose() {

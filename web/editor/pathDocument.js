@@ -138,9 +138,8 @@ function parsed(text) {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new TrajectoryError(
-      `The camera path is not valid JSON: ${error instanceof Error ? error.message : error}. Paste it as the editor wrote it.`
-    )
+    const why = error instanceof Error ? error.message : error
+    throw new TrajectoryError(`The camera path is not valid JSON: ${why}. Paste it as the editor wrote it.`)
   }
 }
 

@@ -1,9 +1,9 @@
-// @ts-check
 /**
- * Questions to the depth of a clip frame: what a ray meets, whether a point lies behind the surface, where the ground is.
+ * Questions to the depth of a clip frame: what a ray meets, whether a point lies behind the surface, where the ground
+ * is.
  *
- * @typedef {import('./math.js').Vec3} Vec3
- * @typedef {import('./preview.js').PreviewHeader} PreviewHeader
+ * @import { Vec3 } from './math.js'
+ * @import { PreviewHeader } from './preview.js'
  */
 import { add, scale } from './math.js'
 import { depthOf } from './preview.js'
@@ -12,7 +12,12 @@ const STEPS = 700
 /** A crossing counts as the surface when the depth there is that close; else it is an occluded curtain. */
 const SURFACE = 0.06
 
-/** Depth of the source picture in the direction of a point; null outside the picture or behind the source camera. @param {PreviewHeader} header @param {Uint16Array} depth @param {ArrayLike<number>} point */
+/**
+ * Depth of the source picture in the direction of a point; null outside the picture or behind the source camera.
+ * @param {PreviewHeader} header
+ * @param {Uint16Array} depth
+ * @param {ArrayLike<number>} point
+ */
 export function depthTowards(header, depth, point) {
   if (point[2] <= 0) return null
   const k = header.intrinsics
@@ -22,13 +27,24 @@ export function depthTowards(header, depth, point) {
   return Math.min(depthOf(header, depth[y * header.width + x]), header.border_depth)
 }
 
-/** Whether a camera position lies behind what the source camera saw. @param {PreviewHeader} header @param {Uint16Array} depth @param {Vec3} eye */
+/**
+ * Whether a camera position lies behind what the source camera saw.
+ * @param {PreviewHeader} header
+ * @param {Uint16Array} depth
+ * @param {Vec3} eye
+ */
 export function insideSurface(header, depth, eye) {
   const surface = depthTowards(header, depth, eye)
   return surface !== null && eye[2] > surface
 }
 
-/** The first point of the surface along a ray. @param {PreviewHeader} header @param {Uint16Array} depth @param {{eye: Vec3, direction: Vec3}} ray @returns {Vec3 | null} */
+/**
+ * The first point of the surface along a ray.
+ * @param {PreviewHeader} header
+ * @param {Uint16Array} depth
+ * @param {{eye: Vec3, direction: Vec3}} ray
+ * @returns {Vec3 | null}
+ */
 export function meetSurface(header, depth, ray) {
   const near = 0.02 * header.radius
   const growth = ((60 * header.border_depth) / near) ** (1 / STEPS)
@@ -58,7 +74,12 @@ export function meetSurface(header, depth, ray) {
   return null
 }
 
-/** Height (y) of the ground: below most of what is near. @param {PreviewHeader} header @param {Uint16Array} depth @returns {number} */
+/**
+ * Height (y) of the ground: below most of what is near.
+ * @param {PreviewHeader} header
+ * @param {Uint16Array} depth
+ * @returns {number}
+ */
 export function groundHeight(header, depth) {
   const k = header.intrinsics
   const heights = []

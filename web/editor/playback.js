@@ -1,24 +1,36 @@
-// @ts-check
-/** Playing the path. */
+/**
+ * Playing the path.
+ *
+ * @import { Redraw } from './drawLoop.js'
+ * @import { Modes } from './modes.js'
+ * @import { EditorState } from './state.js'
+ *
+ * @typedef {object} PlaybackOptions
+ * @property {EditorState} state
+ * @property {Modes} modes
+ * @property {() => void} focus gives the editor the keys
+ * @property {() => void} stopped called when playing has ended
+ * @property {Redraw} redraw
+ */
 import { button } from './dom.js'
-
-/** @typedef {import('./editor.js').Editor} Editor */
 
 /** After a longer gap (milliseconds) than this, as in a hidden page, playing goes on from where it was seen last. */
 const GAP = 1000
 
 export class Playback {
-  /** @param {Editor} editor */
-  constructor(editor) {
-    this.editor = editor
+  /** @param {PlaybackOptions} options */
+  constructor({ state, modes, focus, stopped, redraw }) {
+    this.state = state
+    this.modes = modes
+    this.stopped = stopped
+    this.redraw = redraw
     this.playing = false
-    this.loop = true
     /** When playing began, and at which frame. */
     this.start = { time: 0, frame: 0 }
     this.last = 0
     this.button = button('play', 'Play (Space)', () => {
       this.toggle()
-      editor.focus()
+      focus()
     })
   }
 
@@ -27,9 +39,9 @@ export class Playback {
   }
 
   play() {
-    const { state } = this.editor
+    const { state } = this
     if (state.document.frames < 2) return
-    if (!this.loop && state.frame === state.document.frames - 1) state.goTo(0)
+    if (!this.modes.loop && state.frame === state.document.frames - 1) state.goTo(0)
     this.playing = true
     this.begin(performance.now())
     this.show()
@@ -38,14 +50,13 @@ export class Playback {
   stop() {
     if (!this.playing) return
     this.playing = false
-    this.editor.touch()
     this.show()
-    this.editor.warnings.schedule()
+    this.stopped()
   }
 
   /** Counts time from now and from the frame that is shown. @param {number} now */
   begin(now) {
-    this.start = { time: now, frame: this.editor.state.frame }
+    this.start = { time: now, frame: this.state.frame }
     this.last = now
   }
 
@@ -53,17 +64,17 @@ export class Playback {
     const fresh = button(this.playing ? 'pause' : 'play', this.playing ? 'Pause (Space)' : 'Play (Space)', () => {})
     this.button.replaceChildren(...fresh.childNodes)
     this.button.title = fresh.title
-    this.editor.redraw()
+    this.redraw()
   }
 
   /** @param {number} now */
   advance(now) {
-    const { state } = this.editor
+    const { state } = this
     const count = state.document.frames
     if (now - this.last > GAP) this.begin(now)
     this.last = now
     const frame = this.start.frame + Math.floor((Math.max(0, now - this.start.time) / 1000) * state.document.fps)
-    if (frame >= count && !this.loop) {
+    if (frame >= count && !this.modes.loop) {
       state.goTo(count - 1)
       this.stop()
     } else state.goTo(frame % count)

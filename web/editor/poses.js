@@ -1,9 +1,9 @@
-// Vectors, rotations and level horizons; the twin of ex4d_core/camera.py and trajectory/horizon.py. Plain arrays, float64, no side effects.
+// Vectors, rotations and level horizons; the twin of ex4d_core/camera.py and trajectory/horizon.py. Plain arrays,
+// float64, no side effects.
 
 import { add, cross, dot, length, normalize, radians, scale, sub } from './math.js'
 
-/** @typedef {import('./math.js').Vec3} Vec3 */
-/** @typedef {import('./math.js').Intrinsics} Intrinsics */
+/** @import { Intrinsics, Vec3 } from './math.js' */
 /** @typedef {[number, number, number, number]} Quat w, x, y, z; camera-to-world */
 /** @typedef {number[]} Mat3 nine numbers, row by row; camera-to-world: columns are right, down, forward */
 
@@ -31,7 +31,13 @@ export function carryRight(forward) {
   return rights
 }
 
-/** `right` turned by the smallest rotation from `previous` to `current`. @param {Vec3} previous @param {Vec3} right @param {Vec3} current @returns {Vec3} */
+/**
+ * `right` turned by the smallest rotation from `previous` to `current`.
+ * @param {Vec3} previous
+ * @param {Vec3} right
+ * @param {Vec3} current
+ * @returns {Vec3}
+ */
 function transported(previous, right, current) {
   const c = dot(previous, current)
   /** @type {Vec3} */
@@ -46,7 +52,13 @@ function transported(previous, right, current) {
   return normalize(sub(turned, scale(current, dot(turned, current))))
 }
 
-/** `right` turned about `forward` towards level, as far as the way from `previous` allows. @param {Vec3} forward @param {Vec3} right @param {Vec3 | null} previous null = level at once @returns {Vec3} */
+/**
+ * `right` turned about `forward` towards level, as far as the way from `previous` allows.
+ * @param {Vec3} forward
+ * @param {Vec3} right
+ * @param {Vec3 | null} previous null = level at once
+ * @returns {Vec3}
+ */
 function levelled(forward, right, previous) {
   const flat = Math.hypot(forward[0], forward[2])
   if (flat < 1e-9) return right
@@ -67,7 +79,12 @@ export function rotationFromAxes(right, forward) {
   return [right[0], down[0], forward[0], right[1], down[1], forward[1], right[2], down[2], forward[2]]
 }
 
-/** Turns a camera about its viewing axis, clockwise for its operator. @param {Mat3} m @param {number} degrees @returns {Mat3} */
+/**
+ * Turns a camera about its viewing axis, clockwise for its operator.
+ * @param {Mat3} m
+ * @param {number} degrees
+ * @returns {Mat3}
+ */
 export function rolled(m, degrees) {
   const c = Math.cos(radians(degrees))
   const s = Math.sin(radians(degrees))
@@ -84,7 +101,12 @@ export function rolled(m, degrees) {
   ]
 }
 
-/** World-to-camera, sixteen numbers row by row. @param {Mat3} m camera-to-world @param {ArrayLike<number>} position @returns {Float64Array} */
+/**
+ * World-to-camera, sixteen numbers row by row.
+ * @param {Mat3} m camera-to-world
+ * @param {ArrayLike<number>} position
+ * @returns {Float64Array}
+ */
 export function poseFrom(m, position) {
   const [x, y, z] = [position[0], position[1], position[2]]
   return new Float64Array([
@@ -107,7 +129,12 @@ export function poseFrom(m, position) {
   ])
 }
 
-/** A level camera at `eye` that looks at `target`; world-to-camera. @param {ArrayLike<number>} eye @param {ArrayLike<number>} target @param {number} [roll] degrees */
+/**
+ * A level camera at `eye` that looks at `target`; world-to-camera.
+ * @param {ArrayLike<number>} eye
+ * @param {ArrayLike<number>} target
+ * @param {number} [roll] degrees
+ */
 export function lookAt(eye, target, roll = 0) {
   const forward = normalize(sub(target, eye))
   return poseFrom(rolled(rotationFromAxes(carryRight([forward])[0], forward), roll), eye)
@@ -146,7 +173,13 @@ export function quaternionFromMatrix(m) {
   return [q[0] / n, q[1] / n, q[2] / n, q[3] / n]
 }
 
-/** The shortest turn. @param {ArrayLike<number>} a unit @param {ArrayLike<number>} b unit @param {number} share @returns {Quat} */
+/**
+ * The shortest turn.
+ * @param {ArrayLike<number>} a unit
+ * @param {ArrayLike<number>} b unit
+ * @param {number} share
+ * @returns {Quat}
+ */
 export function slerp(a, b, share) {
   const d = a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3]
   const angle = Math.acos(Math.min(1, Math.abs(d)))

@@ -63,7 +63,15 @@ const angle = (value, description) => ({
   unit: 'deg',
   description
 })
-/** @param {string} name @param {number} value @param {number} min @param {number} max @param {string} unit @param {string} description @returns {Param} */
+/**
+ * @param {string} name
+ * @param {number} value
+ * @param {number} min
+ * @param {number} max
+ * @param {string} unit
+ * @param {string} description
+ * @returns {Param}
+ */
 const param = (name, value, min, max, unit, description) => ({ name, default: value, min, max, unit, description })
 
 const RISE_PARAM = param(
@@ -76,7 +84,14 @@ const RISE_PARAM = param(
 )
 const FOLLOW = param('follow', 0, 0, 1, '', '0 keeps looking straight ahead, 1 keeps the middle of the scene centred.')
 
-/** @param {string} name @param {string} label @param {Param[]} params @param {Formula} formula @param {number[]} [turns] @returns {Preset} */
+/**
+ * @param {string} name
+ * @param {string} label
+ * @param {Param[]} params
+ * @param {Formula} formula
+ * @param {number[]} [turns]
+ * @returns {Preset}
+ */
 const preset = (name, label, params, formula, turns = []) => ({ name, label, params, turns, formula })
 
 /** @type {Preset[]} */

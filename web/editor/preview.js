@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Reads the preview file of `ex4d_core/preview/scene_file.py` while it arrives: header first, then frame after frame.
  *
@@ -110,19 +109,18 @@ export function depthOf(header, level) {
 /**
  * Streams a preview.
  * @param {string} url
- * @param {{header: (header: PreviewHeader) => void, frame: (frame: PreviewFrame) => unknown}} receive `frame` may return a promise to wait for
+ * @param {{header: (header: PreviewHeader) => void, frame: (frame: PreviewFrame) => unknown}} receive `frame` may
+ *   return a promise to wait for
  * @param {AbortSignal} [signal]
  */
 export async function loadPreview(url, receive, signal) {
   const response = await fetch(url, { signal })
   if (!response.ok || !response.body) {
     const gone = response.status === 404
-    throw new PreviewError(
-      gone
-        ? 'The preview of this scene is gone (ComfyUI empties its temp folder when it starts). Run the camera node again.'
-        : `The preview could not be loaded (the server answered ${response.status}). Run the camera node again.`,
-      gone
-    )
+    const why = gone
+      ? 'The preview of this scene is gone (ComfyUI empties its temp folder when it starts).'
+      : `The preview could not be loaded (the server answered ${response.status}).`
+    throw new PreviewError(`${why} Run the camera node again.`, gone)
   }
   const reader = new ByteReader(response.body)
   try {
@@ -146,7 +144,7 @@ export async function loadPreview(url, receive, signal) {
       ])
       if (signal?.aborted) {
         image.close()
-        return
+        throw signal.reason
       }
       await receive.frame({ index, image, depth: unpackDepth(planes, header.width, header.height) })
     }

@@ -1,11 +1,16 @@
-// @ts-check
 /**
  * Compiles and links GLSL.
  *
  * @typedef {{program: WebGLProgram, at: (name: string) => WebGLUniformLocation | null}} Program
  */
 
-/** @param {WebGL2RenderingContext} gl @param {string} vertex @param {string} fragment @param {string[]} [captured] outputs for transform feedback @returns {Program} */
+/**
+ * @param {WebGL2RenderingContext} gl
+ * @param {string} vertex
+ * @param {string} fragment
+ * @param {string[]} [captured] outputs for transform feedback
+ * @returns {Program}
+ */
 export function buildProgram(gl, vertex, fragment, captured) {
   const program = gl.createProgram()
   for (const [kind, text] of /** @type {[number, string][]} */ ([

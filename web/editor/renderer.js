@@ -1,10 +1,9 @@
-// @ts-check
 /**
  * Draws preview meshes with WebGL2. One renderer (one context, off screen) serves every camera node of the page, since
  * browsers allow only a few contexts; the views copy its picture into their own canvas.
  *
- * @typedef {import('./math.js').Camera} Camera
- * @typedef {import('./preview.js').PreviewHeader} PreviewHeader
+ * @import { Camera } from './math.js'
+ * @import { PreviewHeader } from './preview.js'
  * @typedef {'colour' | 'mask' | 'checker' | 'scene'} DrawMode
  * @typedef {object} Scene what to draw
  * @property {Clip | null} clip
@@ -28,8 +27,8 @@ const MODES = { colour: 0, mask: 1, checker: 2, scene: 3 }
 const [NEAR, FAR] = [1e-3, 1e3]
 
 /**
- * The planes between which Python renders the shot: the published ones, both farther by one factor where the back plate is,
- * whatever the scene's unit, and near in front of a tiny scene.
+ * The planes between which Python renders the shot: the published ones, both farther by one factor where the back plate
+ * is, whatever the scene's unit, and near in front of a tiny scene.
  * @param {PreviewHeader | undefined} header
  */
 export function shotRange(header) {
@@ -109,7 +108,11 @@ export class Renderer {
     if (!this.lost) this.tools.mesh.forget(clip)
   }
 
-  /** Has a scene's frame on the GPU; binds framebuffers of its own. @param {Scene} scene @returns {boolean} whether there is a frame to draw */
+  /**
+   * Has a scene's frame on the GPU; binds framebuffers of its own.
+   * @param {Scene} scene
+   * @returns {boolean} whether there is a frame to draw
+   */
   prepare({ clip, index, step = 1 }) {
     if (!clip?.frames[index]) return false
     clip.release ??= () => this.forget(clip)
@@ -155,7 +158,12 @@ export class Renderer {
     gl.disable(gl.SCISSOR_TEST)
   }
 
-  /** @param {{centre: [number, number, number], tint: [number, number, number, number], cell: number}} ground @param {Camera} camera @param {number} near @param {number} far */
+  /**
+   * @param {{centre: [number, number, number], tint: [number, number, number, number], cell: number}} ground
+   * @param {Camera} camera
+   * @param {number} near
+   * @param {number} far
+   */
   drawGround(ground, camera, near, far) {
     const { gl } = this
     const line = this.tools.line
@@ -183,7 +191,11 @@ export class Renderer {
     gl.disable(gl.BLEND)
   }
 
-  /** Draws and copies the picture onto a 2D canvas, filling it. @param {CanvasRenderingContext2D} target @param {Scene} scene */
+  /**
+   * Draws and copies the picture onto a 2D canvas, filling it.
+   * @param {CanvasRenderingContext2D} target
+   * @param {Scene} scene
+   */
   paint(target, scene) {
     if (this.lost) return
     const { width, height } = scene
@@ -212,7 +224,11 @@ export class Renderer {
     this.draw(tools.offscreen, scene)
   }
 
-  /** Draws off screen and reads the picture back. @param {Scene} scene @returns {Uint8Array<ArrayBuffer>} RGBA, top row first */
+  /**
+   * Draws off screen and reads the picture back.
+   * @param {Scene} scene
+   * @returns {Uint8Array<ArrayBuffer>} RGBA, top row first
+   */
   read(scene) {
     const { gl } = this
     const { width, height } = scene
@@ -226,7 +242,10 @@ export class Renderer {
     return out
   }
 
-  /** Until the graphics have done all that they were told so far; the page goes on meanwhile. @returns {Promise<boolean>} false = the context is lost */
+  /**
+   * Until the graphics have done all that they were told so far; the page goes on meanwhile.
+   * @returns {Promise<boolean>} false = the context is lost
+   */
   async finished() {
     const { gl } = this
     const fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0)
@@ -243,7 +262,10 @@ export class Renderer {
 
   /**
    * Share of pixels that are holes in a camera's view, from a small picture. The page does not wait for it.
-   * @param {Clip} clip @param {number} index @param {Camera} camera @returns {Promise<number>} 0..1, -1 = the context is lost
+   * @param {Clip} clip
+   * @param {number} index
+   * @param {Camera} camera
+   * @returns {Promise<number>} 0..1, -1 = the context is lost
    */
   async holeShare(clip, index, camera) {
     const { gl } = this
@@ -266,7 +288,10 @@ export class Renderer {
     return 1 - seen / (size * size)
   }
 
-  /** Draws a tiny scene in every way the views do: graphics drivers finish a program at its first use, not when they compile it. */
+  /**
+   * Draws a tiny scene in every way the views do: graphics drivers finish a program at its first use, not when they
+   * compile it.
+   */
   warm() {
     if (this.warmed || this.lost) return
     this.warmed = true

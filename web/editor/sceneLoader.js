@@ -1,14 +1,32 @@
-// @ts-check
-/** Loads the scene that a run has published, first picture first. */
+/**
+ * Loads the scene that a run has published, first picture first.
+ *
+ * @import { Redraw } from './drawLoop.js'
+ * @import { FileReference } from './preview.js'
+ * @import { Renderer } from './renderer.js'
+ * @import { ShownScene } from './shownScene.js'
+ * @import { Warnings } from './warnings.js'
+ *
+ * @typedef {object} SceneLoaderOptions
+ * @property {(reference: FileReference) => string} url where a preview file is served
+ * @property {ShownScene} scene
+ * @property {(clip: Clip) => void} show called when a clip's first frame is there
+ * @property {Warnings} warnings
+ * @property {Renderer | null} renderer
+ * @property {Redraw} redraw
+ */
 import { Clip } from './clip.js'
 import { isReference, loadPreview } from './preview.js'
 
-/** @typedef {import('./editor.js').Editor} Editor */
-
 export class SceneLoader {
-  /** @param {Editor} editor */
-  constructor(editor) {
-    this.editor = editor
+  /** @param {SceneLoaderOptions} options */
+  constructor({ url, scene, show, warnings, renderer, redraw }) {
+    this.url = url
+    this.scene = scene
+    this.show = show
+    this.warnings = warnings
+    this.renderer = renderer
+    this.redraw = redraw
     /** What the user should know; empty = nothing. */
     this.note = ''
     /** A clip is on its way. */
@@ -21,9 +39,9 @@ export class SceneLoader {
 
   /** @param {unknown} reference */
   async load(reference) {
-    const { editor } = this
+    const { scene, warnings } = this
     // The name is a hash of the content: a run that leaves the mesh as it was leaves the picture too.
-    if (isReference(reference) && editor.clip && reference.filename === this.shown) return
+    if (isReference(reference) && scene.clip && reference.filename === this.shown) return
     this.loading?.abort()
     if (!isReference(reference)) return
     this.shown = ''
@@ -32,10 +50,10 @@ export class SceneLoader {
     let next = null
     this.note = 'Loading the scene…'
     this.arriving = true
-    editor.redraw()
+    this.redraw()
     try {
       await loadPreview(
-        editor.host.url(reference),
+        this.url(reference),
         {
           header: (header) => {
             next = new Clip(header)
@@ -44,10 +62,10 @@ export class SceneLoader {
             const clip = /** @type {Clip} */ (next)
             clip.receive(frame)
             if (frame.index === 0) {
-              editor.adopt(clip)
+              this.show(clip)
               await this.pictured()
-            } else if (editor.clipIndex === frame.index) editor.redraw()
-            editor.warnings.refreshInside()
+            } else if (scene.index === frame.index) this.redraw()
+            warnings.refreshInside()
           }
         },
         loading.signal
@@ -55,10 +73,10 @@ export class SceneLoader {
       this.note = ''
       this.arriving = false
       this.shown = reference.filename
-      editor.warnings.refresh()
+      warnings.refresh()
     } catch (error) {
       if (loading.signal.aborted) {
-        if (next && next !== editor.clip) /** @type {Clip} */ (next).dispose()
+        if (next && next !== scene.clip) /** @type {Clip} */ (next).dispose()
         return
       }
       this.arriving = false
@@ -67,13 +85,13 @@ export class SceneLoader {
           ? 'The preview could not be loaded: the server does not answer. Run the camera node again.'
           : /** @type {Error} */ (error).message
     }
-    editor.redraw()
+    this.redraw()
   }
 
   /** Until the first picture stands: the work of unpacking the other frames would delay it. */
   async pictured() {
     await nextFrame()
-    await this.editor.renderer?.finished()
+    await this.renderer?.finished()
     await nextFrame()
   }
 

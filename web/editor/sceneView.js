@@ -1,5 +1,30 @@
-// @ts-check
-/** The scene view: a free look at the scene, the path and its handles. */
+/**
+ * The scene view: a free look at the scene, the path and its handles.
+ *
+ * @import { Redraw } from './drawLoop.js'
+ * @import { Handle } from './handles.js'
+ * @import { Camera, Vec3 } from './math.js'
+ * @import { Modes } from './modes.js'
+ * @import { Pace } from './pace.js'
+ * @import { Playback } from './playback.js'
+ * @import { Renderer } from './renderer.js'
+ * @import { ShownScene } from './shownScene.js'
+ * @import { EditorState } from './state.js'
+ * @import { Warnings } from './warnings.js'
+ *
+ * @typedef {object} SceneViewOptions
+ * @property {EditorState} state
+ * @property {ShownScene} scene
+ * @property {Renderer | null} renderer null where the browser has none
+ * @property {Modes} modes
+ * @property {Pace} pace
+ * @property {Playback} playback
+ * @property {Warnings} warnings
+ * @property {() => string} note why there is no scene; empty = there is one
+ * @property {(camera: Camera, x: number, y: number) => void} pickPivot makes what is under a pixel the pivot
+ * @property {() => void} focus gives the editor the keys
+ * @property {Redraw} redraw
+ */
 import {
   clamp,
   distance,
@@ -9,35 +34,38 @@ import {
   add,
   scale,
   eyeOf,
-  pixelRay,
   project,
-  radians
+  radians,
+  sub
 } from './math.js'
-import { aimed, keyAt, orbited, translated, withPivot } from './edits.js'
+import { aimed, orbited, translated, withPivot } from './edits.js'
 import { Surface, make, onDrag, wheelSteps } from './dom.js'
 import { drawCompass, drawGizmo, drawPath, drawStage, drawTag, Pen } from './overlay.js'
 import { dragged, pick, spots, worldSize } from './handles.js'
-
-/**
- * @typedef {import('./math.js').Vec3} Vec3
- * @typedef {import('./math.js').Camera} Camera
- * @typedef {import('./handles.js').Handle} Handle
- * @typedef {import('./editor.js').Editor} Editor
- */
 
 const VIEW_FOV = 42
 /** Share of the view's height that its name and the note take, where no path should begin. */
 const HEADROOM = 0.16
 
 export class SceneView {
-  /** @param {Editor} editor */
-  constructor(editor) {
-    this.editor = editor
-    this.surface = new Surface('Scene view: the camera path over the scene', editor.software)
+  /** @param {SceneViewOptions} options */
+  constructor({ state, scene, renderer, modes, pace, playback, warnings, note, pickPivot, focus, redraw }) {
+    this.state = state
+    this.scene = scene
+    this.renderer = renderer
+    this.modes = modes
+    this.pace = pace
+    this.playback = playback
+    this.warnings = warnings
+    this.noteText = note
+    this.pickPivot = pickPivot
+    this.focus = focus
+    this.redraw = redraw
+    this.surface = new Surface('Scene view: the camera path over the scene', pace.software)
     this.note = make('div', { class: 'ex4d-note' })
     this.element = make('div', { class: 'ex4d-view ex4d-scene' }, [this.surface.canvas, this.note])
-    /** @type {Vec3} */
-    this.focus = [0, 0, 2]
+    /** What the view turns around. @type {Vec3} */
+    this.centre = [0, 0, 2]
     this.reach = 6
     this.yaw = radians(-38)
     this.pitch = radians(24)
@@ -54,11 +82,10 @@ export class SceneView {
 
   /** Looks at the whole path and the subject again. */
   home() {
-    const { document } = this.editor.state
-    const path = this.editor.state.path
-    this.focus = [document.pivot[0], document.pivot[1], document.pivot[2] * 0.62]
+    const { document, path } = this.state
+    this.centre = [document.pivot[0], document.pivot[1], document.pivot[2] * 0.62]
     let reach = 1.15 * document.radius
-    for (const pose of path?.poses ?? []) reach = Math.max(reach, distance(eyeOf(pose), this.focus))
+    for (const pose of path?.poses ?? []) reach = Math.max(reach, distance(eyeOf(pose), this.centre))
     this.reach = 2.35 * reach
     this.yaw = radians(-38)
     this.pitch = radians(24)
@@ -67,13 +94,13 @@ export class SceneView {
       return path?.poses.some((pose) => project(view, eyeOf(pose))[1] < HEADROOM * view.intrinsics.height)
     }
     for (let tries = 0; tries < 8 && rises(); tries++) this.reach *= 1.1
-    this.editor.redraw()
+    this.redraw()
   }
 
   /** @param {'top' | 'side' | 'back'} name */
   standard(name) {
     ;[this.yaw, this.pitch] = { top: [0, radians(89.5)], side: [radians(-90), 0], back: [0, 0] }[name]
-    this.editor.redraw()
+    this.redraw()
   }
 
   /** @returns {Camera} */
@@ -83,29 +110,17 @@ export class SceneView {
     /** @type {Vec3} */
     const away = [Math.sin(this.yaw) * level, -Math.sin(this.pitch), -Math.cos(this.yaw) * level]
     return {
-      pose: lookAtView(add(this.focus, scale(away, this.reach)), this.focus),
+      pose: lookAtView(add(this.centre, scale(away, this.reach)), this.centre),
       intrinsics: intrinsicsFromFov(VIEW_FOV, width, height)
     }
   }
 
-  /** The target at the playhead: the key's own, else the point at the pivot's distance. @returns {Vec3 | null} */
-  get target() {
-    const { state } = this.editor
-    const key = keyAt(state.document, state.frame)
-    if (key?.target) return key.target
-    const camera = state.camera()
-    if (!camera) return null
-    const eye = eyeOf(camera.pose)
-    const reach = Math.max(distance(eye, state.document.pivot), 0.2 * state.document.radius)
-    return add(eye, scale(axesOf(camera.pose).forward, reach))
-  }
-
   /** @param {Camera} view */
   spotList(view) {
-    const { state } = this.editor
+    const { state } = this
+    const { target } = state
     const camera = state.camera()
     const eye = camera ? eyeOf(camera.pose) : null
-    const target = this.target
     const pivot = state.document.pivot
     return spots({
       view,
@@ -125,13 +140,13 @@ export class SceneView {
       if (event.buttons) return
       const at = this.surface.place(event)
       const next = pick(this.spotList(this.view), at.x, at.y)?.handle ?? null
-      canvas.style.cursor = this.editor.picking ? 'crosshair' : next ? 'grab' : 'default'
+      canvas.style.cursor = this.modes.picking ? 'crosshair' : next ? 'grab' : 'default'
       if (JSON.stringify(next) === JSON.stringify(this.hot)) return
       this.hot = next
-      this.editor.redraw('scene')
+      this.redraw('scene')
     })
     canvas.addEventListener('pointerleave', () => {
-      if (this.hot) this.editor.redraw('scene')
+      if (this.hot) this.redraw('scene')
       this.hot = null
     })
     canvas.addEventListener(
@@ -139,13 +154,7 @@ export class SceneView {
       (event) => {
         event.preventDefault()
         event.stopPropagation()
-        this.reach = clamp(
-          this.reach * 1.13 ** wheelSteps(event),
-          1e-3 * this.editor.state.document.radius,
-          400 * this.editor.state.document.radius
-        )
-        this.editor.touch()
-        this.editor.redraw('scene')
+        this.zoom(1.13 ** wheelSteps(event))
       },
       { passive: false }
     )
@@ -154,32 +163,32 @@ export class SceneView {
       (event) => this.press(event),
       (dx, dy, factor) => {
         this.pan(dx, dy)
-        this.reach = clamp(
-          this.reach / factor,
-          1e-3 * this.editor.state.document.radius,
-          400 * this.editor.state.document.radius
-        )
-        this.editor.touch()
-        this.editor.redraw('scene')
+        this.zoom(1 / factor)
       }
     )
+  }
+
+  /** Closer (factor < 1) or farther. @param {number} factor */
+  zoom(factor) {
+    const { radius } = this.state.document
+    this.reach = clamp(this.reach * factor, 1e-3 * radius, 400 * radius)
+    this.pace.touch()
+    this.redraw('scene')
   }
 
   /** Moves the view across the screen. @param {number} dx CSS pixels @param {number} dy */
   pan(dx, dy) {
     const { right, down } = axesOf(this.view.pose)
-    const size = worldSize(this.view, this.focus, this.surface.unit)
-    this.focus = add(this.focus, add(scale(right, -dx * size), scale(down, -dy * size)))
+    const size = worldSize(this.view, this.centre, this.surface.unit)
+    this.centre = add(this.centre, add(scale(right, -dx * size), scale(down, -dy * size)))
   }
 
   /** @param {PointerEvent} event */
   press(event) {
-    const { editor } = this
-    editor.focus()
+    this.focus()
     const start = this.surface.place(event)
-    if (editor.picking && event.button === 0) {
-      const point = editor.surfacePoint(this.view, start.x, start.y)
-      if (point) editor.setPivot(point)
+    if (this.modes.picking && event.button === 0) {
+      this.pickPivot(this.view, start.x, start.y)
       return null
     }
     const spot = event.button === 0 && !event.shiftKey ? pick(this.spotList(this.view), start.x, start.y) : null
@@ -196,76 +205,85 @@ export class SceneView {
           this.yaw -= dx * 0.008
           this.pitch = clamp(this.pitch + dy * 0.008, radians(-89.5), radians(89.5))
         }
-        editor.touch()
-        editor.redraw('scene')
+        this.pace.touch()
+        this.redraw('scene')
       }
     }
   }
 
-  /** @param {Handle} handle @param {{x: number, y: number}} start */
+  /** A drag of a handle. @param {Handle} handle @param {{x: number, y: number}} start */
   grab(handle, start) {
-    const { editor } = this
-    const { state } = editor
+    const { state } = this
     if (handle.kind === 'key') {
       state.goTo(handle.frame)
       state.selected = handle.frame
       this.active = 'camera'
     } else if (handle.kind !== 'axis' && handle.kind !== 'plane') this.active = handle.kind
-    editor.redraw()
+    this.redraw()
     const moving = this.active
     const camera = state.camera()
-    const origin = { camera: camera && eyeOf(camera.pose), target: this.target, pivot: state.document.pivot }[moving]
+    const origin = { camera: camera && eyeOf(camera.pose), target: state.target, pivot: state.document.pivot }[moving]
     if (!origin) return null
     const view = this.view
     let last = origin
     return {
       move: (/** @type {PointerEvent} */ next) => {
-        const step = editor.snapping !== next.altKey ? editor.snapStep() : 0
         const now = this.surface.place(next)
-        const pivot = state.document.pivot
         if (moving === 'camera' && next.shiftKey) {
-          // Shift carries the camera around the pivot, keeping its distance.
           const point = dragged(view, handle, origin, start, now)
-          const from = [last, point].map((p) => [
-            Math.atan2(p[0] - pivot[0], pivot[2] - p[2]),
-            Math.asin(clamp(-(p[1] - pivot[1]) / (distance(p, pivot) || 1), -1, 1))
-          ])
+          this.carryAround(last, point)
           last = point
-          state.editKey('orbit', (key) => orbited(key, pivot, from[1][0] - from[0][0], from[1][1] - from[0][1]))
         } else {
+          const step = this.modes.snapping !== next.altKey ? snapStep(state.document.radius) : 0
           const point = dragged(view, handle, origin, start, now, step)
           last = point
-          if (moving === 'pivot') state.edit('pivot', (document) => withPivot(document, point))
-          else if (moving === 'target') state.editKey('target', (key) => aimed(key, point))
-          else
-            state.editKey('camera', (key) =>
-              translated(
-                key,
-                /** @type {Vec3} */ (point.map((v, i) => v - key.position[i])),
-                next.ctrlKey || next.metaKey
-              )
-            )
+          this.moveTo(moving, point, next.ctrlKey || next.metaKey)
         }
-        editor.touch()
+        this.pace.touch()
       },
       end: () => state.settle()
     }
   }
 
+  /**
+   * Carries the camera around the pivot as far as two points lie apart, keeping its distance.
+   * @param {Vec3} from
+   * @param {Vec3} to
+   */
+  carryAround(from, to) {
+    const { state } = this
+    const { pivot } = state.document
+    const [before, after] = [from, to].map((p) => [
+      Math.atan2(p[0] - pivot[0], pivot[2] - p[2]),
+      Math.asin(clamp(-(p[1] - pivot[1]) / (distance(p, pivot) || 1), -1, 1))
+    ])
+    state.editKey('orbit', (key) => orbited(key, pivot, after[0] - before[0], after[1] - before[1]))
+  }
+
+  /**
+   * @param {'camera' | 'target' | 'pivot'} moving
+   * @param {Vec3} point
+   * @param {boolean} whole a camera takes its target along
+   */
+  moveTo(moving, point, whole) {
+    const { state } = this
+    if (moving === 'pivot') state.edit('pivot', (document) => withPivot(document, point))
+    else if (moving === 'target') state.editKey('target', (key) => aimed(key, point))
+    else state.editKey('camera', (key) => translated(key, sub(point, key.position), whole))
+  }
+
   draw() {
     if (!this.surface.fit()) return
-    const { editor } = this
-    const { state } = editor
+    const { state } = this
     const { canvas, context, unit } = this.surface
-    const radius = state.document.radius
     const { width, height } = canvas
-    const view = this.view
-    const pen = new Pen(context, view, unit)
+    const { pivot, radius, source, keyframes } = state.document
+    const pen = new Pen(context, this.view, unit)
     this.drawBackdrop(pen, width, height)
-    const path = state.path
+    const { path, target } = state
     const camera = state.camera()
     if (path && camera) {
-      const keys = state.document.source ? [] : state.document.keyframes
+      const keys = source ? [] : keyframes
       drawPath(pen, {
         poses: path.poses,
         frame: state.frame,
@@ -273,65 +291,68 @@ export class SceneView {
         selected: state.selected,
         camera,
         sourceLens: state.lens,
-        target: this.target,
-        pivot: state.document.pivot,
+        target,
+        pivot,
         radius,
         hot: this.hot,
-        inside: editor.warnings.inside,
+        inside: this.warnings.inside,
         keyCameras:
           keys.length <= 24
             ? keys.map((key) => ({ frame: key.frame, camera: /** @type {Camera} */ (state.camera(key.frame)) }))
             : []
       })
-      const active = { camera: eyeOf(camera.pose), target: this.target, pivot: state.document.pivot }[this.active]
-      if (active && !editor.playback.playing) drawGizmo(pen, active, this.hot)
+      const active = { camera: eyeOf(camera.pose), target, pivot }[this.active]
+      if (active && !this.playback.playing) drawGizmo(pen, active, this.hot)
     }
     drawCompass(pen, height)
     drawTag(context, ['Scene'], unit)
-    if (this.note.textContent !== editor.sceneNote) this.note.textContent = editor.sceneNote
+    const note = this.noteText()
+    if (this.note.textContent !== note) this.note.textContent = note
   }
 
-  /** @param {Pen} pen @param {number} width @param {number} height */
+  /** Stage and mesh. @param {Pen} pen @param {number} width @param {number} height */
   drawBackdrop(pen, width, height) {
-    const { editor, backdrop } = this
-    const { radius } = editor.state.document
-    const index = editor.clipIndex
+    const { backdrop, scene, renderer, pace } = this
+    const { radius } = this.state.document
+    const { clip, index, groundHeight } = scene
     const key = [
       ...Array.from(pen.view.pose),
       width,
       height,
       index,
-      editor.clip?.serial,
+      clip?.serial,
       radius,
-      editor.groundHeight,
-      editor.renderer?.lost
+      groundHeight,
+      renderer?.lost
     ].join()
-    if (key !== this.backdropKey || this.backdropStep > editor.pace.step) {
+    if (key !== this.backdropKey || this.backdropStep > pace.step) {
       this.backdropKey = key
-      this.backdropStep = editor.pace.step
+      this.backdropStep = pace.step
       backdrop.width = width
       backdrop.height = height
       const context = /** @type {CanvasRenderingContext2D} */ (
-        backdrop.getContext('2d', { alpha: false, willReadFrequently: editor.software })
+        backdrop.getContext('2d', { alpha: false, willReadFrequently: pace.software })
       )
       drawStage(new Pen(context, pen.view, pen.unit), width, height)
-      editor.renderer?.paint(context, {
-        clip: editor.clip,
+      renderer?.paint(context, {
+        clip,
         index,
         camera: pen.view,
         width,
         height,
         mode: 'scene',
-        step: editor.pace.step,
+        step: pace.step,
         near: Math.max(1e-4 * radius, 0.01 * this.reach),
-        ground: { centre: [0, editor.groundHeight, 0.6 * radius], cell: radius / 2, tint: [0.75, 0.8, 0.9, 0.34] }
+        ground: { centre: [0, groundHeight, 0.6 * radius], cell: radius / 2, tint: [0.75, 0.8, 0.9, 0.34] }
       })
     }
     pen.context.drawImage(backdrop, 0, 0)
   }
+}
 
-  /** Ray under a pixel, for picking. @param {number} x @param {number} y */
-  ray(x, y) {
-    return pixelRay(this.view, x, y)
-  }
+/** The step that drags snap to: a round number near a twentieth of the scene's radius. @param {number} radius */
+function snapStep(radius) {
+  const rough = radius / 20
+  const power = 10 ** Math.floor(Math.log10(rough))
+  return power * ([5, 2].find((factor) => factor * power <= rough) ?? 1)
 }

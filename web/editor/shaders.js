@@ -1,4 +1,3 @@
-// @ts-check
 /** GLSL of the editor's mesh: unprojection from textures, the occlusion rule, shading, ground lines. */
 
 const PRECISION = `#version 300 es
@@ -51,7 +50,9 @@ bool passes(vec3 a, vec3 b, vec3 c) {
   return angle && far - near <= maxJump;
 }
 bool upperLeft(ivec2 p) { return passes(pointAt(p), pointAt(p + ivec2(1, 0)), pointAt(p + ivec2(0, 1))); }
-bool lowerRight(ivec2 p) { return passes(pointAt(p + ivec2(1, 0)), pointAt(p + ivec2(0, 1)), pointAt(p + ivec2(1, 1))); }
+bool lowerRight(ivec2 p) {
+  return passes(pointAt(p + ivec2(1, 0)), pointAt(p + ivec2(0, 1)), pointAt(p + ivec2(1, 1)));
+}
 bool inside(ivec2 p) { return p.x >= 0 && p.y >= 0 && p.x < size.x - 1 && p.y < size.y - 1; }
 bool quad(ivec2 p) { return inside(p) && upperLeft(p) && lowerRight(p); }
 void main() {
@@ -74,9 +75,9 @@ void main() {
 }`
 
 /**
- * Everything of a vertex that does not depend on the view, written once per clip frame and grid into a buffer. Faces of a
- * coarse grid are hidden where one of the fine faces they cover is: a jump in depth between two of its samples would stretch
- * into a sheet otherwise. The rim's own hidden faces do not count, or the picture would shrink.
+ * Everything of a vertex that does not depend on the view, written once per clip frame and grid into a buffer. Faces of
+ * a coarse grid are hidden where one of the fine faces they cover is: a jump in depth between two of its samples would
+ * stretch into a sheet otherwise. The rim's own hidden faces do not count, or the picture would shrink.
  */
 export const pointsVertex = `${PRECISION}${UNPROJECT}
 uniform sampler2D colours;
@@ -106,12 +107,14 @@ void main() {
   gl_Position = vec4(0.0);
   if (gl_VertexID == gridSize.x * gridSize.y) {
     // Paper style's extra vertex: the middle of the back plate, always occluded.
-    position = 0.25 * (pointAt(ivec2(0)) + pointAt(ivec2(size.x - 1, 0)) + pointAt(ivec2(0, size.y - 1)) + pointAt(size - 1));
+    ivec2 last = size - 1;
+    position = 0.25 * (pointAt(ivec2(0)) + pointAt(ivec2(last.x, 0)) + pointAt(ivec2(0, last.y)) + pointAt(last));
     colour = vec4(0.0);
     place = vec3(-1.0, -1.0, 0.0);
     return;
   }
-  ivec2 p = ivec2(stopAt(gl_VertexID % gridSize.x, gridSize.x, size.x), stopAt(gl_VertexID / gridSize.x, gridSize.y, size.y));
+  ivec2 cell = ivec2(gl_VertexID % gridSize.x, gl_VertexID / gridSize.x);
+  ivec2 p = ivec2(stopAt(cell.x, gridSize.x, size.x), stopAt(cell.y, gridSize.y, size.y));
   position = pointAt(p);
   // Paper style's rim lies on pixel centres, of which rasterisers leave out those on the upper and right edge.
   if (paper) position.xy += RIM * (vec2(equal(p, size - 1)) - vec2(equal(p, ivec2(0)))) / source.xy * position.z;
@@ -175,8 +178,8 @@ vec4 face() {
 `
 
 /**
- * The visible side of a face. Modes: 0 colour, 1 mask, 2 colour over nothing (holes transparent), 3 scene (holes cut away).
- * Each style has a program of its own: emulated graphics run both sides of every branch.
+ * The visible side of a face. Modes: 0 colour, 1 mask, 2 colour over nothing (holes transparent), 3 scene (holes cut
+ * away). Each style has a program of its own: emulated graphics run both sides of every branch.
  * @param {'released' | 'paper'} style
  */
 export const meshFragment = (style) => `${PRECISION}${style === 'paper' ? PAPER_FACE : RELEASED_FACE}

@@ -1,7 +1,23 @@
-// @ts-check
-/** Keyboard and gestures: one table that both the editor obeys and its help shows. */
-
-/** @typedef {import('./editor.js').Editor} Editor */
+/**
+ * The keyboard: what each key does, and the help that tells of keys and gestures.
+ *
+ * @import { Commands } from './commands.js'
+ * @import { Modes } from './modes.js'
+ * @import { Playback } from './playback.js'
+ * @import { SceneView } from './sceneView.js'
+ * @import { EditorState } from './state.js'
+ *
+ * @typedef {object} KeyTargets what the keys act on
+ * @property {EditorState} state
+ * @property {Commands} commands
+ * @property {Modes} modes
+ * @property {Playback} playback
+ * @property {SceneView} sceneView
+ * @property {() => void} toggleHelp
+ * @property {() => void} toggleLarge
+ * @property {() => void} leave
+ * @property {() => void} redraw
+ */
 
 /** @type {{title: string, rows: [string, string][]}[]} */
 export const HELP = [
@@ -65,73 +81,84 @@ export const HELP = [
   }
 ]
 
+const FLY_KEYS = new Set(['KeyW', 'KeyA', 'KeyS', 'KeyD', 'KeyQ', 'KeyE', 'ShiftLeft', 'ShiftRight'])
+/** Keys that are known by what they write, wherever they are on the keyboard. */
+const SIGNS = new Set(['?', '+', '=', '-', '−'])
+/** @type {Record<string, [number, number]>} */
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }
+
 /**
- * Handles a key press in the editor. @param {Editor} editor @param {KeyboardEvent} event
- * @returns {boolean} whether the editor used it
+ * What a press of a key does, by the key's place or by the sign it writes.
+ * @param {KeyTargets} targets
+ * @returns {Record<string, (event: KeyboardEvent) => void>}
  */
-export function press(editor, event) {
-  const { state, timeline, shotView, sceneView } = editor
-  const command = event.ctrlKey || event.metaKey
-  if (command) {
-    if (event.code === 'KeyZ') event.shiftKey ? state.redo() : state.undo()
-    else if (event.code === 'KeyY') state.redo()
-    else if (event.code === 'KeyD') timeline.duplicateKey()
-    else return false
-    return true
-  }
-  if (editor.flying && FLY_KEYS.has(event.code)) {
-    editor.held.add(event.code)
-    editor.redraw()
-    return true
-  }
-  if (event.altKey) {
-    const way = ARROWS[event.code]
-    if (!way) return false
-    editor.nudge(way[0] * (event.shiftKey ? 5 : 1), way[1] * (event.shiftKey ? 5 : 1))
-    return true
-  }
-  /** @type {Record<string, () => void>} */
-  const byCode = {
-    Space: () => editor.playback.toggle(),
-    ArrowLeft: () => state.goTo(state.frame - (event.shiftKey ? 10 : 1)),
-    ArrowRight: () => state.goTo(state.frame + (event.shiftKey ? 10 : 1)),
+function actionsOf({ state, commands, modes, playback, sceneView, toggleHelp, toggleLarge, leave }) {
+  const steps = (/** @type {KeyboardEvent} */ event) => (event.shiftKey ? 10 : 1)
+  return {
+    Space: () => playback.toggle(),
+    ArrowLeft: (event) => state.goTo(state.frame - steps(event)),
+    ArrowRight: (event) => state.goTo(state.frame + steps(event)),
     Home: () => state.goTo(0),
     End: () => state.goTo(state.document.frames - 1),
-    BracketLeft: () => timeline.jump(-1),
-    BracketRight: () => timeline.jump(1),
-    KeyK: () => timeline.toggleKey(),
-    Insert: () => timeline.toggleKey(),
-    Delete: () => timeline.removeKey(),
-    Backspace: () => timeline.removeKey(),
-    KeyD: () => timeline.duplicateKey(),
-    KeyL: () => editor.setLoop(!editor.playback.loop),
-    KeyP: () => editor.setPicking(!editor.picking),
-    KeyS: () => editor.setSnapping(!editor.snapping),
-    KeyF: () => editor.setFlying(!editor.flying),
-    KeyV: () => editor.nextLayout(),
-    KeyX: () => editor.page.setLarge(!editor.page.large),
+    BracketLeft: () => commands.jump(-1),
+    BracketRight: () => commands.jump(1),
+    KeyK: () => commands.toggleKey(),
+    Insert: () => commands.toggleKey(),
+    Delete: () => commands.removeKey(),
+    Backspace: () => commands.removeKey(),
+    KeyD: () => commands.duplicateKey(),
+    KeyL: () => modes.toggle('loop'),
+    KeyP: () => modes.toggle('picking'),
+    KeyS: () => modes.toggle('snapping'),
+    KeyF: () => modes.toggle('flying'),
+    KeyV: () => modes.nextLayout(),
+    KeyX: toggleLarge,
     KeyH: () => sceneView.home(),
-    Digit1: () => shotView.setMode('colour'),
-    Digit2: () => shotView.setMode('mask'),
-    Digit3: () => shotView.setMode('checker'),
+    Digit1: () => modes.set({ mode: 'colour' }),
+    Digit2: () => modes.set({ mode: 'mask' }),
+    Digit3: () => modes.set({ mode: 'checker' }),
     Digit7: () => sceneView.standard('top'),
     Digit8: () => sceneView.standard('side'),
     Digit9: () => sceneView.standard('back'),
-    Escape: () => editor.leave()
+    Escape: leave,
+    '?': toggleHelp,
+    '+': () => commands.dolly(1 / 1.06),
+    '=': () => commands.dolly(1 / 1.06),
+    '-': () => commands.dolly(1.06),
+    '−': () => commands.dolly(1.06)
   }
-  /** @type {Record<string, () => void>} */
-  const byKey = {
-    '?': () => editor.page.toggleHelp(),
-    '+': () => editor.dolly(1 / 1.06),
-    '=': () => editor.dolly(1 / 1.06),
-    '-': () => editor.dolly(1.06),
-    '−': () => editor.dolly(1.06)
-  }
-  const act = byKey[event.key] ?? byCode[event.code]
-  act?.()
-  return !!act
 }
 
-const FLY_KEYS = new Set(['KeyW', 'KeyA', 'KeyS', 'KeyD', 'KeyQ', 'KeyE', 'ShiftLeft', 'ShiftRight'])
-/** @type {Record<string, [number, number]>} */
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }
+/**
+ * The editor's keyboard.
+ * @param {KeyTargets} targets
+ * @returns {(event: KeyboardEvent) => boolean} whether a key was used
+ */
+export function keyboardOf(targets) {
+  const { state, commands, modes } = targets
+  const actions = actionsOf(targets)
+  return (event) => {
+    if (event.ctrlKey || event.metaKey) {
+      if (event.code === 'KeyZ') event.shiftKey ? state.redo() : state.undo()
+      else if (event.code === 'KeyY') state.redo()
+      else if (event.code === 'KeyD') commands.duplicateKey()
+      else return false
+      return true
+    }
+    if (modes.flying && FLY_KEYS.has(event.code)) {
+      modes.flyKeys.add(event.code)
+      targets.redraw()
+      return true
+    }
+    if (event.altKey) {
+      const way = ARROWS[event.code]
+      if (!way) return false
+      const degrees = event.shiftKey ? 5 : 1
+      commands.nudge(way[0] * degrees, way[1] * degrees)
+      return true
+    }
+    const act = SIGNS.has(event.key) ? actions[event.key] : actions[event.code]
+    act?.(event)
+    return !!act
+  }
+}

@@ -1,87 +1,108 @@
-// @ts-check
-/** The shot view: what the camera at the playhead sees. Dragging in it moves that camera. */
+/**
+ * The shot view: what the camera at the playhead sees. Dragging in it moves that camera.
+ *
+ * @import { Commands } from './commands.js'
+ * @import { Redraw } from './drawLoop.js'
+ * @import { Camera, Vec3 } from './math.js'
+ * @import { Modes, ShotMode } from './modes.js'
+ * @import { Pace } from './pace.js'
+ * @import { Renderer } from './renderer.js'
+ * @import { ShownScene } from './shownScene.js'
+ * @import { EditorState } from './state.js'
+ * @import { Warnings } from './warnings.js'
+ *
+ * @typedef {object} ShotViewOptions
+ * @property {EditorState} state
+ * @property {Commands} commands
+ * @property {ShownScene} scene
+ * @property {Renderer | null} renderer null where the browser has none
+ * @property {Modes} modes
+ * @property {Pace} pace
+ * @property {Warnings} warnings
+ * @property {(camera: Camera, x: number, y: number) => void} pickPivot makes what is under a pixel the pivot
+ * @property {() => void} focus gives the editor the keys
+ * @property {Redraw} redraw
+ */
 import { axesOf, distance, eyeOf, normalize, radians, add, scale, resized } from './math.js'
 import { dollied, looked, orbited, spherical, translated } from './edits.js'
 import { Surface, button, make, onDrag, wheelSteps } from './dom.js'
 import { drawPath, drawTag, Pen } from './overlay.js'
 
-/**
- * @typedef {import('./math.js').Vec3} Vec3
- * @typedef {import('./math.js').Camera} Camera
- * @typedef {import('./editor.js').Editor} Editor
- * @typedef {'colour' | 'mask' | 'checker'} ShotMode
- */
-
 /** Turning speed of a drag over the whole height of the picture, radians. */
 const TURN = 1.6
 
 export class ShotView {
-  /** @param {Editor} editor */
-  constructor(editor) {
-    this.editor = editor
-    this.surface = new Surface('Shot view: what the camera sees at the playhead', editor.software)
-    /** @type {ShotMode} */
-    this.mode = 'checker'
-    this.modes = /** @type {[ShotMode, string, string][]} */ ([
+  /** @param {ShotViewOptions} options */
+  constructor({ state, commands, scene, renderer, modes, pace, warnings, pickPivot, focus, redraw }) {
+    this.state = state
+    this.commands = commands
+    this.scene = scene
+    this.renderer = renderer
+    this.modes = modes
+    this.pace = pace
+    this.warnings = warnings
+    this.pickPivot = pickPivot
+    this.focus = focus
+    this.redraw = redraw
+    this.surface = new Surface('Shot view: what the camera sees at the playhead', pace.software)
+    this.buttons = /** @type {[ShotMode, string, string][]} */ ([
       ['colour', 'Colour', 'The rendered picture, holes black (1)'],
       ['mask', 'Mask', 'White = seen, black = to be generated (2)'],
       ['checker', 'Holes', 'The picture over a checkerboard of holes (3)']
-    ]).map(([mode, text, title]) => {
-      const element = button('', title, () => this.setMode(mode), text)
-      element.setAttribute('aria-pressed', String(mode === this.mode))
-      return { mode, element }
-    })
+    ]).map(([mode, text, title]) => ({ mode, element: button('', title, () => modes.set({ mode }), text) }))
     this.element = make('div', { class: 'ex4d-view ex4d-shot' }, [
       this.surface.canvas,
       make('div', { class: 'ex4d-tools' }, [
         make(
           'div',
           { class: 'ex4d-group' },
-          this.modes.map((m) => m.element)
+          this.buttons.map(({ element }) => element)
         )
       ])
     ])
-    this.surface.canvas.addEventListener('contextmenu', (event) => event.preventDefault())
+    this.showMode()
+    this.listen()
+  }
+
+  listen() {
+    const { state, commands, modes, pace } = this
+    const { canvas } = this.surface
+    canvas.addEventListener('contextmenu', (event) => event.preventDefault())
     onDrag(
-      this.surface.canvas,
+      canvas,
       (event) => this.press(event),
       (dx, dy, factor) => {
-        const { state } = this.editor
         const unit = this.surface.unit / this.frame.height
         this.truck(dx * unit, dy * unit)
         state.editKey('truck', (key) => dollied(key, state.document.pivot, 1 / factor))
-        this.editor.touch()
+        pace.touch()
       }
     )
-    this.surface.canvas.addEventListener('pointermove', () => {
-      this.surface.canvas.style.cursor = this.editor.picking ? 'crosshair' : 'move'
+    canvas.addEventListener('pointermove', () => {
+      canvas.style.cursor = modes.picking ? 'crosshair' : 'move'
     })
-    this.surface.canvas.addEventListener(
+    canvas.addEventListener(
       'wheel',
       (event) => {
         event.preventDefault()
         event.stopPropagation()
-        const { state } = this.editor
-        if (event.shiftKey) this.editor.zoomLens(wheelSteps(event) || Math.sign(event.deltaX))
-        else state.editKey('dolly', (key) => dollied(key, state.document.pivot, 1.06 ** wheelSteps(event)))
-        this.editor.touch()
+        if (event.shiftKey) commands.zoomLens(wheelSteps(event) || Math.sign(event.deltaX))
+        else commands.dolly(1.06 ** wheelSteps(event))
+        pace.touch()
       },
       { passive: false }
     )
   }
 
-  /** @param {ShotMode} mode */
-  setMode(mode) {
-    this.mode = mode
-    for (const { mode: name, element } of this.modes) element.setAttribute('aria-pressed', String(name === mode))
-    this.editor.remember()
-    this.editor.redraw('shot')
+  /** Presses the button of the picture that is shown. */
+  showMode() {
+    for (const { mode, element } of this.buttons) element.setAttribute('aria-pressed', String(mode === this.modes.mode))
   }
 
   /** The picture's place inside the view, letterboxed. */
   get frame() {
     const { width, height } = this.surface.canvas
-    const lens = this.editor.state.camera()?.intrinsics ?? this.editor.state.lens
+    const lens = this.state.camera()?.intrinsics ?? this.state.lens
     const size = Math.min(width / lens.width, height / lens.height)
     const w = Math.max(2, Math.round(lens.width * size))
     const h = Math.max(2, Math.round(lens.height * size))
@@ -90,21 +111,19 @@ export class ShotView {
 
   /** The camera for a picture of that size. @param {number} width @param {number} height @returns {Camera | null} */
   cameraAt(width, height) {
-    const camera = this.editor.state.camera()
+    const camera = this.state.camera()
     return camera && { pose: camera.pose, intrinsics: resized(camera.intrinsics, width, height) }
   }
 
   /** @param {PointerEvent} event */
   press(event) {
-    const { editor } = this
-    const { state } = editor
-    editor.focus()
+    const { state, modes } = this
+    this.focus()
     const start = this.surface.place(event)
     const box = this.frame
-    if (editor.picking && event.button === 0) {
+    if (modes.picking && event.button === 0) {
       const camera = this.cameraAt(box.width, box.height)
-      const point = camera && editor.surfacePoint(camera, start.x - box.x, start.y - box.y)
-      if (point) editor.setPivot(point)
+      if (camera) this.pickPivot(camera, start.x - box.x, start.y - box.y)
       return null
     }
     let last = start
@@ -117,7 +136,7 @@ export class ShotView {
         const camera = state.camera()
         if (!camera) return
         const pivot = state.document.pivot
-        if (editor.flying || next.ctrlKey || next.metaKey) {
+        if (modes.flying || next.ctrlKey || next.metaKey) {
           state.editKey('look', (key) => looked(key, -dx * TURN * 0.6, dy * TURN * 0.6))
         } else if (button === 1 || button === 2 || next.shiftKey) {
           this.truck(dx, dy)
@@ -126,18 +145,22 @@ export class ShotView {
         } else {
           state.editKey('orbit', (key) => orbited(key, pivot, -dx * TURN, dy * TURN))
         }
-        editor.touch()
+        this.pace.touch()
       },
       end: () => {
-        if (editor.snapping) this.snapAngle()
+        if (modes.snapping) this.snapAngle()
         state.settle()
       }
     }
   }
 
-  /** Moves the camera sideways so that the pivot follows the pointer. @param {number} dx heights of the picture @param {number} dy */
+  /**
+   * Moves the camera sideways so that the pivot follows the pointer.
+   * @param {number} dx heights of the picture
+   * @param {number} dy
+   */
   truck(dx, dy) {
-    const { state } = this.editor
+    const { state } = this
     const camera = state.camera()
     if (!camera) return
     const box = this.frame
@@ -150,7 +173,7 @@ export class ShotView {
 
   /** With snapping on, an orbit ends on a whole 5 degrees. */
   snapAngle() {
-    const { state } = this.editor
+    const { state } = this
     if (state.lastEdit.label !== `orbit ${state.frame}`) return
     const camera = state.camera()
     if (!camera) return
@@ -162,7 +185,7 @@ export class ShotView {
 
   /** One step of fly mode. @param {Set<string>} keys codes that are held @param {number} seconds */
   fly(keys, seconds) {
-    const { state } = this.editor
+    const { state } = this
     const camera = state.camera()
     if (!camera) return
     const { right, forward } = axesOf(camera.pose)
@@ -180,14 +203,14 @@ export class ShotView {
     if (way.every((v) => v === 0)) return
     const speed = state.document.radius * 0.6 * (keys.has('ShiftLeft') || keys.has('ShiftRight') ? 3 : 1)
     state.editKey('fly', (key) => translated(key, scale(normalize(way), speed * seconds), true))
-    this.editor.touch()
+    this.pace.touch()
   }
 
   draw() {
     if (!this.surface.fit()) return
-    const { editor, surface } = this
-    const { context, canvas, unit } = surface
-    const { state } = editor
+    const { state, scene, renderer } = this
+    const { mode } = this.modes
+    const { context, canvas, unit } = this.surface
     context.fillStyle = '#0d0f12'
     context.fillRect(0, 0, canvas.width, canvas.height)
     const box = this.frame
@@ -198,48 +221,50 @@ export class ShotView {
     context.beginPath()
     context.rect(0, 0, box.width, box.height)
     context.clip()
-    const scene = {
-      clip: editor.clip,
-      index: editor.clipIndex,
-      camera,
-      width: box.width,
-      height: box.height,
-      step: editor.pace.step
-    }
-    if (editor.showsSource()) this.drawSource(box)
-    else if (editor.clip && editor.renderer) {
-      if (this.mode === 'checker') drawChecker(context, box.width, box.height, 9 * unit)
-      editor.renderer.paint(context, { ...scene, mode: this.mode })
+    const { clip, index } = scene
+    const { width, height } = box
+    const showsSource = scene.showsSource()
+    if (showsSource) this.drawSource(box)
+    else if (clip && renderer) {
+      if (mode === 'checker') drawChecker(context, width, height, 9 * unit)
+      renderer.paint(context, { clip, index, camera, width, height, mode, step: this.pace.step })
     } else this.drawEmpty(camera, box)
     context.restore()
-    const holes = editor.warnings.holes[state.frame]
+    const holes = this.warnings.holes[state.frame]
     const { azimuth, elevation } = spherical(eyeOf(camera.pose), state.document.pivot)
     const parts = ['Shot', `${signed(azimuth)}°`, `height ${signed(elevation)}°`]
-    if (editor.clip && holes >= 0) parts.push(`${Math.round(100 * holes)} % holes`)
-    if (editor.showsSource()) parts.push('source frame')
+    if (clip && holes >= 0) parts.push(`${Math.round(100 * holes)} % holes`)
+    if (showsSource) parts.push('source frame')
     drawTag(context, parts, unit)
   }
 
-  /** Frame 0 at the source's own place is passed through untouched by the renderer, with a full mask. @param {{width: number, height: number}} box */
+  /**
+   * Frame 0 at the source's own place is passed through untouched by the renderer, with a full mask.
+   * @param {{width: number, height: number}} box
+   */
   drawSource(box) {
     const { context } = this.surface
-    const image = this.editor.clip?.frames[0]?.image
-    if (this.mode === 'mask' || !image) {
+    const image = this.scene.clip?.frames[0]?.image
+    if (this.modes.mode === 'mask' || !image) {
       context.fillStyle = '#ffffff'
       context.fillRect(0, 0, box.width, box.height)
     } else context.drawImage(image, 0, 0, box.width, box.height)
   }
 
-  /** Without a scene: the stage as the camera sees it. @param {Camera} camera @param {{width: number, height: number}} box */
+  /**
+   * Without a scene: the stage as the camera sees it.
+   * @param {Camera} camera
+   * @param {{width: number, height: number}} box
+   */
   drawEmpty(camera, box) {
     const { context, unit } = this.surface
-    const { state } = this.editor
+    const { state } = this
     const shade = context.createLinearGradient(0, 0, 0, box.height)
     shade.addColorStop(0, '#23272e')
     shade.addColorStop(1, '#181a1e')
     context.fillStyle = shade
     context.fillRect(0, 0, box.width, box.height)
-    this.editor.renderer?.paint(context, {
+    this.renderer?.paint(context, {
       clip: null,
       index: -1,
       camera,
@@ -247,7 +272,7 @@ export class ShotView {
       height: box.height,
       mode: 'scene',
       ground: {
-        centre: [0, this.editor.groundHeight, state.document.radius],
+        centre: [0, this.scene.groundHeight, state.document.radius],
         cell: state.document.radius / 2,
         tint: [0.75, 0.8, 0.9, 0.34]
       }

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * What the editor edits: the document, the playhead, undo, and what the path evaluates to. Knows nothing of the page.
  *
@@ -7,7 +6,7 @@
  * @import { Keyframe, PathDocument } from './pathDocument.js'
  * @typedef {{radius: number, pivot: Vec3, intrinsics: Intrinsics, frames: number}} SceneFacts
  */
-import { intrinsicsFromFov } from './math.js'
+import { add, axesOf, distance, eyeOf, intrinsicsFromFov, scale } from './math.js'
 import { keyAt, withKey } from './edits.js'
 import { evaluate, parseDocument, presetDocument } from './trajectory.js'
 
@@ -15,7 +14,12 @@ const UNDO_STEPS = 200
 /** Edits of one kind closer together than this (milliseconds) undo as one. */
 const MERGE_WITHIN = 700
 
-/** The lens of the training data, for a stage without a scene. @param {number} width @param {number} height @returns {Intrinsics} */
+/**
+ * The lens of the training data, for a stage without a scene.
+ * @param {number} width
+ * @param {number} height
+ * @returns {Intrinsics}
+ */
 export function defaultIntrinsics(width = 512, height = 512) {
   const focal = (500 * width) / 512
   return { fx: focal, fy: focal, cx: width / 2, cy: height / 2, width, height }
@@ -51,7 +55,6 @@ export class EditorState {
     this.listeners = new Set()
     /** @type {EvaluatedPath | null} */
     this.evaluated = null
-    this.version = 0
     /** A pointer is down: whatever its drag changes is one undo step, however long it takes. */
     this.held = false
   }
@@ -94,6 +97,17 @@ export class EditorState {
     return { pose: path.poses[at], intrinsics }
   }
 
+  /** The target at the playhead: the key's own, else the point at the pivot's distance. @returns {Vec3 | null} */
+  get target() {
+    const key = keyAt(this.document, this.frame)
+    if (key?.target) return key.target
+    const camera = this.camera()
+    if (!camera) return null
+    const eye = eyeOf(camera.pose)
+    const reach = Math.max(distance(eye, this.document.pivot), 0.2 * this.document.radius)
+    return add(eye, scale(axesOf(camera.pose).forward, reach))
+  }
+
   /**
    * Takes the widget's text. Empty text means the `fallback` document. A text that is no path leaves the shown path
    * alone and is told in `problem`; it is not overwritten before the next edit.
@@ -112,11 +126,13 @@ export class EditorState {
     }
     this.frame = Math.min(this.frame, this.document.frames - 1)
     if (this.selected !== null && !keyAt(this.document, this.selected)) this.selected = null
-    this.version++
     this.announce('path')
   }
 
-  /** Drops the edited path for the node's own preset widgets; undo brings it back. @param {() => PathDocument} fallback */
+  /**
+   * Drops the edited path for the node's own preset widgets; undo brings it back.
+   * @param {() => PathDocument} fallback
+   */
   reset(fallback) {
     this.past.push(JSON.stringify(this.document))
     this.future = []
@@ -129,7 +145,6 @@ export class EditorState {
   setScene(scene) {
     this.scene = scene
     this.evaluated = null
-    this.version++
     this.announce('scene')
   }
 
@@ -140,6 +155,17 @@ export class EditorState {
     this.frame = next
     this.selected = !this.document.source && keyAt(this.document, next) ? next : null
     this.announce('frame')
+  }
+
+  /** Selects a key, or none. @param {number | null} frame of the key */
+  select(frame) {
+    this.selected = frame
+    this.announce('frame')
+  }
+
+  /** Whether a frame has a key; a preset has none. @param {number} frame */
+  isKey(frame) {
+    return !this.document.source && !!keyAt(this.document, frame)
   }
 
   /**
@@ -178,17 +204,18 @@ export class EditorState {
     return true
   }
 
-  /** Changes the key at the playhead, making it first where there is none. @param {string} label @param {(key: Keyframe) => Keyframe} change */
+  /**
+   * Changes the key at the playhead, making it first where there is none.
+   * @param {string} label
+   * @param {(key: Keyframe) => Keyframe} change
+   */
   editKey(label, change) {
     const frame = this.frame
     const done = this.edit(`${label} ${frame}`, (document, path) => {
       const ready = withKey(document, path, frame)
       return { ...ready, keyframes: ready.keyframes.map((key) => (key.frame === frame ? change(key) : key)) }
     })
-    if (done && this.selected !== frame) {
-      this.selected = frame
-      this.announce('frame')
-    }
+    if (done && this.selected !== frame) this.select(frame)
     return done
   }
 
@@ -202,7 +229,6 @@ export class EditorState {
     this.document = next
     this.frame = Math.min(this.frame, next.frames - 1)
     if (this.selected !== null && !keyAt(next, this.selected)) this.selected = null
-    this.version++
     this.text = JSON.stringify(next)
     this.write(this.text)
     this.announce('path')

@@ -1,65 +1,96 @@
-// @ts-check
-/** The timeline: ruler, playhead, keys, the graph of angle and height, and the share of holes behind it. */
+/**
+ * The timeline: ruler, playhead, keys, the graph of angle and height, and the share of holes behind it.
+ *
+ * @import { Commands } from './commands.js'
+ * @import { Redraw } from './drawLoop.js'
+ * @import { EvaluatedPath } from './edits.js'
+ * @import { Modes } from './modes.js'
+ * @import { Pace } from './pace.js'
+ * @import { Keyframe } from './pathDocument.js'
+ * @import { Playback } from './playback.js'
+ * @import { EditorState } from './state.js'
+ * @import { Theme } from './theme.js'
+ * @import { Warnings } from './warnings.js'
+ *
+ * @typedef {object} TimelineOptions
+ * @property {EditorState} state
+ * @property {Commands} commands
+ * @property {Modes} modes
+ * @property {Pace} pace
+ * @property {Playback} playback
+ * @property {Warnings} warnings
+ * @property {Theme} theme
+ * @property {() => void} focus gives the editor the keys
+ * @property {Redraw} redraw
+ */
 import { eyeOf } from './math.js'
-import { freeFrame, keyAt, placeKey, removeKey, retimeKey, spherical, withKey } from './edits.js'
+import { keyAt, placeKey, retimeKey, spherical } from './edits.js'
 import { Surface, make, onDrag } from './dom.js'
 import { COLOURS } from './theme.js'
 
-/** @typedef {import('./editor.js').Editor} Editor */
-/** @import { Keyframe } from './pathDocument.js' */
-
+/** Sizes in CSS pixels. */
 const SIDE = 14
 const RULER = 18
 const KEY_ROW = 17
+const FONT = 'Inter, system-ui, sans-serif'
 
 export class Timeline {
-  /** @param {Editor} editor */
-  constructor(editor) {
-    this.editor = editor
-    this.surface = new Surface('Timeline: keyframes, angle and holes over time', editor.software)
+  /** @param {TimelineOptions} options */
+  constructor({ state, commands, modes, pace, playback, warnings, theme, focus, redraw }) {
+    this.state = state
+    this.commands = commands
+    this.modes = modes
+    this.pace = pace
+    this.playback = playback
+    this.warnings = warnings
+    this.theme = theme
+    this.focus = focus
+    this.redraw = redraw
+    this.surface = new Surface('Timeline: keyframes, angle and holes over time', pace.software)
     this.element = make('div', { class: 'ex4d-time' }, [this.surface.canvas])
-    /** @type {number | null} */
+    /** The key under the pointer. @type {number | null} */
     this.hot = null
     /** The playhead as last drawn. */
     this.shown = -1
+    this.listen()
+  }
+
+  listen() {
+    const { state, commands, redraw } = this
     const { canvas } = this.surface
     onDrag(canvas, (event) => this.press(event))
     canvas.addEventListener('dblclick', (event) => {
       const frame = this.frameAt(event)
-      const { state } = editor
       state.goTo(frame)
-      if (keyAt(state.document, frame) && !state.document.source) return
-      state.edit('add key', (document, path) => withKey(document, path, frame))
-      state.selected = frame
-      editor.redraw()
+      if (!state.isKey(frame)) commands.addKey(frame)
     })
     canvas.addEventListener('pointermove', (event) => {
       if (event.buttons) return
       const next = this.keyUnder(event)
       canvas.style.cursor = next === null ? 'default' : 'grab'
-      if (next !== this.hot) editor.redraw('time')
+      if (next !== this.hot) redraw('time')
       this.hot = next
     })
     canvas.addEventListener('pointerleave', () => {
       this.hot = null
-      editor.redraw('time')
+      redraw('time')
     })
     canvas.addEventListener(
       'wheel',
       (event) => {
         event.preventDefault()
         event.stopPropagation()
-        editor.state.goTo(editor.state.frame + (event.deltaY + event.deltaX > 0 ? 1 : -1))
+        state.goTo(state.frame + (event.deltaY + event.deltaX > 0 ? 1 : -1))
       },
       { passive: false }
     )
   }
 
   get span() {
-    return Math.max(1, this.editor.state.document.frames - 1)
+    return Math.max(1, this.state.document.frames - 1)
   }
 
-  /** @param {number} frame canvas x */
+  /** @param {number} frame @returns {number} canvas x */
   x(frame) {
     const unit = this.surface.unit
     return SIDE * unit + (frame / this.span) * (this.surface.canvas.width - 2 * SIDE * unit)
@@ -70,12 +101,12 @@ export class Timeline {
     const unit = this.surface.unit
     const { x } = this.surface.place(event)
     const share = (x - SIDE * unit) / (this.surface.canvas.width - 2 * SIDE * unit)
-    return Math.max(0, Math.min(this.editor.state.document.frames - 1, Math.round(share * this.span)))
+    return Math.max(0, Math.min(this.state.document.frames - 1, Math.round(share * this.span)))
   }
 
   /** @param {{clientX: number, clientY: number}} event @returns {number | null} */
   keyUnder(event) {
-    const { document } = this.editor.state
+    const { document } = this.state
     if (document.source) return null
     const unit = this.surface.unit
     const { x, y } = this.surface.place(event)
@@ -92,44 +123,24 @@ export class Timeline {
 
   /** @param {PointerEvent} event */
   press(event) {
-    const { editor } = this
-    const { state } = editor
-    editor.focus()
+    const { state } = this
+    this.focus()
     const grabbed = this.keyUnder(event)
     if (grabbed === null) {
-      editor.playback.stop()
+      this.playback.stop()
       state.goTo(this.frameAt(event))
-      state.selected = keyAt(state.document, state.frame) && !state.document.source ? state.frame : null
-      editor.redraw()
+      state.select(state.isKey(state.frame) ? state.frame : null)
       return { move: (/** @type {PointerEvent} */ next) => state.goTo(this.frameAt(next)) }
     }
     state.goTo(grabbed)
-    state.selected = grabbed
-    editor.redraw()
+    state.select(grabbed)
+    return event.altKey ? this.dragCopy(grabbed) : this.dragKey(grabbed)
+  }
+
+  /** A drag that moves a key in time. @param {number} grabbed its frame */
+  dragKey(grabbed) {
+    const { state } = this
     let at = grabbed
-    const copying = event.altKey
-    if (copying) {
-      const key = /** @type {Keyframe} */ (keyAt(state.document, grabbed))
-      let placed = false
-      return {
-        move: (/** @type {PointerEvent} */ next) => {
-          const to = this.frameAt(next)
-          if (placed || to === grabbed || keyAt(state.document, to)) {
-            if (placed && to !== at && !keyAt(state.document, to)) {
-              state.edit('copy key', (document) => retimeKey(document, at, to))
-              at = to
-            }
-          } else {
-            placed = true
-            at = to
-            state.edit('copy key', (document) => placeKey(document, key, to))
-          }
-          state.selected = at
-          state.goTo(at)
-        },
-        end: () => state.settle()
-      }
-    }
     return {
       move: (/** @type {PointerEvent} */ next) => {
         const to = this.frameAt(next)
@@ -139,90 +150,90 @@ export class Timeline {
         state.edit('move key', (document) => retimeKey(document, from, to))
         state.selected = to
         state.goTo(to)
-        editor.touch()
+        this.pace.touch()
       },
       end: () => state.settle()
     }
   }
 
-  /** Adds a key at the playhead, or removes the one there. */
-  toggleKey() {
-    const { state } = this.editor
-    const there = !state.document.source && keyAt(state.document, state.frame)
-    if (there) this.removeKey()
-    else {
-      state.edit('add key', (document, path) => withKey(document, path, state.frame))
-      state.settle()
-      state.selected = state.frame
+  /** A drag that leaves a key where it is and moves a copy. @param {number} grabbed the key's frame */
+  dragCopy(grabbed) {
+    const { state } = this
+    const key = /** @type {Keyframe} */ (keyAt(state.document, grabbed))
+    let at = grabbed
+    let placed = false
+    return {
+      move: (/** @type {PointerEvent} */ next) => {
+        const to = this.frameAt(next)
+        if (placed || to === grabbed || keyAt(state.document, to)) {
+          if (placed && to !== at && !keyAt(state.document, to)) {
+            state.edit('copy key', (document) => retimeKey(document, at, to))
+            at = to
+          }
+        } else {
+          placed = true
+          at = to
+          state.edit('copy key', (document) => placeKey(document, key, to))
+        }
+        state.selected = at
+        state.goTo(at)
+      },
+      end: () => state.settle()
     }
-    this.editor.redraw()
   }
 
-  removeKey() {
-    const { state } = this.editor
-    const frame = state.selected ?? state.frame
-    if (state.document.source || !keyAt(state.document, frame)) return
-    state.edit('delete key', (document) => removeKey(document, frame))
-    state.settle()
-    this.editor.redraw()
-  }
-
-  duplicateKey() {
-    const { state } = this.editor
-    const key = keyAt(state.document, state.selected ?? state.frame)
-    if (state.document.source || !key) return
-    const to = freeFrame(state.document, key.frame)
-    if (to < 0) return
-    state.edit('copy key', (document) => placeKey(document, key, to))
-    state.settle()
-    state.goTo(to)
-    state.selected = to
-    this.editor.redraw()
-  }
-
-  /** The next or previous key. @param {1 | -1} way */
-  jump(way) {
-    const { state } = this.editor
-    const frames = state.document.source
-      ? [0, state.document.frames - 1]
-      : state.document.keyframes.map((key) => key.frame)
-    const next =
-      way > 0 ? frames.find((frame) => frame > state.frame) : frames.reverse().find((frame) => frame < state.frame)
-    if (next === undefined) return
-    state.goTo(next)
-    state.selected = state.document.source ? null : next
-    this.editor.redraw()
-  }
+  // ----------------------------------------------------------------------------------------------------------- drawing
 
   draw() {
     if (!this.surface.fit()) return
-    const { editor, surface } = this
-    const { state } = editor
-    const { canvas, context: c, unit } = surface
-    const { width, height } = canvas
-    this.shown = state.frame
-    const { text, faint, line } = editor.theme
-    const path = state.path
-    c.fillStyle = editor.fieldColour
-    c.fillRect(0, 0, width, height)
-
+    const { canvas, context, unit } = this.surface
+    this.shown = this.state.frame
+    context.fillStyle = this.theme.field
+    context.fillRect(0, 0, canvas.width, canvas.height)
     const top = (RULER + KEY_ROW + 4) * unit
-    const bottom = height - 5 * unit
-    const column = (width - 2 * SIDE * unit) / this.span
-    // Holes: a quiet area, red where they pass the limit.
-    for (let i = 0; i < editor.warnings.holes.length && i < state.document.frames; i++) {
-      const share = editor.warnings.holes[i]
+    const bottom = canvas.height - 5 * unit
+    this.drawHoles(top, bottom)
+    this.drawRuler()
+    const { path } = this.state
+    if (path) this.drawAngles(path, top, bottom)
+    this.drawKeys()
+    this.drawPlayhead()
+  }
+
+  /** Canvas pixels per frame. */
+  get column() {
+    return (this.surface.canvas.width - 2 * SIDE * this.surface.unit) / this.span
+  }
+
+  /**
+   * Share of holes: a quiet area, red where it passes the limit.
+   * @param {number} top canvas y
+   * @param {number} bottom
+   */
+  drawHoles(top, bottom) {
+    const { context: c } = this.surface
+    const { holes } = this.warnings
+    const { holeLimit } = this.modes
+    const half = this.column / 2
+    const [first, last] = [this.x(0), this.x(this.span)]
+    const count = Math.min(holes.length, this.state.document.frames)
+    for (let i = 0; i < count; i++) {
+      const share = holes[i]
       if (!(share >= 0)) continue
-      c.fillStyle = share > editor.warnings.holeLimit ? COLOURS.hole : COLOURS.source
-      c.globalAlpha = share > editor.warnings.holeLimit ? 0.38 : 0.2
+      c.fillStyle = share > holeLimit ? COLOURS.hole : COLOURS.source
+      c.globalAlpha = share > holeLimit ? 0.38 : 0.2
       const size = share * (bottom - top)
-      const left = Math.max(this.x(0), this.x(i) - column / 2)
-      c.fillRect(left, bottom - size, Math.min(this.x(this.span), this.x(i) + column / 2) - left, size)
+      const left = Math.max(first, this.x(i) - half)
+      c.fillRect(left, bottom - size, Math.min(last, this.x(i) + half) - left, size)
     }
     c.globalAlpha = 1
+  }
 
-    // Ruler.
-    c.font = `${10 * unit}px Inter, system-ui, sans-serif`
+  drawRuler() {
+    const { context: c, unit } = this.surface
+    const { faint, line } = this.theme
+    const { column } = this
+    c.font = `${10 * unit}px ${FONT}`
     c.textBaseline = 'middle'
     const step = [1, 2, 4, 5, 8, 10, 20, 25, 50, 100, 200, 500, 1000].find((s) => s * column > 34 * unit) ?? 2000
     const small = [1, 2, 4, 5, 10, 20, 50, 100, 200].find((s) => s * column > 5 * unit && step % s === 0) ?? step
@@ -236,97 +247,87 @@ export class Timeline {
       c.fillStyle = faint
       c.fillText(String(i), this.x(i), 6.5 * unit)
     }
+  }
 
-    // Angle and height around the pivot.
-    if (path) {
-      const around = path.poses.map((pose) => spherical(eyeOf(pose), state.document.pivot))
-      let before = 0
-      const azimuths = around.map(({ azimuth }, i) => {
-        // Unwrapped, so that a full turn is a slope and not a jump.
-        const turn = i ? Math.round((before - azimuth) / 360) * 360 : 0
-        return (before = azimuth + turn)
-      })
-      const elevations = around.map(({ elevation }) => elevation)
-      const low = Math.min(-10, ...azimuths, ...elevations)
-      const high = Math.max(10, ...azimuths, ...elevations)
-      const y = (/** @type {number} */ v) => bottom - 3 * unit - ((v - low) / (high - low)) * (bottom - top - 6 * unit)
-      c.strokeStyle = line
-      c.lineWidth = Math.max(1, unit)
-      c.setLineDash([2 * unit, 3 * unit])
+  /**
+   * Angle and height around the pivot.
+   * @param {EvaluatedPath} path
+   * @param {number} top canvas y
+   * @param {number} bottom
+   */
+  drawAngles(path, top, bottom) {
+    const { canvas, context: c, unit } = this.surface
+    const { theme, state } = this
+    const { azimuths, elevations } = anglesOf(path, state.document.pivot)
+    const low = Math.min(-10, ...azimuths, ...elevations)
+    const high = Math.max(10, ...azimuths, ...elevations)
+    const y = (/** @type {number} */ v) => bottom - 3 * unit - ((v - low) / (high - low)) * (bottom - top - 6 * unit)
+    c.strokeStyle = theme.line
+    c.lineWidth = Math.max(1, unit)
+    c.setLineDash([2 * unit, 3 * unit])
+    c.beginPath()
+    c.moveTo(SIDE * unit, y(0))
+    c.lineTo(canvas.width - SIDE * unit, y(0))
+    c.stroke()
+    c.setLineDash([])
+    const curve = (/** @type {number[]} */ values, /** @type {string} */ colour, /** @type {number} */ size) => {
+      c.strokeStyle = colour
+      c.lineWidth = size * unit
+      c.lineJoin = 'round'
       c.beginPath()
-      c.moveTo(SIDE * unit, y(0))
-      c.lineTo(width - SIDE * unit, y(0))
+      values.forEach((v, i) => (i ? c.lineTo(this.x(i), y(v)) : c.moveTo(this.x(i), y(v))))
       c.stroke()
-      c.setLineDash([])
-      const curve = (/** @type {number[]} */ values, /** @type {string} */ colour, /** @type {number} */ size) => {
-        c.strokeStyle = colour
-        c.lineWidth = size * unit
-        c.lineJoin = 'round'
-        c.beginPath()
-        values.forEach((v, i) => (i ? c.lineTo(this.x(i), y(v)) : c.moveTo(this.x(i), y(v))))
-        c.stroke()
-      }
-      curve(elevations, editor.theme.target, 1.2)
-      curve(azimuths, editor.theme.path, 1.8)
-      c.fillStyle = editor.theme.path
-      c.textAlign = 'left'
-      c.font = `${9.5 * unit}px Inter, system-ui, sans-serif`
-      c.fillText(
-        `angle ${azimuths[Math.min(state.frame, azimuths.length - 1)].toFixed(1)}°`,
-        (SIDE + 2) * unit,
-        top + 5 * unit
-      )
-      const wide = c.measureText('angle −000.0°  ').width
-      c.fillStyle = editor.theme.target
-      c.fillText(
-        `height ${elevations[Math.min(state.frame, elevations.length - 1)].toFixed(1)}°`,
-        (SIDE + 2) * unit + wide,
-        top + 5 * unit
-      )
     }
+    curve(elevations, theme.target, 1.2)
+    curve(azimuths, theme.path, 1.8)
+    c.textAlign = 'left'
+    c.font = `${9.5 * unit}px ${FONT}`
+    const wide = c.measureText('angle −000.0°  ').width
+    const at = Math.min(state.frame, azimuths.length - 1)
+    const [left, line] = [(SIDE + 2) * unit, top + 5 * unit]
+    c.fillStyle = theme.path
+    c.fillText(`angle ${azimuths[at].toFixed(1)}°`, left, line)
+    c.fillStyle = theme.target
+    c.fillText(`height ${elevations[at].toFixed(1)}°`, left + wide, line)
+  }
 
-    // Keys: a preset shows its ends as hollow marks, since it has none of its own.
+  /** Keys; a preset shows its ends as hollow marks, since it has none of its own. */
+  drawKeys() {
+    const { canvas, context: c, unit } = this.surface
+    const { theme, state } = this
+    const { source, frames, keyframes } = state.document
     const row = (RULER + KEY_ROW / 2) * unit
-    c.fillStyle = line
+    c.fillStyle = theme.line
     c.globalAlpha = 0.5
-    c.fillRect(SIDE * unit, Math.round(row), width - 2 * SIDE * unit, Math.max(1, unit))
+    c.fillRect(SIDE * unit, Math.round(row), canvas.width - 2 * SIDE * unit, Math.max(1, unit))
     c.globalAlpha = 1
-    const diamond = (/** @type {number} */ frame, /** @type {number} */ size) => {
-      const x = this.x(frame)
-      const r = size * unit
-      c.beginPath()
-      c.moveTo(x, row - r)
-      c.lineTo(x + r, row)
-      c.lineTo(x, row + r)
-      c.lineTo(x - r, row)
-      c.closePath()
-    }
-    if (state.document.source) {
-      for (const frame of [0, state.document.frames - 1]) {
-        diamond(frame, 5)
-        c.strokeStyle = editor.theme.path
+    if (source) {
+      for (const frame of [0, frames - 1]) {
+        diamond(c, this.x(frame), row, 5 * unit)
+        c.strokeStyle = theme.path
         c.lineWidth = 1.3 * unit
         c.stroke()
       }
-    } else {
-      for (const key of state.document.keyframes) {
-        const chosen = key.frame === state.selected
-        diamond(key.frame, chosen || key.frame === this.hot ? 6.5 : 5.5)
-        c.fillStyle = chosen ? text : editor.theme.path
-        c.fill()
-        if (key.ease !== 'linear') {
-          c.fillStyle = editor.fieldColour
-          c.beginPath()
-          c.arc(this.x(key.frame), row, 1.7 * unit, 0, 2 * Math.PI)
-          c.fill()
-        }
-      }
+      return
     }
+    for (const key of keyframes) {
+      const chosen = key.frame === state.selected
+      diamond(c, this.x(key.frame), row, (chosen || key.frame === this.hot ? 6.5 : 5.5) * unit)
+      c.fillStyle = chosen ? theme.text : theme.path
+      c.fill()
+      if (key.ease === 'linear') continue
+      c.fillStyle = theme.field
+      c.beginPath()
+      c.arc(this.x(key.frame), row, 1.7 * unit, 0, 2 * Math.PI)
+      c.fill()
+    }
+  }
 
-    // Playhead.
-    const x = Math.round(this.x(state.frame))
-    c.fillStyle = text
-    c.fillRect(x - Math.max(0.5, unit / 2), RULER * unit - 3 * unit, Math.max(1, unit), height)
+  drawPlayhead() {
+    const { canvas, context: c, unit } = this.surface
+    const x = Math.round(this.x(this.state.frame))
+    c.fillStyle = this.theme.text
+    c.fillRect(x - Math.max(0.5, unit / 2), RULER * unit - 3 * unit, Math.max(1, unit), canvas.height)
     c.beginPath()
     c.moveTo(x - 5 * unit, RULER * unit - 10 * unit)
     c.lineTo(x + 5 * unit, RULER * unit - 10 * unit)
@@ -334,4 +335,29 @@ export class Timeline {
     c.closePath()
     c.fill()
   }
+}
+
+/**
+ * The camera's angle and height around a point, frame by frame, in degrees. Angles are unwrapped, so that a full turn
+ * is a slope and not a jump.
+ * @param {EvaluatedPath} path @param {[number, number, number]} pivot
+ */
+function anglesOf(path, pivot) {
+  const around = path.poses.map((pose) => spherical(eyeOf(pose), pivot))
+  let before = 0
+  const azimuths = around.map(({ azimuth }, i) => {
+    const turn = i ? Math.round((before - azimuth) / 360) * 360 : 0
+    return (before = azimuth + turn)
+  })
+  return { azimuths, elevations: around.map(({ elevation }) => elevation) }
+}
+
+/** The outline of a key. @param {CanvasRenderingContext2D} c @param {number} x @param {number} y @param {number} r */
+function diamond(c, x, y, r) {
+  c.beginPath()
+  c.moveTo(x, y - r)
+  c.lineTo(x + r, y)
+  c.lineTo(x, y + r)
+  c.lineTo(x - r, y)
+  c.closePath()
 }

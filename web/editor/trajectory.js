@@ -36,7 +36,10 @@ export { eased }
 /** @import { Keyframe, PathDocument } from './pathDocument.js' */
 /** @import { Mat3 } from './poses.js' */
 /** @import { Shot, Values } from './presets.js' */
-/** @typedef {{radius?: number, pivot?: ArrayLike<number> | null, intrinsics?: Intrinsics | null}} Scene what the connected mesh tells */
+/**
+ * @typedef {{radius?: number, pivot?: ArrayLike<number> | null, intrinsics?: Intrinsics | null}} Scene what the
+ *   connected mesh tells
+ */
 /**
  * @typedef {object} Evaluated one entry a time
  * @property {number[]} times frames
@@ -259,7 +262,13 @@ function keyedRotation(doc, times, keyTimes, at, position) {
   return rotation
 }
 
-/** @param {number[]} at @param {number[]} share @param {number[]} keyTimes @param {number[][]} quaternions @param {string} mode */
+/**
+ * @param {number[]} at
+ * @param {number[]} share
+ * @param {number[]} keyTimes
+ * @param {number[][]} quaternions
+ * @param {string} mode
+ */
 function turned(at, share, keyTimes, quaternions, mode) {
   if (quaternions.length === 1) return at.map(() => quaternions[0])
   const aligned = [quaternions[0]]
@@ -279,7 +288,12 @@ function keyFovs(keys, lens) {
   return keys.map((key) => key.fov ?? (lens ? verticalFov(lens) : 0))
 }
 
-/** The scene's lens at the document's size. @param {PathDocument} doc @param {Intrinsics | null} lens @returns {Intrinsics | null} */
+/**
+ * The scene's lens at the document's size.
+ * @param {PathDocument} doc
+ * @param {Intrinsics | null} lens
+ * @returns {Intrinsics | null}
+ */
 function sceneLens(doc, lens) {
   const { width, height } = doc
   if (!lens || width === null || height === null) return lens
@@ -291,7 +305,13 @@ function sceneLens(doc, lens) {
   return { fx: focal, fy: focal, cx: width / 2, cy: height / 2, width, height }
 }
 
-/** @param {PathDocument} doc @param {number[] | null} fov @param {[number, number][]} shift @param {Intrinsics | null} scene @returns {Intrinsics[] | null} */
+/**
+ * @param {PathDocument} doc
+ * @param {number[] | null} fov
+ * @param {[number, number][]} shift
+ * @param {Intrinsics | null} scene
+ * @returns {Intrinsics[] | null}
+ */
 function lenses(doc, fov, shift, scene) {
   let base = sceneLens(doc, scene)
   if (!base) {

@@ -1,24 +1,34 @@
-// @ts-check
 /**
- * What the path is warned about: frames whose camera stands inside the scene, and the share of holes of each frame, measured
- * one frame after another while nothing moves.
+ * What the path is warned about: frames whose camera stands inside the scene, and the share of holes of each frame,
+ * measured one frame after another while nothing moves.
  *
- * @typedef {import('./math.js').Camera} Camera
- * @typedef {import('./editor.js').Editor} Editor
+ * @import { Redraw } from './drawLoop.js'
+ * @import { Camera } from './math.js'
+ * @import { Renderer } from './renderer.js'
+ * @import { ShownScene } from './shownScene.js'
+ * @import { EditorState } from './state.js'
+ *
+ * @typedef {object} WarningsOptions
+ * @property {EditorState} state
+ * @property {ShownScene} scene
+ * @property {Pick<Renderer, 'lost' | 'holeShare'> | null} renderer
+ * @property {() => boolean} isBusy whether something moves, which measuring would disturb
+ * @property {Redraw} redraw
  */
 import { eyeOf, isIdentity } from './math.js'
 import { insideSurface } from './picking.js'
 
-/** More holes than this share are warned about. */
-const HOLE_LIMIT = 0.75
 /** Pause between measurements, and how long one may go on, in milliseconds. */
 const [PAUSE, SPELL] = [40, 20]
 
 export class Warnings {
-  /** @param {Editor} editor */
-  constructor(editor) {
-    this.editor = editor
-    this.holeLimit = HOLE_LIMIT
+  /** @param {WarningsOptions} options */
+  constructor({ state, scene, renderer, isBusy, redraw }) {
+    this.state = state
+    this.scene = scene
+    this.renderer = renderer
+    this.isBusy = isBusy
+    this.redraw = redraw
     /** Share of holes per frame, -1 = not known. @type {number[]} */
     this.holes = []
     /** Poses that `holes` belongs to. @type {(ArrayLike<number> | null)[]} */
@@ -28,6 +38,7 @@ export class Warnings {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined
     this.measuring = false
+    this.disposed = false
   }
 
   /** Another scene: nothing is known of it. */
@@ -38,7 +49,7 @@ export class Warnings {
 
   /** Marks what has to be measured again after the path or the scene has changed. */
   refresh() {
-    const path = this.editor.state.path
+    const { path } = this.state
     if (!path) return
     const count = path.poses.length
     this.holes.length = this.poses.length = count
@@ -51,20 +62,20 @@ export class Warnings {
   }
 
   refreshInside() {
-    const { clip, state } = this.editor
-    if (!state.path || !clip) {
+    const { clip } = this.scene
+    const { path } = this.state
+    if (!path || !clip) {
       this.inside = []
       return
     }
-    this.inside = state.path.poses.map((pose, i) => {
+    this.inside = path.poses.map((pose, i) => {
       const frame = clip.frames[clip.indexOf(i)]
       return !!frame && insideSurface(clip.header, frame.depth, eyeOf(pose))
     })
   }
 
   schedule() {
-    const { disposed, renderer, clip } = this.editor
-    if (this.timer || this.measuring || disposed || !renderer || !clip) return
+    if (this.timer || this.measuring || this.disposed || !this.renderer || !this.scene.clip) return
     this.timer = setTimeout(() => {
       this.timer = undefined
       void this.measure()
@@ -73,11 +84,11 @@ export class Warnings {
 
   /** Frames whose share of holes is not known and can be had, from the playhead outwards. @returns {number[]} */
   unknown() {
-    const { clip, state } = this.editor
-    const path = state.path
+    const { clip } = this.scene
+    const { path, frame } = this.state
     if (!clip || !path) return []
     const { frames, frame_numbers: numbers, clip_frames: count } = clip.header
-    return outwards(path.poses.length, state.frame).filter((i) => {
+    return outwards(path.poses.length, frame).filter((i) => {
       const known = this.poses[i]
       if (known && equalPoses(known, path.poses[i])) return false
       const index = clip.indexOf(i)
@@ -86,10 +97,10 @@ export class Warnings {
   }
 
   async measure() {
-    const { editor } = this
-    const { clip, renderer, state } = editor
-    if (editor.disposed || !clip || !renderer || renderer.lost) return
-    if (editor.busy) {
+    const { state, scene, renderer } = this
+    const { clip } = scene
+    if (this.disposed || !clip || !renderer || renderer.lost) return
+    if (this.isBusy()) {
       this.schedule()
       return
     }
@@ -98,7 +109,7 @@ export class Warnings {
     this.measuring = true
     for (const i of waiting) {
       const pose = state.path?.poses[i]
-      if (!pose || editor.busy || performance.now() - start > SPELL) break
+      if (!pose || this.isBusy() || performance.now() - start > SPELL) break
       // A frame that cannot be drawn stays unknown until its camera moves, and is in no other's way.
       let share = -1
       try {
@@ -111,16 +122,17 @@ export class Warnings {
         console.error(`EX-4D: the holes of frame ${i} were not measured.`, error)
         if (renderer.lost) break
       }
-      if (editor.disposed || editor.clip !== clip) break
+      if (this.disposed || scene.clip !== clip) break
       this.holes[i] = share
       this.poses[i] = pose
-      editor.redraw('time')
+      this.redraw('time')
     }
     this.measuring = false
     if (waiting.length && !renderer.lost) this.schedule()
   }
 
   dispose() {
+    this.disposed = true
     clearTimeout(this.timer)
   }
 }

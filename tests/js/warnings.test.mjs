@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as edits from '../../web/editor/edits.js'
+import * as maths from '../../web/editor/math.js'
+import { presetDocument } from '../../web/editor/trajectory.js'
+import { Warnings } from '../../web/editor/warnings.js'
+import { stateOf } from './paths.mjs'
+
+test('a frame that could not be drawn stops no other from being measured, and waits for its camera', async (t) => {
+  const { state } = stateOf(presetDocument('orbit', { frames: 5, radius: 2, params: { angle: 60, rise: 0 } }))
+  const header = { frames: 1, frame_numbers: [0], clip_frames: 1 }
+  const clip = { header, frames: [], loaded: 1, indexOf: () => 0 }
+  /** Cameras that were drawn, by frame. @type {number[]} */
+  const drawn = []
+  let broken = true
+  const renderer = {
+    lost: false,
+    holeShare: async (_clip, _index, camera) => {
+      const frame = state.path.poses.findIndex((pose) =>
+        maths.eyeOf(pose).every((v, i) => v === maths.eyeOf(camera.pose)[i])
+      )
+      drawn.push(frame)
+      if (frame === 2 && broken) throw new Error('no picture')
+      return 0.25
+    }
+  }
+  const told = t.mock.method(console, 'error', () => {})
+  const warnings = new Warnings({ state, scene: { clip }, renderer, isBusy: () => false, redraw: () => {} })
+  const settled = async (holes) => {
+    for (let wait = 0; wait < 100 && String(warnings.holes) !== String(holes); wait++)
+      await new Promise((done) => setTimeout(done, 20))
+    assert.deepEqual(warnings.holes, holes)
+  }
+  warnings.refresh()
+  await settled([0, 0.25, -1, 0.25, 0.25])
+  // It is tried once, not over and over.
+  await new Promise((done) => setTimeout(done, 150))
+  assert.deepEqual(drawn.toSorted(), [1, 2, 3, 4])
+  assert.equal(told.mock.callCount(), 1)
+
+  broken = false
+  state.goTo(2)
+  state.editKey('dolly', (key) => edits.dollied(key, state.document.pivot, 1.5))
+  warnings.refresh()
+  await settled([0, 0.25, 0.25, 0.25, 0.25])
+  warnings.dispose()
+})

@@ -1,0 +1,68 @@
+/**
+ * The scene that is shown: the clip of the last run, where its ground is, and what of it is at the playhead.
+ *
+ * @import { Clip } from './clip.js'
+ * @import { Camera, Vec3 } from './math.js'
+ * @import { EditorState, SceneFacts } from './state.js'
+ */
+import { isIdentity, pixelRay, resized } from './math.js'
+import { groundHeight, meetSurface } from './picking.js'
+
+export class ShownScene {
+  /** @param {EditorState} state */
+  constructor(state) {
+    this.state = state
+    /** @type {Clip | null} */
+    this.clip = null
+    /** y of the ground. */
+    this.groundHeight = 1
+  }
+
+  /**
+   * Shows a clip whose first frame has arrived.
+   * @param {Clip} clip
+   * @returns {SceneFacts} what the path is to know of it
+   */
+  show(clip) {
+    this.clip?.dispose()
+    this.clip = clip
+    const { header, frames } = clip
+    const [width, height] = header.source
+    if (frames[0]) this.groundHeight = groundHeight(header, frames[0].depth)
+    return {
+      radius: header.radius,
+      pivot: header.pivot,
+      frames: header.clip_frames,
+      intrinsics: resized({ ...header.intrinsics, width: header.width, height: header.height }, width, height)
+    }
+  }
+
+  /** The clip's stored frame for the playhead, -1 = none. */
+  get index() {
+    return this.clip ? this.clip.indexOf(this.state.frame) : -1
+  }
+
+  /** Whether the renderer passes the source frame through here: frame 0, seen from where it was taken. */
+  showsSource() {
+    if (this.state.frame !== 0 || !this.clip?.frames[0]) return false
+    const pose = this.state.path?.poses[0]
+    return !!pose && isIdentity(pose)
+  }
+
+  /**
+   * The scene's point under a pixel of a view.
+   * @param {Camera} camera
+   * @param {number} x
+   * @param {number} y
+   * @returns {Vec3 | null}
+   */
+  surfacePoint(camera, x, y) {
+    const frame = this.clip?.frames[Math.max(0, this.index)]
+    return frame && this.clip ? meetSurface(this.clip.header, frame.depth, pixelRay(camera, x, y)) : null
+  }
+
+  dispose() {
+    this.clip?.dispose()
+    this.clip = null
+  }
+}
