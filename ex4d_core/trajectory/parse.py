@@ -160,7 +160,7 @@ def _source(raw: Any) -> PresetSource | None:
         )
     _refuse_unknown(raw, ("preset", "params"), "The camera path's source")
     preset = preset_named(raw["preset"])
-    params = raw.get("params") or {}
+    params = {} if raw.get("params") is None else raw["params"]
     if not isinstance(params, Mapping):
         raise EX4DError(f"The parameters of the preset {preset.name!r} must be a JSON object, got {_show(params)}.")
     return check_params(preset, params)

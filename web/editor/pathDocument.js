@@ -42,10 +42,11 @@ import { EASES, PRESETS } from './presets.js'
 export const VERSION = 1
 export const INTERPOLATIONS = /** @type {const} */ (['linear', 'smooth', 'catmull-rom'])
 export const MAX_FRAMES = 10000
+export const FPS_RANGE = /** @type {const} */ ([1e-3, 1000])
 export const DEFAULT_RADIUS = 10000 / 3900 + 0.15
 /** Position and target closer than this leave no direction to look in. */
 export const SHORTEST = 1e-9
-const TOP_FIELDS = [
+export const TOP_FIELDS = [
   'version',
   'frames',
   'fps',
@@ -57,7 +58,7 @@ const TOP_FIELDS = [
   'source',
   'keyframes'
 ]
-const KEY_FIELDS = ['frame', 'position', 'target', 'quaternion', 'roll', 'fov', 'lens_shift', 'ease']
+export const KEY_FIELDS = ['frame', 'position', 'target', 'quaternion', 'roll', 'fov', 'lens_shift', 'ease']
 
 /** An error whose message is a sentence for the artist; tells the keyframe and field where one is to blame. */
 export class TrajectoryError extends Error {
@@ -107,7 +108,7 @@ export function parseDocument(textOrDocument) {
   const document = {
     version: VERSION,
     frames,
-    fps: number(raw.fps === undefined ? 15 : raw.fps, `${path} fps`, 1e-3, 1000, { field: 'fps' }),
+    fps: number(raw.fps === undefined ? 15 : raw.fps, `${path} fps`, ...FPS_RANGE, { field: 'fps' }),
     width: size[0],
     height: size[1],
     interpolation: choice(
@@ -154,7 +155,7 @@ function sourceOf(raw) {
   }
   refuseUnknown(raw, ['preset', 'params'], "The camera path's source", { field: 'source' })
   const preset = presetNamed(raw.preset)
-  const params = raw.params || {}
+  const params = raw.params ?? {}
   if (!isObject(params)) {
     throw new TrajectoryError(
       `The parameters of the preset '${preset.name}' must be a JSON object, got ${show(params)}.`,

@@ -8,7 +8,7 @@ import { add, cross, dot, length, normalize, radians, scale, sub } from './math.
 /** @typedef {number[]} Mat3 nine numbers, row by row; camera-to-world: columns are right, down, forward */
 
 /** Angle about the viewing axis per angle that this axis moves, when turning back to a level horizon. */
-const LEVELLING = 6
+export const LEVELLING = 6
 
 /**
  * Right axes along a path of viewing directions: level, without a flip where the path passes straight up or down

@@ -10,7 +10,7 @@
  * @typedef {{filename: string, subfolder: string, type: string}} FileReference
  */
 
-const MAGIC = 'EX4DPRV1'
+export const MAGIC = 'EX4DPRV1'
 const LONGEST_HEADER = 1 << 20
 
 /** A preview file that cannot be had or read; `gone` where the server no longer holds it. */
