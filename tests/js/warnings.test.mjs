@@ -12,6 +12,8 @@ test('a frame that could not be drawn stops no other from being measured, and wa
   const clip = { header, frames: [], loaded: 1, indexOf: () => 0 }
   /** Cameras that were drawn, by frame. @type {number[]} */
   const drawn = []
+  /** What was asked to be drawn. */
+  const redrawn = []
   let broken = true
   const renderer = {
     lost: false,
@@ -25,7 +27,13 @@ test('a frame that could not be drawn stops no other from being measured, and wa
     }
   }
   const told = t.mock.method(console, 'error', () => {})
-  const warnings = new Warnings({ state, scene: { clip }, renderer, isBusy: () => false, redraw: () => {} })
+  const warnings = new Warnings({
+    state,
+    scene: { clip },
+    renderer,
+    isBusy: () => false,
+    redraw: (part) => redrawn.push(part ?? 'all')
+  })
   const settled = async (holes) => {
     for (let wait = 0; wait < 100 && String(warnings.holes) !== String(holes); wait++)
       await new Promise((done) => setTimeout(done, 20))
@@ -37,6 +45,8 @@ test('a frame that could not be drawn stops no other from being measured, and wa
   await new Promise((done) => setTimeout(done, 150))
   assert.deepEqual(drawn.toSorted(), [1, 2, 3, 4])
   assert.equal(told.mock.callCount(), 1)
+  // The timeline follows every frame; the shot and the status line once all are known.
+  assert.deepEqual(redrawn, ['time', 'time', 'time', 'time', 'time', 'all'])
 
   broken = false
   state.goTo(2)

@@ -38,6 +38,8 @@ export class Warnings {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined
     this.measuring = false
+    /** Whether shares were measured that only the timeline has been drawn with. */
+    this.measured = false
     this.disposed = false
   }
 
@@ -106,6 +108,12 @@ export class Warnings {
     }
     const start = performance.now()
     const waiting = this.unknown()
+    if (!waiting.length) {
+      // The shot's own share and the words of the status line follow once, not with every frame that is measured.
+      if (this.measured) this.redraw()
+      this.measured = false
+      return
+    }
     this.measuring = true
     for (const i of waiting) {
       const pose = state.path?.poses[i]
@@ -125,10 +133,11 @@ export class Warnings {
       if (this.disposed || scene.clip !== clip) break
       this.holes[i] = share
       this.poses[i] = pose
+      this.measured = true
       this.redraw('time')
     }
     this.measuring = false
-    if (waiting.length && !renderer.lost) this.schedule()
+    if (!renderer.lost) this.schedule()
   }
 
   dispose() {
