@@ -80,8 +80,7 @@ def _overview(words: list[str]) -> int:
         print(__version__)
         return 0
     lines = [f"usage: {PROGRAM} COMMAND ...", ""]
-    for name in COMMANDS:
-        lines.append(f"  {name:<10}{_summary(name)}")
+    lines += [f"  {name:<10}{_summary(name)}" for name in COMMANDS]
     lines += ["", f"{PROGRAM} COMMAND --help shows the flags of a command."]
     asked = words[:1] in ([], ["-h"], ["--help"])
     if not asked:

@@ -32,7 +32,7 @@ def catch_interrupts() -> Iterator[None]:
         yield
         return
 
-    def handle(number: int, frame: object) -> None:
+    def handle(_number: int, _frame: object) -> None:
         if _interrupted.is_set():
             raise KeyboardInterrupt
         _interrupted.set()
