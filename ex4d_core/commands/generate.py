@@ -16,10 +16,11 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from .. import published
 from ..errors import Cancelled, EX4DError
 from ..wan.host import start
 from ..wan.job import Job, WeightFiles
-from ..wan.settings import DTYPES, EROSIONS, FITS, FPS, FRAMES, PUBLISHED, SIDE, ClipSettings, Run
+from ..wan.settings import DTYPES, EROSIONS, FITS, PUBLISHED, ClipSettings, Run
 from .console import interrupted, say
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,11 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pack", help="folder of the ComfyUI-EX4D pack (default: this one, else the one in ComfyUI's custom_nodes)")
     add("--python", default=sys.executable, help="the Python that runs ComfyUI (default: this one)")
     add("--comfy_args", default="", help="arguments for ComfyUI: --comfy_args='--lowvram --cpu-vae'")
-    add("--height", type=int, default=SIDE)
-    add("--width", type=int, default=SIDE)
-    add("--num_frames", type=int, default=FRAMES, help=f"4n + 1; 0 = all of the clip (default {FRAMES})")
+    add("--height", type=int, default=published.HEIGHT)
+    add("--width", type=int, default=published.WIDTH)
+    add(
+        "--num_frames",
+        type=int,
+        default=published.FRAMES,
+        help=f"4n + 1; 0 = all of the clip (default {published.FRAMES})",
+    )
     add("--fit", choices=FITS, default=clip.fit, help=f"when the size differs (default {clip.fit})")
-    add("--fps", type=float, default=FPS, help=f"of the output (default {FPS:g})")
+    add("--fps", type=float, default=published.FPS, help=f"of the output (default {published.FPS:g})")
     add("--device", choices=("cuda", "cpu"), default="cuda")
     add("--seed", type=int, default=run.seed)
     add("--num_inference_steps", type=int, default=run.steps)
@@ -207,7 +213,7 @@ def check_job(job: Job) -> None:
     if not job.output_video.lower().endswith(".mp4"):
         raise EX4DError(f"--output_video must be an .mp4 file, got {job.output_video}.")
     if not (math.isfinite(job.fps) and job.fps > 0):
-        raise EX4DError(f"--fps must be a positive number, got {job.fps}; the published value is {FPS:g}.")
+        raise EX4DError(f"--fps must be a positive number, got {job.fps}; the published value is {published.FPS:g}.")
     clip.check_settings(job.clip)
     schedule.check_steps(job.run.steps)
     schedule.check_shift(job.run.shift)

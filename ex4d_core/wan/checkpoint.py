@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..errors import EX4DError
-from ..storage.staging import check_targets, staged_folder
+from ..storage.staging import staged_file
 from .backbone import WAN21_I2V, ModelSize, backbone_of
 from .weights import read_tensors
 
@@ -199,13 +199,11 @@ def convert(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> A
     target = Path(target)
     if target.suffix != SUFFIX:
         raise EX4DError(f"A converted adapter is a {SUFFIX} file, got '{target}'.")
-    check_targets(target.parent, [target.name])
-    adapter = load_adapter(source)
-    state = adapter.state_dict()
-    with staged_folder(target.parent) as stage:
+    with staged_file(target, make_folder=True) as part:
+        adapter = load_adapter(source)
+        state = adapter.state_dict()
         try:
-            tensors = {key: state[key].contiguous() for key in sorted(state)}
-            save_file(tensors, str(stage / target.name), {"format": "pt"})
+            save_file({key: state[key].contiguous() for key in sorted(state)}, str(part), {"format": "pt"})
         except SafetensorError as error:  # how safetensors tells of a full disk or a lost one
             raise EX4DError(f"'{target}' cannot be written: {error}. Choose another folder.") from error
     return adapter

@@ -12,11 +12,10 @@ from ..errors import EX4DError
 from ..holes.masks import erode, random_kernels
 from ..machine import opencv
 from ..pixels import to_uint8
+from ..published import SEEN_LEVEL
 from .backbone import WAN21_I2V, Backbone
 from .settings import EROSIONS, FITS, ClipSettings, Erosion, Fit
 
-THRESHOLD = 128
-"""A pixel counts as seen from here on. Source: the published preprocessing."""
 FIRST_FRAME_SEEN = 0.98
 """EX-4D was trained with the whole source view in the first frame; less than this share of it is worth a word."""
 
@@ -119,7 +118,7 @@ def prepare_clip(
     color, seen = _fit(to_uint8(color[picked]), to_uint8(seen[picked]), width, height, fit)
     if erosion != "off":
         seen = erode(seen, random_kernels(len(seen), seed) if erosion == "random" else kernel)
-    valid = seen >= THRESHOLD
+    valid = seen >= SEEN_LEVEL
     if not bool(valid.any()):
         raise NothingSeen(
             "The mask shows no seen pixel in any frame, so there is nothing to go by. Seen is 1 (white), a hole is 0."

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
-from .. import __version__
+from .. import __version__, published
 from ..errors import EX4DError
 from .prompts import NEGATIVE_PROMPT, PROMPT
-from .settings import FPS, ClipSettings, Dtype, Run
+from .settings import ClipSettings, Dtype, Run
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Job:
     color_video: str
     mask_video: str | None
     output_video: str
-    fps: float = FPS
+    fps: float = published.FPS
     clip: ClipSettings = field(default_factory=ClipSettings)
     run: Run = field(default_factory=Run)
     files: WeightFiles = field(default_factory=WeightFiles)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from ..errors import EX4DError
-from .settings import SHIFT, STEPS
+from ..published import SAMPLER_SHIFT, SAMPLER_STEPS
 
 
-def sigmas(steps: int = STEPS, shift: float = SHIFT) -> Tensor:
+def sigmas(steps: int = SAMPLER_STEPS, shift: float = SAMPLER_SHIFT) -> Tensor:
     """Noise levels of a flow-matching run, one more than steps.
 
     Args:
@@ -42,4 +42,6 @@ def check_steps(steps: int) -> None:
 def check_shift(shift: float) -> None:
     """Refuse a shift that is not positive."""
     if not (math.isfinite(shift) and shift > 0):
-        raise EX4DError(f"The schedule's shift must be a positive number, got {shift}; the published value is {SHIFT}.")
+        raise EX4DError(
+            f"The schedule's shift must be a positive number, got {shift}; the published value is {SAMPLER_SHIFT}."
+        )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .. import published
 from ..errors import EX4DError
 from .backbone import WAN21_I2V, Backbone
-from .settings import FRAMES
 
 
 def plan(frames: int, length: int, overlap: int, backbone: Backbone = WAN21_I2V) -> list[tuple[int, int]]:
@@ -37,7 +37,7 @@ def check_length(length: int, backbone: Backbone = WAN21_I2V) -> None:
     shortest = backbone.time_stride + 1
     if length and (length < shortest or not backbone.takes(length)):
         raise EX4DError(
-            f"A segment has 4n + 1 frames, at least {shortest}, got {length}; {FRAMES} is the trained length."
+            f"A segment has 4n + 1 frames, at least {shortest}, got {length}; {published.FRAMES} is the trained length."
         )
 
 

@@ -1,9 +1,11 @@
-"""Settings of a generated video, their choices and the published values; nothing heavy is imported."""
+"""Settings of a generated video and their choices; the defaults of a run are the published ones. Imports nothing heavy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, get_args
+
+from .. import published
 
 Fit = Literal["stretch", "crop"]
 FITS: tuple[Fit, ...] = get_args(Fit)
@@ -17,14 +19,10 @@ Dtype = Literal["default", "float8_e4m3fn", "bfloat16", "float16"]
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 """What the model's weights are held in; "default" leaves it to ComfyUI."""
 
-STEPS, CFG, SHIFT = 25, 5.0, 5.0
-"""The published run. Source: generate.py of the published code."""
 SAMPLER = "euler"
 """The published sampler, as ComfyUI calls it."""
 PUBLISHED = "published"
 """Name of the exact published schedule among the host's own."""
-FRAMES, SIDE, FPS = 49, 512, 15.0
-"""Of the published videos, and what EX-4D was trained on at once. Source: the paper, generate.py of the published code."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +53,11 @@ class Run:
     """
 
     seed: int = 0
-    steps: int = STEPS
-    cfg: float = CFG
-    shift: float = SHIFT
+    steps: int = published.SAMPLER_STEPS
+    cfg: float = published.SAMPLER_CFG
+    shift: float = published.SAMPLER_SHIFT
     sampler: str = SAMPLER
     scheduler: str = PUBLISHED
-    segment: int = FRAMES
+    segment: int = published.FRAMES
     overlap: int = 9
     tile: int = 0

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import Cancelled, EX4DError
+from ..machine.memory import out_of_memory
 
 SAFETENSORS = (".safetensors", ".sft")
 PICKLE_PROTOCOL = b"\x80"
@@ -85,9 +86,11 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
         raise EX4DError(f"There is no file of weights at {path}.")
     try:
         yield
-    except (EX4DError, Cancelled, MemoryError):
+    except (EX4DError, Cancelled):
         raise
     except Exception as error:
+        if out_of_memory(error):
+            raise
         lines = str(error).strip().splitlines()
         reason = lines[0][:160] if lines else type(error).__name__
         raise EX4DError(

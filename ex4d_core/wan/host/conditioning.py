@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from ...errors import EX4DError
+from ...published import SAMPLER_SHIFT
 from .. import schedule
 from ..backbone import WAN21_I2V, Backbone
 from ..clip import PreparedClip, color_images, mask_images, start_images
-from ..settings import SHIFT
 from .comfy_types import Conditioning, Model, Vae
 from .patch import add_prior, check_context_windows, model_size_of, prior_encoder
 
@@ -48,7 +48,7 @@ def condition(
     clip: PreparedClip,
     *,
     clip_vision: object | None = None,
-    shift: float = SHIFT,
+    shift: float = SAMPLER_SHIFT,
     tile: int = 0,
     batch: int = 1,
     progress: Callable[[int, int], None] | None = None,

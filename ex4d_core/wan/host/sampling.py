@@ -9,10 +9,11 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ...errors import EX4DError
+from ...published import SAMPLER_CFG
 from .. import schedule, segments
 from ..backbone import WAN21_I2V, Backbone
 from ..clip import PreparedClip
-from ..settings import CFG, PUBLISHED, SAMPLER, Run
+from ..settings import PUBLISHED, SAMPLER, Run
 from .comfy_types import Conditioning, Model, Vae
 from .conditioning import Conditioned, check_encoding, condition, decode, encode
 
@@ -34,7 +35,7 @@ def check_run(run: Run, backbone: Backbone = WAN21_I2V) -> None:
     schedule.check_steps(run.steps)
     schedule.check_shift(run.shift)
     if not math.isfinite(run.cfg):
-        raise EX4DError(f"cfg must be a number, got {run.cfg}; the published value is {CFG}.")
+        raise EX4DError(f"cfg must be a number, got {run.cfg}; the published value is {SAMPLER_CFG}.")
     if run.sampler not in comfy.samplers.SAMPLER_NAMES:
         raise EX4DError(f"This ComfyUI has no sampler named {run.sampler!r}; the published run takes {SAMPLER}.")
     if run.scheduler not in (PUBLISHED, *comfy.samplers.SCHEDULER_NAMES):
