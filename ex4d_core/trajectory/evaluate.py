@@ -230,13 +230,10 @@ def _key_fovs(keys: Sequence[Keyframe], scene: Intrinsics | None) -> list[float]
 
 
 def _scene_lens(document: PathDocument, scene: Intrinsics | None) -> Intrinsics | None:
-    """The scene's lens at the document's size: stretched at the same aspect, else with its vertical field of view."""
-    width, height = document.width, document.height
-    if width is None or height is None or scene is None:
+    """The scene's lens at the document's size."""
+    if document.width is None or document.height is None or scene is None:
         return scene
-    if abs(width * scene.height - height * scene.width) <= max(width, height, scene.width, scene.height):
-        return scene.resized(width, height)
-    return Intrinsics.from_fov(scene.vertical_fov, width, height)
+    return scene.fitted(document.width, document.height)
 
 
 def _lenses(

@@ -219,11 +219,22 @@ def test_the_lens_is_inherited_set_and_shifted():
     )
     lenses = Trajectory.from_json(path, intrinsics=SCENE).intrinsics
     assert lenses[0] == SCENE
-    assert (lenses[2].fy, lenses[2].cx, lenses[2].cy) == pytest.approx((256, 512, 122))
+    assert (lenses[2].fy, lenses[2].cx, lenses[2].cy) == pytest.approx((256, 556, 122))
     assert Trajectory.from_json(path).intrinsics is None
     assert Trajectory.from_json(path).for_scene(SCENE).intrinsics == lenses
     wide = Trajectory.from_json({**path, "width": 640, "height": 320}, intrinsics=SCENE).intrinsics[0]
     assert (wide.width, wide.height) == (640, 320) and wide.vertical_fov == pytest.approx(SCENE.vertical_fov)
+
+
+@pytest.mark.parametrize("size", [(832, 480), (480, 832), (256, 256), (512, 512)])
+def test_a_path_that_states_its_size_sees_what_the_scene_s_lens_sees(size):
+    """The same shot, whether the document or the renderer asks for the size."""
+    off_centre = Intrinsics(500, 480, 300, 250, 512, 512)
+    keys = keyed({"frame": 0, "position": [0, 0, 0]}, width=size[0], height=size[1])
+    assert Trajectory.from_json(keys, intrinsics=off_centre).intrinsics == (off_centre.fitted(*size),)
+    shifted = {"frame": 0, "position": [0, 0, 0], "lens_shift": [0.25, 0], "fov": off_centre.vertical_fov}
+    lens = Trajectory.from_json(keys | keyed(shifted), intrinsics=off_centre).intrinsics[0]
+    assert lens.cx == pytest.approx(off_centre.fitted(*size).cx + 0.25 * size[0])
 
 
 @pytest.mark.parametrize("frames", [10, 49, 120])

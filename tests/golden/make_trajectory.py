@@ -25,7 +25,7 @@ from ex4d_core.trajectory import (
     resample_document,
 )
 
-SCENE = Intrinsics(500.0, 500.0, 256.0, 250.0, 512, 512)
+SCENE = Intrinsics(500.0, 500.0, 300.0, 250.0, 512, 512)
 TURNED = [0.9, 0.1, -0.4, 0.15]
 
 

@@ -301,8 +301,10 @@ function sceneLens(doc, lens) {
     const [sx, sy] = [width / lens.width, height / lens.height]
     return { fx: lens.fx * sx, fy: lens.fy * sy, cx: lens.cx * sx, cy: lens.cy * sy, width, height }
   }
-  const focal = height / 2 / Math.tan(radians(verticalFov(lens)) / 2)
-  return { fx: focal, fy: focal, cx: width / 2, cy: height / 2, width, height }
+  // Square pixels, the same vertical field of view, and the principal point at its angle from the picture's centre.
+  const focal = (lens.fy * height) / lens.height
+  const cx = width / 2 + ((lens.cx - lens.width / 2) * focal) / lens.fx
+  return { fx: focal, fy: focal, cx, cy: (lens.cy * height) / lens.height, width, height }
 }
 
 /**
