@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .camera import Intrinsics
+from .camera import Intrinsics, same_aspect
 from .errors import Cancelled, EX4DError
 from .machine.buffers import empty
 from .pixels import to_uint8
@@ -177,7 +177,8 @@ def build_dw_mesh(
     Args:
         rgb: (T, H, W, 3) colours, float 0..1 or uint8.
         depth: (T, H, W) planar depth, above 0 and at most 1e9, any float type and device; the mesh lives where it does.
-        intrinsics: the source camera; None = the training data's field of view for this width.
+        intrinsics: the source camera, for this size or another of the same shape; None = the training data's field of
+            view for this width.
         style: "released" (the published code: alpha per vertex, vertices at integer pixels, angle test only) or
             "paper" (eq. 4-5: occlusion per face, both faces of a quad agree, depth-jump test, pixel-centre vertices).
         min_angle: smallest angle of a visible face, degrees, 0..60.
@@ -190,7 +191,7 @@ def build_dw_mesh(
         The mesh; its inputs are copied, never written to.
 
     Raises:
-        EX4DError: shapes that do not fit, fewer than 3x3 pixels, depth that is not finite and positive or too large,
+        EX4DError: shapes that do not fit (the intrinsics' among them), fewer than 3x3 pixels, depth that is not finite and positive or too large,
             colours of another type or not finite, bad parameters, a back plate in front of the scene.
         Cancelled: ``cancel`` returned True.
 
@@ -362,8 +363,11 @@ def _set_border(frame: Tensor, border_depth: float) -> None:
 def _fit_intrinsics(intrinsics: Intrinsics | None, width: int, height: int) -> Intrinsics:
     if intrinsics is None:
         return Intrinsics.default(width, height)
-    if (intrinsics.width, intrinsics.height) == (width, height):
-        return intrinsics
+    if not same_aspect(intrinsics.width, intrinsics.height, width, height):
+        raise EX4DError(
+            f"The intrinsics are for {intrinsics.width}x{intrinsics.height} pixels and the clip has {width}x{height}: "
+            "another shape, so the lens would be stretched. Give the intrinsics of the frames as they are."
+        )
     return intrinsics.resized(width, height)
 
 

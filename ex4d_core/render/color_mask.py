@@ -154,16 +154,18 @@ def _views(mesh: DWMesh, trajectory: Trajectory, width: int, height: int, supers
 
 
 def _keeps_first_frame(keep: KeepFirstFrame, mesh: DWMesh, first: View) -> bool:
+    lens = first.intrinsics
+    same_shape = same_aspect(mesh.width, mesh.height, lens.width, lens.height)
     if keep != "auto":
-        if keep and not same_aspect(mesh.width, mesh.height, first.intrinsics.width, first.intrinsics.height):
+        if keep and not same_shape:
             raise EX4DError(
                 f"The first frame of a {mesh.width}x{mesh.height} clip cannot be kept in a picture of another shape. "
                 "Render at the clip's aspect ratio, or have the first frame rendered."
             )
         return bool(keep)
     at_source = np.abs(first.world_to_camera - np.eye(4)).max() <= IDENTITY_TOLERANCE
-    lens, source = first.intrinsics, mesh.intrinsics.resized(first.intrinsics.width, first.intrinsics.height)
-    if at_source and np.abs(lens.matrix() - source.matrix()).max() <= IDENTITY_TOLERANCE * source.fx:
+    source = mesh.intrinsics.fitted(lens.width, lens.height)
+    if same_shape and at_source and np.abs(lens.matrix() - source.matrix()).max() <= IDENTITY_TOLERANCE * source.fx:
         return True
     log.warning(
         "The path does not start at the source camera: frame 0 is rendered, but the sampler expects the source view."

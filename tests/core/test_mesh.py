@@ -268,3 +268,11 @@ def test_progress_and_cancel():
     assert seen == [(1, 3), (2, 3), (3, 3)]
     with pytest.raises(Cancelled):
         build_dw_mesh(colors(3, 8, 10), flat(3), cancel=lambda: True)
+
+
+def test_a_lens_of_another_shape_is_refused_and_one_of_another_size_scaled():
+    rgb, depth = np.zeros((1, 48, 64, 3), np.uint8), np.full((1, 48, 64), 3.0, np.float32)
+    with pytest.raises(EX4DError, match=r"1920x1080 pixels and the clip has 64x48: another shape"):
+        build_dw_mesh(rgb, depth, Intrinsics.default(1920, 1080))
+    lens = Intrinsics(700.0, 720.0, 310.0, 250.0, 640, 480)
+    assert build_dw_mesh(rgb, depth, lens).intrinsics == lens.resized(64, 48)

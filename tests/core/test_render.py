@@ -403,6 +403,15 @@ def test_a_picture_of_another_shape_is_not_stretched(caplog):
         render_color_mask(mesh, path, backend="torch", size=(32, 48), keep_first_frame=True)
 
 
+def test_the_first_frame_of_an_anamorphic_clip_is_not_kept_squeezed():
+    """Stretched to a square, this clip's lens has square pixels, as a square picture's own lens would."""
+    rgb, depth = torch.rand((1, 32, 64, 3)), torch.full((1, 32, 64), 3.0) + torch.rand((1, 32, 64))
+    mesh = build_dw_mesh(rgb, depth, Intrinsics(80.0, 40.0, 32.0, 16.0, 64, 32), style="paper", border_depth=20.0)
+    auto = render_color_mask(mesh, still(), backend="torch", size=(32, 32))
+    rendered = render_color_mask(mesh, still(), backend="torch", size=(32, 32), keep_first_frame=False)
+    assert all(torch.equal(a, b) for a, b in zip(auto, rendered))
+
+
 @pytest.mark.parametrize("factor", [2, 3, 4])
 def test_supersampled_depth_is_that_of_the_pixel(factor):
     wall = np.tile(np.linspace(3.0, 6.0, 64), (1, 48, 1)).astype(np.float32)
