@@ -191,8 +191,9 @@ def build_dw_mesh(
         The mesh; its inputs are copied, never written to.
 
     Raises:
-        EX4DError: shapes that do not fit (the intrinsics' among them), fewer than 3x3 pixels, depth that is not finite and positive or too large,
-            colours of another type or not finite, bad parameters, a back plate in front of the scene.
+        EX4DError: shapes that do not fit (the intrinsics' among them), fewer than 3x3 pixels, depth that is not finite
+            and positive or too large, colours of another type or not finite, bad parameters, a back plate in front of
+            the scene.
         Cancelled: ``cancel`` returned True.
 
     Source: paper section 3.2 and appendix A.3; the published mesh builder for the released style.

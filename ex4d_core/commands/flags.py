@@ -136,5 +136,3 @@ def check_renderer(backend: str, device: str | None) -> None:
         raise EX4DError(f"--device must be cpu, cuda (cuda:1 ...) or mps, got {device}.")
     if backend == "nvdiffrast" and kind != "cuda":
         raise EX4DError(f"--backend nvdiffrast renders on CUDA, not on {device}. Use --backend auto.")
-    if backend == "torch" and kind == "mps":
-        raise EX4DError("--backend torch needs float64, which Apple's GPU lacks. Use --backend numba or --device cpu.")

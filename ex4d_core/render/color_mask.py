@@ -58,9 +58,9 @@ def render_color_mask(
         size: (width, height) of the output; None = the mesh's. Lenses are fitted to it: scaled where the aspect ratio
             is theirs, else their vertical field of view is kept (`Intrinsics.fitted`).
         backend: "auto", "nvdiffrast", "numba" or "torch". Auto takes nvdiffrast where CUDA and it are present; else
-            torch for a mesh or ``device`` on a GPU, and numba for one on the CPU.
+            torch for a mesh or ``device`` on a GPU, and numba for one on the CPU or on Apple's GPU.
         device: where to compute and to leave the result; None = compute where the backend runs best, result beside
-            the mesh.
+            the mesh. Apple's GPU ("mps") lacks float64: the processor computes, the result lies there.
         keep_first_frame: True passes the first source frame through as frame 0, with a full mask; "auto" does so where
             pose 0 is the identity within 1e-4 and looks through the source's lens. An output of another aspect ratio
             than the mesh's cannot keep it.

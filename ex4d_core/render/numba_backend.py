@@ -125,8 +125,8 @@ def _draw(
 
 
 def _takes(mesh: DWMesh, asked: torch.device | None) -> bool:
-    """For the processor only: a mesh or a result on a GPU is drawn there."""
-    return (asked or mesh.device).type == "cpu"
+    """For the processor, and for Apple's GPU, on which no renderer computes; other GPUs draw what lies on them."""
+    return (asked or mesh.device).type in ("cpu", "mps")
 
 
 BACKEND = Backend(

@@ -1,4 +1,4 @@
-"""Reference backend in plain torch, for every device with float64: faces to rows, rows to spans, spans to samples.
+"""Reference backend in plain torch, computed on any device with float64: faces to rows, rows to spans, spans to samples.
 
 Every sample takes the largest of the 64-bit keys that fall on it (float32 bits of 1/z above the inverted face index), by
 one scatter. Faces, rows and samples are worked off in pieces of fixed size, so random depth, whose faces cover the
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ..errors import EX4DError
 from ..mesh import DWMesh, unproject
 from ..published import VISIBLE_ALPHA
 from .backend import Backend
@@ -66,10 +65,8 @@ class _Scene:
 
 def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings) -> None:
     """Fill the picture's frames of ``views``; see `render_color_mask`."""
-    if settings.device.type == "mps":
-        raise EX4DError(
-            "The torch backend needs float64, which Apple's GPU lacks; use the numba backend or --device cpu."
-        )
+    if mesh.device.type == "mps":  # the occlusion rule is computed where the mesh lies
+        mesh = replace(mesh, rgb=mesh.rgb.cpu(), depth=mesh.depth.cpu())
     rows, columns = picture.height * settings.supersample, picture.width * settings.supersample
     for view in views:
         scene = _set_up(mesh, view, settings)
@@ -289,11 +286,17 @@ def _high(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     return torch.maximum(torch.maximum(a, b), c)
 
 
+def _device(mesh: DWMesh, asked: torch.device | None) -> torch.device:
+    """Apple's GPU has no float64: what lies there is computed on the processor and goes back."""
+    device = asked or mesh.device
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 BACKEND = Backend(
     name="torch",
     needs="torch",
     problem=lambda: None,
     takes=lambda mesh, asked: True,
-    device=lambda mesh, asked: asked or mesh.device,
+    device=_device,
     render=render,
 )

@@ -461,6 +461,19 @@ def test_a_backend_that_is_added_to_the_list_is_offered_and_taken(monkeypatch):
     assert render_color_mask(mesh, still(), backend="vulkan")[0].shape == (1, 8, 8, 3)
 
 
+def test_what_lies_on_apples_gpu_is_computed_on_the_processor():
+    """It has no float64, so every backend would fail there."""
+    mesh = wavy("released", 8, 8)
+    there = types.SimpleNamespace(device=torch.device("mps"), height=8, width=8)
+    for asked, given in (("mps", mesh), (torch.device("mps"), mesh), (None, there), ("mps", there)):
+        name = choose.choose_backend("auto", given, asked)
+        assert name == ("numba" if "numba" in available_backends() else "torch")
+        for backend in ("numba", "torch"):
+            assert choose.compute_device(backend, given, asked) == torch.device("cpu")
+        assert choose.backend_of("torch").takes(given, asked if asked is None else torch.device(asked))
+        assert not choose.backend_of("nvdiffrast").takes(given, asked if asked is None else torch.device(asked))
+
+
 def test_torch_pieces_do_not_change_the_picture(monkeypatch):
     from ex4d_core.render import torch_backend
 
