@@ -27,7 +27,7 @@ from .camera import Intrinsics, same_aspect
 from .errors import Cancelled, EX4DError
 from .machine.buffers import empty
 from .pixels import to_uint8
-from .published import BORDER_DEPTH, DEPTH_JUMP, DEPTH_LIMITS, MIN_ANGLE, PIVOT_MARGIN
+from .published import BORDER_DEPTH, DEPTH_JUMP, DEPTH_LIMITS, MIN_ANGLE, NEAREST_LIMITS, PIVOT_MARGIN
 
 Style = Literal["released", "paper"]
 STYLES: tuple[Style, ...] = get_args(Style)
@@ -232,11 +232,11 @@ def build_dw_mesh(
 def default_border_depth(depth: Tensor) -> float:
     """100, as published, for depth like that of the published conversion; else 1.05 times the largest depth.
 
-    The published conversion yields 2.564..10000 with its nearest point close to 2.564, and the published plate cuts off
-    what lies beyond 100. Other depth (metric, normalised) keeps everything in front of the plate.
+    A guess from the numbers alone: metric depth of 3..500 looks published, and its plate cuts off what lies beyond 100.
+    `DepthClip.border_depth` knows better where the depth comes from; give it where there is one.
     """
     nearest, farthest = (float(v) for v in torch.aminmax(depth))
-    published = 2.5 <= nearest <= 10 and farthest <= DEPTH_LIMITS[1] + 1
+    published = NEAREST_LIMITS[0] <= nearest <= NEAREST_LIMITS[1] and farthest <= DEPTH_LIMITS[1] + 1
     return BORDER_DEPTH if published else 1.05 * farthest
 
 

@@ -16,6 +16,8 @@ DEPTH_NUMERATOR, DISPARITY_SCALE, SMALLEST_DISPARITY = 10000.0, 3900.0, 1e-5
 DEPTH_LIMITS = (1e-4, 1e4)
 NEAREST_DEPTH = DEPTH_NUMERATOR / DISPARITY_SCALE
 """Depth of the nearest sample of every clip, about 2.564; it follows from the conversion."""
+NEAREST_LIMITS = (2.5, 10.0)
+"""Between these lies a clip's nearest sample after a crop or a resize too. (Our own bounds: how we tell such depth.)"""
 
 # DepthCrafter as EX-4D runs it. Code: its depth step.
 DEPTH_STEPS, DEPTH_GUIDANCE, DEPTH_WINDOW, DEPTH_OVERLAP, DEPTH_SEED = 5, 1.0, 110, 25, 42

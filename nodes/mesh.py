@@ -111,6 +111,9 @@ class EX4DBuildDWMesh(io.ComfyNode):
             f"{frames} frames, {width}x{height}, {1 - float(valid.float().mean()):.1%} occluded",
             f"radius {mesh.radius:.3g}, focal {mesh.intrinsics.fx:.0f} px",
         ]
+        hidden = depth.share_beyond(mesh.border_depth)
+        if hidden >= 0.0005:
+            lines.append(f"the back plate at {mesh.border_depth:g} cuts off {hidden:.1%} of the clip")
         if was != (height, width):
             lines.append(f"depth resized from {was[1]}x{was[0]}")
         if len(depth) < frames:

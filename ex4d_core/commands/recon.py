@@ -123,10 +123,14 @@ def estimate_depth(job: DepthEstimate, networks: DepthCrafter, clip: VideoClip) 
 
 def save_depth(path: Path, depth: DepthClip) -> None:
     """An .npz that --depth takes."""
+    import numpy as np
+
     with NpzWriter(path) as archive:
         archive.array("depth", depth.depth.numpy())
         if depth.intrinsics is not None:
             archive.array("intrinsics", depth.intrinsics.matrix())
+        if depth.disparity_range is not None:
+            archive.array("disparity_range", np.array(depth.disparity_range))
 
 
 def build_mesh(job: MeshJob, clip: VideoClip, depth: DepthClip) -> DWMesh:

@@ -8,7 +8,7 @@ import torch
 
 from ..camera import Intrinsics
 from ..errors import EX4DError
-from ..published import BORDER_DEPTH
+from ..published import BORDER_DEPTH, DEPTH_LIMITS, NEAREST_LIMITS
 from .convert import check_depth, depth_from_disparity, resize_depth
 
 
@@ -54,12 +54,24 @@ class DepthClip:
         return cls(depth, intrinsics, (float(low), float(high)))
 
     @property
-    def border_depth(self) -> float | None:
-        """Where the mesh's back plate belongs: at 100, as published, for depth from disparity; None = not known here.
+    def border_depth(self) -> float:
+        """Where the mesh's back plate belongs.
 
-        A crop or a resize can lose the nearest or farthest pixel, after which the values alone do not tell any more.
+        Depth from disparity: 100, as published, which hides what lies farther. Any other depth keeps everything in front
+        of the plate: it stands at 100 as well where the depth begins like published depth and ends before that, else at
+        1.05 times the farthest sample. Depth that reaches the published limit of 10000 is taken as from disparity.
         """
-        return None if self.disparity_range is None else BORDER_DEPTH
+        if self.disparity_range is not None:
+            return BORDER_DEPTH
+        nearest, farthest = (float(v) for v in torch.aminmax(self.depth))
+        at_limit = 0.999 * DEPTH_LIMITS[1] <= farthest <= DEPTH_LIMITS[1]
+        if NEAREST_LIMITS[0] <= nearest <= NEAREST_LIMITS[1] and (farthest <= BORDER_DEPTH or at_limit):
+            return BORDER_DEPTH
+        return 1.05 * farthest
+
+    def share_beyond(self, distance: float) -> float:
+        """Share of the samples, 0..1, that lie farther than a distance: what a back plate there cuts off."""
+        return int(torch.count_nonzero(self.depth > distance)) / self.depth.numel()
 
     def __len__(self) -> int:
         return self.depth.shape[0]

@@ -42,6 +42,7 @@ class DepthSource:
         width, height: size of the maps in pixels.
         maps: yields every map in order, (H, W) of any number type.
         matrix: (3, 3) intrinsics in pixels of the maps; None where not known.
+        disparity_range: (min, max) of the disparity that depth was made from; None where not known.
         path: for messages.
     """
 
@@ -52,6 +53,7 @@ class DepthSource:
     maps: Callable[[], Iterator[np.ndarray]]
     matrix: np.ndarray | None
     path: str
+    disparity_range: tuple[float, float] | None = None
 
 
 def open_depth(path: str | Path, kind: str | None = None) -> AbstractContextManager[DepthSource]:
@@ -127,7 +129,10 @@ def load_depth(
     with open_depth(path, kind) as source:
         _check_shape(source, clip.info)
         values = _read_maps(source, clip, progress, cancel)
-        unfitted = DepthClip.from_disparity(values) if source.kind == "disparity" else DepthClip(values)
+        if source.kind == "disparity":
+            unfitted = DepthClip.from_disparity(values)
+        else:
+            unfitted = DepthClip(values, disparity_range=source.disparity_range)
         depth, lens = _fitted(unfitted.depth, clip.placement), _fitted_intrinsics(source, clip.placement)
         return replace(unfitted, depth=depth, intrinsics=lens)
 
@@ -209,8 +214,8 @@ def _open_npz(path: Path, kind: str | None) -> Iterator[DepthSource]:
                 f"'{arrays.key}' in '{path}' has shape {arrays.shape}; expected (frames, height, width), not empty."
             )
         frames, height, width = arrays.shape
-        matrix = _npz_matrix(path, arrays.names)
-        yield DepthSource(kind or arrays.key, frames, width, height, arrays.frames, matrix, str(path))
+        matrix, span = _npz_matrix(path, arrays.names), _npz_disparity_range(path, arrays.names)
+        yield DepthSource(kind or arrays.key, frames, width, height, arrays.frames, matrix, str(path), span)
 
 
 def _npz_matrix(path: Path, names: tuple[str, ...]) -> np.ndarray | None:
@@ -222,6 +227,17 @@ def _npz_matrix(path: Path, names: tuple[str, ...]) -> np.ndarray | None:
         if lens.shape != (3, 3):
             raise EX4DError(f"The intrinsics in '{path}' have shape {lens.shape}; expected (3, 3), in pixels.")
         return lens.whole().astype(np.float64)
+
+
+def _npz_disparity_range(path: Path, names: tuple[str, ...]) -> tuple[float, float] | None:
+    """What a ``recon`` notes of the disparity that it made the depth from; it places the back plate."""
+    if "disparity_range" not in names:
+        return None
+    with NpzFrames(path, ("disparity_range",)) as span:
+        if span.shape != (2,):
+            raise EX4DError(f"The disparity_range in '{path}' has shape {span.shape}; expected (2,).")
+        low, high = span.whole().astype(np.float64)
+        return float(low), float(high)
 
 
 @contextmanager

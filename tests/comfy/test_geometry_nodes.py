@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -86,6 +87,13 @@ def test_mesh_reports_what_matters(client):
     mesh = recorded(result)
     assert mesh["class"] == "DWMesh" and mesh["rgb"]["shape"] == [5, 48, 64, 3]
     assert "5 frames, 64x48" in result.text("mesh") and "occluded" in result.text("mesh")
+
+
+def test_mesh_tells_what_its_back_plate_cuts_off(client):
+    cut = client.queue({**scene(border_depth=4.5), "record": record("mesh")}).ok().text("mesh")
+    assert re.search(r"the back plate at 4.5 cuts off \d+\.\d% of the clip", cut)
+    whole = client.queue({**scene(min_angle=2.75), "record": record("mesh")}).ok().text("mesh")
+    assert "cuts off" not in whole
 
 
 def test_mesh_preview_paints_occluded_surfaces_pink(client):

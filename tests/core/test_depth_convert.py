@@ -171,5 +171,19 @@ def test_a_real_scene_is_as_smooth_as_bilinear_and_as_sharp_as_nearest(size: int
 
 def test_depth_from_disparity_knows_its_back_plate():
     cropped = 20 + _ramp(2, 4, 8)
-    assert DepthClip(cropped).border_depth is None
+    assert DepthClip(cropped).border_depth == pytest.approx(1.05 * float(cropped.max()))
     assert DepthClip(cropped, disparity_range=(0.1, 4.0)).resized(8, 16).border_depth == 100.0
+
+
+@pytest.mark.parametrize("unit", [0.01, 1, 100, 1000])
+def test_no_unit_of_metric_depth_is_cut_off_by_its_back_plate(unit):
+    """Depth of 3..500 begins like published depth, so the guess from the numbers put the plate at 100."""
+    clip = DepthClip(torch.linspace(3, 500, 64).reshape(1, 8, 8) * unit)
+    assert clip.border_depth == pytest.approx(525 * unit) and clip.share_beyond(clip.border_depth) == 0
+    assert clip.share_beyond(100 * unit) == pytest.approx(51 / 64)
+
+
+@pytest.mark.parametrize(("nearest", "farthest"), [(2.6, 60.0), (2.564, 100.0), (2.5642, 10000.0), (4.0, 9999.0)])
+def test_depth_like_the_published_keeps_the_published_plate(nearest, farthest):
+    """The demo scene, pictures spread over EX-4D's range, and depth files written by its conversion."""
+    assert DepthClip(torch.linspace(nearest, farthest, 64).reshape(1, 8, 8)).border_depth == 100

@@ -39,6 +39,21 @@ def test_npz_depth_is_taken_as_it_is(tmp_path, video, planes):
     assert depth.intrinsics is None and depth.disparity_range is None
 
 
+def test_saved_depth_remembers_the_disparity_that_it_came_from(tmp_path, video, planes):
+    from ex4d_core.commands.recon import save_depth
+
+    disparity = 1 / planes
+    disparity[0, :2] = 0
+    np.savez(tmp_path / "disparity.npz", disparity=disparity)
+    clip = load_video(video)
+    save_depth(tmp_path / "saved.npz", load_depth(tmp_path / "disparity.npz", clip))
+    again = load_depth(tmp_path / "saved.npz", clip)
+    assert again.disparity_range == (0, disparity.max()) and again.border_depth == 100
+    np.savez(tmp_path / "bad.npz", depth=planes, disparity_range=np.zeros(3))
+    with pytest.raises(EX4DError, match=r"disparity_range.*\(3,\)"):
+        load_depth(tmp_path / "bad.npz", clip)
+
+
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float16])
 def test_disparity_is_converted_as_published(tmp_path, video, planes, dtype):
     disparity = (planes * 1000).astype(dtype)
