@@ -1,12 +1,10 @@
-// @ts-check
 /**
  * A button that uploads a camera file into ComfyUI's input folder and chooses it. The hosts' own upload widgets take
  * pictures, videos and sound only.
+ *
+ * @import { GraphNode, Widget } from './comfy.js'
  */
-// @ts-ignore served by ComfyUI
-import { app } from '../../scripts/app.js'
-// @ts-ignore served by ComfyUI
-import { api } from '../../scripts/api.js'
+import { api, app } from './comfy.js'
 
 /** The camera files that Python reads (ex4d_core/camera_io/formats.py); a test holds the two together. */
 const SUFFIXES = '.json,.npz,.txt,.chan,.gltf,.glb'
@@ -14,7 +12,8 @@ const LABEL = 'choose camera file to upload'
 
 /**
  * Gives a node the button. It must be added behind all widgets that are saved, so that no saved value shifts.
- * @param {any} node @param {any} list the combo that names the file
+ * @param {GraphNode} node
+ * @param {Widget} list the combo that names the file
  */
 export function addCameraUpload(node, list) {
   const picker = document.createElement('input')
@@ -30,7 +29,7 @@ export function addCameraUpload(node, list) {
   button.serialize = false
 }
 
-/** @param {any} node @param {any} list @param {File} file */
+/** @param {GraphNode} node @param {Widget} list @param {File} file */
 async function uploadInto(node, list, file) {
   const form = new FormData()
   form.append('image', file) // the route's name for any file
@@ -40,7 +39,7 @@ async function uploadInto(node, list, file) {
     if (answer.status !== 200) throw new Error(`${answer.status} ${answer.statusText}`)
     const { name, subfolder } = await answer.json()
     const path = subfolder ? `${subfolder}/${name}` : name
-    if (!list.options.values.includes(path)) list.options.values.push(path)
+    if (!list.options?.values?.includes(path)) list.options?.values?.push(path)
     list.value = path
     list.callback?.(path, app.canvas, node)
     node.setDirtyCanvas?.(true, true)

@@ -3,6 +3,7 @@
  *
  * @typedef {object} Widget
  * @property {string} name
+ * @property {string} [label]
  * @property {any} value whatever kind the widget holds
  * @property {(value: any, canvas?: unknown, node?: GraphNode) => void} [callback]
  * @property {{hidden?: boolean, values?: string[]}} [options]
@@ -29,6 +30,7 @@
  * @property {(size: [number, number]) => void} setSize
  * @property {() => [number, number]} computeSize
  * @property {(foreground?: boolean, background?: boolean) => void} [setDirtyCanvas]
+ * @property {(type: string, name: string, value: unknown, act: () => void, options?: object) => Widget} addWidget
  * @property {(name: string, type: string, element: HTMLElement, options: Record<string, unknown>) => Widget}
  *   addDOMWidget
  */

@@ -41,7 +41,8 @@ class NodeBridge {
     this.path = new PathWidget(node, widget)
     this.editor = new Editor(this.host())
     node.ex4dEditor = this.editor
-    addCameraUpload(node, widgetOf(node, FILE))
+    const files = widgetOf(node, FILE)
+    if (files) addCameraUpload(node, files)
     /** The editor's place in the node. */
     this.home = this.addHome()
     /** Values that the widgets had last. @type {Map<Widget, unknown>} */

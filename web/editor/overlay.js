@@ -181,14 +181,14 @@ export class Pen {
    * @param {number} alpha
    */
   frame(camera, depth, colour, alpha) {
-    const flat = frustumCorners(camera, depth).map((corner) => this.spot(corner))
-    if (!flat.every((p) => p)) return
+    const flat = frustumCorners(camera, depth).flatMap((corner) => this.spot(corner) ?? [])
+    if (flat.length < 4) return
     const c = this.context
     c.save()
     c.globalAlpha = alpha
     c.fillStyle = colour
     c.beginPath()
-    for (const p of flat) c.lineTo(/** @type {any} */ (p).x, /** @type {any} */ (p).y)
+    for (const { x, y } of flat) c.lineTo(x, y)
     c.fill()
     c.restore()
   }
@@ -219,7 +219,7 @@ export function drawPath(pen, scene) {
   const size = 0.16 * radius
   const eyes = poses.map(eyeOf)
   const isHot = (/** @type {Handle['kind']} */ kind, key = -1) =>
-    hot?.kind === kind && (kind !== 'key' || /** @type {any} */ (hot).frame === key)
+    hot?.kind === kind && (hot.kind !== 'key' || hot.frame === key)
 
   pen.frustums([{ pose: IDENTITY_POSE, intrinsics: scene.sourceLens }], size * 1.25, COLOURS.source, 1.2, 0.8)
   pen.stroke(
