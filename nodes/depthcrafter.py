@@ -15,7 +15,8 @@ import torch
 from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
-from ..ex4d_core.preview.film import colored_depth, depth_palette, shrink
+from ..ex4d_core.preview.film import colored_depth, depth_palette
+from ..ex4d_core.preview.pictures import shrink
 from ..ex4d_core.preview.scene_file import preview_size
 from ..ex4d_core.published import DEPTH_OVERLAP, DEPTH_SEED, DEPTH_SIZE_LIMIT, DEPTH_STEPS, DEPTH_WINDOW
 from . import previews, types

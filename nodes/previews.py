@@ -18,7 +18,8 @@ import folder_paths
 import numpy as np
 
 from ..ex4d_core.preview.film import FilmFrames, encode_film
-from ..ex4d_core.preview.scene_file import jpeg, save_preview
+from ..ex4d_core.preview.pictures import jpeg
+from ..ex4d_core.preview.scene_file import save_preview
 from ..ex4d_core.storage.staging import staged_file, write_errors
 
 if TYPE_CHECKING:

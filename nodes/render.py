@@ -7,7 +7,6 @@ import torch
 from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
-from ..ex4d_core.machine import opencv
 from ..ex4d_core.preview.film import side_by_side, small_frames
 from ..ex4d_core.render import BACKEND_CHOICES, backend_problem, choose_backend, render_color_mask
 from . import previews, types
@@ -133,7 +132,6 @@ def holes_and_depth(seen: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tens
     Returns:
         (T, H, W), 1 = hole; (T, H, W, 3); and the share of holes of each frame, 0..1.
     """
-    cv2 = opencv.load()
     holes = np.empty(seen.shape, np.float32)
     shares = []
     nearest = 0.0
@@ -141,7 +139,7 @@ def holes_and_depth(seen: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tens
         part = slice(first, first + TOGETHER)
         known, inverse, hole = seen[part].numpy(), depth[part].numpy(), holes[part]
         np.subtract(1, known, out=hole)
-        shares += [cv2.countNonZero(each) / each.size for each in hole]
+        shares += [np.count_nonzero(each) / each.size for each in hole]
         # In a hole 0 / (0 + 1) = 0; elsewhere nothing is added to the depth.
         inverse += hole
         np.divide(known, inverse, out=inverse)

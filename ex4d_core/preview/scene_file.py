@@ -30,9 +30,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import Cancelled, EX4DError
-from ..machine import opencv
 from ..machine.cores import cores
 from ..storage.staging import staged_file, write_errors
+from .pictures import from_jpeg, jpeg, shrink
 
 if TYPE_CHECKING:
     from ..mesh import DWMesh
@@ -267,23 +267,7 @@ def _first_within(
 
 def _encode_colour(rgb: np.ndarray, width: int, height: int, quality: int) -> bytes:
     """uint8 (H, W, 3) -> JPEG bytes at the preview's size."""
-    cv2 = opencv.load()
-    return jpeg(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), quality)
-
-
-def jpeg(rgb: np.ndarray, quality: int) -> bytes:
-    """A picture (H, W, 3) uint8 as JPEG without chroma subsampling; quality 1..100."""
-    cv2 = opencv.load()
-    settings = [
-        cv2.IMWRITE_JPEG_QUALITY,
-        quality,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-    ]
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), settings)
-    if not done:
-        raise EX4DError(f"OpenCV could not encode a {rgb.shape[1]}x{rgb.shape[0]} preview image as JPEG.")
-    return data.tobytes()
+    return jpeg(shrink(rgb, width, height), quality)
 
 
 def decode_preview(data: bytes) -> Preview:
@@ -292,7 +276,6 @@ def decode_preview(data: bytes) -> Preview:
     Raises:
         EX4DError: the bytes are no preview file or end too early.
     """
-    cv2 = opencv.load()
     if data[:8] != MAGIC:
         raise EX4DError("This is no EX-4D preview file.")
     (length,) = struct.unpack("<I", data[8:12])
@@ -302,10 +285,7 @@ def decode_preview(data: bytes) -> Preview:
         raise EX4DError("The EX-4D preview file ends too early.")
     rgb, depth = [], []
     for colour_bytes, depth_bytes in header["sizes"]:
-        picture = cv2.imdecode(np.frombuffer(data[at : at + colour_bytes], np.uint8), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise EX4DError("A picture of the EX-4D preview file cannot be read.")
-        rgb.append(picture[..., ::-1])
+        rgb.append(from_jpeg(data[at : at + colour_bytes]))
         at += colour_bytes
         grid = (header["width"], header["height"], header["near"], header["far"], header["levels"])
         depth.append(unpack_depth(data[at : at + depth_bytes], *grid))

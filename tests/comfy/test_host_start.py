@@ -27,7 +27,7 @@ def test_import_is_fast_and_loads_nothing_heavy(server):
 @pytest.fixture()
 def broken(tmp_path):
     """A folder for PYTHONPATH in which optional packages are there, and raise when imported."""
-    for name in ("numba", "nvdiffrast"):
+    for name in ("numba", "nvdiffrast", "cv2"):
         (tmp_path / "broken" / name).mkdir(parents=True)
         (tmp_path / "broken" / name / "__init__.py").write_text(f"raise ImportError('{name} is broken')\n")
     return tmp_path / "broken"
