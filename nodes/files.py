@@ -26,6 +26,7 @@ def resolve(name: str, what: str = "file") -> Path:
             (absolute, with "..", on a network share, or through a link).
     """
     match = ANNOTATION.match(name or "")
+    assert match is not None  # the pattern takes any text
     plain, folder = match["name"], match["folder"] or "input"
     if not plain.strip():
         raise EX4DError(f"No {what} is chosen. Pick one in the list, or upload one.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from types import TracebackType
 from typing import TypeVar
 
 import comfy.model_management
@@ -49,7 +50,9 @@ class Job:
     def __enter__(self) -> Job:
         return self
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if isinstance(error, Cancelled):
             raise comfy.model_management.InterruptProcessingException() from error
 

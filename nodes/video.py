@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import io as streams
+from collections.abc import Callable
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import torch
 from comfy_api.latest import InputImpl, Types, io
 
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.preview.film import small_frames
+from ..ex4d_core.video.fit import FITS
 from . import files, previews, types
 from .progress import Job, run_on_thread
 from .schema import NOT_CONNECTED, choice_problem, range_problem, schema
 
+if TYPE_CHECKING:
+    from comfy_api.latest import Input
+
+    from ..ex4d_core.video import VideoClip
+    from ..ex4d_core.video.fit import Fit
+    from ..ex4d_core.video.source import FileSource, VideoSource
+
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts")
-FITS = ["crop", "pad", "stretch"]
 
 
 class EX4DLoadVideo(io.ComfyNode):
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return schema(
             node_id="EX4DLoadVideo",
             display_name="Load Video (EX-4D)",
@@ -72,7 +81,7 @@ class EX4DLoadVideo(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "fit",
-                    options=FITS,
+                    options=list(FITS),
                     default="crop",
                     tooltip="Where the shape differs: crop cuts the sides off, pad adds black bars, stretch distorts.",
                 ),
@@ -86,7 +95,14 @@ class EX4DLoadVideo(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, file=None, width=None, height=None, video=NOT_CONNECTED, fit=None):
+    def validate_inputs(
+        cls,
+        file: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        video: object = NOT_CONNECTED,
+        fit: str | None = None,
+    ) -> str | bool:
         if problem := range_problem(cls, width=width, height=height) or choice_problem(cls, fit=fit):
             return problem
         if (width == 0) != (height == 0) and None not in (width, height):
@@ -95,29 +111,52 @@ class EX4DLoadVideo(io.ComfyNode):
         return files.problem(file, "video") if file and video is NOT_CONNECTED else True
 
     @classmethod
-    def fingerprint_inputs(cls, file=None, **others):
+    def fingerprint_inputs(cls, file: str | None = None, **others: object) -> str:
         # The host passes every input here, and a call that fails counts as "always changed".
         return files.fingerprint(file)
 
     @classmethod
-    async def execute(cls, start, frames, fps, width, height, fit, file="", video=None) -> io.NodeOutput:
+    async def execute(
+        cls,
+        start: int,
+        frames: int,
+        fps: float,
+        width: int,
+        height: int,
+        fit: Fit,
+        file: str = "",
+        video: Input.Video | None = None,
+    ) -> io.NodeOutput:
         if (width == 0) != (height == 0):
             raise EX4DError("Give both width and height, or 0 for both to keep the clip's size.")
         # Decoding leaves cores free: a second clip or the loading of models goes on beside it.
-        return await run_on_thread(lambda job: cls.load(job, start, frames, fps, width, height, fit, file, video))
+        size = (width, height) if width else None
+        return await run_on_thread(lambda job: cls.load(job, start, frames, fps, size, fit, file, video))
 
     @classmethod
-    def load(cls, job, start, frames, fps, width, height, fit, file, video) -> io.NodeOutput:
-        from ..ex4d_core.video import load_video
+    def load(
+        cls,
+        job: Job,
+        start: int,
+        frames: int,
+        fps: float,
+        size: tuple[int, int] | None,
+        fit: Fit,
+        file: str,
+        video: Input.Video | None,
+    ) -> io.NodeOutput:
+        from ..ex4d_core.video import PicturesInMemory, load_video
 
-        video = video if video is None else as_shown(video)
-        source, sound = (str(files.resolve(file, "video")), None) if video is None else video_source(video)
+        if video is None:
+            source, sound = str(files.resolve(file, "video")), None
+        else:
+            source, sound = video_source(with_host_edits(video))
         clip = load_video(
             source,
             start=start,
             count=frames or None,
             fps=fps or None,
-            size=(width, height) if width else None,
+            size=size,
             fit=fit,
             with_images=True,
             progress=job.progress,
@@ -126,7 +165,10 @@ class EX4DLoadVideo(io.ComfyNode):
         with previews.background_video(small_frames(clip.frames), clip.fps, total=len(clip)) as preview:
             images = clip.images()
             rate = Fraction(clip.fps).limit_denominator(1001)
-            sound = file_sound(source, clip, job.cancel) if clip.has_audio else cut(sound, clip)
+            if clip.has_audio and not isinstance(source, PicturesInMemory):
+                sound = file_sound(source, clip, job.cancel)
+            else:
+                sound = cut_sound(sound, clip)
             trimmed = InputImpl.VideoFromComponents(Types.VideoComponents(images=images, audio=sound, frame_rate=rate))
             ui = previews.ui_video(preview.result(), clip_text(images, clip.fps, sound is not None))
             return io.NodeOutput(images, clip.fps, trimmed, ui=ui)
@@ -144,31 +186,32 @@ def clip_text(images: torch.Tensor, fps: float, sound: bool) -> str:
     return text + (f"\nWan needs {' and '.join(hints)}." if hints else "")
 
 
-def as_shown(video):
+def with_host_edits(video: Input.Video) -> Input.Video:
     """A VIDEO whose file is what it shows: one that newer hosts trim or crop on reading is read by the host."""
     if not isinstance(video, InputImpl.VideoFromFile):
         return video
     window = getattr(video, "get_active_trim_window", None)
-    if not (window is not None and any(window())) and not cropped(video):
+    if not (window is not None and any(window())) and not is_cropped(video):
         return video
     return InputImpl.VideoFromComponents(video.get_components())
 
 
-def cropped(video) -> bool:
+def is_cropped(video: Input.Video) -> bool:
     """Whether a VIDEO states another size than its file has, a turn by 90 degrees aside."""
     import av
+    from av.error import FFmpegError
 
     try:
         with av.open(stream_source(video)) as container:
             stream = container.streams.video[0]
             return sorted(video.get_dimensions()) != sorted((stream.width, stream.height))
-    except (av.error.FFmpegError, IndexError, ValueError):
+    except (FFmpegError, IndexError, ValueError):
         return False  # load_video says what is wrong with the file
 
 
-def video_source(video):
+def video_source(video: Input.Video) -> tuple[VideoSource, dict | None]:
     """What load_video reads for a VIDEO socket: the file behind it, or frames in memory; and the sound of the latter."""
-    from ..ex4d_core.video import Pictures
+    from ..ex4d_core.video import PicturesInMemory
 
     if isinstance(video, InputImpl.VideoFromFile):
         return stream_source(video), None
@@ -176,16 +219,16 @@ def video_source(video):
     if components.images.shape[0] == 0:
         raise EX4DError("The connected video has no frames.")
     rate = Fraction(components.frame_rate).limit_denominator(1001)
-    return Pictures(components.images, rate, "connected video"), components.audio
+    return PicturesInMemory(components.images, rate, "connected video"), components.audio
 
 
-def stream_source(video):
+def stream_source(video: Input.Video) -> FileSource:
     """The file behind a VIDEO; of one in memory a view, since the next node may be reading it now."""
     source = video.get_stream_source()
     return streams.BytesIO(source.getvalue()) if isinstance(source, streams.BytesIO) else source
 
 
-def file_sound(source, clip, cancel) -> dict | None:
+def file_sound(source: FileSource, clip: VideoClip, cancel: Callable[[], bool]) -> dict | None:
     """The part of a file's sound that belongs to the clip, as ComfyUI's AUDIO; None where there is none."""
     from ..ex4d_core.video import clip_sound
 
@@ -193,7 +236,7 @@ def file_sound(source, clip, cancel) -> dict | None:
     return found and {"waveform": torch.from_numpy(found[0])[None], "sample_rate": found[1]}
 
 
-def cut(sound: dict | None, clip) -> dict | None:
+def cut_sound(sound: dict | None, clip: VideoClip) -> dict | None:
     """The part of an AUDIO that belongs to the clip; None where there is none."""
     if not sound:
         return None
@@ -205,7 +248,7 @@ def cut(sound: dict | None, clip) -> dict | None:
 
 class EX4DDemoClip(io.ComfyNode):
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return schema(
             node_id="EX4DDemoClip",
             display_name="Demo Clip (EX-4D)",
@@ -229,7 +272,7 @@ class EX4DDemoClip(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, frames, width, height) -> io.NodeOutput:
+    def execute(cls, frames: int, width: int, height: int) -> io.NodeOutput:
         from ..ex4d_core.demo_scene import DemoScene
         from ..ex4d_core.depth import DepthClip
 

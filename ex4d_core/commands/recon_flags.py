@@ -222,9 +222,9 @@ def _in_file_name(value: float | str) -> str:
 
 def largest_size(info: VideoInfo) -> tuple[int, int]:
     """The largest (width, height) of the source's shape that the sampler takes."""
-    from ..video.fit import check_size
+    from ..video.fit import check_frame_size
 
-    return check_size((info.size[0] // 16 * 16, info.size[1] // 16 * 16), "The source's size")
+    return check_frame_size((info.size[0] // 16 * 16, info.size[1] // 16 * 16), "The source's size")
 
 
 def path_length(asked: int | None, cameras: tuple[CameraPath, ...], lens: Intrinsics) -> int:

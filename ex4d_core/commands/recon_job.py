@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..camera import Intrinsics
     from ..trajectory import Trajectory
+    from ..video.fit import Fit
 
 CHUNK_FRAMES = 16
 """Frames rendered before they are encoded; bounds memory whatever the clip's length."""
@@ -32,7 +33,7 @@ class ClipJob:
     frames: int
     fps: float | None
     size: tuple[int, int]
-    fit: str
+    fit: Fit
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ..camera import Intrinsics
 from ..errors import Cancelled, EX4DError
 from ..storage.npz import NpzFrames
 from ..video.clip import VideoClip
-from ..video.fit import LARGEST_SIDE, Placement
+from ..video.fit import LARGEST_SIDE, PicturePlacement
 from ..video.source import VideoInfo
 from ..video.sources import list_images, read_picture
 from ..video.video_file import open_video_file
@@ -186,7 +186,7 @@ def _check_shape(source: DepthSource, info: VideoInfo) -> None:
         )
 
 
-def _fitted(depth: torch.Tensor, placement: Placement) -> torch.Tensor:
+def _fitted(depth: torch.Tensor, placement: PicturePlacement) -> torch.Tensor:
     scaled = resize_depth(depth, placement.scaled_height, placement.scaled_width)
     if scaled.shape[1:] == (placement.height, placement.width):
         return scaled
@@ -196,7 +196,7 @@ def _fitted(depth: torch.Tensor, placement: Placement) -> torch.Tensor:
     return fitted
 
 
-def _fitted_intrinsics(source: DepthSource, placement: Placement) -> Intrinsics | None:
+def _fitted_intrinsics(source: DepthSource, placement: PicturePlacement) -> Intrinsics | None:
     if source.matrix is None:
         return None
     lens = Intrinsics.from_matrix(source.matrix, source.width, source.height)

@@ -7,15 +7,16 @@ The story, one file a step: source and clip (what travels) -> video_file and sou
 from .clip import VideoClip
 from .decode import load_video
 from .encode import VideoWriter, save_video
-from .fit import FITS, Placement, place
+from .fit import FITS, Fit, PicturePlacement, place
 from .sound import clip_sound
-from .source import Pictures, VideoInfo
+from .source import PicturesInMemory, VideoInfo
 from .sources import probe_video
 
 __all__ = [
     "FITS",
-    "Pictures",
-    "Placement",
+    "Fit",
+    "PicturePlacement",
+    "PicturesInMemory",
     "VideoClip",
     "VideoInfo",
     "VideoWriter",

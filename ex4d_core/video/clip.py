@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..machine.buffers import empty
-from .fit import Placement
+from .fit import PicturePlacement
 from .source import VideoInfo
 
 
@@ -34,7 +34,7 @@ class VideoClip:
     has_audio: bool = False
     source_frames: tuple[int, ...] = ()
     info: VideoInfo | None = None
-    placement: Placement | None = None
+    placement: PicturePlacement | None = None
 
     def __len__(self) -> int:
         return int(self.frames.shape[0])

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..pixels import uint8_array
-from .fit import Placement
+from .fit import PicturePlacement
 from .source import VideoInfo
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ SCALER_MATRIX = {1: BT709, 4: 4, 5: BT601, 6: BT601, 7: 7, 9: 9, 10: 9}
 
 
 def upright_rgb(
-    frame: VideoFrame | torch.Tensor | np.ndarray, info: VideoInfo, placement: Placement, scaler: VideoReformatter
+    frame: VideoFrame | torch.Tensor | np.ndarray,
+    info: VideoInfo,
+    placement: PicturePlacement,
+    scaler: VideoReformatter,
 ) -> np.ndarray:
     """The frame as RGB uint8 (scaled_height, scaled_width, 3), upright, with its own colour matrix and range."""
     from av import VideoFrame

@@ -12,22 +12,22 @@ from ..errors import Cancelled, EX4DError
 from ..machine.memory import check_memory
 from .clip import VideoClip
 from .colour import upright_rgb
-from .fit import Placement, check_size, place
-from .sampling import exact_rate, output_length, shown_frames
-from .source import Source, TimedFrame, VideoInfo
+from .fit import Fit, PicturePlacement, check_frame_size, place
+from .sampling import exact_rate, frames_at_rate, output_length
+from .source import TimedFrame, VideoInfo, VideoSource
 from .sources import STILLS_FPS, open_source
 
 LARGEST_CLIP_BYTES = 1 << 34
 
 
 def load_video(
-    path: Source,
+    path: VideoSource,
     *,
     start: int = 0,
     count: int | None = None,
     fps: float | Fraction | None = None,
     size: tuple[int, int] | None = None,
-    fit: str = "crop",
+    fit: Fit = "crop",
     with_images: bool = False,
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
@@ -35,7 +35,7 @@ def load_video(
     """Decode part of a clip at the size and rate asked for; memory holds that and nothing more.
 
     Args:
-        path: video file or stream, folder of images, .npz with ``rgb`` (T, H, W, 3), or `Pictures` in memory.
+        path: video file or stream, folder of images, .npz with ``rgb`` (T, H, W, 3), or `PicturesInMemory`.
         start: first frame, counted at the output rate, >= 0.
         count: number of frames; None for all that follow.
         fps: output rate; frames are chosen by their timestamps, never blended. None keeps the source's average rate
@@ -62,14 +62,14 @@ def load_video(
         rate = rate or info.fps
         placement = place(
             (info.width, info.height),
-            check_size(info.size if size is None else size, "The clip" if size is None else "The size asked for"),
+            check_frame_size(info.size if size is None else size, "The clip" if size is None else "The size asked for"),
             fit,
             aspect=info.display_width / info.height,
         )
         total, certain = _expected_frames(info, rate, start, count)
         frames = _FrameBuffer(info, placement, total, certain, 5 if with_images else 1)
         timed = _polled(timed_frames(start / rate), cancel)
-        for frame in shown_frames(timed, rate, info.fps, start, count):
+        for frame in frames_at_rate(timed, rate, info.fps, start, count):
             frames.append(frame)
             if progress is not None and total is not None:
                 progress(min(len(frames), total), total)
@@ -119,7 +119,7 @@ class _FrameBuffer:
     """
 
     def __init__(
-        self, info: VideoInfo, placement: Placement, expected: int | None, certain: int, value_bytes: int
+        self, info: VideoInfo, placement: PicturePlacement, expected: int | None, certain: int, value_bytes: int
     ) -> None:
         from av.video.reformatter import VideoReformatter
 

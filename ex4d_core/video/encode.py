@@ -18,7 +18,7 @@ from ..storage.staging import StagedFile, write_failure
 from .audio import AudioCarrier
 from .clip import VideoClip
 from .colour import BT709, JPEG_RANGE, MPEG_RANGE, SCALING
-from .fit import check_size
+from .fit import check_frame_size
 from .sampling import exact_rate
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class VideoWriter:
     def _open(self, size: tuple[int, int]) -> _Encoder:
         import av
 
-        check_size(size, f"'{self.path.name}'")
+        check_frame_size(size, f"'{self.path.name}'")
         assert self._staged is not None, "frames are written inside the context"
         # Quietly, since an unfinished container writes its trailer on closing, which may fail again on a full disk.
         file = open(self._staged.part, "w+b")  # noqa: SIM115

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from ..errors import EX4DError
 
-FITS = ("crop", "pad", "stretch")
+Fit = Literal["crop", "pad", "stretch"]
+"""Fill the frame and cut what hangs over; show the whole picture between black bars; ignore the aspect ratio."""
+FITS: tuple[Fit, ...] = get_args(Fit)
 SMALLEST_SIDE = 16
 LARGEST_SIDE = 8192
 LARGEST_SCALED_PIXELS = 2 * LARGEST_SIDE * LARGEST_SIDE
 
 
 @dataclass(frozen=True)
-class Placement:
+class PicturePlacement:
     """Where the scaled picture lies relative to the frame; all in pixels.
 
     Attributes:
@@ -49,7 +51,7 @@ class Placement:
         return (frame[0], frame[1]), (picture[0], picture[1])
 
 
-def place(source: tuple[int, int], size: tuple[int, int], fit: str, *, aspect: float | None = None) -> Placement:
+def place(source: tuple[int, int], size: tuple[int, int], fit: Fit, *, aspect: float | None = None) -> PicturePlacement:
     """Centre a picture in a frame.
 
     Args:
@@ -66,10 +68,10 @@ def place(source: tuple[int, int], size: tuple[int, int], fit: str, *, aspect: f
         EX4DError: an unknown fit, or a crop that would have to enlarge the picture beyond reason.
     """
     if fit not in FITS:
-        raise EX4DError(f"Unknown fit '{fit}': use crop, pad or stretch.")
+        raise EX4DError(f"Unknown fit '{fit}': use {', '.join(FITS[:-1])} or {FITS[-1]}.")
     width, height = size
     if fit == "stretch":
-        return Placement(width, height, 0, 0, width, height)
+        return PicturePlacement(width, height, 0, 0, width, height)
     aspect = source[0] / source[1] if aspect is None else aspect
     wider = aspect * height >= width
     if wider == (fit == "crop"):
@@ -86,13 +88,21 @@ def place(source: tuple[int, int], size: tuple[int, int], fit: str, *, aspect: f
             f"{scaled_width}x{scaled_height} first. Use the fit 'pad' or 'stretch'."
         )
     left, top = (width - scaled_width) // 2, (height - scaled_height) // 2
-    return Placement(scaled_width, scaled_height, left, top, width, height)
+    return PicturePlacement(scaled_width, scaled_height, left, top, width, height)
 
 
-def check_size(
+def check_frame_size(
     size: tuple[int, int], what: str = "The video size", smallest: int = SMALLEST_SIDE, largest: int = LARGEST_SIDE
 ) -> tuple[int, int]:
-    """Accept a (width, height) between ``smallest`` and ``largest`` pixels a side.
+    """Accept a size whose sides lie in a range.
+
+    Args:
+        size: (width, height) in pixels.
+        what: its name, as the sentence's subject.
+        smallest, largest: allowed sides in pixels.
+
+    Returns:
+        The size, as whole numbers.
 
     Raises:
         EX4DError: a side outside that range.
@@ -104,19 +114,3 @@ def check_size(
             + ("Use a larger one." if min(width, height) < smallest else "Use a smaller one.")
         )
     return width, height
-
-
-def parse_size(text: str, smallest: int = SMALLEST_SIDE, largest: int = LARGEST_SIDE) -> tuple[int, int]:
-    """The (width, height) that a command's --size asks for.
-
-    Args:
-        text: such as 512x512.
-        smallest, largest: allowed sides in pixels.
-
-    Raises:
-        EX4DError: not of that form, or a side out of range.
-    """
-    match = re.fullmatch(r"(\d{1,9})[xX*](\d{1,9})", text.strip())
-    if match is None:
-        raise EX4DError(f"--size must be like 512x512 (width x height), got '{text}'.")
-    return check_size((int(match[1]), int(match[2])), "--size", smallest, largest)

@@ -19,7 +19,7 @@ def exact_rate(fps: float | Fraction) -> Fraction:
     return Fraction(fps).limit_denominator(10000)
 
 
-def shown_frames(
+def frames_at_rate(
     frames: Iterable[TimedFrame],
     rate: Fraction,
     source_rate: Fraction,
@@ -72,7 +72,7 @@ def shown_frames(
 
 
 def output_length(duration: Fraction, rate: Fraction, source_rate: Fraction) -> int:
-    """How many frames `shown_frames` yields from a clip of this duration (seconds) that starts at 0."""
+    """How many frames `frames_at_rate` yields from a clip of this duration (seconds) that starts at 0."""
     tolerance = min(1 / rate, 1 / source_rate) / 2
     slots = (duration - tolerance) * rate
     return max(0, -(-slots.numerator // slots.denominator))

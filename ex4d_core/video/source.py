@@ -21,7 +21,7 @@ FileSource = str | PathLike[str] | BinaryIO
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PicturesInMemory:
     """A clip in memory, as a source.
 
     Attributes:
@@ -35,7 +35,7 @@ class Pictures:
     path: str = "clip in memory"
 
 
-Source = FileSource | Pictures
+VideoSource = FileSource | PicturesInMemory
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import EX4DError
 from ..storage.npz import NpzFrames
-from .source import Pictures, Source, TimedFrame, TimedFrames, VideoInfo, check_picture_size
+from .source import PicturesInMemory, TimedFrame, TimedFrames, VideoInfo, VideoSource, check_picture_size
 from .video_file import open_container, open_video_file, orientation
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ STILLS_FPS = Fraction(15)
 """Rate of folders and arrays, which have none of their own: that of EX-4D's output."""
 
 
-def probe_video(source: Source) -> VideoInfo:
+def probe_video(source: VideoSource) -> VideoInfo:
     """Read a clip's size, rate and length.
 
     Args:
-        source: video file, stream, folder of images, .npz with ``rgb`` (T, H, W, 3), or `Pictures`.
+        source: video file, stream, folder of images, .npz with ``rgb`` (T, H, W, 3), or `PicturesInMemory`.
 
     Raises:
         EX4DError: not a readable video, no picture in it, or pictures below 16x16 pixels.
@@ -39,14 +39,14 @@ def probe_video(source: Source) -> VideoInfo:
 
 
 def open_source(
-    source: Source, stills_fps: Fraction = STILLS_FPS
+    source: VideoSource, stills_fps: Fraction = STILLS_FPS
 ) -> AbstractContextManager[tuple[VideoInfo, TimedFrames]]:
     """Open whatever ``source`` is; ``stills_fps`` is the rate of folders and arrays.
 
     Raises:
         EX4DError: nothing there, or nothing readable.
     """
-    if isinstance(source, Pictures):
+    if isinstance(source, PicturesInMemory):
         return open_pictures(source)
     if not isinstance(source, (str, PathLike)):
         return open_video_file(source)
@@ -60,7 +60,7 @@ def open_source(
     return open_video_file(path)
 
 
-def is_stills(source: Source) -> bool:
+def is_stills(source: VideoSource) -> bool:
     """Whether the source is a folder or array, whose pictures have no times of their own."""
     return isinstance(source, (str, PathLike)) and (Path(source).is_dir() or Path(source).suffix.lower() == ".npz")
 
@@ -148,7 +148,7 @@ def open_npz(path: Path, fps: Fraction) -> Iterator[tuple[VideoInfo, TimedFrames
 
 
 @contextmanager
-def open_pictures(source: Pictures) -> Iterator[tuple[VideoInfo, TimedFrames]]:
+def open_pictures(source: PicturesInMemory) -> Iterator[tuple[VideoInfo, TimedFrames]]:
     """What is in memory already."""
     images, fps = source.images, source.fps
     if images.ndim != 4 or 0 in images.shape:

@@ -28,10 +28,10 @@ def read_color_and_mask(color: str | Path, mask: str | Path | None) -> tuple[Ten
         EX4DError: a file that is missing, damaged or of another kind, or no mask.
     """
     color = Path(color)
-    if color.suffix == ".npz":
+    if color.suffix.lower() == ".npz":
         return _npz_array(color, "color"), _npz_array(color, "mask") if mask is None else _video(Path(mask))[..., 0]
     if mask is None:
-        raise EX4DError("A colour video needs its mask video beside it: give --mask_video.")
+        raise EX4DError(f"'{color}' is a video and has no mask with it; expected the mask video as well.")
     return _video(color), _video(Path(mask))[..., 0]
 
 
@@ -61,8 +61,8 @@ def _npz_array(path: Path, key: str) -> Tensor:
         fits = len(array.shape) == 4 and array.shape[3] == 3 if key == "color" else len(array.shape) == 3
         if not fits or 0 in array.shape or array.dtype != np.uint8:
             raise EX4DError(
-                f"'{key}' in '{path}' is {array.dtype} {array.shape}; expected uint8 {expected}, as recon --save_frames "
-                "writes it. Render it again."
+                f"'{key}' in '{path}' is {array.dtype} {array.shape}; expected uint8 {expected}. Render the "
+                "frames again."
             )
         result = empty(array.shape, torch.uint8)
         for target, frame in zip(result.numpy(), array.frames(), strict=True):

@@ -14,7 +14,7 @@ import torch
 from media import fields_woven, number_of, numbered, set_display_matrix, write_clip, write_png16
 
 from ex4d_core.errors import Cancelled, EX4DError
-from ex4d_core.video import Pictures, VideoClip, clip_sound, load_video, probe_video, save_video, video_file
+from ex4d_core.video import PicturesInMemory, VideoClip, clip_sound, load_video, probe_video, save_video, video_file
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +289,7 @@ def test_pictures_in_memory_give_what_their_lossless_file_gives(tmp_path, choice
     path = write_clip(tmp_path / "a.mkv", pictures.numpy(), rate=Fraction(25), codec="ffv1", pixels="bgr0")
     expected = load_video(path, **choice)
     given = pictures if kind == torch.uint8 else (pictures / 255).to(kind)
-    clip = load_video(Pictures(given, Fraction(25)), **choice)
+    clip = load_video(PicturesInMemory(given, Fraction(25)), **choice)
     assert torch.equal(clip.frames, expected.frames)
     for name in ("fps", "source_frames", "placement", "start_seconds"):
         assert getattr(clip, name) == getattr(expected, name)
@@ -299,22 +299,24 @@ def test_pictures_in_memory_that_are_not_shown_are_not_read():
     frames = torch.full((100, 48, 64, 3), float("nan"))
     frames[[40, 50, 60]] = 0.5
     seen = []
-    clip = load_video(Pictures(frames, Fraction(20)), fps=2, start=4, count=3, progress=lambda *step: seen.append(step))
+    clip = load_video(
+        PicturesInMemory(frames, Fraction(20)), fps=2, start=4, count=3, progress=lambda *step: seen.append(step)
+    )
     assert clip.source_frames == (40, 50, 60) and int(clip.frames.min()) == int(clip.frames.max()) == 128
     assert seen == [(1, 3), (2, 3), (3, 3)]
     with pytest.raises(EX4DError, match="not numbers"):
-        load_video(Pictures(frames, Fraction(20)))
+        load_video(PicturesInMemory(frames, Fraction(20)))
     polls = iter([False, False, True])
     with pytest.raises(Cancelled):
-        load_video(Pictures(frames[40:41].expand(9, -1, -1, -1), Fraction(20)), cancel=lambda: next(polls))
+        load_video(PicturesInMemory(frames[40:41].expand(9, -1, -1, -1), Fraction(20)), cancel=lambda: next(polls))
 
 
 def test_grey_and_transparent_pictures_in_memory():
     pictures = random_pictures()
-    grey = load_video(Pictures(pictures[..., :1], Fraction(15))).frames
+    grey = load_video(PicturesInMemory(pictures[..., :1], Fraction(15))).frames
     assert torch.equal(grey, pictures[..., :1].expand(-1, -1, -1, 3))
     with_alpha = torch.cat([pictures, pictures[..., :1]], dim=3)
-    assert torch.equal(load_video(Pictures(with_alpha, Fraction(15))).frames, pictures)
+    assert torch.equal(load_video(PicturesInMemory(with_alpha, Fraction(15))).frames, pictures)
 
 
 @pytest.mark.parametrize(
@@ -328,7 +330,7 @@ def test_grey_and_transparent_pictures_in_memory():
 )
 def test_pictures_in_memory_that_are_no_clip(shape, rate, words):
     with pytest.raises(EX4DError, match=f"'my clip'.*{words}"):
-        load_video(Pictures(torch.zeros(shape), Fraction(rate), "my clip"))
+        load_video(PicturesInMemory(torch.zeros(shape), Fraction(rate), "my clip"))
 
 
 def test_what_memory_cannot_hold_is_refused_before_a_frame_is_decoded(clip_path, monkeypatch):

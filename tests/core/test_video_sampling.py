@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ex4d_core.errors import EX4DError
 from ex4d_core.video.fit import FITS, place
-from ex4d_core.video.sampling import exact_rate, output_length, shown_frames
+from ex4d_core.video.sampling import exact_rate, frames_at_rate, output_length
 from ex4d_core.video.source import TimedFrame
 
 rates = st.sampled_from(
@@ -29,8 +29,8 @@ def constant(count: int, rate: Fraction, rounding: int | None = None):
 
 
 def shown_numbers(*arguments):
-    """The numbers of the frames that `shown_frames` yields."""
-    return [frame.number for frame in shown_frames(*arguments)]
+    """The numbers of the frames that `frames_at_rate` yields."""
+    return [frame.number for frame in frames_at_rate(*arguments)]
 
 
 @given(lengths, rates, st.sampled_from([None, 1000, 90000]))

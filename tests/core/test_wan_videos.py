@@ -76,7 +76,7 @@ def test_missing_arrays_and_files_are_named(tmp_path):
         read_color_and_mask(tmp_path / "other.npz", None)
     with pytest.raises(EX4DError, match="no video"):
         read_color_and_mask(tmp_path / "color.mp4", tmp_path / "mask.mp4")
-    with pytest.raises(EX4DError, match="mask"):
+    with pytest.raises(EX4DError, match="has no mask"):
         read_color_and_mask(tmp_path / "color.mp4", None)
 
 
