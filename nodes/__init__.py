@@ -1,31 +1,5 @@
 """ComfyUI nodes of EX-4D, one module per stage of the pipeline; the work itself is in ex4d_core."""
 
-from __future__ import annotations
+from .extension import EX4DExtension
 
-import importlib
-import logging
-
-from comfy_api.latest import ComfyExtension, io
-
-STAGES = ("video", "depth", "depthcrafter", "mesh", "trajectory", "render", "adapter", "conditioning", "sampler")
-"""Modules of this package, in the order of the pipeline. Each defines ``NODES``, a list of V3 node classes."""
-
-
-class EX4DExtension(ComfyExtension):
-    """Lists every node of the pack."""
-
-    async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        """All stages' nodes."""
-        return [node for stage in STAGES for node in stage_nodes(stage)]
-
-
-def stage_nodes(stage: str) -> list[type[io.ComfyNode]]:
-    """The nodes of a stage; none, and a line on the console, where one of them does not work on this host."""
-    try:
-        nodes = importlib.import_module(f".{stage}", __name__).NODES
-        for node in nodes:
-            node.GET_SCHEMA()  # the host does the same, and drops the whole pack where it fails
-    except Exception as error:  # whatever a host of another age lacks, the other stages still load
-        logging.warning("EX-4D: the %s nodes are unavailable: %s: %s", stage, type(error).__name__, error)
-        return []
-    return nodes
+__all__ = ["EX4DExtension"]

@@ -61,29 +61,6 @@ def test_shipped_code_runs_no_text_and_installs_nothing(path):
             assert "-m pip" not in node.value, f"pip in line {node.lineno}"
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
-def test_pack_imports_itself_relatively(path):
-    """The folder may have any name: an absolute import would load a second copy of every class."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level == 0:
-            assert (node.module or "").split(".")[0] not in {"ex4d_core", "nodes"}, f"line {node.lineno}"
-        if isinstance(node, ast.Import):
-            assert not {alias.name.split(".")[0] for alias in node.names} & {"ex4d_core"}, f"line {node.lineno}"
-
-
-def test_core_never_imports_the_nodes_and_only_wan_imports_comfy():
-    for path in (ROOT / "ex4d_core").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            modules = []
-            if isinstance(node, ast.Import):
-                modules = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                modules = [node.module or ""]
-            for module in modules:
-                if module.split(".")[0] in {"comfy", "comfy_api", "folder_paths", "server"}:
-                    assert "wan" in path.relative_to(ROOT).parts, f"{path} imports {module}"
-
-
 def test_what_users_do_not_need_is_not_published():
     ignored = (ROOT / ".comfyignore").read_text(encoding="utf-8").split()
     assert {"tests/", "benchmarks/", "dev.py"} <= set(ignored)
