@@ -1,6 +1,7 @@
 """Who may import whom: the table of rooms in CONTRIBUTING.md is read and held against the import statements.
 
-Imports under TYPE_CHECKING, inside functions and in JSDoc count as much as any other: they bind two modules for a reader.
+Imports under TYPE_CHECKING and inside functions count as much as any other: they bind two modules for a reader. The
+browser's modules are held by tests/js/imports.test.mjs.
 """
 
 from __future__ import annotations
@@ -213,41 +214,3 @@ def test_the_pack_imports_itself_relatively(path):
             assert (node.module or "").split(".")[0] not in {"ex4d_core", "nodes"}, f"line {node.lineno}"
         if isinstance(node, ast.Import):
             assert "ex4d_core" not in {alias.name.split(".")[0] for alias in node.names}, f"line {node.lineno}"
-
-
-# The browser's side
-
-WEB = ROOT / "web"
-SCRIPTS = sorted(WEB.rglob("*.js"))
-SCRIPT_IMPORT = re.compile(r"""(?:\bfrom\s*|\bimport\s*\(\s*|\bimport\s+)(['"])([^'"]+)\1""")
-"""Import statements, import() and JSDoc's import('...') types."""
-
-
-def script_imports(path: Path) -> set[str]:
-    """What a script imports: its own files relative to web/, others as they are written."""
-    found = set()
-    for _, name in SCRIPT_IMPORT.findall(path.read_text(encoding="utf-8")):
-        target = (path.parent / name).resolve()
-        found.add(target.relative_to(WEB).as_posix() if target.is_file() else name)
-    return found
-
-
-def test_no_scripts_import_each_other_in_a_circle():
-    graph = {path.relative_to(WEB).as_posix(): script_imports(path) for path in SCRIPTS}
-    assert sum(map(len, graph.values())) > 60
-    assert circles(graph) == []
-
-
-def test_the_editor_knows_neither_comfyui_nor_the_scripts_around_it():
-    for path in (WEB / "editor").glob("*.js"):
-        for name in script_imports(path):
-            assert name.startswith("editor/"), f"{path.name} imports {name}"
-
-
-def test_scripts_import_files_that_are_there():
-    """Those of ComfyUI itself apart, which the page serves under /scripts."""
-    for path in SCRIPTS:
-        missing = [
-            n for n in script_imports(path) if not (WEB / n).is_file() and not re.match(r"(\.\./)*/?scripts/", n)
-        ]
-        assert missing == [], path
