@@ -23,6 +23,7 @@ from ex4d_core.wan.host.patch import Prior, PriorSettings
 from ex4d_core.wan.prior import PriorEncoder
 from ex4d_core.wan.schedule import sigmas
 from ex4d_core.wan.videos import read_color_and_mask
+from ex4d_core.wan.weights import read_tensors
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +128,48 @@ class TestCheckpoint:
         check_fits(adapter, fits)
         with pytest.raises(EX4DError, match="14B"):
             check_fits(adapter, replace(fits, **wrong))
+
+    @pytest.mark.parametrize("name", ["ex4d_tiny_r4.ckpt", "ex4d_tiny_r16.ckpt", "ex4d_tiny_r16.safetensors"])
+    def test_a_state_dict_is_the_file_it_was_parsed_from(self, folder, name):
+        file = read_tensors(folder / name)
+        state = parse_adapter(file, name).state_dict()
+        assert state.keys() == file.keys()
+        assert all(torch.equal(state[key], file[key]) for key in file)
+
+    def test_a_state_dict_of_comfyui_s_names_and_an_alpha_is_an_adapter_again(self, state):
+        module = "blocks.1.ffn.0"
+        renamed = {f"diffusion_model.{k.replace('.default', '')}" if "lora" in k else k: v for k, v in state.items()}
+        given = parse_adapter(renamed | {f"diffusion_model.{module}.alpha": torch.tensor(8.0)}, "given")
+        again = parse_adapter(given.state_dict(), "again")
+        assert torch.equal(again.lora[module][1], 0.5 * state[f"{module}.lora_B.default.weight"])
+        assert again.lora.keys() == given.lora.keys() and again.prior.keys() == given.prior.keys()
+
+    @pytest.mark.parametrize(
+        "key", ["latent_encoder.0.weight", "latent_patch_embedding.weight", "latent_encoder.2.bias"]
+    )
+    @pytest.mark.parametrize("shape", [(), (1,), (2, 2)])
+    def test_a_prior_of_any_other_shape_is_refused(self, state, key, shape):
+        with pytest.raises(EX4DError, match="unexpected shapes"):
+            parse_adapter(state | {key: torch.zeros(shape)}, "shape.ckpt")
+
+    def test_an_alpha_that_is_no_number_is_refused(self, state):
+        with pytest.raises(EX4DError, match=r"alpha of blocks\.0\.ffn\.0 must be one number"):
+            parse_adapter(state | {"blocks.0.ffn.0.alpha": torch.ones(2)}, "alpha.ckpt")
+
+    def test_a_tensor_under_two_names_is_refused(self, state):
+        twice = state["blocks.0.ffn.0.lora_A.default.weight"]
+        with pytest.raises(EX4DError, match=r"1 of its 49 keys .*lora_down"):
+            parse_adapter(state | {"blocks.0.ffn.0.lora_down.weight": twice}, "twice.ckpt")
+
+    def test_a_name_that_speaks_of_millions_of_blocks_is_refused_at_once(self, state):
+        far = {"blocks.99999999.ffn.0.lora_A.default.weight": torch.zeros(1, 1)}
+        with pytest.raises(EX4DError, match=r"1999999959 of 2000000000 LoRA tensors .*blocks\.2\.self_attn\.q\.lora_A"):
+            parse_adapter(state | far, "far.ckpt")
+
+    @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.bfloat16])
+    def test_small_dtypes_are_taken(self, state, dtype):
+        adapter = parse_adapter({key: value.to(dtype) for key, value in state.items()}, "small")
+        assert {tensor.dtype for tensor in adapter.state_dict().values()} == {dtype}
 
     def test_conversion_keeps_every_value(self, folder, tmp_path, state):
         convert(folder / "ex4d_tiny_r16.ckpt", tmp_path / "out.safetensors")
