@@ -6,7 +6,8 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,24 +35,22 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     # The setting is one for the process, so modules imported by two threads must take turns.
     with _setting:
         folder = _cache_folder()
+        if folder is None:  # left to itself, numba would write beside the source
+            return numba.njit(**options)(function)
         before = config.CACHE_DIR
         try:
-            config.CACHE_DIR = str(folder or before)
+            config.CACHE_DIR = str(folder)
             return numba.njit(cache=True, **options)(function)
-        except RuntimeError:
+        except RuntimeError:  # numba found the folder unusable
             return numba.njit(**options)(function)
         finally:
             config.CACHE_DIR = before
 
 
 def _cache_folder() -> Path | None:
-    """The folder for this import's name: the user's choice (NUMBA_CACHE_DIR), the pack's own, the user's cache folder."""
+    """The folder for this import's name: the first that can be written; None where none can."""
     name = hashlib.sha256(__name__.encode()).hexdigest()[:16]
-    bases = [Path(config.CACHE_DIR)] if config.CACHE_DIR else []
-    pack = Path(__file__).resolve().parents[2]
-    if (pack / "pyproject.toml").is_file():  # not where pip has installed the package: nothing is written there
-        bases.append(pack / ".cache" / "numba")
-    for base in [*bases, user_cache() / "ex4d" / "numba"]:
+    for base in _cache_bases():
         folder = base / name
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -62,8 +61,33 @@ def _cache_folder() -> Path | None:
     return None
 
 
+def _cache_bases() -> Iterator[Path]:
+    """The user's choice (NUMBA_CACHE_DIR), then the pack's own folder, then the user's cache folder."""
+    if config.CACHE_DIR:
+        yield Path(config.CACHE_DIR)
+    pack = Path(__file__).resolve().parents[2]
+    if is_pack(pack):
+        yield pack / ".cache" / "numba"
+    with suppress(RuntimeError):  # a user without a home folder, as in some containers
+        yield user_cache() / "ex4d" / "numba"
+
+
+def is_pack(folder: Path) -> bool:
+    """Whether a folder is ComfyUI-EX4D itself, and not where pip has put the package: nothing is written there."""
+    if {"site-packages", "dist-packages"} & set(folder.parts):
+        return False
+    try:
+        return "WEB_DIRECTORY" in (folder / "__init__.py").read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
 def user_cache() -> Path:
-    """Where this system's programs keep what they can make again."""
+    """Where this system's programs keep what they can make again.
+
+    Raises:
+        RuntimeError: the user has no home folder.
+    """
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     if sys.platform == "darwin":
