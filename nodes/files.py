@@ -56,7 +56,7 @@ def listing(suffixes: tuple[str, ...]) -> list[str]:
     base = Path(folder_paths.get_input_directory())
     found = []
     for folder, folders, names in os.walk(base):
-        # Hidden: what macOS leaves beside each file on foreign disks ("._clip.mp4") is no clip.
+        # Hidden files are left out: macOS writes "._clip.mp4" beside "clip.mp4" on disks of other systems.
         folders[:] = [name for name in folders if not name.startswith(".")]
         relative = Path(folder).relative_to(base)
         shown = (name for name in names if not name.startswith(".") and name.lower().endswith(suffixes))
@@ -81,8 +81,8 @@ def fingerprint(name: str | None) -> str:
         return ""
     try:
         path = resolve(name)
-        beside = sorted(path.parent.glob("*.bin")) if path.suffix.lower() == ".gltf" else []
-        return " ".join(state(file) for file in (path, *beside))
+        buffers = sorted(path.parent.glob("*.bin")) if path.suffix.lower() == ".gltf" else []
+        return " ".join(state(file) for file in (path, *buffers))
     except (EX4DError, OSError) as error:
         return str(error)
 
@@ -90,5 +90,5 @@ def fingerprint(name: str | None) -> str:
 def state(path: Path) -> str:
     """What changes with every change of a file."""
     stat = path.stat()
-    # The time of the last change of any kind tells a file that was replaced by one of the same age and size.
+    # st_ctime also changes when a file is replaced by another one of the same age and size.
     return f"{stat.st_mtime_ns}-{stat.st_ctime_ns}-{stat.st_size}"

@@ -68,7 +68,7 @@ async def run_on_thread(work: Callable[[Job], Result]) -> Result:
         try:
             return work(job)
         except comfy.model_management.InterruptProcessingException:
-            # The host's hook has taken the signal back, but the node beside this one has yet to see it.
+            # Raising has reset the host's cancel signal, but nodes running in parallel have yet to see it.
             comfy.model_management.interrupt_current_processing()
             raise
 

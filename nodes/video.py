@@ -107,7 +107,7 @@ class EX4DLoadVideo(io.ComfyNode):
             return problem
         if (width == 0) != (height == 0) and None not in (width, height):
             return "Give both width and height, or 0 for both to keep the clip's size."
-        # No file at all is refused only on running: a list without files would mark every new node as wrong.
+        # An empty file name is refused only when the node runs: before the first upload every new node has one.
         return files.problem(file, "video") if file and video is NOT_CONNECTED else True
 
     @classmethod
@@ -129,7 +129,7 @@ class EX4DLoadVideo(io.ComfyNode):
     ) -> io.NodeOutput:
         if (width == 0) != (height == 0):
             raise EX4DError("Give both width and height, or 0 for both to keep the clip's size.")
-        # Decoding leaves cores free: a second clip or the loading of models goes on beside it.
+        # Decoding leaves cores free, so a second clip or the loading of models may run at the same time.
         size = (width, height) if width else None
         return await run_on_thread(lambda job: cls.load(job, start, frames, fps, size, fit, file, video))
 

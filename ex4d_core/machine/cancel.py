@@ -30,8 +30,8 @@ def unless_cancelled(work: Callable[[], Result], cancel: Callable[[], bool] | No
         return work()
     outcome: Future[Result] = Future()
 
-    # An error holds the frames it passed, and the outcome the error: no frame may keep the outcome, or what the work
-    # had in hand stays in memory until the garbage collector comes by.
+    # References to the outcome are dropped at once. A failed outcome holds its error, an error the frames it passed
+    # through, and those frames would hold the outcome again: a circle that keeps the job's tensors in memory.
     def run(outcome: Future[Result]) -> None:
         try:
             outcome.set_result(work())

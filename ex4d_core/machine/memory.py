@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import EX4DError
 
 
-def memory_there() -> int | None:
+def total_memory() -> int | None:
     """Bytes of memory that the machine has, swap included; None where psutil cannot tell (ComfyUI brings it)."""
     try:
         import psutil
@@ -35,10 +35,10 @@ def check_memory(needed: int, what: str, remedy: str) -> None:
         remedy: the sentence that says what to do.
 
     Raises:
-        EX4DError: more than there is.
+        EX4DError: more than the machine has.
     """
-    there = memory_there()
-    if there is not None and needed > there:
+    available = total_memory()
+    if available is not None and needed > available:
         raise EX4DError(
-            f"{what} needs at least {needed / 1e9:.1f} GB of memory, and this machine has {there / 1e9:.1f} GB. {remedy}"
+            f"{what} needs at least {needed / 1e9:.1f} GB of memory, and this machine has {available / 1e9:.1f} GB. {remedy}"
         )

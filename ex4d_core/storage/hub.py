@@ -77,7 +77,7 @@ def look_up(
             revision = found.commit_hash
             url = hf_hub_url(repository, name, revision=revision)
             files.append(RemoteFile(repository, name, url, found.size, found.etag, revision))
-    except Exception as error:  # requests, httpx or the hub's own, from version to version
+    except Exception as error:  # which library raises what depends on huggingface_hub's version
         raise EX4DError(f"{repository} could not be reached ({_reason(error)}). {by_hand}") from error
     return files
 
@@ -171,7 +171,7 @@ def _transfer(file: RemoteFile, part: Path, report: Callable[[int], None]) -> No
             try:
                 http_get(file.url, out, resume_size=size, headers=build_hf_headers(), expected_size=file.size)  # pyright: ignore[reportArgumentType]
                 return
-            except Exception as error:  # requests, httpx or the hub's own, from version to version
+            except Exception as error:  # which library raises what depends on huggingface_hub's version
                 if out.stopped:
                     raise
                 if out.tell() > size:
@@ -204,8 +204,8 @@ def _check(file: RemoteFile, part: Path, cancel: Cancel | None) -> None:
 
 def _check_space(files: Sequence[RemoteFile], folder: Path) -> None:
     parts = [part_of(file, folder) for file in files]
-    there = sum(min(p.stat().st_size, f.size) for p, f in zip(parts, files) if p.is_file())
-    needed = sum(file.size for file in files) - there
+    on_disk = sum(min(p.stat().st_size, f.size) for p, f in zip(parts, files) if p.is_file())
+    needed = sum(file.size for file in files) - on_disk
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise EX4DError(

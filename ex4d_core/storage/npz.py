@@ -52,7 +52,7 @@ class NpzFrames:
                     raise EX4DError(
                         f"'{self.key}' in '{path}' must be an array of numbers, got {self.dtype} {self.shape}."
                     )
-                # Told here, so that nobody makes room for what a damaged header promises.
+                # Checked before reading, since callers allocate memory for the shape that the header states.
                 if stream.tell() + self._bytes(self.shape) != self._zip.getinfo(stream.name).file_size:
                     raise EX4DError(f"'{self.key}' in '{path}' is cut off: it holds less or more than {self.shape}.")
             if self._fortran and not any_order:
@@ -159,7 +159,7 @@ class NpzWriter:
         self.compression = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
 
     def __enter__(self) -> NpzWriter:
-        # Unbuffered and the writer's own, so that a full disk is reported once and not again when objects are dropped.
+        # Unbuffered: a buffer would be flushed again when it is garbage collected, and report a full disk twice.
         with write_errors(self.path):
             self._file = _WholeWrites(self.path, "wb")
             self._zip = zipfile.ZipFile(self._file, "w", self.compression, compresslevel=1)

@@ -41,7 +41,7 @@ def staged_folder(output: str | Path) -> Iterator[Path]:
         try:
             yield stage
         except OSError as error:
-            # What the work read is not ours to explain; what it wrote is.
+            # Only errors about files of the stage are explained; others come from what the work was reading.
             name = error.filename2 or error.filename
             if error.errno in DISK_FULL or (name is not None and stage in Path(os.fsdecode(name)).parents):
                 raise EX4DError(write_failure(Path(os.fsdecode(name or output)), error)) from error
@@ -140,7 +140,7 @@ class StagedFile:
 
     def drop(self) -> None:
         """Remove what was not kept, and the folders made for it. Harmless after `keep`."""
-        with suppress(OSError):  # the error that led here is the one to tell
+        with suppress(OSError):  # an error here must not hide the one that led here
             self.part.unlink(missing_ok=True)
         remove_empty(self.made)
 

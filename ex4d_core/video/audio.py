@@ -44,7 +44,7 @@ class AudioCarrier:
         self._start = start
         self._target = (_Copy if _can_be_copied(stream, output) else _Encoding)(stream, start, output)
         if start > 1:
-            with contextlib.suppress(FFmpegError):  # then from the beginning
+            with contextlib.suppress(FFmpegError):  # a file that cannot seek is read from its beginning
                 self._input.seek(int((start - 1) * av.time_base))
         self._packets = packets_of(self._input, stream)
         self._waiting: Packet[AudioStream] | None = None
@@ -148,7 +148,7 @@ class _Encoding:
         from av.error import FFmpegError
 
         pieces: list[tuple[int, np.ndarray]] = []
-        # Where a packet is damaged, the next one's time tells how much silence stands in for it.
+        # A damaged packet is skipped; silence fills the gap up to the next one's time.
         with contextlib.suppress(FFmpegError, ValueError):
             for frame in packet.decode():
                 pieces += self._line.put(frame)

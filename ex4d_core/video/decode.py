@@ -145,7 +145,7 @@ class _FrameBuffer:
                 f"{frames} frames of {shape[2]}x{shape[1]} pixels would take more than "
                 f"{LARGEST_CLIP_BYTES >> 30} GiB of memory. Ask for fewer frames or a smaller size."
             )
-        # What no picture will cover is black; the rest is written anyway.
+        # Zeros only where bars stay black; where pictures cover every pixel, clearing the memory first is wasted.
         array = (np.empty if self.placement.covers else np.zeros)(shape, np.uint8)
         if self.numbers:
             array[: len(self)] = self.array[: len(self)]

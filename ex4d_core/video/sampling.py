@@ -60,7 +60,7 @@ def frames_at_rate(
             if end is not None and index >= end:
                 return
             held = frame
-    except EX4DError as error:  # what came before the damage is still shown
+    except EX4DError as error:  # the frames before the damage are good
         damage = error
     if held is not None:
         until = held.time + held.duration

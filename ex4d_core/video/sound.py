@@ -57,7 +57,7 @@ class SoundLine:
         """
         time = self._until if frame.time is None else float(frame.time)
         if time is None:
-            return  # nothing tells where it belongs
+            return  # neither this frame nor one before it has a time
         moved = self._until is None or abs(time - self._until) > TOLERANCE
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if self._resampler is None or moved or kind != self._kind:
@@ -176,7 +176,7 @@ def _decoded(
 
     stream = container.streams.audio[0]
     if start > PREROLL:
-        with contextlib.suppress(FFmpegError):  # then from the beginning
+        with contextlib.suppress(FFmpegError):  # a file that cannot seek is read from its beginning
             container.seek(int((start - PREROLL) * av.time_base))
     try:
         for packet in packets_of(container, stream):

@@ -154,12 +154,12 @@ def _track_duration(container: InputContainer, stream: VideoStream) -> Fraction 
     """Seconds of the video; None where only the whole file's length is known, which may be that of the sound."""
     if stream.duration:
         return stream.duration * time_base(stream)
-    # Matroska has no such field, but nearly every program that writes it notes the track's end as a tag.
+    # Matroska has no field for a track's length, but nearly every program that writes it adds one as a tag.
     match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     if match is None:
         return None
     seconds = 3600 * int(match[1]) + 60 * int(match[2]) + Fraction(match[3])
-    # A tag that was copied from a longer file says nothing.
+    # Programs that cut a file may copy the tag of the longer one, which is wrong then.
     return seconds if 0 < seconds <= Fraction(container.duration or 0, 1_000_000) + 1 else None
 
 
@@ -238,7 +238,7 @@ def _timed(
         time = time + interval if stamp is None or origin is None else stamp - origin
         duration = getattr(frame, "duration", None)
         end = time + (Fraction(duration) * Fraction(frame.time_base) if duration and frame.time_base else interval)
-        # After a seek the frames before are not counted but worked out from the rate.
+        # After a seek nobody has counted the frames before, so the first number is worked out from the time.
         number = round(time * info.fps) if number is None else number + 1
         yield TimedFrame(time, end - time, number, frame)
     _check_end(container, stream, info, origin or Fraction(0), end)

@@ -338,7 +338,7 @@ def test_what_memory_cannot_hold_is_refused_before_a_frame_is_decoded(clip_path,
 
     polls = []
     size = 32 * 16 * 3
-    monkeypatch.setattr(memory, "memory_there", lambda: 24 * 5 * size - 1)
+    monkeypatch.setattr(memory, "total_memory", lambda: 24 * 5 * size - 1)
     choice = {"size": (32, 16), "cancel": lambda: polls.append(1) is not None}
     with pytest.raises(
         EX4DError, match=r"24 frames of 32x16 pixels needs at least .* this machine has .* fewer frames"
@@ -350,14 +350,14 @@ def test_what_memory_cannot_hold_is_refused_before_a_frame_is_decoded(clip_path,
     assert len(load_video(clip_path, **choice)) == 24
     with pytest.raises(EX4DError, match="has 24 frames"):
         load_video(clip_path, start=2, count=1000, with_images=True, **choice)
-    monkeypatch.setattr(memory, "memory_there", lambda: 24 * 5 * size)
+    monkeypatch.setattr(memory, "total_memory", lambda: 24 * 5 * size)
     assert len(load_video(clip_path, with_images=True, **choice)) == 24
 
 
 def test_a_clip_of_unknown_length_is_refused_once_it_has_grown_too_large(tmp_path, monkeypatch):
     from ex4d_core.machine import memory
 
-    monkeypatch.setattr(memory, "memory_there", lambda: 80 * 48 * 64 * 3)
+    monkeypatch.setattr(memory, "total_memory", lambda: 80 * 48 * 64 * 3)
     path = tmp_path / "live.h264"  # a raw stream says nothing of its length
     write_clip(path, [numbered(i) for i in range(120)])
     assert probe_video(path).frames is None

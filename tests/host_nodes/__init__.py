@@ -108,8 +108,8 @@ def EX4DTestMemory(gigabytes):
     """Lets the pack believe that the machine has this much memory; 0 tells it the truth again."""
     for name, module in list(sys.modules.items()):
         if name.endswith(".ex4d_core.machine.memory"):
-            truth = module.__dict__.setdefault("_truth", module.memory_there)
-            module.memory_there = (lambda: int(gigabytes * 1e9)) if gigabytes else truth
+            truth = module.__dict__.setdefault("_truth", module.total_memory)
+            module.total_memory = (lambda: int(gigabytes * 1e9)) if gigabytes else truth
             return {"ui": {"text": [name]}}
     raise RuntimeError("The pack's ex4d_core.machine.memory is not loaded.")
 
