@@ -39,6 +39,16 @@ def choices(spec) -> list | None:
     return spec[1].get("options", []) if spec[0] == "COMBO" else None
 
 
+def widget_defaults(info: dict) -> dict:
+    """What a new node's widgets hold, as the frontend makes them: the default, else the first choice."""
+    defaults = {}
+    for name, spec in input_specs(info).items():
+        if is_widget(spec):
+            options = spec[1] if len(spec) > 1 else {}
+            defaults[name] = options.get("default", next(iter(choices(spec) or []), None))
+    return defaults
+
+
 def widget_names(info: dict) -> list[str | None]:
     """What each entry of widgets_values belongs to; None for entries of the frontend's own (seed control, upload)."""
     names: list[str | None] = []

@@ -212,7 +212,11 @@ def EX4DTestSpy(model, name):
     def wrapper(executor, x, timestep, context, clip_fea, time_dim_concat, options, **kwargs):
         embedding = executor.class_obj.patch_embedding
         window = options.get("context_window")
-        call = {"shape": list(x.shape), "window": list(window.index_list) if window else None}
+        call = {"shape": list(x.shape), "window": None, "frames": None}
+        if window:
+            everything = torch.arange(window.total_frames)
+            call["window"] = list(window.index_list)
+            call["frames"] = window.get_tensor(everything.view(1, 1, -1, 1, 1)).flatten().tolist()
 
         def note(module, inputs, output):
             call["added"] = (output - module.forward(*inputs)).cpu()

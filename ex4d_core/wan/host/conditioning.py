@@ -130,7 +130,7 @@ def check_encoding(model: Model, clip: PreparedClip, *, shift: float, tile: int,
     clip.backbone.check_tile(tile)
     if batch < 1:
         raise EX4DError(f"A run makes at least one video, got a batch of {batch}.")
-    check_context_windows(model.model_options.get("context_handler"), clip.latent_shape(batch))
+    check_context_windows(model.model_options.get("context_handler"), model.model, clip.latent_shape(batch))
 
 
 def encode(vae: Vae, images: Tensor, tile: int = 0, backbone: Backbone = WAN21_I2V) -> Tensor:

@@ -6,6 +6,7 @@ weights, keys, other patches, block replacements and LoRAs stay what they were.
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -185,7 +186,7 @@ class Prior:
                 "(frames x height x width). Use the latent that comes out of EX-4D Conditioning."
             )
         handler = guider.model_options.get("context_handler")
-        check_context_windows(handler, noise.shape)
+        check_context_windows(handler, guider.model_patcher.model, noise.shape)
         self._retained = list(getattr(handler, "cond_retain_index_list", None) or [])
         self._span = self._sigmas_of_span(guider.model_patcher.get_model_object("model_sampling"))
         try:
@@ -246,14 +247,18 @@ class Prior:
             self._encoded = encoded
             self.encodings += 1
         window = options.get("context_window")
-        if window is None or x.shape[FRAMES] == encoded.shape[FRAMES]:
+        if window is None:
             return encoded
-        index = list(window.index_list)
-        if window.dim != FRAMES or len(index) != x.shape[FRAMES]:
+        if window.dim != FRAMES:
             raise EX4DError(ONLY_FRAMES)
-        part = encoded[:, :, index]
-        if self._retained:  # newer hosts keep these frames' image conditioning in every window; the prior goes along
-            part[:, :, self._retained] = encoded[:, :, self._retained]
+        # The window's own way of cutting: newer hosts lay one frame more in front, and keep some frames in every window.
+        kept = {"retain_index_list": self._retained} if self._retained else {}
+        part = window.get_tensor(encoded, **kept)
+        if part.shape[FRAMES] != x.shape[FRAMES]:
+            raise EX4DError(
+                f"A context window of this ComfyUI has {x.shape[FRAMES]} frames, but takes {part.shape[FRAMES]} of the EX-4D "
+                "prior. Take the node off and let the Wan EX-4D Sampler render the clip in segments."
+            )
         return part
 
 
@@ -276,17 +281,16 @@ class _Adding:
         return output
 
 
-def check_context_windows(handler: Any, shape: Sequence[int]) -> None:
+def check_context_windows(handler: Any, model: Any, shape: Sequence[int]) -> None:
     """Refuse stock context windows on hosts that do not cut Wan's image conditioning along with the latent.
 
     Asked of the handler itself, with a tensor of the latent's frame count, rather than of a version number.
 
     Args:
         handler: the MODEL's context handler, or None.
+        model: ComfyUI's BaseModel that will be sampled.
         shape: (B, 16, F, H/8, W/8) of the latent to sample.
     """
-    import comfy.conds
-
     if not all(hasattr(handler, name) for name in ("get_context_windows", "get_resized_cond", "context_length", "dim")):
         return
     if shape[handler.dim] <= handler.context_length:
@@ -294,15 +298,24 @@ def check_context_windows(handler: Any, shape: Sequence[int]) -> None:
     if handler.dim != FRAMES:
         raise EX4DError(ONLY_FRAMES)
     frames = shape[FRAMES]
-    probe = torch.zeros(1, 1, frames, 1, 1)
-    window = handler.get_context_windows(None, probe, {})[0]
-    cond = [{"model_conds": {"c_concat": comfy.conds.CONDNoiseShape(probe)}}]
-    cut = handler.get_resized_cond(cond, probe, window)[0]["model_conds"]["c_concat"].cond
-    if cut.shape[FRAMES] == frames:
+    latent = torch.zeros(1, 1, frames, 1, 1)
+    window = handler.get_context_windows(model, latent, {})[0]
+    if _cut(handler, model, latent, window).shape[FRAMES] == frames:
         raise EX4DError(
             "This ComfyUI's context windows do not cut Wan's image conditioning; update ComfyUI, or take the node off and "
             "let the Wan EX-4D Sampler render the clip in segments."
         )
+
+
+def _cut(handler: Any, model: Any, latent: Tensor, window: Any) -> Tensor:
+    """What a window gets of an image conditioning as long as the latent, asked of a copy of the handler."""
+    import comfy.conds
+
+    asked = copy.copy(handler)
+    # ComfyUI 0.18 and later hand the cutting on to the model, which the handler knows only once it has begun to sample.
+    asked._model = model
+    conditioning = [{"model_conds": {"c_concat": comfy.conds.CONDNoiseShape(latent)}}]
+    return asked.get_resized_cond(conditioning, latent, window)[0]["model_conds"]["c_concat"].cond
 
 
 def _managed(adapter: Adapter) -> Model:
