@@ -27,11 +27,24 @@ def read(data: bytes, hints: Hints) -> Cameras:
                 "and the vertical field of view on every line."
             )
     rows = np.array([row_of_numbers(words, number) for number, words in lines])
-    if len(rows) > 1 and (np.diff(rows[:, 0]) <= 0).any():
-        line = lines[int(np.argmax(np.diff(rows[:, 0]) <= 0)) + 1][0]
-        raise EX4DError(f"the frame number on line {line} is not above the one before. Sort the lines.")
+    _check_every_frame_is_there(rows[:, 0], [number for number, _ in lines])
     poses = y_up_from_opencv(pose_from(_rotation(rows[:, 4:7]), rows[:, 1:4]))
     return Cameras(poses, fov=rows[:, 7] if columns == 8 else None, fps=hints.fps)
+
+
+def _check_every_frame_is_there(frames: np.ndarray, lines: list[int]) -> None:
+    """Refuses frame numbers that do not go up by one: what happens between them, the file does not tell."""
+    step = np.diff(frames)
+    if (step <= 0).any():
+        line = lines[int(np.argmax(step <= 0)) + 1]
+        raise EX4DError(f"the frame number on line {line} is not above the one before. Sort the lines.")
+    apart = np.abs(step - 1) > 1e-3
+    if apart.any():
+        at = int(np.argmax(apart))
+        raise EX4DError(
+            f"line {lines[at + 1]} is frame {frames[at + 1]:g}, after frame {frames[at]:g}. Export every frame, since "
+            "the file does not tell how the camera goes between them."
+        )
 
 
 def _rotation(degrees: np.ndarray) -> np.ndarray:

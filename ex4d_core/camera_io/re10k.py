@@ -12,6 +12,9 @@ from ..camera import DEFAULT_FPS, Intrinsics
 from ..errors import EX4DError
 from .cameras import Cameras, Format, Hints, lenses_of, row_of_numbers, text_of
 
+LARGEST_STEP = 2.5
+"""Times the usual step between two frames, above which frames are missing."""
+
 
 def read(data: bytes, hints: Hints) -> Cameras:
     """Reads every pose line; the title line may be missing."""
@@ -28,6 +31,7 @@ def read(data: bytes, hints: Hints) -> Cameras:
         raise EX4DError(
             f"line {lines[int(np.argmax((rows[:, 1:3] <= 0).any(axis=1)))][0]} has a focal length of 0 or less."
         )
+    _check_every_frame_is_there(rows[:, 0], [number for number, _ in lines])
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
     poses[:, :3] = rows[:, 7:].reshape(-1, 3, 4)
     fps = _fps(rows[:, 0]) or hints.fps
@@ -39,6 +43,26 @@ def read(data: bytes, hints: Hints) -> Cameras:
         Intrinsics(r[1] * width, r[2] * height, r[3] * width, r[4] * height, width, height) for r in rows.tolist()
     )
     return Cameras(poses, tuple(lenses), fps=fps)
+
+
+def _check_every_frame_is_there(microseconds: np.ndarray, lines: list[int]) -> None:
+    """Refuses times that go back or leave a gap; a file whose times are all the same has none.
+
+    Published files take every n-th frame of a video, rounded, so their steps differ by a frame.
+    """
+    step = np.diff(microseconds)
+    if not step.any():
+        return
+    if (step <= 0).any():
+        line = lines[int(np.argmax(step <= 0)) + 1]
+        raise EX4DError(f"the time on line {line} is not after the one before. Sort the lines.")
+    usual = float(np.median(step))
+    if step.max() > LARGEST_STEP * usual:
+        at = int(np.argmax(step))
+        raise EX4DError(
+            f"line {lines[at + 1]} is {step[at] / 1e6:g} s after the line before, while {usual / 1e6:g} s are usual in this "
+            "file. Export every frame, since the file does not tell how the camera goes between them."
+        )
 
 
 def _fps(microseconds: np.ndarray) -> float | None:

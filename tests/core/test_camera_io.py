@@ -109,6 +109,38 @@ def test_realestate10k_lines_without_a_size_take_the_scenes(tmp_path):
     assert (sized.fx, sized.fy, sized.width) == pytest.approx((900, 800, 1000))
 
 
+STILL_LINE = "0.9 1.6 0.5 0.5 0 0 1 0 0 0 0 1 0 0 0 0 1 0"
+
+
+@pytest.mark.parametrize("frames", [(1, 25, 49), (1, 2, 4), (0.5, 1, 1.5)])
+def test_a_chan_file_with_frames_left_out_is_no_shorter_path(frames, tmp_path):
+    text = "".join(f"{frame} 0 0 {frame} 0 0 0 40\n" for frame in frames)
+    with pytest.raises(EX4DError, match=r"gaps.chan: line \d is frame .* Export every frame"):
+        load_camera(file(tmp_path, "gaps.chan", text))
+
+
+def test_a_chan_file_may_begin_at_any_frame(tmp_path):
+    text = "".join(f"{frame} 0 0 0 0 0 0 40\n" for frame in (-1, 0, 1, 2))
+    assert len(load_camera(file(tmp_path, "a.chan", text))) == 4
+
+
+def test_realestate10k_times_with_a_gap_or_out_of_order_are_refused(tmp_path):
+    for times, words in (
+        ((0, 40000, 80000, 400000), "line 5 is 0.32 s after"),
+        ((40000, 0, 80000), "line 3 is not after"),
+    ):
+        text = "title\n" + "".join(f"{time} {STILL_LINE}\n" for time in times)
+        with pytest.raises(EX4DError, match=words):
+            load_camera(file(tmp_path, "cameras.txt", text))
+
+
+@pytest.mark.parametrize("times", [(0, 0, 0), (0, 33366, 66733, 133466, 166833), (267000, 534000, 834000)])
+def test_realestate10k_times_of_published_files_are_read(times, tmp_path):
+    """None at all, every frame but one of a video, and every eighth frame rounded."""
+    text = "title\n" + "".join(f"{time} {STILL_LINE}\n" for time in times)
+    assert len(load_camera(file(tmp_path, "cameras.txt", text))) == len(times)
+
+
 def test_transforms_of_other_tools(tmp_path):
     pose = np.eye(4).tolist()
     text = json.dumps({"camera_angle_x": 1.0, "w": 800, "h": 600, "frames": [{"transform_matrix": pose}] * 3})
