@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -27,10 +28,11 @@ class UnknownLens(EX4DError):
 
 
 def is_finite(value: Any) -> TypeGuard[float]:
-    """Whether a value is a real, finite number (no bool), small enough for a float."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    """Whether a value is a real, finite number (numpy's too, no bool), small enough for a float."""
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
         return False
-    return abs(value) < 1e300 if isinstance(value, int) else math.isfinite(value)
 
 
 @dataclass(frozen=True)

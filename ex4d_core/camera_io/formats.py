@@ -86,7 +86,7 @@ def format_to_write(file: Path, name: str | None) -> Format:
         name: of the format; None = by the ending.
 
     Raises:
-        EX4DError: there is none, or it cannot be written.
+        EX4DError: there is none, it cannot be written, or its files' names end in something else.
     """
     known = written_formats()
     if name is not None:
@@ -97,4 +97,9 @@ def format_to_write(file: Path, name: str | None) -> Format:
     if entry is None:
         suffixes = ", ".join(dict.fromkeys(suffix for entry in known.values() for suffix in entry.suffixes))
         raise EX4DError(f"{file.name}: unknown camera format. Choose a name that ends in {suffixes}.")
+    if file.suffix.lower() not in entry.suffixes:
+        endings = " or ".join(entry.suffixes)
+        raise EX4DError(
+            f"{file.name}: a {entry.title} file has a name that ends in {endings}, or no program will read it."
+        )
     return entry

@@ -50,8 +50,8 @@ def _numbers(array: np.ndarray, name: str) -> np.ndarray:
 
 def _single_rate(array: np.ndarray) -> float:
     rate = _numbers(array, "fps")
-    if rate.size != 1 or not np.isfinite(rate).all():
-        raise EX4DError(f"fps must be one number, got {rate.tolist()!s:.40}.")
+    if rate.size != 1 or not np.isfinite(rate).all() or (rate <= 0).any():
+        raise EX4DError(f"fps must be one number above 0, got {rate.tolist()!s:.40}.")
     return float(rate.reshape(-1)[0])
 
 

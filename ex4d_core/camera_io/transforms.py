@@ -43,11 +43,13 @@ def read(data: bytes, hints: Hints) -> Cameras:
     poses = check_poses(poses, "This transforms.json")
     lenses = [_lens({**raw, **frame}, i, hints) for i, frame in enumerate(frames)]
     known = [lens for lens in lenses if lens is not None]
-    fps = raw.get("fps", hints.fps)
+    fps = hints.fps if raw.get("fps") is None else raw["fps"]
+    if fps is not None and not (is_finite(fps) and fps > 0):
+        raise EX4DError(f"fps of this transforms.json must be a number above 0, got {repr(fps)[:40]}.")
     return Cameras(
         invert_pose(y_up_from_opencv(poses)),
         tuple(known) if len(known) == len(lenses) else None,
-        fps=float(fps) if is_finite(fps) and fps > 0 else None,
+        fps=None if fps is None else float(fps),
     )
 
 

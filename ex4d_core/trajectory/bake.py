@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..camera import DEFAULT_FPS, MAX_FRAMES, Intrinsics, UnknownLens, invert_pose, quaternion_from_matrix
+from ..camera import DEFAULT_FPS, MAX_FRAMES, Intrinsics, UnknownLens, invert_pose, is_finite, quaternion_from_matrix
 from ..errors import EX4DError
 from .document import DEFAULT_RADIUS, MAX_COORDINATE, RADIUS_RANGE, VERSION, Keyframe, PathDocument, Quaternion, Vector
 from .evaluate import Evaluated, evaluate_document, preset_shot, turn_frames
@@ -118,7 +118,7 @@ def resample_document(document: PathDocument, frames: int, intrinsics: Intrinsic
     Raises:
         EX4DError: ``frames`` below 1 or above the limit, or the scene's lens is needed and missing.
     """
-    if isinstance(frames, bool) or frames != int(frames) or not 1 <= frames <= MAX_FRAMES:
+    if not is_finite(frames) or frames != int(frames) or not 1 <= frames <= MAX_FRAMES:
         raise EX4DError(f"A camera path has 1 to {MAX_FRAMES} frames, got {frames}.")
     frames = int(frames)
     old, new = document.frames - 1, frames - 1

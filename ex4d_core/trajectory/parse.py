@@ -112,12 +112,17 @@ def preset_document(
             "width": width,
             "height": height,
             "interpolation": interpolation,
-            "pivot": [0.0, 0.0, radius] if pivot is None else [float(v) for v in pivot],
+            "pivot": [0.0, 0.0, radius] if pivot is None else _listed(pivot),
             "radius": radius,
             "source": {"preset": name, "params": params},
             "keyframes": [],
         }
     )
+
+
+def _listed(pivot: Any) -> Any:
+    """Arrays and tuples as the list that JSON has; what is neither is told by the checks that follow."""
+    return list(pivot) if isinstance(pivot, Iterable) and not isinstance(pivot, str) else pivot
 
 
 def _loaded(text: str) -> Any:

@@ -215,6 +215,8 @@ def load_camera(
     file = Path(path)
     if not is_finite(scale) or scale <= 0:
         raise EX4DError(f"The scale of an imported camera path must be positive, got {scale}.")
+    if fps is not None and not (is_finite(fps) and FPS_RANGE[0] <= fps <= FPS_RANGE[1]):
+        raise EX4DError(f"A camera path's fps must lie between {FPS_RANGE[0]} and {FPS_RANGE[1]}, got {fps}.")
     hints = Hints(file.name, file if file.is_dir() else file.parent, intrinsics, size, fps)
     cameras = read_cameras(file, hints)
     with blaming(file):

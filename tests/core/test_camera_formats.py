@@ -69,7 +69,7 @@ def test_a_format_may_have_several_endings_and_no_writer(add, tmp_path):
     assert {".usd", ".usda"} <= set(read_suffixes()) and "usd" not in written_formats()
     (tmp_path / "Shot.USDA").write_bytes(b"30")
     assert load_camera(tmp_path / "Shot.USDA").fps == 30
-    for name, format in (("new.usd", None), ("new.json", "usd")):
+    for name, format in (("new.usd", None), ("new.usd", "usd")):
         with pytest.raises(EX4DError, match="unknown camera format"):
             Trajectory(POSES).save(tmp_path / name, format=format)
 

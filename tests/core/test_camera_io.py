@@ -291,6 +291,9 @@ BROKEN = {
     "text_fps.npz": {"extrinsics": STILL, "fps": np.array("abc")},
     "nan_fps.npz": {"extrinsics": STILL, "fps": np.nan},
     "fast.npz": {"extrinsics": STILL, "fps": 5000},
+    "no_rate.npz": {"extrinsics": STILL, "fps": 0},
+    "no_rate.json": with_pose('"fps": 0'),
+    "text_rate.json": with_pose('"fps": "24"'),
     "nan_size.npz": {"extrinsics": STILL, "intrinsics": np.eye(3), "size": np.array([np.nan, 3])},
     "flat_size.npz": {"extrinsics": STILL, "intrinsics": np.eye(3), "size": np.array(5)},
     "yfov.gltf": json.dumps(gltf([{"camera": 0}])).replace('"yfov": 0.8', '"yfov": ' + "1" * 400),
@@ -326,6 +329,22 @@ def test_the_rate_in_the_file_comes_before_the_caller_s(tmp_path):
     for name in ("npz", "transforms"):
         saved = save_camera(shaken_path(), tmp_path / f"path{FORMATS[name].suffixes[0]}", format=name)
         assert load_camera(saved, fps=15).fps == 24
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_name_that_the_format_would_not_be_read_from_is_refused(name, tmp_path):
+    wrong = tmp_path / ("x.chan" if name == "re10k" else "x.txt")
+    with pytest.raises(EX4DError, match=f"ends in {FORMATS[name].suffixes[0]}"):
+        shaken_path().save(wrong, format=name)
+    assert not wrong.exists()
+
+
+@pytest.mark.parametrize("fps", [0, -24, float("nan"), float("inf"), 5000])
+def test_a_rate_that_no_path_may_have_is_refused_and_not_replaced(fps, tmp_path):
+    for name in FORMATS:
+        saved = shaken_path().save(tmp_path / f"{name}{FORMATS[name].suffixes[0]}", format=name)
+        with pytest.raises(EX4DError, match="fps must lie between"):
+            load_camera(saved, fps=fps)
 
 
 def test_missing_files_and_folders_are_refused(tmp_path):

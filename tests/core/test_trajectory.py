@@ -302,6 +302,13 @@ def test_bad_calls_are_refused():
         lambda: Trajectory(poses, (SCENE,) * 2),
         lambda: Trajectory(poses, fps=0),
         lambda: resample_document(preset_document("orbit"), 0),
+        lambda: resample_document(preset_document("orbit"), 2.5),
+        lambda: resample_document(preset_document("orbit"), float("nan")),
+        lambda: resample_document(preset_document("orbit"), float("inf")),
+        lambda: resample_document(preset_document("orbit"), "7"),
+        lambda: Trajectory.preset("orbit", pivot=("a", 0, 1)),
+        lambda: Trajectory.preset("orbit", pivot=3.0),
+        lambda: Trajectory.preset("orbit", pivot=(0, 1)),
         lambda: evaluate_document(preset_document("orbit"), times=[3, 99]),
     ):
         with pytest.raises(EX4DError):
@@ -351,6 +358,12 @@ def test_a_scaled_path_stays_within_what_a_document_may_hold():
         with pytest.raises(EX4DError, match="Scaled by"):
             scale_document(document, scale)
     assert parse_document(scale_document(document, 3).to_json()) == scale_document(document, 3)
+
+
+def test_numbers_may_be_numpy_s():
+    pivot = np.array([0, 0.5, 3], np.float32)
+    path = Trajectory.preset("orbit", frames=np.int64(5), radius=np.float32(3), pivot=pivot, angle=np.float32(45))
+    assert path.to_json() == Trajectory.preset("orbit", frames=5, radius=3, pivot=(0, 0.5, 3), angle=45).to_json()
 
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), 1001])
