@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, EX4DError
+from ..published import BORDER_DEPTH
 from ..storage.staging import staged_file
 from .console import ProgressBar, interrupted
 from .flags import add_renderer, check_renderer, size, whole
@@ -26,10 +27,9 @@ from .flags import add_renderer, check_renderer, size, whole
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..mesh import Style
+    from ..render import BackendChoice
     from ..trajectory import Trajectory
-
-BORDER_DEPTH = 100.0
-"""The published back plate, given so that looking for one is not measured."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,8 +90,8 @@ def measure(
     depth: Tensor,
     *,
     cam: str = "sweep",
-    style: str = "released",
-    backend: str = "auto",
+    style: Style = "released",
+    backend: BackendChoice = "auto",
     device: str | None = None,
     runs: int = 5,
 ) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def measure(
 
 
 def _timed(
-    rgb: Tensor, depth: Tensor, trajectory: Trajectory, *, style: str, backend: str, device: str | None
+    rgb: Tensor, depth: Tensor, trajectory: Trajectory, *, style: Style, backend: BackendChoice, device: str | None
 ) -> tuple[float, float, float]:
     """Seconds that building and rendering take once, and the share of pixels seen."""
     import torch

@@ -21,6 +21,8 @@ GAP, MARGIN = 6, 34
 HOLE = (22, 24, 30)
 """What holes look like in pictures for people; the colour video itself is black there."""
 TEXT = (226, 228, 233)
+TEXT_SIZE = 18
+"""Pixels, on the sheet."""
 JPEG_QUALITY = 80
 
 
@@ -76,13 +78,13 @@ def save_sheet(folder: Path, shot: Shot) -> None:
     resampling = Image.Resampling.BOX if width > SHEET_CELL else Image.Resampling.BILINEAR
     for column, angle in enumerate(SHEET_ANGLES):
         left = MARGIN + column * (cell[0] + GAP)
-        _write(sheet, f"{angle:+d} deg" if angle else "0 deg", left + cell[0] // 2, MARGIN // 2, 15)
+        _write(sheet, f"{angle:+d} deg" if angle else "0 deg", left + cell[0] // 2, MARGIN // 2, TEXT_SIZE)
         for row, picture in enumerate(shot.pictures(frame_at(shot.angles, angle))):
             small = Image.fromarray(picture).resize(cell, resampling)
             sheet.paste(small, (left, MARGIN + row * (cell[1] + GAP)))
     for row, title in enumerate(("source video", "DW-Mesh", "draft fill", "ground truth")):
         strip = Image.new("RGB", (cell[1], MARGIN), HOLE)
-        _write(strip, title, cell[1] // 2, MARGIN // 2, 15)
+        _write(strip, title, cell[1] // 2, MARGIN // 2, TEXT_SIZE)
         sheet.paste(strip.transpose(Image.Transpose.ROTATE_90), (0, MARGIN + row * (cell[1] + GAP)))
     sheet.save(folder / "contact_sheet.png")
     sheet.save(folder / "contact_sheet.jpg", quality=JPEG_QUALITY)

@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import EX4DError
+
+if TYPE_CHECKING:
+    from ..render import BackendChoice
 
 DEVICES = ("cpu", "cuda", "mps")
 
@@ -101,17 +104,16 @@ def add_renderer(add: Callable[..., argparse.Action], *, several: bool = False) 
         add: ``add_argument`` of a parser or group.
         several: let --backend name more than one.
     """
-    from ..render import BACKENDS
+    from ..render import BACKEND_CHOICES
 
-    choices = ("auto", *BACKENDS)
     if several:
-        add("--backend", nargs="+", choices=choices, default=["auto"], help="one or more (default auto)")
+        add("--backend", nargs="+", choices=BACKEND_CHOICES, default=["auto"], help="one or more (default auto)")
     else:
-        add("--backend", choices=choices, default="auto", help="what renders (default auto)")
+        add("--backend", choices=BACKEND_CHOICES, default="auto", help="what renders (default auto)")
     add("--device", help="cpu, cuda, cuda:1 ... (default: where the backend runs best)")
 
 
-def check_renderer(backend: str, device: str | None) -> None:
+def check_renderer(backend: BackendChoice, device: str | None) -> None:
     """Refuse a renderer that cannot run here, a device that is not there, or a pair that does not fit.
 
     Args:

@@ -17,10 +17,11 @@ from .recon_job import CameraPath, ClipJob, DepthEstimate, DepthFile, MeshJob, O
 
 if TYPE_CHECKING:
     from ..camera import Intrinsics
+    from ..render import KeepFirstFrame
     from ..video import VideoInfo
 
 DEFAULT_FRAMES = 49
-KEEP_FIRST_FRAME: dict[str, bool | str] = {"auto": "auto", "yes": True, "no": False}
+KEEP_FIRST_FRAME: dict[str, KeepFirstFrame] = {"auto": "auto", "yes": True, "no": False}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -169,8 +170,10 @@ def depth_job(args: argparse.Namespace) -> DepthFile | DepthEstimate:
             seed=args.depth_seed,
             device=args.device,
         )
+    from ..depth.files import says_its_kind
+
     path = Path(args.depth)
-    if args.depth_kind is None and path.exists() and path.suffix.lower() != ".npz":
+    if args.depth_kind is None and path.exists() and not says_its_kind(path):
         raise EX4DError(
             f"'{path}' does not say whether its values are depth or disparity. Pass --depth_kind disparity (brighter = "
             "nearer) or --depth_kind depth (brighter = farther)."

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..camera import Intrinsics
+    from ..depth.files import Kind
+    from ..mesh import Style
+    from ..render import BackendChoice, KeepFirstFrame
     from ..trajectory import Trajectory
     from ..video.fit import Fit
 
@@ -41,7 +44,7 @@ class DepthFile:
     """Depth that is read; ``kind`` None where the file says what it holds."""
 
     path: str
-    kind: str | None
+    kind: Kind | None
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class MeshJob:
         focal: in pixels of the clip's size; None = the depth's own lens, else the default one.
     """
 
-    style: str
+    style: Style
     min_angle: float
     depth_jump: float
     border_depth: float | None
@@ -107,10 +110,10 @@ class CameraPath:
 class RenderJob:
     """How paths are rendered; see `render_color_mask`."""
 
-    backend: str
+    backend: BackendChoice
     device: str | None
     supersample: int
-    keep_first_frame: bool | str
+    keep_first_frame: KeepFirstFrame
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -26,7 +26,9 @@ from ..video.video_file import open_video_file
 from .clip import DepthClip
 from .convert import resize_depth
 
-KINDS = ("depth", "disparity")
+Kind = Literal["depth", "disparity"]
+"""Planar z, larger = farther; or disparity of any scale, larger = nearer."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".exr")
 ASPECT_TOLERANCE = 0.08
 """Depth networks round sizes to multiples of 14 or 64, which stretches the picture by a few percent."""
@@ -46,7 +48,7 @@ class DepthSource:
         path: for messages.
     """
 
-    kind: str
+    kind: Kind
     frames: int | None
     width: int
     height: int
@@ -56,7 +58,7 @@ class DepthSource:
     disparity_range: tuple[float, float] | None = None
 
 
-def open_depth(path: str | Path, kind: str | None = None) -> AbstractContextManager[DepthSource]:
+def open_depth(path: str | Path, kind: Kind | None = None) -> AbstractContextManager[DepthSource]:
     """Open a depth file.
 
     Args:
@@ -71,17 +73,22 @@ def open_depth(path: str | Path, kind: str | None = None) -> AbstractContextMana
         raise EX4DError(f"Unknown depth kind '{kind}': use depth or disparity.")
     if not path.exists():
         raise EX4DError(f"There is no depth file '{path}'. Check the path.")
-    if path.suffix.lower() == ".npz":
+    if says_its_kind(path):
         return _open_npz(path, kind)
     if kind is None:
         raise EX4DError(
-            f"'{path}' does not say whether its values are depth or disparity. Pass --depth_kind disparity (brighter = "
-            "nearer) or --depth_kind depth (brighter = farther)."
+            f"'{path}' does not say whether its values are depth or disparity. Give the kind: disparity (brighter = nearer) "
+            "or depth (brighter = farther)."
         )
     return _open_folder(path, kind) if path.is_dir() else _open_video(path, kind)
 
 
-def check_depth_file(path: str | Path, kind: str | None, info: VideoInfo, count: int | None) -> None:
+def says_its_kind(path: Path) -> bool:
+    """Whether a depth file names what it holds: an .npz does, by its arrays; pictures and videos do not."""
+    return path.suffix.lower() == ".npz"
+
+
+def check_depth_file(path: str | Path, kind: Kind | None, info: VideoInfo, count: int | None) -> None:
     """Refuse a depth file that cannot belong to the video, from its header alone.
 
     Args:
@@ -104,7 +111,7 @@ def load_depth(
     path: str | Path,
     clip: VideoClip,
     *,
-    kind: str | None = None,
+    kind: Kind | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> DepthClip:
@@ -207,7 +214,7 @@ def _fitted_intrinsics(source: DepthSource, placement: PicturePlacement) -> Intr
 
 
 @contextmanager
-def _open_npz(path: Path, kind: str | None) -> Iterator[DepthSource]:
+def _open_npz(path: Path, kind: Kind | None) -> Iterator[DepthSource]:
     with NpzFrames(path, KINDS if kind is None else (kind, *KINDS)) as arrays:
         if len(arrays.shape) != 3 or 0 in arrays.shape:
             raise EX4DError(
@@ -215,7 +222,8 @@ def _open_npz(path: Path, kind: str | None) -> Iterator[DepthSource]:
             )
         frames, height, width = arrays.shape
         matrix, span = _npz_matrix(path, arrays.names), _npz_disparity_range(path, arrays.names)
-        yield DepthSource(kind or arrays.key, frames, width, height, arrays.frames, matrix, str(path), span)
+        named: Kind = "disparity" if arrays.key == "disparity" else "depth"
+        yield DepthSource(kind or named, frames, width, height, arrays.frames, matrix, str(path), span)
 
 
 def _npz_matrix(path: Path, names: tuple[str, ...]) -> np.ndarray | None:
@@ -241,7 +249,7 @@ def _npz_disparity_range(path: Path, names: tuple[str, ...]) -> tuple[float, flo
 
 
 @contextmanager
-def _open_folder(path: Path, kind: str) -> Iterator[DepthSource]:
+def _open_folder(path: Path, kind: Kind) -> Iterator[DepthSource]:
     pictures = list_images(path, PICTURE_SUFFIXES)
     first = _read_picture(pictures[0])
 
@@ -267,7 +275,7 @@ def _read_picture(path: Path) -> np.ndarray:
 
 
 @contextmanager
-def _open_video(path: Path, kind: str) -> Iterator[DepthSource]:
+def _open_video(path: Path, kind: Kind) -> Iterator[DepthSource]:
     from fractions import Fraction
 
     with open_video_file(path) as (info, timed_frames):

@@ -14,7 +14,7 @@ from ex4d_core.camera_io import read_suffixes
 from ex4d_core.commands import cli
 from ex4d_core.depth.files import KINDS
 from ex4d_core.mesh import STYLES
-from ex4d_core.render import BACKENDS
+from ex4d_core.render import BACKEND_CHOICES
 from ex4d_core.trajectory import PRESETS
 from ex4d_core.video import FITS
 
@@ -79,10 +79,10 @@ def test_every_command_tells_what_it_does_in_a_line_of_the_overview(capfd, name)
     [
         ("recon", "--style", STYLES),
         ("recon", "--fit", FITS),
-        ("recon", "--backend", ("auto", *BACKENDS)),
+        ("recon", "--backend", BACKEND_CHOICES),
         ("recon", "--depth_kind", KINDS),
         ("demo", "--style", STYLES),
-        ("bench", "--backend", ("auto", *BACKENDS)),
+        ("bench", "--backend", BACKEND_CHOICES),
     ],
 )
 def test_the_help_of_a_flag_lists_the_core_s_choices(capfd, name, flag, choices):

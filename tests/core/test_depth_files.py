@@ -12,7 +12,7 @@ from media import numbered, write_clip, write_exr, write_png16
 
 from ex4d_core.depth import depth_from_disparity
 from ex4d_core.depth.exr import read_exr
-from ex4d_core.depth.files import load_depth
+from ex4d_core.depth.files import load_depth, open_depth
 from ex4d_core.errors import EX4DError
 from ex4d_core.video import load_video
 
@@ -155,6 +155,13 @@ def test_smaller_maps_of_the_same_picture_are_enlarged_without_smearing(tmp_path
     np.savez(tmp_path / "d.npz", depth=depth)
     fitted = load_depth(tmp_path / "d.npz", load_video(video)).depth.numpy()
     assert fitted.shape == (FRAMES, HEIGHT, WIDTH) and set(np.unique(fitted.round(4))) == {3.0, 9.0}
+
+
+def test_pictures_of_unknown_kind_are_told_in_words_that_are_no_flags(tmp_path):
+    write_png16(tmp_path / "0.png", np.arange(12).reshape(3, 4))
+    with pytest.raises(EX4DError, match=r"Give the kind: disparity .* or depth") as refused, open_depth(tmp_path):
+        pass
+    assert "--" not in str(refused.value)
 
 
 def test_a_folder_of_16_bit_pictures(tmp_path, video, planes):

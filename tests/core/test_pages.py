@@ -70,3 +70,11 @@ def test_scripts_and_tests_named_beside_a_measurement_exist():
     text = (ROOT / "docs" / "measurements.md").read_text(encoding="utf-8")
     named = set(re.findall(r"(?:benchmarks|tests)/[\w/]+\.py", text))
     assert len(named) > 8 and not [name for name in named if not (ROOT / name).is_file()]
+
+
+def test_the_architecture_names_every_room():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    core = ROOT / "ex4d_core"
+    rooms = [f"{path.name}/" for path in core.iterdir() if (path / "__init__.py").is_file()]
+    rooms += [path.name for path in core.glob("*.py") if not path.name.startswith("__")]
+    assert len(rooms) > 15 and not [room for room in rooms if f"`{room}`" not in text]
