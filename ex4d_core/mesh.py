@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -52,6 +52,8 @@ class DWMesh:
         border_depth: depth of the back plate.
         min_angle: faces with a smaller angle, in degrees, are occluded.
         max_jump: paper style: faces with a larger depth range are occluded, in depth units; released style: infinity.
+        radius: distance of the pivot from the source camera: nearest depth of the clip's frame 0 plus 0.15, as published.
+            It is the clip's, and stays when frames are taken out.
     """
 
     rgb: Tensor
@@ -61,6 +63,7 @@ class DWMesh:
     border_depth: float
     min_angle: float
     max_jump: float
+    radius: float
 
     @property
     def frames(self) -> int:
@@ -87,11 +90,6 @@ class DWMesh:
         """Position of a vertex inside its pixel: 0 (released) or 0.5 (paper)."""
         return 0.0 if self.style == "released" else 0.5
 
-    @cached_property
-    def radius(self) -> float:
-        """Distance of the pivot from the source camera: nearest depth of frame 0 plus 0.15, as published."""
-        return float(self.depth[0].min()) + PIVOT_MARGIN
-
     @property
     def pivot(self) -> tuple[float, float, float]:
         """The point that camera paths look at, (0, 0, radius)."""
@@ -106,6 +104,42 @@ class DWMesh:
     def occluded_share(self) -> float:
         """Share of the occluded faces among the faces over pixels (back plate left out), frame 0."""
         return 1.0 - float(self.quad_face_valid(0).float().mean())
+
+    def part(self, frames: slice | Sequence[int]) -> DWMesh:
+        """Some of the frames; camera paths turn around the same pivot as around the whole clip.
+
+        Args:
+            frames: a slice, whose frames share this mesh's memory, or frame numbers, which copy it.
+
+        Raises:
+            EX4DError: no frame, or one that is not there.
+        """
+        numbers = range(self.frames)[frames] if isinstance(frames, slice) else list(frames)
+        if not numbers or not 0 <= min(numbers) <= max(numbers) < self.frames:
+            raise EX4DError(f"The mesh has frames 0 to {self.frames - 1}; asked for were {frames}.")
+        chosen = frames if isinstance(frames, slice) else list(frames)
+        return replace(self, rgb=self.rgb[chosen], depth=self.depth[chosen])
+
+    def coarser(self, pixels: int) -> DWMesh:
+        """The same surfaces over fewer vertices; thresholds, back plate and radius stay.
+
+        Depth is taken at points, since means would invent depth at edges, and colours are averaged.
+
+        Args:
+            pixels: vertices a frame, about; this mesh itself where it has no more.
+        """
+        width, height = reduced_size(self.width, self.height, pixels)
+        if (width, height) == (self.width, self.height):
+            return self
+        depth = sample_nearest(self.depth, width, height)
+        rgb = empty((self.frames, height, width, 3), torch.uint8, self.device)
+        for frame, source, target in zip(depth, self.rgb, rgb, strict=True):
+            set_border(frame, self.border_depth)
+            planes = source.permute(2, 0, 1)[None].float()
+            target.copy_(
+                torch.nn.functional.interpolate(planes, (height, width), mode="area")[0].round_().permute(1, 2, 0)
+            )
+        return replace(self, rgb=rgb, depth=depth, intrinsics=self.intrinsics.resized(width, height))
 
     def vertices(self, t: int) -> Tensor:
         """Vertices of frame ``t``: (V, 3) float32, source camera's frame."""
@@ -222,11 +256,12 @@ def build_dw_mesh(
             padded[t].clamp_(max=PAPER_CLAMP * border_depth)
             if t == 0:
                 max_jump = depth_jump * float(padded[0].max() - padded[0].min())
-        _set_border(padded[t], border_depth)
+        set_border(padded[t], border_depth)
         colors[t] = to_uint8(rgb[t])
         if progress is not None:
             progress(t + 1, frames)
-    return DWMesh(colors, padded, intrinsics, style, float(border_depth), float(min_angle), max_jump)
+    radius = float(padded[0].min()) + PIVOT_MARGIN
+    return DWMesh(colors, padded, intrinsics, style, float(border_depth), float(min_angle), max_jump, radius)
 
 
 def default_border_depth(depth: Tensor) -> float:
@@ -238,6 +273,33 @@ def default_border_depth(depth: Tensor) -> float:
     nearest, farthest = (float(v) for v in torch.aminmax(depth))
     published = NEAREST_LIMITS[0] <= nearest <= NEAREST_LIMITS[1] and farthest <= DEPTH_LIMITS[1] + 1
     return BORDER_DEPTH if published else 1.05 * farthest
+
+
+def reduced_size(width: int, height: int, pixels: int, *, step: int = 1, least: int = 8) -> tuple[int, int]:
+    """The (width, height) of a smaller grid of the same aspect, with at most about ``pixels`` samples; never enlarged.
+
+    Args:
+        width, height: of the grid that there is.
+        pixels: samples.
+        step: both sides become multiples of it.
+        least: both sides are at least this long.
+    """
+    scale = min(1.0, math.sqrt(pixels / (width * height)))
+    across, down = (max(least, round(side * scale / step) * step) for side in (width, height))
+    return across, down
+
+
+def sample_nearest(depth: Tensor, width: int, height: int) -> Tensor:
+    """Point samples of depth (..., H, W) at the centres of a (height, width) grid; means would invent depth at edges.
+
+    The outermost ring of a mesh's depth is its border, not scene: its neighbours inside are taken instead.
+    """
+    taken = []
+    for count, size in ((height, depth.shape[-2]), (width, depth.shape[-1])):
+        index = ((np.arange(count) + 0.5) * size / count).astype(np.int64)
+        taken.append(index.clip(1, size - 2) if min(depth.shape[-2:]) > 2 else index)
+    rows, columns = (torch.from_numpy(index).to(depth.device) for index in taken)
+    return depth.index_select(-2, rows).index_select(-1, columns)
 
 
 def unproject(depth: Tensor, intrinsics: Intrinsics, pixel_offset: float) -> Tensor:
@@ -356,7 +418,8 @@ def _rays(like: Tensor, intrinsics: Intrinsics, pixel_offset: float) -> tuple[Te
     return ray_x, (rows + (pixel_offset - intrinsics.cy)) / intrinsics.fy
 
 
-def _set_border(frame: Tensor, border_depth: float) -> None:
+def set_border(frame: Tensor, border_depth: float) -> None:
+    """Pull the border ring of one depth frame (H, W) back to the plate, in place."""
     frame[0] = frame[-1] = border_depth
     frame[:, 0] = frame[:, -1] = border_depth
 

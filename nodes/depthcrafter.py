@@ -15,9 +15,8 @@ import torch
 from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
-from ..ex4d_core.preview.film import colored_depth, depth_palette
+from ..ex4d_core.preview.film import colored_depth, depth_palette, film_size
 from ..ex4d_core.preview.pictures import shrink
-from ..ex4d_core.preview.scene_file import preview_size
 from ..ex4d_core.published import DEPTH_OVERLAP, DEPTH_SEED, DEPTH_SIZE_LIMIT, DEPTH_STEPS, DEPTH_WINDOW
 from . import previews, types
 from .progress import Job
@@ -114,7 +113,7 @@ class _Progress(Job):
 
         grey = step.preview()[len(step.window) // 2]
         colours = depth_palette()[(grey * 255).round().to(torch.uint8).cpu().numpy()]
-        size = preview_size(8 * grey.shape[1], 8 * grey.shape[0], PREVIEW_SIDE**2, even=True)
+        size = film_size(8 * grey.shape[1], 8 * grey.shape[0], PREVIEW_SIDE**2)
         self.picture = Image.fromarray(shrink(colours, *size))
 
     def progress(self, done: int, total: int) -> None:

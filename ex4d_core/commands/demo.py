@@ -10,7 +10,7 @@ import argparse
 import json
 import math
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,7 +141,7 @@ def _source_view(args: argparse.Namespace, mesh: DWMesh) -> dict[str, float]:
     """The first frame rendered from its own camera: it must come back unchanged wherever it is seen."""
     from ..trajectory import Trajectory
 
-    first = replace(mesh, rgb=mesh.rgb[:1], depth=mesh.depth[:1])
+    first = mesh.part([0])
     still = Trajectory(np.eye(4, dtype=np.float32)[None])
     color, mask, _ = _render(args, first, still, keep_first_frame=False)
     seen = mask[0] > 0

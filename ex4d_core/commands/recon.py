@@ -190,7 +190,7 @@ def rendered_frames(job: RenderJob, mesh: DWMesh, trajectory: Trajectory) -> Ite
     for begin in range(0, len(trajectory), CHUNK_FRAMES):
         part = slice(begin, begin + CHUNK_FRAMES)
         color, mask, _ = render_color_mask(
-            mesh if mesh.frames == 1 else replace(mesh, rgb=mesh.rgb[part], depth=mesh.depth[part]),
+            mesh if mesh.frames == 1 else mesh.part(part),
             Trajectory(trajectory.world_to_camera[part], lenses and lenses[part], trajectory.fps),
             backend=job.backend,
             device=job.device,

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from ..errors import Cancelled
 from ..machine.cores import cores
+from ..mesh import reduced_size, sample_nearest
 from ..pixels import to_uint8
 from .pictures import shrink
-from .scene_file import PREVIEW_PIXELS, preview_size, sample_nearest
+from .scene_file import PREVIEW_PIXELS
 
 LONGEST_FILM = 25
 """Frames shown at most, so that looking costs little; longer clips are thinned evenly and play at their own speed."""
@@ -49,6 +50,11 @@ def depth_palette() -> np.ndarray:
     return np.round(np.stack(channels, axis=1) * 255).astype(np.uint8)
 
 
+def film_size(width: int, height: int, pixels: int = PREVIEW_PIXELS) -> tuple[int, int]:
+    """(width, height) of a film of a clip: about ``pixels`` at most, and even sides, as H.264 wants."""
+    return reduced_size(width, height, pixels, step=2, least=2)
+
+
 def thinned(count: int, most: int = LONGEST_FILM) -> np.ndarray:
     """Numbers of the frames, ``most`` of them and evenly spread, that a film of ``count`` frames shows."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
@@ -77,7 +83,7 @@ class FilmFrames:
 def small_frames(images: Tensor, most: int = LONGEST_FILM) -> FilmFrames:
     """A clip (T, H, W, 3) or (T, H, W), float 0..1 or uint8, as a film of at most ``most`` frames."""
     count, rows, columns = images.shape[:3]
-    width, height = preview_size(columns, rows, even=True)
+    width, height = film_size(columns, rows)
     images = images.detach()
 
     def shown(number: int) -> list[np.ndarray]:
@@ -100,8 +106,8 @@ def _levels(frame: Tensor) -> np.ndarray:
 def colored_depth(depth: Tensor) -> FilmFrames:
     """Depth (T, H, W) in colours: near warm, far cold, one scale for the clip; 0 (a hole) is black."""
     count, rows, columns = depth.shape
-    width, height = preview_size(columns, rows, even=True)
-    clip = [sample_nearest(depth[t].detach().cpu().float().numpy(), width, height) for t in thinned(count)]
+    width, height = film_size(columns, rows)
+    clip = [sample_nearest(depth[t].detach(), width, height).cpu().float().numpy() for t in thinned(count)]
     sample = np.stack([frame[::4, ::4] for frame in clip])
     sample = sample[sample > 0]
     # Inverse depth falls as depth grows, so the nearest hundredth of the depths is the highest of the inverse.
@@ -133,7 +139,7 @@ def occlusion_overlay(rgb: Tensor, face_valid: Tensor) -> np.ndarray:
         rgb: (H, W, 3) uint8.
         face_valid: (H-1, W-1, 2) bool, as DWMesh.quad_face_valid gives it.
     """
-    width, height = preview_size(rgb.shape[1], rgb.shape[0], 4 * PREVIEW_PIXELS, even=True)
+    width, height = film_size(rgb.shape[1], rgb.shape[0], 4 * PREVIEW_PIXELS)
     frame = shrink(rgb.cpu().numpy(), width, height).copy()
     share = shrink((~face_valid.all(-1)).cpu().numpy().astype(np.float32), width, height) * np.float32(0.85)
     painted = share > 0

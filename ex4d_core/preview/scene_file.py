@@ -25,17 +25,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
+from ..camera import Intrinsics
 from ..errors import Cancelled, EX4DError
 from ..machine.cores import cores
+from ..mesh import DWMesh, reduced_size, sample_nearest, set_border
 from ..storage.staging import staged_file, write_errors
 from .pictures import from_jpeg, jpeg, shrink
-
-if TYPE_CHECKING:
-    from ..mesh import DWMesh
 
 MAGIC = b"EX4DPRV1"
 PREVIEW_PIXELS = 256 * 256
@@ -66,31 +66,21 @@ class Preview:
     rgb: np.ndarray
     depth: np.ndarray
 
-
-def preview_size(width: int, height: int, pixels: int = PREVIEW_PIXELS, *, even: bool = False) -> tuple[int, int]:
-    """The (width, height) of a small copy: the clip's aspect with at most about ``pixels`` samples, never enlarged.
-
-    Args:
-        width, height: the clip's, in pixels.
-        pixels: samples per frame.
-        even: sides as films need them, even and 2 or more; else 8 or more, so that there is a surface to draw.
-    """
-    scale = min(1.0, math.sqrt(pixels / (width * height)))
-    step, least = (2, 2) if even else (1, 8)
-    across, down = (max(least, round(side * scale / step) * step) for side in (width, height))
-    return across, down
-
-
-def sample_nearest(depth: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Point samples of (H, W) at the centres of a (height, width) grid; averaging would invent depth at edges.
-
-    The outermost ring of the depth is the mesh's rim, not scene: its neighbours inside are taken instead.
-    """
-    rows = ((np.arange(height) + 0.5) * depth.shape[0] / height).astype(np.int64)
-    columns = ((np.arange(width) + 0.5) * depth.shape[1] / width).astype(np.int64)
-    if min(depth.shape) > 2:
-        rows, columns = rows.clip(1, depth.shape[0] - 2), columns.clip(1, depth.shape[1] - 2)
-    return depth.take(rows, axis=0).take(columns, axis=1)
+    def mesh(self) -> DWMesh:
+        """The mesh that the editor draws."""
+        header, depth = self.header, torch.from_numpy(self.depth.copy())
+        for frame in depth:
+            set_border(frame, header["border_depth"])
+        return DWMesh(
+            torch.from_numpy(self.rgb.copy()),
+            depth,
+            Intrinsics(**header["intrinsics"], width=header["width"], height=header["height"]),
+            header["style"],
+            header["border_depth"],
+            header["min_angle"],
+            math.inf if header["max_jump"] is None else header["max_jump"],
+            header["radius"],
+        )
 
 
 def pack_depth(depth: np.ndarray, near: float, far: float, levels: int) -> bytes:
@@ -162,8 +152,8 @@ def encode_preview(
         Cancelled: ``cancel()`` returned True.
     """
     numbers = sorted({round(i) for i in np.linspace(0, mesh.frames - 1, min(int(mesh.frames), MAX_FRAMES))})
-    width, height = preview_size(mesh.width, mesh.height, pixels)
-    depths = [sample_nearest(mesh.depth[i].detach().cpu().float().numpy(), width, height) for i in numbers]
+    width, height = reduced_size(mesh.width, mesh.height, pixels)
+    depths = [sample_nearest(mesh.depth[i], width, height).cpu().numpy() for i in numbers]
     near, far = _depth_range(depths)
     pool = ThreadPoolExecutor(THREADS)
 

@@ -7,10 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from ex4d_core.camera import Intrinsics
-from ex4d_core.mesh import DWMesh, _set_border
+from ex4d_core.mesh import DWMesh
 from ex4d_core.preview.scene_file import decode_preview
 from ex4d_core.render import render_color_mask
 from ex4d_core.trajectory import Trajectory
@@ -20,15 +18,7 @@ FRAMES = 9
 
 def preview_mesh(data: bytes) -> DWMesh:
     """The mesh that the editor draws, rebuilt from its file."""
-    preview = decode_preview(data)
-    header = preview.header
-    depth = torch.from_numpy(preview.depth.copy())
-    for frame in depth:
-        _set_border(frame, header["border_depth"])
-    intrinsics = Intrinsics(**header["intrinsics"], width=header["width"], height=header["height"])
-    jump = float("inf") if header["max_jump"] is None else header["max_jump"]
-    colours = torch.from_numpy(preview.rgb.copy())
-    return DWMesh(colours, depth, intrinsics, header["style"], header["border_depth"], header["min_angle"], jump)
+    return decode_preview(data).mesh()
 
 
 def compare(mesh: DWMesh, path: str, pictures: Path, prefix: str) -> list[tuple[float, float]]:

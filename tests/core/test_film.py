@@ -8,7 +8,6 @@ import torch
 
 from ex4d_core.errors import Cancelled
 from ex4d_core.preview import film
-from ex4d_core.preview.scene_file import preview_size
 
 
 def decoded(path):
@@ -27,7 +26,7 @@ def ramp(frames, height=48, width=64):
 
 @pytest.mark.parametrize(("width", "height"), [(512, 512), (1920, 1080), (33, 17), (3, 4000), (1, 1)])
 def test_films_have_even_sides_and_no_more_pixels_than_asked_for(width, height):
-    across, down = preview_size(width, height, even=True)
+    across, down = film.film_size(width, height)
     assert across % 2 == down % 2 == 0 and min(across, down) >= 2
     assert across * down <= 1.02 * 256 * 256 and across <= width + 1 and down <= height + 1
 

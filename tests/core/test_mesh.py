@@ -16,6 +16,7 @@ from ex4d_core.mesh import (
     default_border_depth,
     grid_faces,
     jump_valid,
+    reduced_size,
     spread_to_vertices,
 )
 
@@ -276,3 +277,44 @@ def test_a_lens_of_another_shape_is_refused_and_one_of_another_size_scaled():
         build_dw_mesh(rgb, depth, Intrinsics.default(1920, 1080))
     lens = Intrinsics(700.0, 720.0, 310.0, 250.0, 640, 480)
     assert build_dw_mesh(rgb, depth, lens).intrinsics == lens.resized(64, 48)
+
+
+def moving_clip(frames=4, height=24, width=32):
+    """Everything comes nearer by one unit a frame, from 12 on."""
+    depth = np.stack([np.full((height, width), 12.0 - t, np.float32) for t in range(frames)])
+    depth[:, 8:16, 10:20] -= 2
+    rgb = np.random.default_rng(4).integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
+    return build_dw_mesh(rgb, depth, border_depth=40.0)
+
+
+@pytest.mark.parametrize("frames", [slice(1, 3), [1, 2], range(1, 3)])
+def test_a_part_of_a_clip_turns_around_the_whole_clips_pivot(frames):
+    mesh = moving_clip()
+    part = mesh.part(frames)
+    assert part.frames == 2 and torch.equal(part.depth, mesh.depth[1:3]) and torch.equal(part.rgb, mesh.rgb[1:3])
+    assert part.radius == mesh.radius == pytest.approx(10.15) and part.pivot == mesh.pivot
+
+
+@pytest.mark.parametrize("frames", [slice(4, 9), [], [4], [-1, 0]])
+def test_frames_that_are_not_there_are_refused(frames):
+    with pytest.raises(EX4DError, match="frames 0 to 3"):
+        moving_clip().part(frames)
+
+
+def test_a_coarser_mesh_has_the_same_surfaces():
+    mesh = moving_clip(height=48, width=64)
+    coarse = mesh.coarser(400)
+    assert (coarse.width, coarse.height) == (23, 17) and coarse.intrinsics == mesh.intrinsics.resized(23, 17)
+    assert (coarse.radius, coarse.border_depth, coarse.style) == (mesh.radius, mesh.border_depth, mesh.style)
+    assert (coarse.depth[:, [0, -1]] == 40).all() and (coarse.depth[:, :, [0, -1]] == 40).all()
+    assert set(coarse.depth[0, 1:-1, 1:-1].unique().tolist()) == {10.0, 12.0}, "no depth in between"
+    assert (coarse.rgb.float().mean((1, 2)) - mesh.rgb.float().mean((1, 2))).abs().max() < 5, "colours are averaged"
+    assert coarse.rgb.float().std() < 0.6 * mesh.rgb.float().std()
+    assert mesh.coarser(64 * 48) is mesh
+
+
+@pytest.mark.parametrize(("width", "height"), [(512, 512), (1920, 1080), (100, 60)])
+def test_reduced_sizes_keep_the_aspect_and_never_grow(width, height):
+    across, down = reduced_size(width, height, 256 * 256)
+    assert across <= width and across * down <= 1.01 * 256 * 256
+    assert across / down == pytest.approx(width / height, rel=0.01)

@@ -46,11 +46,13 @@ def test_packed_depth_is_within_half_a_level(levels):
     assert np.abs(1 / back.astype(np.float64) - 1 / depth.astype(np.float64)).max() <= 0.5 * step + 1e-7
 
 
-def test_sizes_keep_the_aspect_and_never_grow():
-    assert preview.preview_size(512, 512) == (256, 256)
-    assert preview.preview_size(100, 60) == (100, 60)
-    width, height = preview.preview_size(1920, 1080)
-    assert width * height <= 1.01 * preview.PREVIEW_PIXELS and width / height == pytest.approx(16 / 9, rel=0.01)
+def test_the_mesh_that_the_editor_draws_is_a_coarser_one():
+    mesh = scene(style="paper")
+    drawn, coarse = preview.decode_preview(preview.encode_preview(mesh, pixels=1500)).mesh(), mesh.coarser(1500)
+    assert (drawn.style, drawn.border_depth, drawn.radius) == ("paper", mesh.border_depth, mesh.radius)
+    assert (drawn.max_jump, drawn.min_angle, drawn.intrinsics) == (mesh.max_jump, mesh.min_angle, coarse.intrinsics)
+    torch.testing.assert_close(drawn.depth, coarse.depth, rtol=3e-5, atol=0)
+    assert (drawn.rgb.int() - coarse.rgb.int()).abs().float().mean() < 3
 
 
 def test_a_noisy_clip_stays_under_the_limit():
