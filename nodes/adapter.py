@@ -8,6 +8,7 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import io
 
+from ..ex4d_core.wan.host.comfy_types import Model
 from .progress import Job
 from .schema import range_problem, schema
 
@@ -124,7 +125,7 @@ class EX4DAdapterLoader(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, prior_start=None, prior_end=None):
+    def validate_inputs(cls, prior_start: float | None = None, prior_end: float | None = None) -> bool | str:
         if problem := range_problem(cls, prior_start=prior_start, prior_end=prior_end):
             return problem
         if prior_start is not None and prior_end is not None and prior_start >= prior_end:
@@ -133,7 +134,14 @@ class EX4DAdapterLoader(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model, file, lora_strength, prior_strength, prior_start=0.0, prior_end=1.0, prior_file=SAME_FILE
+        cls,
+        model: Model,
+        file: str,
+        lora_strength: float,
+        prior_strength: float,
+        prior_start: float = 0.0,
+        prior_end: float = 1.0,
+        prior_file: str = SAME_FILE,
     ) -> io.NodeOutput:
         from ..ex4d_core.wan import checkpoint
         from ..ex4d_core.wan.host import patch

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from comfy_api.latest import io
+from torch import Tensor
 
+from ..ex4d_core import published
 from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.wan.backbone import WAN21_I2V
+from ..ex4d_core.wan.clip import NothingSeen, PreparedClip, prepare_clip
+from ..ex4d_core.wan.host.comfy_types import Conditioning, Model, Vae
+from ..ex4d_core.wan.settings import EROSIONS, FITS, ClipSettings
 from .schema import choice_problem, schema
 
+log = logging.getLogger(__name__)
+
+CLIP = ClipSettings()
+"""Gives the widgets their defaults."""
 NO_TILES = "off"
 TILES = [NO_TILES, "256", "512"]
-SHIFT_TIP = "How much of the run is spent on the rough picture. 5 is the published value."
+SHIFT_TIP = f"How much of the run is spent on the rough picture. {published.SAMPLER_SHIFT:g} is the published value."
 
 MODEL = io.Model.Input("model", tooltip="Wan2.1 I2V with the adapter, from EX-4D Adapter Loader.")
 VAE = io.Vae.Input("vae", tooltip="The Wan 2.1 VAE.")
@@ -35,8 +46,11 @@ TILE = io.Combo.Input(
 
 def side_input(side: str) -> io.Int.Input:
     """Width or height of the result."""
-    tooltip = f"{side.title()} of the result in pixels, a multiple of 16. 0 keeps the clip's. EX-4D was trained at 512."
-    return io.Int.Input(side, default=0, min=0, max=4096, step=16, tooltip=tooltip)
+    tooltip = (
+        f"{side.title()} of the result in pixels, a multiple of {WAN21_I2V.side}. 0 keeps the clip's. "
+        f"EX-4D was trained at {published.WIDTH}."
+    )
+    return io.Int.Input(side, default=0, min=0, max=4096, step=WAN21_I2V.side, tooltip=tooltip)
 
 
 CLIP_INPUTS = [
@@ -52,20 +66,20 @@ CLIP_INPUTS = [
     side_input("height"),
     io.Combo.Input(
         "fit",
-        options=["stretch", "crop"],
+        options=list(FITS),
         tooltip="What happens when the size differs: stretch squashes the picture as the published code does, crop "
         "keeps its proportions and cuts the edges.",
     ),
     io.Combo.Input(
         "erosion",
-        options=["random", "fixed", "off"],
+        options=list(EROSIONS),
         tooltip="Widens the holes a little, so that stretched edges of the render are not taken for picture. random: 2 "
         "to 8 pixels per frame, as the published code does; fixed: the size below; off: the mask as it is.",
     ),
-    io.Int.Input("erosion_size", default=5, min=1, max=64, tooltip="Pixels, for erosion: fixed."),
+    io.Int.Input("erosion_size", default=CLIP.kernel, min=1, max=64, tooltip="Pixels, for erosion: fixed."),
     io.Int.Input(
         "erosion_seed",
-        default=0,
+        default=CLIP.seed,
         min=0,
         max=0xFFFFFFFF,
         tooltip="Which random sizes are drawn, for erosion: random.",
@@ -74,13 +88,14 @@ CLIP_INPUTS = [
 """How colour and mask become a clip; ``prepare`` takes their values."""
 
 
-def prepare(color, mask, *, erosion_size, erosion_seed, **settings):
+def prepare(color: Tensor, mask: Tensor, *, erosion_size: int, erosion_seed: int, **settings: Any) -> PreparedClip:
     """The clip of the values of ``CLIP_INPUTS``; its notes go to the log."""
-    from ..ex4d_core.wan.clip import prepare_clip
-
-    clip = prepare_clip(color[..., :3], mask, kernel=erosion_size, seed=erosion_seed, **settings)
+    try:
+        clip = prepare_clip(color[..., :3], mask, kernel=erosion_size, seed=erosion_seed, **settings)
+    except NothingSeen as error:
+        raise EX4DError(f"{error} Connect the 'seen' output of Render Color + Mask.") from error
     for note in clip.notes:
-        logging.warning("EX-4D: %s", note)
+        log.warning("EX-4D: %s", note)
     return clip
 
 
@@ -113,7 +128,7 @@ class EX4DConditioning(io.ComfyNode):
                 *CLIP_INPUTS,
                 io.Float.Input(
                     "shift",
-                    default=5.0,
+                    default=published.SAMPLER_SHIFT,
                     min=0.0,
                     max=100.0,
                     step=0.01,
@@ -131,23 +146,25 @@ class EX4DConditioning(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, fit=None, erosion=None, vae_tiles=None):
+    def validate_inputs(
+        cls, fit: str | None = None, erosion: str | None = None, vae_tiles: str | None = None
+    ) -> bool | str:
         return choice_problem(cls, fit=fit, erosion=erosion, vae_tiles=vae_tiles) or True
 
     @classmethod
     def execute(
         cls,
-        model,
-        positive,
-        negative,
-        vae,
-        color,
-        mask,
-        shift,
-        batch_size,
-        vae_tiles,
-        clip_vision_output=None,
-        **clip_settings,
+        model: Model,
+        positive: Conditioning,
+        negative: Conditioning,
+        vae: Vae,
+        color: Tensor,
+        mask: Tensor,
+        shift: float,
+        batch_size: int,
+        vae_tiles: str,
+        clip_vision_output: object | None = None,
+        **clip_settings: Any,
     ) -> io.NodeOutput:
         from ..ex4d_core.wan.host import conditioning
         from .progress import Job

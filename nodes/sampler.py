@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import comfy.samplers
 from comfy_api.latest import io
+from torch import Tensor
 
+from ..ex4d_core import published
 from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.wan.host.comfy_types import Conditioning, Model, TextEncoder, Vae
+from ..ex4d_core.wan.settings import PUBLISHED, SAMPLER, Run
 from .conditioning import CLIP_INPUTS, CLIP_VISION, COLOR, MASK, MODEL, SHIFT_TIP, TILE, VAE, prepare, tile_size
 from .schema import choice_problem, schema
 
 FULL, FEW_STEPS = "full", "few steps"
 MODES = [FULL, FEW_STEPS]
-PUBLISHED = "published"
+RUN = Run()
+"""Gives the widgets their defaults."""
 
-SHIFT = io.Float.Input("shift", default=5.0, min=0.01, max=100.0, step=0.01, tooltip=SHIFT_TIP)
-STEPS = io.Int.Input("steps", default=25, min=1, max=10000, tooltip="Sampling steps. 25 is the published count.")
+SHIFT = io.Float.Input("shift", default=RUN.shift, min=0.01, max=100.0, step=0.01, tooltip=SHIFT_TIP)
+STEPS = io.Int.Input(
+    "steps",
+    default=RUN.steps,
+    min=1,
+    max=10000,
+    tooltip=f"Sampling steps. {published.SAMPLER_STEPS} is the published count.",
+)
 
 
 class EX4DScheduler(io.ComfyNode):
@@ -36,7 +49,7 @@ class EX4DScheduler(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, steps, shift) -> io.NodeOutput:
+    def execute(cls, steps: int, shift: float) -> io.NodeOutput:
         from ..ex4d_core.wan.schedule import sigmas
 
         return io.NodeOutput(sigmas(steps, shift))
@@ -90,7 +103,7 @@ class WanEX4DSampler(io.ComfyNode):
                 STEPS,
                 io.Float.Input(
                     "cfg",
-                    default=5.0,
+                    default=RUN.cfg,
                     min=0.0,
                     max=100.0,
                     step=0.1,
@@ -100,26 +113,26 @@ class WanEX4DSampler(io.ComfyNode):
                 SHIFT,
                 io.Combo.Input(
                     "sampler_name",
-                    options=["euler", *(name for name in comfy.samplers.SAMPLER_NAMES if name != "euler")],
-                    tooltip="How each step is taken. euler is the published one.",
+                    options=[SAMPLER, *(name for name in comfy.samplers.SAMPLER_NAMES if name != SAMPLER)],
+                    tooltip=f"How each step is taken. {SAMPLER} is the published one.",
                 ),
                 io.Combo.Input(
                     "scheduler",
                     options=[PUBLISHED, *comfy.samplers.SCHEDULER_NAMES],
-                    tooltip="How noise falls from step to step. published is exact for any number of steps.",
+                    tooltip=f"How noise falls from step to step. {PUBLISHED} is exact for any number of steps.",
                 ),
                 *CLIP_INPUTS,
                 io.Int.Input(
                     "segment_frames",
-                    default=49,
+                    default=RUN.segment,
                     min=0,
                     max=4097,
                     tooltip="Longest piece made at once: 4n + 1. Longer clips are made in overlapping segments of this "
-                    "length; 49 is what EX-4D was trained on. 0 makes any length at once.",
+                    f"length; {published.FRAMES} is what EX-4D was trained on. 0 makes any length at once.",
                 ),
                 io.Int.Input(
                     "segment_overlap",
-                    default=9,
+                    default=RUN.overlap,
                     min=1,
                     max=1024,
                     tooltip="Frames that neighbouring segments share: the next one starts from them, and they are blended.",
@@ -148,38 +161,45 @@ class WanEX4DSampler(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, mode=None, sampler_name=None, scheduler=None, fit=None, erosion=None, vae_tiles=None):
+    def validate_inputs(
+        cls,
+        mode: str | None = None,
+        sampler_name: str | None = None,
+        scheduler: str | None = None,
+        fit: str | None = None,
+        erosion: str | None = None,
+        vae_tiles: str | None = None,
+    ) -> bool | str:
         choices = {"mode": mode, "sampler_name": sampler_name, "scheduler": scheduler}
         return choice_problem(cls, fit=fit, erosion=erosion, vae_tiles=vae_tiles, **choices) or True
 
     @classmethod
     def execute(
         cls,
-        model,
-        vae,
-        color,
-        mask,
-        seed,
-        mode,
-        steps,
-        cfg,
-        few_steps,
-        shift,
-        sampler_name,
-        scheduler,
-        segment_frames,
-        segment_overlap,
-        vae_tiles,
-        positive=None,
-        negative=None,
-        clip=None,
-        clip_vision_output=None,
-        prompt="",
-        negative_prompt="",
-        **clip_settings,
+        model: Model,
+        vae: Vae,
+        color: Tensor,
+        mask: Tensor,
+        seed: int,
+        mode: str,
+        steps: int,
+        cfg: float,
+        few_steps: int,
+        shift: float,
+        sampler_name: str,
+        scheduler: str,
+        segment_frames: int,
+        segment_overlap: int,
+        vae_tiles: str,
+        positive: Conditioning | None = None,
+        negative: Conditioning | None = None,
+        clip: TextEncoder | None = None,
+        clip_vision_output: object | None = None,
+        prompt: str = "",
+        negative_prompt: str = "",
+        **clip_settings: Any,
     ) -> io.NodeOutput:
         from ..ex4d_core.wan.host import conditioning, sampling
-        from ..ex4d_core.wan.settings import Run
 
         if problem := choice_problem(cls, mode=mode):
             raise EX4DError(problem)
@@ -200,15 +220,17 @@ class WanEX4DSampler(io.ComfyNode):
         sampling.check_run(run)
         prepared = prepare(color, mask, **clip_settings)
         sampling.plan(model, prepared, run)
-        positive = encode_text(clip, prompt) if positive is None else positive
-        negative = encode_text(clip, negative_prompt) if negative is None else negative
+        texts = [
+            encode_text(clip, text) if given is None else given
+            for given, text in ((positive, prompt), (negative, negative_prompt))
+        ]
         images, samples = sampling.sample_clip(
-            model, vae, positive, negative, prepared, run, clip_vision=clip_vision_output
+            model, vae, texts[0], texts[1], prepared, run, clip_vision=clip_vision_output
         )
         return io.NodeOutput(images, {"samples": samples})
 
 
-def check_texts(*, positive, negative, clip) -> None:
+def check_texts(*, positive: Conditioning | None, negative: Conditioning | None, clip: TextEncoder | None) -> None:
     """Each text is connected, and Wan's, or can be encoded."""
     from ..ex4d_core.wan.host.conditioning import check_text
 
@@ -221,8 +243,9 @@ def check_texts(*, positive, negative, clip) -> None:
             )
 
 
-def encode_text(clip, text: str) -> list:
-    """ComfyUI conditioning of a prompt."""
+def encode_text(clip: TextEncoder | None, text: str) -> Conditioning:
+    """ComfyUI conditioning of a prompt; ``check_texts`` has seen to it that there is an encoder."""
+    assert clip is not None
     return clip.encode_from_tokens_scheduled(clip.tokenize(text))
 
 

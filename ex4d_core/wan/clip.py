@@ -91,10 +91,12 @@ def prepare_clip(
         seen: (T, H, W) uint8, bool or float 0..1; 1 = seen.
         frames: 0 takes as many as fit (4n + 1); another 4n + 1 picks that many evenly, repeating the last frame of a
             shorter clip.
-        width, height: pixels, multiples of 16; 0 keeps the clip's.
+        width: pixels, a multiple of 16; 0 keeps the clip's.
+        height: likewise.
         fit: "stretch" squashes as in the published code, "crop" keeps proportions and cuts the middle out.
         erosion: "random" takes a box of 2..8 pixels per frame from ``seed``, "fixed" one of ``kernel``, "off" none.
-        kernel, seed: see ``erosion``.
+        kernel: side of the fixed box in pixels.
+        seed: which random boxes are drawn.
         backbone: gives the rule for counts and sides.
 
     Returns:
@@ -121,7 +123,8 @@ def prepare_clip(
     valid = seen >= SEEN_LEVEL
     if not bool(valid.any()):
         raise NothingSeen(
-            "The mask shows no seen pixel in any frame, so there is nothing to go by. Seen is 1 (white), a hole is 0."
+            "The mask shows no seen pixel in any frame, so there is nothing to go by. Seen is 1 (white), a hole is 0; "
+            "invert the mask where it is the other way round."
         )
     share = float(valid[0].float().mean())
     if share < FIRST_FRAME_SEEN:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from .backbone import WAN21_I2V
+
+
+class Operations(Protocol):
+    """Where the layers come from: torch.nn, or ComfyUI's casting operations, whose weights may wait on another device."""
+
+    @property
+    def Conv3d(self) -> Callable[..., nn.Module]:
+        """A three-dimensional convolution."""
+        ...
 
 
 class PriorEncoder(nn.Module):
@@ -20,12 +29,21 @@ class PriorEncoder(nn.Module):
         latent_channels: of each latent; 16 for Wan 2.1.
         hidden: channels between the convolutions (1024 in the published adapter).
         dim: width of Wan's tokens (5120 for the 14B model).
-        operations: module that provides Conv3d; ComfyUI's casting operations let weights wait on another device.
+        operations: what provides the convolutions.
+        dtype: of the weights; None for torch's default.
+        device: likewise.
     """
 
     def __init__(
-        self, latent_channels: int, hidden: int, dim: int, *, operations: ModuleType | Any = nn, dtype=None, device=None
-    ):
+        self,
+        latent_channels: int,
+        hidden: int,
+        dim: int,
+        *,
+        operations: Operations = nn,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> None:
         super().__init__()
         like = {"dtype": dtype, "device": device}
         patch = WAN21_I2V.patch
@@ -39,7 +57,7 @@ class PriorEncoder(nn.Module):
         self.latent_patch_embedding = operations.Conv3d(hidden, dim, patch, stride=patch, **like)
 
     @classmethod
-    def from_state_dict(cls, state: dict[str, Tensor], *, operations: ModuleType | Any = nn) -> PriorEncoder:
+    def from_state_dict(cls, state: dict[str, Tensor], *, operations: Operations = nn) -> PriorEncoder:
         """Sizes are read from the tensors; every key must fit. ``checkpoint.parse_adapter`` has checked them."""
         first, patch = state["latent_encoder.0.weight"], state["latent_patch_embedding.weight"]
         encoder = cls(first.shape[1] // 2, first.shape[0], patch.shape[0], operations=operations, dtype=first.dtype)

@@ -8,10 +8,37 @@ import pytest
 import torch
 from harness.wan import Tiny, node
 
+from ex4d_core.wan.settings import EROSIONS, FITS, PUBLISHED, SAMPLER, ClipSettings, Run
+
 
 @pytest.fixture()
 def tiny(server, reference) -> Tiny:
     return Tiny(server, reference)
+
+
+def widgets(client, name: str) -> dict[str, tuple[list | None, object]]:
+    """Options (of lists) and default of a node's inputs; a list's default is its first entry unless stated."""
+    required = client.object_info(name)[name]["input"]["required"]
+    found = {}
+    for key, (kind, *rest) in required.items():
+        settings = rest[0] if rest else {}
+        options = kind if isinstance(kind, list) else settings.get("options")
+        found[key] = options, settings.get("default", options[0] if options else None)
+    return found
+
+
+def test_the_nodes_offer_the_core_s_choices_and_defaults(client):
+    clip, run = ClipSettings(), Run()
+    for name in ("EX4DConditioning", "WanEX4DSampler"):
+        shown = widgets(client, name)
+        assert shown["fit"] == (list(FITS), clip.fit)
+        assert shown["erosion"] == (list(EROSIONS), clip.erosion)
+        sizes = {key: shown[key][1] for key in ("frames", "width", "height", "erosion_size", "erosion_seed", "shift")}
+        assert list(sizes.values()) == [clip.frames, clip.width, clip.height, clip.kernel, clip.seed, run.shift]
+    defaults = {key: default for key, (_, default) in shown.items()}
+    names = ("seed", "steps", "cfg", "sampler_name", "scheduler", "segment_frames", "segment_overlap")
+    wanted = (run.seed, run.steps, run.cfg, SAMPLER, PUBLISHED, run.segment, run.overlap)
+    assert tuple(defaults[key] for key in names) == wanted
 
 
 @pytest.mark.parametrize(

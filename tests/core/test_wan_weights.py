@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from ex4d_core.errors import Cancelled, EX4DError
+from ex4d_core.wan.host.generate import check_files
 from ex4d_core.wan.weights import check_readable, read_tensors, reading, tensor_shapes
 
 KINDS = {"archive": "w.ckpt", "old pickle": "old.pt", "safetensors": "w.safetensors"}
@@ -100,3 +101,17 @@ def test_what_says_nothing_about_the_file_passes_through(files, error):
     with pytest.raises(type(error)) as raised, reading(files["archive"]):
         raise error
     assert raised.value is error
+
+
+@pytest.mark.parametrize("which", ["dit", "vae", "text", "lora", "embeddings"])
+def test_generate_refuses_a_cut_file_before_any_is_read(files, tmp_path, which):
+    whole, cut = str(files["safetensors"]), tmp_path / "cut.safetensors"
+    cut.write_bytes(files["safetensors"].read_bytes()[:-8])
+    paths = dict.fromkeys(("dit", "vae", "adapter", "text", "vision"), whole)
+    check_files(paths, [whole], whole)
+    with pytest.raises(EX4DError, match=r"cut\.safetensors .* cannot be read"):
+        check_files(
+            paths | ({which: str(cut)} if which in paths else {}),
+            [str(cut) if which == "lora" else whole],
+            str(cut) if which == "embeddings" else None,
+        )

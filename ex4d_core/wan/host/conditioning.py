@@ -58,7 +58,8 @@ def condition(
     Args:
         model: a ComfyUI ModelPatcher from ``patch.add_adapter``.
         vae: ComfyUI's VAE of Wan 2.1.
-        positive, negative: ComfyUI conditioning.
+        positive: ComfyUI conditioning of what to show.
+        negative: and of what to avoid.
         clip: from ``clip.prepare_clip``.
         clip_vision: CLIP vision output of the clip's first frame, or None.
         shift: schedule shift to set on the model; 0 leaves the model's own.

@@ -147,8 +147,9 @@ def add_prior(model: Model, color: Tensor, mask: Tensor) -> Model:
 
     Args:
         model: from ``add_adapter``.
-        color, mask: (1, 16, F, H/8, W/8) VAE latents of the masked colour video and of the doubly scaled mask, as
-            ComfyUI's VAE returns them (not yet normalised).
+        color: (1, 16, F, H/8, W/8) VAE latent of the masked colour video, as ComfyUI's VAE returns it (not yet
+            normalised).
+        mask: likewise of the doubly scaled mask.
     """
     encoder, settings = prior_encoder(model), model.get_attachment(KEY)
     patched = model.clone()
@@ -270,7 +271,7 @@ class _Adding:
         self.calls = 0
 
     @torch.compiler.disable
-    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    def __call__(self, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         self.calls += 1
         if not self.strength:
             return output

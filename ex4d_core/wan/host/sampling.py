@@ -74,7 +74,8 @@ def sample_clip(
     Args:
         model: a ComfyUI ModelPatcher from ``patch.add_adapter``.
         vae: ComfyUI's VAE of Wan 2.1.
-        positive, negative: ComfyUI conditioning.
+        positive: ComfyUI conditioning of what to show.
+        negative: and of what to avoid; not computed at cfg 1.
         clip: from ``clip.prepare_clip``.
         run: settings.
         clip_vision: CLIP vision output of the clip's first frame, or None; later segments keep it.
@@ -143,7 +144,7 @@ def _progress(model: Model, steps: int, parts: int) -> Callable[[int], StepCallb
     bar = comfy.utils.ProgressBar(steps * parts)
 
     def of_part(number: int) -> StepCallback:
-        def callback(step: int, denoised: Tensor, x: Tensor, total: int) -> None:
+        def callback(step: int, denoised: Tensor, _noisy: Tensor, total: int) -> None:
             preview = previewer.decode_latent_to_preview_image("JPEG", denoised) if previewer else None
             # The bar's hook raises when the user cancels.
             bar.update_absolute(number * total + step + 1, parts * total, preview)

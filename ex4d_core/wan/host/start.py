@@ -59,7 +59,7 @@ def read_extra_model_paths() -> None:
         load_extra_path_config(path)
 
 
-def _leave(number: int, frame: object) -> None:
+def _leave(_number: int, _frame: object) -> None:
     """Unwind, so that no half-written file stays; a second signal must not break into that."""
     for other in (signal.SIGINT, signal.SIGTERM):
         signal.signal(other, signal.SIG_IGN)
