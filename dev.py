@@ -5,6 +5,7 @@
     python dev.py lint      ruff check and ruff format --check; prettier --check on the JavaScript
     python dev.py types     pyright on ex4d_core, tsc on web/
     python dev.py js        node --test tests/js
+    python dev.py core      the Python tests that need no ComfyUI, in parallel, with their coverage
     python dev.py pytest    Python, ComfyUI and browser tests; further arguments go to pytest
     python dev.py format    let ruff and prettier rewrite the files
     python dev.py hosts     show the ComfyUI checkouts the tests would use
@@ -178,6 +179,16 @@ def pytest(python: Path, arguments: list[str]) -> int:
     return run([python, "-m", "pytest", "--durations=25", *arguments])
 
 
+def core(python: Path, arguments: list[str]) -> int:
+    """The tests of ex4d_core, a process a core; prints their coverage, and fails below the floor in pyproject.toml."""
+    return pytest(python, ["tests/core", "-n", "auto", "--cov", "--cov-report=term", *arguments])
+
+
+def hosted(python: Path, arguments: list[str]) -> int:
+    """The tests in real ComfyUI servers and browsers: one after the other, since each server takes all cores."""
+    return pytest(python, ["tests/comfy", "tests/browser", *arguments])
+
+
 def demo(python: Path, arguments: list[str]) -> int:
     """The project's own demo, from a procedural clip to a contact sheet."""
     arguments = arguments or ["--output_dir", str(ROOT / "output" / "demo")]
@@ -190,7 +201,8 @@ def test(python: Path, arguments: list[str]) -> int:
         "lint": lambda: lint(python),
         "types": lambda: types(python),
         "js": js,
-        "pytest": lambda: pytest(python, arguments),
+        "core": lambda: core(python, arguments),
+        "hosted": lambda: hosted(python, arguments),
     }
     report = []
     for name, step in steps.items():
@@ -208,7 +220,8 @@ def main() -> int:
     """Parse the command line and run one chore."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "chore", choices=["demo", "test", "lint", "types", "js", "pytest", "format", "hosts", "docs", "thumbnails"]
+        "chore",
+        choices=["demo", "test", "lint", "types", "js", "core", "pytest", "format", "hosts", "docs", "thumbnails"],
     )
     parser.add_argument("--no-install", action="store_true", help="use this Python as it is")
     options, rest = parser.parse_known_args()
@@ -235,6 +248,7 @@ def main() -> int:
         "test": lambda: test(python, rest),
         "lint": lambda: lint(python),
         "types": lambda: types(python),
+        "core": lambda: core(python, rest),
         "pytest": lambda: pytest(python, rest),
         "docs": lambda: harness("documents"),
         "thumbnails": lambda: harness("thumbnails"),

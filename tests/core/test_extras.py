@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -76,3 +77,14 @@ def test_an_opencv_that_does_not_load_says_what_to_install(tmp_path, monkeypatch
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(EX4DError, match=r"libGL.so.1: .*libgl1.*opencv-python-headless"):
         opencv.load("The work")
+
+
+def test_what_checks_a_commit_is_what_checks_everything():
+    """One version of each tool, and none that changes by itself."""
+    text = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    python = set(re.findall(r'"([\w-]+==[\d.]+)"', text))
+    assert python and python <= set((ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines())
+    packages = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
+    javascript = dict(re.findall(r'"([\w-]+)@([\d.]+)"', text))
+    assert javascript and javascript.items() <= packages.items()
+    assert all(re.fullmatch(r"[\d.]+", version) for version in packages.values())
