@@ -34,7 +34,7 @@ JAVASCRIPT_FILES = ["web/**/*.js", "tests/**/*.mjs"]
 TORCH = ["torch==2.11.0"]
 TORCH_FAMILY = [*TORCH, "torchvision==0.26.0", "torchaudio==2.11.0"]
 # What the geometric half needs: the demo installs neither diffusers nor anything of ComfyUI.
-DEMO = ["-r", "requirements.txt", "numba>=0.59", "opencv-python-headless"]
+DEMO = ["-r", "requirements.txt", "numba>=0.59"]
 CI = os.environ.get("CI", "").lower() == "true"
 
 

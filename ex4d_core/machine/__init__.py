@@ -1,1 +1,1 @@
-"""What this computer offers: cores, memory, compiled code, OpenCV; and how to leave work that cannot be stopped."""
+"""What this computer offers: cores, memory, compiled code, optional packages; and how to leave work that cannot be stopped."""

@@ -11,7 +11,6 @@ from ..errors import EX4DError
 EXTRAS: dict[str, tuple[str, ...]] = {
     "torch": ("torch>=2.1",),
     "numba": ("numba>=0.59",),
-    "opencv": ("opencv-python-headless",),
     "depthcrafter": ("diffusers>=0.31", "transformers>=4.46"),
     "exr": ("OpenEXR>=3.3",),
 }
@@ -20,7 +19,6 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 MODULES = {
     "torch": ("PyTorch", "torch"),
     "numba": ("numba", "numba"),
-    "cv2": ("OpenCV", "opencv"),
     "diffusers": ("diffusers", "depthcrafter"),
     "transformers": ("transformers", "depthcrafter"),
     "OpenEXR": ("OpenEXR", "exr"),

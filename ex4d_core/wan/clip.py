@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ..errors import EX4DError
 from ..holes.masks import erode, random_kernels
-from ..machine import opencv
 from ..pixels import to_uint8
 from ..published import SEEN_LEVEL
 from .backbone import WAN21_I2V, Backbone
+from .resize import resize
 from .settings import EROSIONS, FITS, ClipSettings, Erosion, Fit
 
 FIRST_FRAME_SEEN = 0.98
@@ -218,7 +218,7 @@ def _fit(color: Tensor, seen: Tensor, width: int, height: int, fit: Fit) -> tupl
     if fit == "crop":
         rows, columns = _middle(color.shape[1], color.shape[2], height, width)
         color, seen = color[:, rows, columns], seen[:, rows, columns]
-    return _resize(color, width, height), _resize(seen, width, height)
+    return resize(color, width, height), resize(seen, width, height)
 
 
 def _middle(height: int, width: int, to_height: int, to_width: int) -> tuple[slice, slice]:
@@ -226,8 +226,3 @@ def _middle(height: int, width: int, to_height: int, to_width: int) -> tuple[sli
     scale = min(height / to_height, width / to_width)
     h, w = min(height, round(to_height * scale)), min(width, round(to_width * scale))
     return slice((height - h) // 2, (height - h) // 2 + h), slice((width - w) // 2, (width - w) // 2 + w)
-
-
-def _resize(frames: Tensor, width: int, height: int) -> Tensor:
-    cv2 = opencv.load()
-    return torch.stack([torch.from_numpy(cv2.resize(f.cpu().numpy(), (width, height))) for f in frames.contiguous()])

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ..errors import EX4DError
-from ..machine import opencv
 from ..machine.buffers import empty
 from ..storage.npz import NpzFrames
+from ..video.colour import BT601, BT709, SCALER_MATRIX
 
 
 def read_color_and_mask(color: str | Path, mask: str | Path | None) -> tuple[Tensor, Tensor]:
@@ -36,19 +36,26 @@ def read_color_and_mask(color: str | Path, mask: str | Path | None) -> tuple[Ten
 
 
 def _video(path: Path) -> Tensor:
-    """(T, H, W, 3) uint8, decoded as the published code does (by OpenCV), so that its results can be repeated."""
-    cv2 = opencv.load()
+    """(T, H, W, 3) uint8: the pixels that OpenCV gives the published code, so that its results can be repeated.
+
+    OpenCV takes every video for BT.601, from version 5 on unless it is tagged; a tag, as ``recon`` writes it, is followed.
+    """
+    import av
+    from av.error import FFmpegError
+    from av.video.reformatter import VideoReformatter
+
     if not path.is_file():
         raise EX4DError(f"There is no video at {path}.")
-    capture, frames = cv2.VideoCapture(str(path)), []
+    scaler, frames = VideoReformatter(), []
     try:
-        while True:
-            decoded, frame = capture.read()
-            if not decoded:
-                break
-            frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-    finally:
-        capture.release()
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                matrix = SCALER_MATRIX.get(int(frame.colorspace), BT601)
+                other = BT709 if matrix != BT709 else BT601  # PyAV 14 takes a matrix only where the two differ
+                picture = scaler.reformat(frame, format="rgb24", src_colorspace=matrix, dst_colorspace=other)
+                frames.append(picture.to_ndarray())
+    except (FFmpegError, IndexError) as error:  # no stream of pictures is an IndexError
+        raise EX4DError(f"{path.name} cannot be decoded as a video ({error}); render it again.") from error
     if not frames:
         raise EX4DError(f"{path.name} holds no frame that can be decoded; render it again.")
     return torch.from_numpy(np.stack(frames))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ex4d_core.errors import EX4DError
-from ex4d_core.machine import extras, opencv
+from ex4d_core.machine import extras
 
 try:
     import tomllib
@@ -64,19 +64,6 @@ def test_a_broken_package_is_told_with_its_reason(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "numba", raising=False)
     with pytest.raises(EX4DError, match=r"numba, which cannot be loaded \(needs another numpy\)"):
         extras.load("numba", "The work")
-
-
-def test_an_opencv_that_does_not_load_says_what_to_install(tmp_path, monkeypatch):
-    pytest.importorskip("cv2")
-    assert opencv.load("The work").__name__ == "cv2"
-    monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(EX4DError, match=r"The work needs OpenCV, .*pip install opencv-python-headless"):
-        opencv.load("The work")
-    monkeypatch.delitem(sys.modules, "cv2")
-    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(EX4DError, match=r"libGL.so.1: .*libgl1.*opencv-python-headless"):
-        opencv.load("The work")
 
 
 def test_what_checks_a_commit_is_what_checks_everything():
