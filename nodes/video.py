@@ -111,7 +111,7 @@ class EX4DLoadVideo(io.ComfyNode):
         return files.problem(file, "video") if file and video is NOT_CONNECTED else True
 
     @classmethod
-    def fingerprint_inputs(cls, file: str | None = None, **others: object) -> str:
+    def fingerprint_inputs(cls, file: str | None = None, **_others: object) -> str:
         # The host passes every input here, and a call that fails counts as "always changed".
         return files.fingerprint(file)
 
@@ -198,14 +198,15 @@ def with_host_edits(video: Input.Video) -> Input.Video:
 
 def is_cropped(video: Input.Video) -> bool:
     """Whether a VIDEO states another size than its file has, a turn by 90 degrees aside."""
-    import av
     from av.error import FFmpegError
 
+    from ..ex4d_core.video.video_file import open_container
+
     try:
-        with av.open(stream_source(video)) as container:
+        with open_container(stream_source(video)) as container:
             stream = container.streams.video[0]
             return sorted(video.get_dimensions()) != sorted((stream.width, stream.height))
-    except (FFmpegError, IndexError, ValueError):
+    except (EX4DError, FFmpegError, IndexError, ValueError):
         return False  # load_video says what is wrong with the file
 
 

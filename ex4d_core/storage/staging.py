@@ -177,11 +177,9 @@ def missing_folders(folder: Path) -> list[Path]:
 
 def remove_empty(folders: Iterable[Path]) -> None:
     """Remove folders, the innermost first, up to the first that is not empty."""
-    for folder in folders:
-        try:
+    with suppress(OSError):
+        for folder in folders:
             folder.rmdir()
-        except OSError:
-            break
 
 
 @contextmanager

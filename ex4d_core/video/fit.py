@@ -99,7 +99,8 @@ def check_frame_size(
     Args:
         size: (width, height) in pixels.
         what: its name, as the sentence's subject.
-        smallest, largest: allowed sides in pixels.
+        smallest: allowed side in pixels.
+        largest: likewise.
 
     Returns:
         The size, as whole numbers.
