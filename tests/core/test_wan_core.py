@@ -185,6 +185,19 @@ class TestCheckpoint:
         assert [p.name for p in tmp_path.iterdir()] == ["bad.safetensors"]
 
 
+class Window:
+    """A context window as ComfyUI hands it over; with frames to retain as newer hosts do."""
+
+    def __init__(self, index_list, dim=2):
+        self.index_list, self.dim = index_list, dim
+
+    def get_tensor(self, full, retain_index_list=()):
+        part = full[:, :, self.index_list]
+        for frame in retain_index_list:
+            part[:, :, frame] = full[:, :, frame]
+        return part
+
+
 class TestPrior:
     def test_matches_the_recorded_encoder(self, folder):
         inputs, golden = load_file(folder / "inputs.safetensors"), load_file(folder / "dit_golden.safetensors")
@@ -194,15 +207,27 @@ class TestPrior:
         swapped = encoder(inputs["mask_latent"], inputs["video_latent"])
         assert float((swapped - golden["prior"]).norm() / golden["prior"].norm()) > 0.1
 
-    def test_windows_take_their_part_and_retained_frames_their_own(self):
+    @pytest.fixture()
+    def prior(self):
+        """A prior whose five latent frames are numbered."""
         encoder = SimpleNamespace(model=lambda color, mask: torch.arange(5.0).reshape(1, 1, 5, 1, 1))
-        prior = Prior(encoder, torch.zeros(1, 16, 5, 2, 2), torch.zeros(1, 16, 5, 2, 2), PriorSettings())
+        return Prior(encoder, torch.zeros(1, 16, 5, 2, 2), torch.zeros(1, 16, 5, 2, 2), PriorSettings())
+
+    def test_windows_cut_the_prior_in_their_own_way_and_it_is_encoded_once(self, prior):
         x = torch.zeros(1, 36, 3, 2, 2)
-        window = SimpleNamespace(index_list=[2, 3, 4], dim=2)
-        assert prior._prior_of({"context_window": window}, x).flatten().tolist() == [2, 3, 4]
+        assert prior._prior_of({}, torch.zeros(1, 36, 5, 2, 2)).flatten().tolist() == [0, 1, 2, 3, 4]
+        options = {"context_window": Window([2, 3, 4])}
+        assert prior._prior_of(options, x).flatten().tolist() == [2, 3, 4]
         prior._retained = [0]
-        assert prior._prior_of({"context_window": window}, x).flatten().tolist() == [0, 3, 4]
+        assert prior._prior_of(options, x).flatten().tolist() == [0, 3, 4]
         assert prior.encodings == 1
+
+    @pytest.mark.parametrize(
+        ("window", "words"), [(([0, 1, 2], 3), "anything but the frames"), (([0, 1], 2), "has 3 frames, but takes 2")]
+    )
+    def test_windows_that_do_not_fit_the_forward_are_refused(self, prior, window, words):
+        with pytest.raises(EX4DError, match=words):
+            prior._prior_of({"context_window": Window(*window)}, torch.zeros(1, 36, 3, 2, 2))
 
     def test_a_forward_that_never_embeds_patches_is_an_error(self):
         encoder = SimpleNamespace(model=lambda color, mask: torch.zeros(1, 1, 1, 1, 1))
