@@ -183,15 +183,13 @@ def render_path(job: ReconJob, mesh: DWMesh, camera: CameraPath, clip: VideoClip
 def rendered_frames(job: RenderJob, mesh: DWMesh, trajectory: Trajectory) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Colour (H, W, 3) and mask (H, W) of one frame after the other, uint8; rendered in chunks, each then forgotten."""
     from ..render import default_range, render_color_mask
-    from ..trajectory import Trajectory
 
     near, far = default_range(mesh)
-    lenses = trajectory.intrinsics
     for begin in range(0, len(trajectory), CHUNK_FRAMES):
-        part = slice(begin, begin + CHUNK_FRAMES)
+        chunk = slice(begin, begin + CHUNK_FRAMES)
         color, mask, _ = render_color_mask(
-            mesh if mesh.frames == 1 else mesh.part(part),
-            Trajectory(trajectory.world_to_camera[part], lenses and lenses[part], trajectory.fps),
+            mesh if mesh.frames == 1 else mesh.part(chunk),
+            trajectory.part(chunk),
             backend=job.backend,
             device=job.device,
             keep_first_frame=job.keep_first_frame if begin == 0 else False,

@@ -106,11 +106,10 @@ def draw_trajectory(
     Returns:
         (height, width, 3) uint8.
     """
-    path = trajectory.path
     if radius is None:
-        radius = DEFAULT_RADIUS if path is None else path.radius
+        radius = DEFAULT_RADIUS if trajectory.radius is None else trajectory.radius
     if pivot is None:
-        pivot = (0.0, 0.0, radius) if path is None else path.pivot
+        pivot = (0.0, 0.0, radius) if trajectory.pivot is None else trajectory.pivot
     centre = np.array(pivot, dtype=np.float64)
     poses = invert_pose(trajectory.world_to_camera)
     lenses = trajectory.intrinsics or ((lens or Intrinsics.default(16, 9)),) * len(trajectory)

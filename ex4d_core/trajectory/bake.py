@@ -147,6 +147,7 @@ def document_from_poses(
     *,
     fps: float = DEFAULT_FPS,
     radius: float | None = None,
+    pivot: Vector | None = None,
 ) -> PathDocument:
     """A document with one quaternion keyframe a frame, for paths that came as matrices.
 
@@ -155,12 +156,13 @@ def document_from_poses(
         intrinsics: T lenses of one size with square pixels, or None = the scene's.
         fps: frames a second.
         radius: scene scale for the editor; None = half the path's extent (the default if it stands still).
+        pivot: (x, y, z) that the editor turns around; None = (0, 0, radius).
 
     Raises:
         EX4DError: lenses that a document cannot hold (pixels that are not square, several sizes).
     """
     if intrinsics is None:
-        return document_from_lenses(world_to_camera, None, None, fps=fps, radius=radius)
+        return document_from_lenses(world_to_camera, None, None, fps=fps, radius=radius, pivot=pivot)
     width, height = intrinsics[0].width, intrinsics[0].height
     if any((k.width, k.height) != (width, height) for k in intrinsics):
         raise EX4DError("A camera path has one image size, this one changes it between frames. Resize it first.")
@@ -168,7 +170,9 @@ def document_from_poses(
         raise EX4DError("A JSON camera path has square pixels, but fx and fy differ. Save it as .npz instead.")
     fov = np.array([k.vertical_fov for k in intrinsics])
     shift = np.array([[k.cx / width - 0.5, k.cy / height - 0.5] for k in intrinsics])
-    return document_from_lenses(world_to_camera, fov, shift, fps=fps, width=width, height=height, radius=radius)
+    return document_from_lenses(
+        world_to_camera, fov, shift, fps=fps, width=width, height=height, radius=radius, pivot=pivot
+    )
 
 
 def document_from_lenses(
@@ -180,6 +184,7 @@ def document_from_lenses(
     width: int | None = None,
     height: int | None = None,
     radius: float | None = None,
+    pivot: Vector | None = None,
 ) -> PathDocument:
     """Like :func:`document_from_poses`, with lenses told without an image size.
 
@@ -191,6 +196,7 @@ def document_from_lenses(
         width: image width in pixels, or None = the scene's.
         height: image height in pixels, or None = the scene's.
         radius: scene scale for the editor; None = half the path's extent (the default if it stands still).
+        pivot: (x, y, z) that the editor turns around; None = (0, 0, radius).
 
     Raises:
         EX4DError: values that no document may hold.
@@ -209,7 +215,7 @@ def document_from_lenses(
             "width": width,
             "height": height,
             "interpolation": "linear",
-            "pivot": [0.0, 0.0, radius],
+            "pivot": [0.0, 0.0, radius] if pivot is None else list(pivot),
             "radius": radius,
             "source": None,
             "keyframes": [key.to_dict() for key in keys],

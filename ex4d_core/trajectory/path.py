@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..camera import DEFAULT_FPS, Intrinsics, check_poses, is_finite
+from ..camera import DEFAULT_FPS, Intrinsics, UnknownLens, check_poses, is_finite
 from ..camera_io import Cameras, Hints, format_to_write
 from ..errors import EX4DError
-from .bake import document_from_lenses, document_from_poses, resample_document, scale_document
-from .document import FPS_RANGE, PathDocument
+from .bake import document_from_lenses, document_from_poses, scale_document
+from .document import FPS_RANGE, PathDocument, Vector
 from .evaluate import evaluate_document
 from .files import blaming, placed, read_cameras, write_cameras
 from .parse import parse_document, preset_document
@@ -28,6 +28,8 @@ class Trajectory:
         intrinsics: T lenses, or None = the mesh's (then :meth:`for_scene` fills in what the path asks for).
         fps: frames a second.
         path: the document it was evaluated from; None for paths that came as matrices.
+        radius: scale of the scene that the path was made for, in its units; None = not known.
+        pivot: (x, y, z) in the world that the path turns around; None = not known.
 
     Raises:
         EX4DError: poses that are not finite and rigid, or a wrong number of lenses.
@@ -37,6 +39,8 @@ class Trajectory:
     intrinsics: tuple[Intrinsics, ...] | None = None
     fps: float = DEFAULT_FPS
     path: PathDocument | None = field(default=None, repr=False)
+    radius: float | None = None
+    pivot: Vector | None = None
 
     def __post_init__(self) -> None:
         poses = np.ascontiguousarray(check_poses(self.world_to_camera), dtype=np.float32)
@@ -48,6 +52,9 @@ class Trajectory:
                 raise EX4DError(f"A path of {len(poses)} frames needs as many lenses, got {len(self.intrinsics)}.")
         if not FPS_RANGE[0] <= self.fps <= FPS_RANGE[1]:
             raise EX4DError(f"A camera path's fps must lie between {FPS_RANGE[0]} and {FPS_RANGE[1]}, got {self.fps}.")
+        if self.path is not None:
+            object.__setattr__(self, "radius", self.path.radius)
+            object.__setattr__(self, "pivot", self.path.pivot)
 
     def __len__(self) -> int:
         return len(self.world_to_camera)
@@ -147,14 +154,15 @@ class Trajectory:
         """What the path says of itself: the document it came from, or else one keyframe a frame.
 
         Args:
-            radius: the scene's, for a path that came as matrices; None = guessed from the path's extent.
+            radius: the scene's, for a path that came as matrices; None = the path's own, or guessed from its extent.
 
         Raises:
             EX4DError: lenses that a document cannot hold.
         """
         if self.path is not None:
             return self.path
-        return document_from_poses(self.world_to_camera, self.intrinsics, fps=self.fps, radius=radius)
+        radius = self.radius if radius is None else radius
+        return document_from_poses(self.world_to_camera, self.intrinsics, fps=self.fps, radius=radius, pivot=self.pivot)
 
     def to_json(self, radius: float | None = None) -> str:
         """:meth:`document` as JSON text: what the editor, a saved graph and a .json file hold."""
@@ -172,16 +180,28 @@ class Trajectory:
         if self.intrinsics is not None:
             return self
         if self.path is None:
-            return Trajectory(self.world_to_camera, (intrinsics,) * len(self), self.fps)
+            return replace(self, intrinsics=(intrinsics,) * len(self))
         return Trajectory.from_document(self.path, intrinsics=intrinsics)
 
-    def resampled(self, frames: int, *, intrinsics: Intrinsics | None = None) -> Trajectory:
-        """The same way over another number of frames."""
-        if frames == len(self):
-            return self
-        if intrinsics is None and self.intrinsics is not None:
-            intrinsics = self.intrinsics[0]
-        return Trajectory.from_document(resample_document(self.document(), frames, intrinsics), intrinsics=intrinsics)
+    def part(self, frames: slice | Sequence[int]) -> Trajectory:
+        """Some of the frames, in the same scene: radius and pivot stay, as does the rate.
+
+        Args:
+            frames: a slice, or frame numbers.
+
+        Raises:
+            UnknownLens: the path asks for lenses that only :meth:`for_scene` can work out, so its poses alone would
+                show another picture.
+            EX4DError: no frame, or one that is not there.
+        """
+        numbers = range(len(self))[frames] if isinstance(frames, slice) else list(frames)
+        if not numbers or not 0 <= min(numbers) <= max(numbers) < len(self):
+            raise EX4DError(f"The camera path has frames 0 to {len(self) - 1}; asked for were {frames}.")
+        if self.intrinsics is None and self.path is not None and self.path.sets_the_lens:
+            raise UnknownLens("This camera path sets the lens, which is worked out with the scene's. Give that first.")
+        lenses = None if self.intrinsics is None else tuple(self.intrinsics[number] for number in numbers)
+        poses = self.world_to_camera[list(numbers)]
+        return Trajectory(poses, lenses, self.fps, radius=self.radius, pivot=self.pivot)
 
 
 def load_camera(

@@ -62,11 +62,10 @@ def summarize(
         radius: scene units; None = the document's, or the default.
         pivot: (3,) world; None = the document's, or (0, 0, radius).
     """
-    path = trajectory.path
     if radius is None:
-        radius = DEFAULT_RADIUS if path is None else path.radius
+        radius = DEFAULT_RADIUS if trajectory.radius is None else trajectory.radius
     if pivot is None:
-        pivot = (0.0, 0.0, radius) if path is None else path.pivot
+        pivot = (0.0, 0.0, radius) if trajectory.pivot is None else trajectory.pivot
     centre = np.array(pivot, dtype=np.float64)
     pose = invert_pose(trajectory.world_to_camera)
     offset, forward = pose[:, :3, 3] - centre, pose[:, :3, 2]

@@ -10,7 +10,14 @@ from golden import make_trajectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ex4d_core.camera import Intrinsics, check_poses, invert_pose, matrix_from_quaternion, opengl_from_opencv
+from ex4d_core.camera import (
+    Intrinsics,
+    UnknownLens,
+    check_poses,
+    invert_pose,
+    matrix_from_quaternion,
+    opengl_from_opencv,
+)
 from ex4d_core.errors import EX4DError
 from ex4d_core.trajectory import (
     EASES,
@@ -239,9 +246,35 @@ def test_a_path_that_states_its_size_sees_what_the_scene_s_lens_sees(size):
 
 @pytest.mark.parametrize("frames", [10, 49, 120])
 def test_resampled_presets_end_where_they_did(frames):
-    path = Trajectory.preset("orbit", angle=70, frames=49)
-    np.testing.assert_allclose(path.resampled(frames).world_to_camera[-1], path.world_to_camera[-1], atol=1e-6)
-    assert len(path.resampled(frames)) == frames
+    document = preset_document("orbit", angle=70, frames=49)
+    path = Trajectory.from_document(resample_document(document, frames))
+    end = Trajectory.from_document(document).world_to_camera[-1]
+    np.testing.assert_allclose(path.world_to_camera[-1], end, atol=1e-6)
+    assert len(path) == frames
+
+
+def test_a_part_keeps_the_frames_lenses_scene_and_rate():
+    whole = Trajectory.preset("orbit", frames=9, radius=2.15, pivot=(0.5, 0, 3), fps=24, intrinsics=SCENE)
+    for frames, numbers in ((slice(3, 6), [3, 4, 5]), ([8, 0], [8, 0]), (slice(None, None, 4), [0, 4, 8])):
+        part = whole.part(frames)
+        np.testing.assert_array_equal(part.world_to_camera, whole.world_to_camera[numbers])
+        assert part.intrinsics == tuple(whole.intrinsics[n] for n in numbers)
+        assert (part.radius, part.pivot, part.fps) == (2.15, (0.5, 0, 3), 24)
+        assert (part.document().radius, part.document().pivot) == (2.15, (0.5, 0, 3))
+        assert summarize(part).radius == 2.15
+    bare = Trajectory.preset("orbit", frames=9).part(slice(2))
+    assert len(bare) == 2 and bare.for_scene(SCENE).intrinsics == (SCENE, SCENE)
+    for frames in (slice(9, 20), [], [9], [-1]):
+        with pytest.raises(EX4DError, match="frames 0 to 8"):
+            whole.part(frames)
+
+
+@pytest.mark.parametrize("lens", [{"fov": 50}, {"lens_shift": [0.1, 0]}])
+def test_a_part_never_loses_the_lens_that_the_path_asks_for(lens):
+    whole = Trajectory.from_json(keyed({"frame": 0, "position": [0, 0, 0], **lens}, frames=5))
+    with pytest.raises(UnknownLens):
+        whole.part(slice(2))
+    assert whole.for_scene(SCENE).part(slice(2)).intrinsics == whole.for_scene(SCENE).intrinsics[:2]
 
 
 def test_resampling_never_loses_a_field_of_view():

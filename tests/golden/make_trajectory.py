@@ -111,6 +111,8 @@ REFUSED = {
     "unknown interpolation": document([key(0, [0, 0, 0])], interpolation="cubic"),
     "unknown preset": {"version": 1, "frames": 5, "source": {"preset": "fly"}},
     "unknown parameter": {"version": 1, "frames": 5, "source": {"preset": "orbit", "params": {"angel": 3}}},
+    "parameters in a list": {"version": 1, "frames": 5, "source": {"preset": "orbit", "params": []}},
+    "parameters that are no object": {"version": 1, "frames": 5, "source": {"preset": "orbit", "params": 0}},
     "parameter out of range": {"version": 1, "frames": 5, "source": {"preset": "orbit", "params": {"angle": 1e9}}},
     "half a size": document([key(0, [0, 0, 0])], width=640),
     "through the target": document([key(0, [0, 0, 0]), key(24, [0, 0, 5.4])], interpolation="linear"),
