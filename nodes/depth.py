@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from comfy_api.latest import io
 
-from ..ex4d_core.depth.pictures import PICTURE_KINDS, clip_from_geometry, clip_from_pictures
+from ..ex4d_core.depth.pictures import PICTURE_KINDS, PictureKind, clip_from_geometry, clip_from_pictures
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.preview.film import colored_depth
 from ..ex4d_core.published import BORDER_DEPTH, NEAREST_DEPTH
@@ -17,7 +19,7 @@ NO_NEAR = f"near must be above 0 for inverse depth; EX-4D's is {NEAREST_DEPTH:.3
 
 class EX4DDepthFromImage(io.ComfyNode):
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return schema(
             node_id="EX4DDepthFromImage",
             display_name="Depth from Images",
@@ -69,7 +71,9 @@ class EX4DDepthFromImage(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, kind=None, near=None, far=None):
+    def validate_inputs(
+        cls, kind: str | None = None, near: float | None = None, far: float | None = None
+    ) -> bool | str:
         if problem := range_problem(cls, near=near, far=far) or choice_problem(cls, kind=kind):
             return problem
         if kind == "inverse" and near is not None and near <= 0:
@@ -79,18 +83,27 @@ class EX4DDepthFromImage(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, kind, near, far, images=None, moge_geometry=None, da3_geometry=None) -> io.NodeOutput:
+    def execute(
+        cls,
+        kind: PictureKind,
+        near: float,
+        far: float,
+        images: torch.Tensor | None = None,
+        moge_geometry: dict[str, Any] | None = None,
+        da3_geometry: dict[str, Any] | None = None,
+    ) -> io.NodeOutput:
         if problem := choice_problem(cls, kind=kind):
             raise EX4DError(problem)
-        given = [value for value in (images, moge_geometry, da3_geometry) if value is not None]
-        if len(given) != 1:
+        geometries = [value for value in (moge_geometry, da3_geometry) if value is not None]
+        connected = len(geometries) + (images is not None)
+        if connected != 1:
             raise EX4DError(
-                f"Connect exactly one of images, moge_geometry and da3_geometry; {len(given)} are connected."
+                f"Connect exactly one of images, moge_geometry and da3_geometry; {connected} are connected."
             )
         if images is not None:
             clip = clip_from_pictures(images, kind, near=near or None, far=far)
         else:
-            clip = clip_from_geometry(given[0], near=near or None, far=far)
+            clip = clip_from_geometry(geometries[0], near=near or None, far=far)
         frames, height, width = clip.depth.shape
         low, high = (float(value) for value in torch.aminmax(clip.depth))
         lines = f"{frames} frames, {width}x{height}", f"depth {low:.3g} to {high:.5g}"

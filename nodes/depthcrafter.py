@@ -13,7 +13,11 @@ import comfy.utils
 import folder_paths
 import torch
 from comfy_api.latest import io
+from PIL import Image
 
+from ..ex4d_core.depth import DepthClip
+from ..ex4d_core.depth.depthcrafter import CHOICES, DepthCrafter, MemoryChoice, StepResult
+from ..ex4d_core.depth.depthcrafter.memory import borrowed
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.preview.film import colored_depth, depth_palette, film_size
 from ..ex4d_core.preview.pictures import shrink
@@ -22,11 +26,12 @@ from . import previews, types
 from .progress import Job
 from .schema import choice_problem, range_problem, schema
 
+log = logging.getLogger(__name__)
+
 FOLDER = "depthcrafter"
 PUBLISHED = "DepthCrafter"
 """The choice that stands for the published weights, downloaded once if they are not there."""
 
-MEMORY = ["auto", "speed", "balanced", "low"]
 PREVIEW_SIDE = 512
 
 folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
@@ -76,8 +81,6 @@ class HostPlacement:
 
         (``--novram`` loads only layers of ComfyUI's own classes.)
         """
-        from ..ex4d_core.depth.depthcrafter.memory import borrowed
-
         patcher = self.patchers.get(id(module))
         if patcher is None:
             patcher = comfy.model_patcher.ModelPatcher(
@@ -97,7 +100,7 @@ class HostPlacement:
 class _Network(torch.nn.Module):
     """A network as the host's patcher wants it: with attributes of its own (diffusers' ``device`` cannot be set)."""
 
-    def __init__(self, network: torch.nn.Module):
+    def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()
         self.network = network
 
@@ -105,12 +108,10 @@ class _Network(torch.nn.Module):
 class _Progress(Job):
     """Progress with a picture of the step's depth."""
 
-    picture = None
+    picture: Image.Image | None = None
 
-    def show(self, step) -> None:
+    def show(self, step: StepResult) -> None:
         """Keep the middle frame of the window for the next report."""
-        from PIL import Image
-
         grey = step.preview()[len(step.window) // 2]
         colours = depth_palette()[(grey * 255).round().to(torch.uint8).cpu().numpy()]
         size = film_size(8 * grey.shape[1], 8 * grey.shape[0], PREVIEW_SIDE**2)
@@ -127,14 +128,12 @@ class _Progress(Job):
         self.picture = None
 
 
-_loaded: dict[tuple[str, torch.dtype, str], object] = {}
+_loaded: dict[tuple[str, torch.dtype, str], DepthCrafter] = {}
 """The last DepthCrafter, so that another seed or clip does not read the files again."""
 
 
-def load(model: str, allow_download: bool, job: Job):
+def load(model: str, allow_download: bool, job: Job) -> DepthCrafter:
     """The DepthCrafter of a choice, from the cache or from its files."""
-    from ..ex4d_core.depth.depthcrafter import DepthCrafter
-
     if model not in model_choices():
         raise EX4DError(f"There is no DepthCrafter model '{model}' in models/{FOLDER}. Choose another in the list.")
     placement = HostPlacement()
@@ -159,7 +158,7 @@ def load(model: str, allow_download: bool, job: Job):
 
 class EX4DDepthCrafter(io.ComfyNode):
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return schema(
             node_id="EX4DDepthCrafter",
             display_name="DepthCrafter",
@@ -218,7 +217,7 @@ class EX4DDepthCrafter(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "memory",
-                    options=MEMORY,
+                    options=list(CHOICES),
                     default="auto",
                     tooltip="How the graphics card's memory is used; the depth is the same. auto picks by what is free. "
                     "low fits small cards and is slower.",
@@ -242,7 +241,9 @@ class EX4DDepthCrafter(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, window=None, overlap=None, memory=None):
+    def validate_inputs(
+        cls, window: int | None = None, overlap: int | None = None, memory: str | None = None
+    ) -> bool | str:
         if problem := range_problem(cls, window=window, overlap=overlap) or choice_problem(cls, memory=memory):
             return problem
         if window is not None and overlap is not None and overlap >= window:
@@ -251,14 +252,22 @@ class EX4DDepthCrafter(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, images, model, steps, window, overlap, seed, size_limit, memory, allow_download, unload_after
+        cls,
+        images: torch.Tensor,
+        model: str,
+        steps: int,
+        window: int,
+        overlap: int,
+        seed: int,
+        size_limit: int,
+        memory: MemoryChoice,
+        allow_download: bool,
+        unload_after: bool,
     ) -> io.NodeOutput:
-        from ..ex4d_core.depth import DepthClip
-
         warnings: list[str] = []
 
         def warn(text: str) -> None:
-            logging.warning("EX-4D: %s", text)
+            log.warning("%s", text)
             warnings.append(text)
 
         with _Progress() as loading:
@@ -285,7 +294,7 @@ class EX4DDepthCrafter(io.ComfyNode):
                 comfy.model_management.cleanup_models_gc()
                 comfy.model_management.soft_empty_cache()
         clip = DepthClip.from_disparity(disparity)
-        low, high = clip.disparity_range
+        low, high = clip.disparity_range or (0.0, 1.0)  # known of every clip from disparity
         grey = ((disparity - low) / (high - low))[..., None].expand(-1, -1, -1, 3).contiguous()
         frames, height, width = disparity.shape
         lines = f"{frames} frames, {width}x{height}", f"disparity {low:.3f} to {high:.3f}", *warnings

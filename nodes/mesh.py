@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from comfy_api.latest import io
 
 from ..ex4d_core.camera import Intrinsics
+from ..ex4d_core.depth import DepthClip
 from ..ex4d_core.errors import EX4DError
-from ..ex4d_core.mesh import STYLES, build_dw_mesh
+from ..ex4d_core.mesh import STYLES, Style, build_dw_mesh
 from ..ex4d_core.preview.film import occlusion_overlay
 from ..ex4d_core.published import BORDER_DEPTH, DEPTH_JUMP, FOCAL, MIN_ANGLE, WIDTH
 from . import previews, types
@@ -18,7 +20,7 @@ ASPECT_TOLERANCE = 0.02
 
 class EX4DBuildDWMesh(io.ComfyNode):
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return schema(
             node_id="EX4DBuildDWMesh",
             display_name="Build DW-Mesh",
@@ -80,11 +82,20 @@ class EX4DBuildDWMesh(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, style=None):
+    def validate_inputs(cls, style: str | None = None) -> bool | str:
         return choice_problem(cls, style=style) or True
 
     @classmethod
-    def execute(cls, images, depth, style, min_angle, depth_jump, focal, border_depth) -> io.NodeOutput:
+    def execute(
+        cls,
+        images: torch.Tensor,
+        depth: DepthClip,
+        style: Style,
+        min_angle: float,
+        depth_jump: float,
+        focal: float,
+        border_depth: float,
+    ) -> io.NodeOutput:
         frames, height, width = images.shape[:3]
         check_counts(frames, height, width, depth)
         was = tuple(depth.depth.shape[1:])
@@ -122,7 +133,7 @@ class EX4DBuildDWMesh(io.ComfyNode):
         return io.NodeOutput(mesh, ui=previews.ui_image(picture, *lines))
 
 
-def check_counts(frames: int, height: int, width: int, depth) -> None:
+def check_counts(frames: int, height: int, width: int, depth: DepthClip) -> None:
     """Refuse a depth that belongs to another clip.
 
     Raises:

@@ -6,12 +6,15 @@ import asyncio
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import comfy.model_management
 import comfy.utils
 
 from ..ex4d_core.errors import Cancelled
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Result = TypeVar("Result")
 
@@ -47,7 +50,7 @@ class Job:
         """True once the artist has cancelled, or nobody waits for the result any more."""
         return self.stopped or comfy.model_management.processing_interrupted()
 
-    def __enter__(self) -> Job:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -7,8 +7,17 @@ import torch
 from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.mesh import DWMesh
 from ..ex4d_core.preview.film import side_by_side, small_frames
-from ..ex4d_core.render import BACKEND_CHOICES, backend_problem, choose_backend, render_color_mask
+from ..ex4d_core.render import (
+    BACKEND_CHOICES,
+    BackendChoice,
+    KeepFirstFrame,
+    backend_problem,
+    choose_backend,
+    render_color_mask,
+)
+from ..ex4d_core.trajectory import Trajectory
 from . import previews, types
 from .progress import Job
 from .schema import choice_problem, range_problem, schema
@@ -17,12 +26,12 @@ RENDER_PREVIEW = 49
 """Frames shown at most of a finished move, which is judged by its motion."""
 TOGETHER = 4
 """Frames that are turned into holes and depth pictures at once."""
-KEEP = {"auto": "auto", "yes": True, "no": False}
+KEEP: dict[str, KeepFirstFrame] = {"auto": "auto", "yes": True, "no": False}
 
 
 class EX4DRenderColorMask(io.ComfyNode):
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return schema(
             node_id="EX4DRenderColorMask",
             display_name="Render Color + Mask",
@@ -73,7 +82,13 @@ class EX4DRenderColorMask(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, width=None, height=None, backend=None, first_frame=None):
+    def validate_inputs(
+        cls,
+        width: int | None = None,
+        height: int | None = None,
+        backend: str | None = None,
+        first_frame: str | None = None,
+    ) -> bool | str:
         problem = range_problem(cls, width=width, height=height)
         if problem := problem or choice_problem(cls, backend=backend, first_frame=first_frame):
             return problem
@@ -82,7 +97,16 @@ class EX4DRenderColorMask(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, mesh, trajectory, backend, width, height, first_frame, supersample) -> io.NodeOutput:
+    def execute(
+        cls,
+        mesh: DWMesh,
+        trajectory: Trajectory,
+        backend: BackendChoice,
+        width: int,
+        height: int,
+        first_frame: str,
+        supersample: int,
+    ) -> io.NodeOutput:
         if (width == 0) != (height == 0):
             raise EX4DError("Give both width and height, or 0 for both to take the mesh's size.")
         if problem := choice_problem(cls, first_frame=first_frame):
@@ -151,7 +175,7 @@ def holes_and_depth(seen: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tens
 
 class EX4DDraftFill(io.ComfyNode):
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return schema(
             node_id="EX4DDraftFill",
             display_name="Draft Fill",
@@ -176,7 +200,9 @@ class EX4DDraftFill(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, color, seen, fps, depth_images=None) -> io.NodeOutput:
+    def execute(
+        cls, color: torch.Tensor, seen: torch.Tensor, fps: float, depth_images: torch.Tensor | None = None
+    ) -> io.NodeOutput:
         from ..ex4d_core.holes.draft_fill import draft_fill
 
         if color.shape[:3] != seen.shape:

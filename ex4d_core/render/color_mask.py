@@ -190,13 +190,14 @@ def _keep_source(mesh: DWMesh, picture: Picture) -> None:
 def _check_size(size: tuple[int, int] | None, mesh: DWMesh) -> tuple[int, int]:
     if size is None:
         return mesh.width, mesh.height
+    wrong = EX4DError(f"The output size must be two positive whole numbers (width, height), got {size}.")
     try:
         width, height = size
         whole = width >= 1 and height >= 1 and width % 1 == 0 and height % 1 == 0  # false for NaN and infinity
     except (TypeError, ValueError):
-        whole = False
+        raise wrong from None
     if not whole:
-        raise EX4DError(f"The output size must be two positive whole numbers (width, height), got {size}.")
+        raise wrong
     if max(width, height) > LARGEST_SIDE:
         raise EX4DError(
             f"The output size {width:g}x{height:g} is too large: at most {LARGEST_SIDE} pixels a side can be rendered."

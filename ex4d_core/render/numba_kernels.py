@@ -1,3 +1,5 @@
+# pyright: reportPossiblyUnboundVariable=false
+# Of the kernels: what a first test of "seen" sets, the later ones read.
 """The numba backend's machine code: a visibility-buffer rasteriser over the depth grid.
 
 Per frame two passes. `rasterise` walks the depth grid row by row: it unprojects, projects and applies the occlusion

@@ -296,7 +296,7 @@ BACKEND = Backend(
     name="torch",
     needs="torch",
     problem=lambda: None,
-    takes=lambda mesh, asked: True,
+    takes=lambda *_: True,
     device=_device,
     render=render,
 )

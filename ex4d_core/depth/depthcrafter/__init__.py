@@ -4,7 +4,7 @@
 the networks are run), ``memory`` (modes), ``loading`` and ``download`` are its steps.
 """
 
-from .memory import CHOICES, MODES, Placement, TorchPlacement
+from .memory import CHOICES, MODES, MemoryChoice, Placement, TorchPlacement
 from .pipeline import DepthCrafter, StepResult
 
-__all__ = ["CHOICES", "MODES", "DepthCrafter", "Placement", "StepResult", "TorchPlacement"]
+__all__ = ["CHOICES", "MODES", "DepthCrafter", "MemoryChoice", "Placement", "StepResult", "TorchPlacement"]

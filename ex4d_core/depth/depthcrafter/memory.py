@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
@@ -46,8 +46,10 @@ SPEED = MemoryMode("speed", 2048 * MIB, 4, keep_networks=True)
 BALANCED = MemoryMode("balanced", 512 * MIB, 2)
 LOW = MemoryMode("low", 128 * MIB, 1, stream_weights=True, skips_on_host=True)
 
-MODES = {mode.name: mode for mode in (SPEED, BALANCED, LOW)}
-CHOICES = ("auto", *MODES)
+MODES: dict[str, MemoryMode] = {mode.name: mode for mode in (SPEED, BALANCED, LOW)}
+"""From the most memory to the least."""
+MemoryChoice = Literal["auto", "speed", "balanced", "low"]
+CHOICES: tuple[MemoryChoice, ...] = get_args(MemoryChoice)
 
 
 def next_mode(mode: MemoryMode) -> MemoryMode | None:

@@ -34,6 +34,7 @@ from . import schedule
 from .loading import Networks, check_packages, load_networks
 from .memory import (
     Execution,
+    MemoryChoice,
     MemoryMode,
     Placement,
     TorchPlacement,
@@ -202,7 +203,7 @@ class DepthCrafter:
         noise: tuple[Tensor, Tensor] | None = None,
         *,
         size_limit: int = DEPTH_SIZE_LIMIT,
-        memory: str = "auto",
+        memory: MemoryChoice = "auto",
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
         on_step: Callable[[StepResult], None] | None = None,
