@@ -13,6 +13,7 @@ from queue import SimpleQueue
 import numpy as np
 import torch
 
+from ..machine import extras
 from ..machine.cancel import POLL_SECONDS
 from ..machine.cores import cores
 from ..mesh import DWMesh
@@ -131,7 +132,7 @@ def _takes(mesh: DWMesh, asked: torch.device | None) -> bool:
 
 BACKEND = Backend(
     name="numba",
-    needs="pip install numba",
+    needs=extras.command("numba"),
     problem=lambda: load_problem("numba"),
     takes=_takes,
     device=lambda *_: torch.device("cpu"),
