@@ -46,6 +46,13 @@ class Intrinsics:
 
     Raises:
         EX4DError: a focal length that is not finite and positive, or a size below one pixel.
+
+    Example:
+        >>> lens = Intrinsics.default(512, 512)
+        >>> lens.fx, lens.cx, round(lens.vertical_fov, 1)
+        (500.0, 256.0, 54.2)
+        >>> lens.fitted(832, 480).fy  # the same vertical field of view
+        468.75
     """
 
     fx: float
@@ -246,7 +253,8 @@ def look_at(eye: Sequence[float] | np.ndarray, target: Sequence[float] | np.ndar
     """A level camera at ``eye`` that looks at ``target``.
 
     Args:
-        eye, target: three coordinates each, world frame (OpenCV, y down).
+        eye: where the camera is, three coordinates in the world (OpenCV, y down).
+        target: the point it looks at, likewise.
         roll: degrees, see :func:`rolled`.
 
     Returns:
@@ -254,6 +262,11 @@ def look_at(eye: Sequence[float] | np.ndarray, target: Sequence[float] | np.ndar
 
     Raises:
         EX4DError: eye and target coincide, or a coordinate is not finite.
+
+    Example:
+        >>> pose = look_at(eye=(0, 0, -2), target=(0, 0, 1))
+        >>> (pose @ [0, 0, 1, 1]).tolist()  # the target lies 3 units before the camera
+        [0.0, 0.0, 3.0, 1.0]
     """
     eye_, target_ = np.asarray(eye, dtype=np.float64), np.asarray(target, dtype=np.float64)
     forward = target_ - eye_
@@ -302,7 +315,8 @@ def slerp(start: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
     """The shortest turn between unit quaternions.
 
     Args:
-        start, end: (..., 4) unit quaternions, w, x, y, z.
+        start: (..., 4) unit quaternions, w, x, y, z.
+        end: (..., 4) likewise.
         share: (...) 0 at ``start``, 1 at ``end``.
 
     Returns:

@@ -238,11 +238,16 @@ def preset_trajectory(
     """A preset with the node's widgets as its parameters, fitted to the mesh.
 
     Args:
+        preset: its name.
         values: widget values by name; each preset takes those it has. ``distance`` is a spiral's size.
+        ease: time warp of the way.
         frames: 0 = the mesh's, or 49.
+        fps: frames a second.
+        scale: times the scene's radius.
+        mesh: the scene, or None.
     """
     names = {param.name for param in PRESETS[preset].params}
-    params = {name: value for name, value in values.items() if name in names}
+    params: dict[str, Any] = {name: value for name, value in values.items() if name in names}
     if preset == "spiral":
         params |= {"size": abs(values["distance"]), "distance": 0.0}
     return Trajectory.preset(

@@ -24,7 +24,7 @@ from ..errors import EX4DError
 from .cameras import Cameras, Format, Hints, text_of
 
 
-def looks_like(data: bytes, hints: Hints) -> bool:
+def looks_like(data: bytes, _hints: Hints) -> bool:
     """Tells this JSON from a path of ours by its list of frames."""
     try:
         raw = json.loads(data)

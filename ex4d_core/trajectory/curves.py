@@ -90,7 +90,8 @@ def curve(
     """Values between keys; passes through every key exactly.
 
     Args:
-        segment, share: (N,), of :func:`segments_of`.
+        segment: (N,) of :func:`segments_of`.
+        share: (N,) of :func:`segments_of`.
         key_times: (K,).
         values: (K, C).
         interpolation: "linear", "smooth" or "catmull-rom".

@@ -84,6 +84,11 @@ class Trajectory:
 
         Raises:
             EX4DError: an unknown preset or parameter, or a value out of range.
+
+        Example:
+            >>> path = Trajectory.preset("orbit", frames=5, radius=2.0, angle=-90)
+            >>> path.world_to_camera.shape, bool((path.world_to_camera[0] == np.eye(4)).all())
+            ((5, 4, 4), True)
         """
         document = preset_document(name, frames=frames, radius=radius, pivot=pivot, fps=fps, **params)
         return cls.from_document(document, intrinsics=intrinsics)
@@ -231,6 +236,12 @@ def load_camera(
 
     Raises:
         EX4DError: a missing, foreign or corrupt file; says what was found.
+
+    Example:
+        >>> saved = Trajectory.preset("30", frames=9, fps=24).save("shot.json")
+        >>> again = load_camera(saved)
+        >>> len(again), again.fps
+        (9, 24.0)
     """
     file = Path(path)
     if not is_finite(scale) or scale <= 0:

@@ -103,7 +103,7 @@ def _ahead(x: Any, y: Any, z: Any, radius: float, roll: np.ndarray | None = None
 
 
 def _published_orbit(angle: float) -> Formula:
-    def formula(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray) -> Shot:
+    def formula(u: np.ndarray, _p: Mapping[str, float], r: float, _pivot: np.ndarray) -> Shot:
         phi = np.radians(angle) * u
         lift = np.abs(np.cos(phi))
         return _shot(r * np.sin(phi), RISE * r * (lift - 1), r - r * lift, np.array([0.0, 0.0, r]))
@@ -111,7 +111,7 @@ def _published_orbit(angle: float) -> Formula:
     return formula
 
 
-def _published_180(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray) -> Shot:
+def _published_180(u: np.ndarray, _p: Mapping[str, float], r: float, _pivot: np.ndarray) -> Shot:
     phi = 2 * np.pi * u
     return _shot(r * np.sin(phi), RISE * r * (np.cos(phi) - 1), 0 * u, np.array([0.0, 0.0, r]))
 
@@ -125,6 +125,8 @@ def _around(
         angle: (N,) radians.
         axis: "y" to the right for positive angles, "x" over the top.
         lift: (N,) added to the positions' y.
+        radius: distance of the point looked at where the pivot is not before the camera.
+        pivot: (3,) world.
     """
     sin, cos = np.sin(angle), np.cos(angle)
     px, py, pz = (float(v) for v in pivot)
@@ -153,23 +155,23 @@ def _sweep(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray) -
     return _orbit_at(math.radians(p["angle"]) * share, p, r, pivot)
 
 
-def _zoom_in(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray) -> Shot:
+def _zoom_in(u: np.ndarray, _p: Mapping[str, float], r: float, _pivot: np.ndarray) -> Shot:
     return _ahead(0 * u, 0 * u, 0.5 * r * u, r)
 
 
-def _zoom_out(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray) -> Shot:
+def _zoom_out(u: np.ndarray, _p: Mapping[str, float], r: float, _pivot: np.ndarray) -> Shot:
     return _ahead(0 * u, 0 * u, -0.5 * r * u, r)
 
 
-def _dolly(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray) -> Shot:
+def _dolly(u: np.ndarray, p: Mapping[str, float], r: float, _pivot: np.ndarray) -> Shot:
     return _ahead(0 * u, 0 * u, p["distance"] * r * u, r)
 
 
-def _truck(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray) -> Shot:
+def _truck(u: np.ndarray, p: Mapping[str, float], r: float, _pivot: np.ndarray) -> Shot:
     return _following(_ahead(p["distance"] * r * u, 0 * u, 0 * u, r), p["follow"], r)
 
 
-def _crane(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray) -> Shot:
+def _crane(u: np.ndarray, p: Mapping[str, float], r: float, _pivot: np.ndarray) -> Shot:
     return _following(_ahead(0 * u, -p["distance"] * r * u, 0 * u, r), p["follow"], r)
 
 
@@ -179,21 +181,21 @@ def _following(shot: Shot, follow: float, radius: float) -> Shot:
     return Shot(shot.position, shot.target + follow * (centre - shot.target), shot.roll)
 
 
-def _pan(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray) -> Shot:
+def _pan(u: np.ndarray, p: Mapping[str, float], r: float, _pivot: np.ndarray) -> Shot:
     a = math.radians(p["angle"]) * u
     return _shot(0 * u, 0 * u, 0 * u, np.stack([r * np.sin(a), 0 * u, r * np.cos(a)], axis=-1))
 
 
-def _tilt(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray) -> Shot:
+def _tilt(u: np.ndarray, p: Mapping[str, float], r: float, _pivot: np.ndarray) -> Shot:
     a = math.radians(p["angle"]) * u
     return _shot(0 * u, 0 * u, 0 * u, np.stack([0 * u, -r * np.sin(a), r * np.cos(a)], axis=-1))
 
 
-def _roll(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray) -> Shot:
+def _roll(u: np.ndarray, p: Mapping[str, float], r: float, _pivot: np.ndarray) -> Shot:
     return _ahead(0 * u, 0 * u, 0 * u, r, p["angle"] * u)
 
 
-def _spiral(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray) -> Shot:
+def _spiral(u: np.ndarray, p: Mapping[str, float], r: float, _pivot: np.ndarray) -> Shot:
     a = 2 * np.pi * p["turns"] * u
     size = p["size"] * r * u
     return _shot(size * np.sin(a), -size * np.cos(a), p["distance"] * r * u, np.array([0.0, 0.0, r]))
@@ -204,7 +206,7 @@ def _arc_over(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray
     return Shot(position, target, np.zeros(len(u)))
 
 
-def _static(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray) -> Shot:
+def _static(u: np.ndarray, _p: Mapping[str, float], r: float, _pivot: np.ndarray) -> Shot:
     return _ahead(0 * u, 0 * u, 0 * u, r)
 
 
