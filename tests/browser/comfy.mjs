@@ -224,15 +224,21 @@ export async function openTemplate(page, pack, name) {
   await page.waitForTimeout(1000)
 }
 
-/** Press Run and wait for the end; returns {status, error}. */
+/** Press Run and wait for the end; returns {status, error, shown}, shown being the ids of nodes that sent pictures. */
 export async function run(page, timeout = 180000) {
   const ended = page.evaluate(
     (limit) =>
       new Promise((resolve) => {
-        const done = (status) => (event) => resolve({ status, error: event.detail?.exception_message ?? null })
+        const shown = []
+        const note = ({ detail }) => detail?.output?.images?.length && shown.push(String(detail.node))
+        window.app.api.addEventListener('executed', note)
+        const done = (status) => (event) => {
+          window.app.api.removeEventListener('executed', note)
+          resolve({ status, error: event.detail?.exception_message ?? null, shown })
+        }
         for (const status of ['success', 'error', 'interrupted'])
           window.app.api.addEventListener(`execution_${status}`, done(status), { once: true })
-        setTimeout(() => resolve({ status: 'timeout', error: null }), limit)
+        setTimeout(() => resolve({ status: 'timeout', error: null, shown }), limit)
       }),
     timeout
   )
@@ -248,22 +254,34 @@ export async function fit(page) {
   await page.waitForTimeout(900)
 }
 
-/** The videos and pictures that nodes show, by node id. */
-export async function previews(page) {
-  return page.evaluate(() =>
-    Object.fromEntries(
-      window.app.graph.nodes.map((node) => {
-        const media = [...(node.imgs ?? []), ...(node.videoContainer?.querySelectorAll?.('video') ?? [])]
-        const shown = media.map((item) => ({
-          kind: item.tagName,
-          width: item.videoWidth ?? item.naturalWidth ?? 0,
-          height: item.videoHeight ?? item.naturalHeight ?? 0,
-          ready: item.readyState ?? (item.complete ? 4 : 0),
-          paused: item.paused ?? null,
-          error: item.error?.message ?? null
-        }))
-        return [node.id, shown]
-      })
-    )
+/** In the page: the videos and pictures that nodes show, by node id. */
+function collect() {
+  return Object.fromEntries(
+    window.app.graph.nodes.map((node) => {
+      const media = [...(node.imgs ?? []), ...(node.videoContainer?.querySelectorAll?.('video') ?? [])]
+      const shown = media.map((item) => ({
+        kind: item.tagName,
+        width: item.videoWidth ?? item.naturalWidth ?? 0,
+        height: item.videoHeight ?? item.naturalHeight ?? 0,
+        ready: item.readyState ?? (item.complete ? 4 : 0),
+        paused: item.paused ?? null,
+        error: item.error?.message ?? null
+      }))
+      return [node.id, shown]
+    })
   )
+}
+
+/**
+ * What nodes show, at the first moment at which all of the given ones show something that is loaded and, if a film, plays:
+ * what loops has no picture for an instant. Where that moment does not come, what they show at the end.
+ */
+export async function previews(page, ids, timeout = 90000) {
+  const complete = `(() => {
+    const all = (${collect})()
+    const plays = (item) => item.ready >= 2 && !item.paused
+    return ${JSON.stringify(ids)}.every((id) => all[id]?.length && all[id].every(plays)) && all
+  })()`
+  const moment = await page.waitForFunction(complete, null, { timeout, polling: 50 }).catch(() => null)
+  return moment ? moment.jsonValue() : page.evaluate(collect)
 }

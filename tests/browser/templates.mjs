@@ -38,16 +38,9 @@ async function shorten(page, width) {
   )
 }
 
-/**
- * Wait for a moment when every preview has a picture; what loops has none for an instant. What never has one is
- * reported.
- */
-async function playing(page) {
-  const ready = () =>
-    window.app.graph.nodes.every((node) =>
-      [...(node.videoContainer?.querySelectorAll?.('video') ?? [])].every((video) => video.readyState >= 2)
-    )
-  await page.waitForFunction(ready, null, { timeout: 15000 }).catch(() => {})
+/** Those of the ids that are nodes of the graph in view: not those inside of a subgraph. */
+async function inView(page, ids) {
+  return page.evaluate((ids) => ids.filter((id) => window.app.graph.nodes.some((node) => String(node.id) === id)), ids)
 }
 
 /** Open every graph in a small window: the frontends lay out their bars by the size that a page is loaded with. */
@@ -82,15 +75,14 @@ try {
     }
     await shorten(page, 128 + 16 * running.indexOf(name))
     const sent = await prompt(page)
-    const result = await run(page)
-    await page.waitForTimeout(2000)
-    await playing(page)
+    const { shown, ...result } = await run(page)
+    const playing = await previews(page, await inView(page, shown))
     await page.screenshot({ path: `${screenshots}/${name}, after Run.png` })
     report[name] = {
       ...loaded,
       sent,
       result,
-      previews: await previews(page),
+      previews: playing,
       grown: await boxes(page),
       again: await prompt(page)
     }

@@ -8,6 +8,7 @@ import time
 import pytest
 import torch
 from harness import chain
+from harness.cancel import check_cancelled
 from test_geometry_nodes import images, mesh_from, record
 
 
@@ -90,9 +91,7 @@ def test_its_depth_builds_a_mesh_and_the_model_can_be_unloaded(client, models):
 
 
 def test_cancelling_leaves_the_model_usable(client, models):
-    stop = lambda kind, data: client.interrupt() if kind == "progress" and data.get("value", 0) >= 6 else None  # noqa: E731
-    result = client.queue(graph(seed=11, steps=40), on_message=stop)
-    assert result.status == "interrupted"
+    check_cancelled(client, graph(seed=11), "node", 6)
     client.queue(graph(seed=12)).ok()
 
 
@@ -111,15 +110,13 @@ def test_the_host_manages_frees_and_reloads_the_networks(client, server, models)
     first = picture(30)
     assert networks_loaded(client) == 4
     client.post("/free", {"unload_models": True})
-    for _ in range(50):
+    for _ in range(50):  # the host frees between two prompts
         if networks_loaded(client) == 0:
             break
-        time.sleep(0.1)
     assert networks_loaded(client) == 0
     picture(31)
     assert networks_loaded(client) == 4
-    stop = lambda kind, data: client.interrupt() if kind == "progress" and data.get("value", 0) >= 6 else None  # noqa: E731
-    assert client.queue(graph(seed=32, steps=40, memory="speed"), on_message=stop).status == "interrupted"
+    check_cancelled(client, graph(seed=32, memory="speed"), "node", 8)
     assert networks_loaded(client) >= 3  # the decoder's turn had not come again
     assert torch.equal(picture(30), first)
     client.queue(graph(seed=33, unload_after=True)).ok()
