@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import importlib.util
+import itertools
 import sys
 import threading
 import time
@@ -281,32 +281,31 @@ def test_a_failing_callback_ends_frames_that_are_being_drawn(monkeypatch):
         assert (keys > 0).any() == drawn
 
 
-def test_a_cancelled_render_waits_for_what_is_running_and_not_for_what_never_began(monkeypatch):
+def test_a_render_that_fails_waits_for_what_is_running_and_never_begins_the_rest(monkeypatch):
     backend = pytest.importorskip("ex4d_core.render.numba_backend")
-    left = []
+    kernels = pytest.importorskip("ex4d_core.render.numba_kernels")
+    whole, numbers, begun, ended = kernels.rasterise, itertools.count(), [], []
 
-    def wait(futures, **options):
-        result = concurrent.futures.wait(futures, **options)
-        left.append(result.not_done)
-        return result
-
-    def until_stopped(*arguments):
-        while not arguments[-1][0]:
+    def only_the_first_ends_by_itself(*arguments):
+        number = next(numbers)
+        begun.append(number)
+        while number > 0 and arguments[-1][0] == 0:
             time.sleep(0.001)
+        whole(*arguments)
+        ended.append(number)
 
-    monkeypatch.setattr(backend, "wait", wait)
-    monkeypatch.setattr(backend, "_draw", until_stopped)
-    monkeypatch.setattr(backend, "cores", lambda: 1)
-    pressed = iter([False])  # the first poll comes before the first frame
-    with pytest.raises(Cancelled):
+    def fail(done: int, total: int) -> None:
+        raise KeyError("from the caller")
+
+    monkeypatch.setattr(kernels, "rasterise", only_the_first_ends_by_itself)
+    monkeypatch.setattr(backend, "POLL_SECONDS", 30.0)  # how long it waits for a frame that does not end
+    frames = 2 * backend.MAX_THREADS + 3
+    with pytest.raises(KeyError, match="from the caller"):
         render_color_mask(
-            wavy("released", 24, 32),
-            still(9),
-            backend="numba",
-            keep_first_frame=False,
-            cancel=lambda: next(pressed, True),
+            wavy("released", 24, 32), still(frames), backend="numba", keep_first_frame=False, progress=fail
         )
-    assert left[0] and not left[-1]
+    assert sorted(begun) == sorted(ended), "nothing runs any more"
+    assert 0 < len(begun) <= backend.MAX_THREADS + 1 < frames
 
 
 @pytest.mark.parametrize("backend", EXACT)
