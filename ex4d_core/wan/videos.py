@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +13,11 @@ from ..errors import EX4DError
 from ..machine.buffers import empty
 from ..storage.npz import NpzFrames
 from ..video.colour import BT601, BT709, SCALER_MATRIX
+from ..video.video_file import open_container, packets_of
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
 
 
 def read_color_and_mask(color: str | Path, mask: str | Path | None) -> tuple[Tensor, Tensor]:
@@ -40,25 +46,32 @@ def _video(path: Path) -> Tensor:
 
     OpenCV takes every video for BT.601, from version 5 on unless it is tagged; a tag, as ``recon`` writes it, is followed.
     """
-    import av
     from av.error import FFmpegError
     from av.video.reformatter import VideoReformatter
 
     if not path.is_file():
         raise EX4DError(f"There is no video at {path}.")
     scaler, frames = VideoReformatter(), []
-    try:
-        with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                matrix = SCALER_MATRIX.get(int(frame.colorspace), BT601)
-                other = BT709 if matrix != BT709 else BT601  # PyAV 14 takes a matrix only where the two differ
-                picture = scaler.reformat(frame, format="rgb24", src_colorspace=matrix, dst_colorspace=other)
-                frames.append(picture.to_ndarray())
-    except (FFmpegError, IndexError) as error:  # no stream of pictures is an IndexError
-        raise EX4DError(f"{path.name} cannot be decoded as a video ({error}); render it again.") from error
+    with open_container(path) as container:
+        try:
+            for stream in container.streams.video[:1]:
+                if stream.codec_context is None:
+                    raise EX4DError(f"'{path}' is coded in a way that cannot be decoded here. Re-export it as H.264.")
+                for packet in packets_of(container, stream):
+                    frames += [_rgb(frame, scaler) for frame in packet.decode()]
+        except FFmpegError as error:
+            raise EX4DError(
+                f"'{path}' is damaged after {len(frames)} frames ({error.strerror or error}). Render it again."
+            ) from error
     if not frames:
-        raise EX4DError(f"{path.name} holds no frame that can be decoded; render it again.")
+        raise EX4DError(f"'{path}' holds no frame that can be decoded. Render it again.")
     return torch.from_numpy(np.stack(frames))
+
+
+def _rgb(frame: VideoFrame, scaler: VideoReformatter) -> np.ndarray:
+    matrix = SCALER_MATRIX.get(int(frame.colorspace), BT601)
+    other = BT709 if matrix != BT709 else BT601  # PyAV 14 takes a matrix only where the two differ
+    return scaler.reformat(frame, format="rgb24", src_colorspace=matrix, dst_colorspace=other).to_ndarray()
 
 
 def _npz_array(path: Path, key: str) -> Tensor:

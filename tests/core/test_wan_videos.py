@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from media import numbered, write_clip
+from media import numbered, write_clip, write_sound
 
 from ex4d_core.errors import EX4DError
 from ex4d_core.wan.videos import read_color_and_mask
@@ -80,7 +80,24 @@ def test_missing_arrays_and_files_are_named(tmp_path):
         read_color_and_mask(tmp_path / "color.mp4", None)
 
 
-def test_a_video_without_frames_is_told(tmp_path):
+def test_a_file_that_is_no_video_is_told(tmp_path):
     (tmp_path / "color.mp4").write_bytes(b"nothing")
-    with pytest.raises(EX4DError, match="no frame"):
+    with pytest.raises(EX4DError, match="is not a video that can be read"):
         read_color_and_mask(tmp_path / "color.mp4", tmp_path / "color.mp4")
+    sound = write_sound(tmp_path / "sound.m4a")
+    with pytest.raises(EX4DError, match="no frame"):
+        read_color_and_mask(sound, sound)
+
+
+def test_a_damaged_video_is_told_with_the_frames_before_the_damage(tmp_path):
+    grain = np.random.default_rng(0).integers(0, 8, (30, 48, 64, 3)).astype(np.uint8)
+    path = write_clip(tmp_path / "color.mp4", [numbered(i) + noise for i, noise in enumerate(grain)], faststart=True)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(EX4DError, match=r"is damaged after \d+ frames"):
+        read_color_and_mask(path, path)
+
+
+def test_tags_in_another_encoding_are_no_obstacle(tmp_path):
+    path = write_clip(tmp_path / "color.mp4", [numbered(i) for i in range(3)])
+    path.write_bytes(path.read_bytes().replace(b"VideoHandler", "VidéoHandler".encode("latin-1")))
+    assert len(read_color_and_mask(path, path)[0]) == 3
