@@ -231,6 +231,12 @@ def build_dw_mesh(
         Cancelled: ``cancel`` returned True.
 
     Source: paper section 3.2 and appendix A.3; the published mesh builder for the released style.
+
+    Example:
+        >>> clip = torch.zeros(5, 32, 48, 3, dtype=torch.uint8)  # five frames, 48 x 32
+        >>> mesh = build_dw_mesh(clip, torch.full((5, 32, 48), 3.0))
+        >>> mesh.frames, mesh.width, mesh.height, mesh.style
+        (5, 48, 32, 'released')
     """
     rgb, depth = torch.as_tensor(rgb), torch.as_tensor(depth)
     check_mesh_parameters(style, min_angle, depth_jump, border_depth)

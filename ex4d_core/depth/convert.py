@@ -55,6 +55,10 @@ def depth_from_disparity(disparity: Tensor) -> Tensor:
         EX4DError: not three-dimensional, empty, NaN or infinite values, or the same value everywhere.
 
     Source: the published depth step, 10000 / max(3900 d, 1e-5) clipped to 1e-4..1e4, d in 0..1.
+
+    Example:
+        >>> depth_from_disparity(torch.tensor([[[0.0, 0.5, 1.0]]]))
+        tensor([[[1.0000e+04, 5.1282e+00, 2.5641e+00]]])
     """
     depth = _normalised(disparity, "disparity")
     for frame in depth:

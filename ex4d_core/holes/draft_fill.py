@@ -80,6 +80,13 @@ def draft_fill(
     Raises:
         EX4DError: shapes that do not fit each other, or integers other than uint8.
         Cancelled: ``cancel`` returned True.
+
+    Example:
+        >>> color = torch.full((1, 8, 8, 3), 0.25)
+        >>> mask = torch.ones(1, 8, 8)
+        >>> mask[:, 3:5, 3:5] = 0  # a hole
+        >>> draft_fill(color, mask)[0, 3, 3]
+        tensor([0.2500, 0.2500, 0.2500])
     """
     _check_inputs(color, mask, depth)
     mask, depth = mask.to(color.device), None if depth is None else depth.to(color.device)

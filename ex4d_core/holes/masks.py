@@ -32,6 +32,10 @@ def erode(mask: Tensor, kernel: int | Sequence[int]) -> Tensor:
         EX4DError: another shape, a side below 1, or a wrong number of sides.
 
     Source: the published preprocessing erodes each frame with k in 2..8 (``random_kernels``).
+
+    Example:
+        >>> erode(torch.tensor([[[1, 1, 1, 0, 1]]], dtype=torch.uint8), 3)
+        tensor([[[1, 1, 0, 0, 0]]], dtype=torch.uint8)
     """
     return _box_filter(mask, kernel, torch.minimum)
 

@@ -90,6 +90,13 @@ def render_color_mask(
     up to 16 frames, at most 0.6 GB or one frame.
 
     Source: the published renderer; paper section 3.2.
+
+    Example:
+        >>> from ex4d_core import Trajectory, build_dw_mesh
+        >>> mesh = build_dw_mesh(torch.rand(3, 32, 32, 3), torch.full((3, 32, 32), 4.0))
+        >>> color, mask, depth = render_color_mask(mesh, Trajectory.preset("static", frames=3))
+        >>> color.shape, float(mask[0].min())  # the source view is seen everywhere
+        (torch.Size([3, 32, 32, 3]), 1.0)
     """
     width, height = _check_size(size, mesh)
     default_near, default_far = default_range(mesh)

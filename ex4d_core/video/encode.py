@@ -56,6 +56,12 @@ def save_video(
     Raises:
         EX4DError: nothing to write, sizes that differ, values that are not finite, or a disk that refuses.
         Cancelled: ``cancel`` returned True; nothing is left behind.
+
+    Example:
+        >>> from ex4d_core import load_video
+        >>> save_video("clip.mp4", torch.rand(9, 32, 48, 3), fps=15)
+        >>> load_video("clip.mp4", count=5).frames.shape
+        torch.Size([5, 32, 48, 3])
     """
     total = len(frames) if hasattr(frames, "__len__") else None  # type: ignore[arg-type]
     with VideoWriter(path, fps, audio_from=audio_from, crf=crf, lossless=lossless) as writer:

@@ -24,3 +24,8 @@ def test_examples_hold(name, tmp_path, monkeypatch):
     options = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     done = doctest.testmod(importlib.import_module(name), optionflags=options)
     assert done.attempted and not done.failed, f"{done.failed} examples of {name} are wrong; see the output above"
+
+
+def test_there_are_ten_examples_of_the_public_names():
+    told = sum(len(doctest.DocTestFinder().find(importlib.import_module(name))) for name in modules_with_examples())
+    assert len(modules_with_examples()) >= 8 and told >= 10
