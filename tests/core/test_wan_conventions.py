@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from harness.recorded import whole_videos
@@ -90,12 +88,10 @@ def first_frames(color: Tensor, mask: Tensor, settings: dict) -> tuple[Tensor, T
 def smooth_sizing(color: Tensor, mask: Tensor, settings: dict) -> tuple[Tensor, Tensor, dict]:
     if "width" not in settings:
         return color, mask, settings
-    size = settings["width"], settings["height"]
-    small = [
-        torch.from_numpy(np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames.numpy()]))
-        for frames in (color, mask)
-    ]
-    return small[0], small[1], settings
+    size = settings["height"], settings["width"]
+    pictures = torch.nn.functional.interpolate(color.movedim(-1, 1).float(), size, mode="area").round().to(torch.uint8)
+    masks = torch.nn.functional.interpolate(mask[:, None].float(), size, mode="area").round().to(torch.uint8)
+    return pictures.movedim(1, -1), masks[:, 0], settings
 
 
 def proportions_kept(color: Tensor, mask: Tensor, settings: dict) -> tuple[Tensor, Tensor, dict]:
