@@ -285,7 +285,8 @@ def reduced_size(width: int, height: int, pixels: int, *, step: int = 1, least: 
     """The (width, height) of a smaller grid of the same aspect, with at most about ``pixels`` samples; never enlarged.
 
     Args:
-        width, height: of the grid that there is.
+        width: columns of the grid that there is.
+        height: its rows.
         pixels: samples.
         step: both sides become multiples of it.
         least: both sides are at least this long.

@@ -47,6 +47,7 @@ def truth_along(
     """The truth from every camera of a path.
 
     Args:
+        scene: what is filmed.
         source: ``scene.clip()``.
         world_to_camera: (frames, 4, 4).
         progress: called with (frames done, frames in all).
@@ -70,7 +71,8 @@ def look_up(
     """What a camera sees, taken bilinearly from the source picture through the true depth of that camera.
 
     Args:
-        source_color, source_depth: (H, W, 3) uint8 and planar depth (H, W) of the source camera.
+        source_color: (H, W, 3) uint8 of the source camera.
+        source_depth: its planar depth (H, W).
         true_depth: (H, W) planar depth of the other camera.
         world_to_camera: (4, 4) of the other camera.
         intrinsics: of both.

@@ -75,7 +75,8 @@ def depth_from_inverse(inverse: Tensor, *, near: float = NEAREST_DEPTH, far: flo
     Args:
         inverse: (T, H, W), any affine scale, larger = nearer. Its largest value of the clip becomes ``near``, its
             smallest ``far``.
-        near, far: scene units, 0 < near < far.
+        near: scene units, above 0.
+        far: scene units, above ``near``.
 
     Returns:
         (T, H, W) float32 planar depth in near..far.
@@ -127,7 +128,9 @@ def check_depth(
 
     Args:
         depth: (T, H, W) planar depth.
-        frames, height, width: what the video has; None is not checked.
+        frames: what the video has; None is not checked.
+        height: likewise, in pixels.
+        width: likewise.
 
     Returns:
         (T, H, W) float32, contiguous, on the device of ``depth``; the same tensor where it already is that.
@@ -171,7 +174,8 @@ def resize_depth(depth: Tensor, height: int, width: int) -> Tensor:
 
     Args:
         depth: (T, H, W) planar depth, finite and > 0.
-        height, width: the new size in pixels; the field of view stays the same (pixel centres at +0.5).
+        height: new rows; the field of view stays the same (pixel centres at +0.5).
+        width: new columns.
 
     Returns:
         (T, height, width) float32.

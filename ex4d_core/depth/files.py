@@ -92,7 +92,8 @@ def check_depth_file(path: str | Path, kind: Kind | None, info: VideoInfo, count
     """Refuse a depth file that cannot belong to the video, from its header alone.
 
     Args:
-        path, kind: see `open_depth`.
+        path: see `open_depth`.
+        kind: see `open_depth`.
         info: the video.
         count: number of frames that will be loaded; None for all.
 
@@ -118,7 +119,8 @@ def load_depth(
     """The depth of a loaded clip: the same frames, fitted the same way.
 
     Args:
-        path, kind: see `open_depth`.
+        path: see `open_depth`.
+        kind: see `open_depth`.
         clip: as `load_video` returned it.
         progress: called with (maps read, maps in all).
         cancel: polled at every map.

@@ -46,6 +46,7 @@ def compare_with_truth(color: Tensor, mask: Tensor, depth: Tensor, truth: Truth)
         color: (T, H, W, 3) uint8.
         mask: (T, H, W) uint8, 0 = hole.
         depth: (T, H, W) planar depth.
+        truth: of the same path.
     """
     result = []
     for t in range(len(color)):

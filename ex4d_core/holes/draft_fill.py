@@ -135,7 +135,7 @@ def _pull(color: Tensor, seen: Tensor, depth: Tensor | None, inverse_range: tupl
         out=weighted[0, :3],
     )
     if color.is_floating_point():
-        weighted[0, :3].nan_to_num_(0)  # what a hole holds may be no number, which no weight makes harmless
+        weighted[0, :3].nan_to_num_(0)  # holes may contain NaN, and 0 * NaN is NaN
     weighted[0, 3], weighted[0, 4] = weight, seen
     levels = [weighted]
     while levels[-1].shape[3] > 1:

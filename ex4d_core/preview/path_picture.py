@@ -98,8 +98,11 @@ def draw_trajectory(
     """Draws a path in two views.
 
     Args:
-        points, colors: (N, 3) world and (N, 3) uint8 of the scene, for example of :func:`mesh_points`; None = no scene.
-        radius, pivot: scene scale and orbit centre; None = the path's own.
+        trajectory: the path.
+        points: (N, 3) of the scene, world, for example of :func:`mesh_points`; None = no scene.
+        colors: (N, 3) uint8, theirs.
+        radius: scale of the scene; None = the path's own.
+        pivot: centre of the orbit; None = the path's own.
         lens: shape of the frusta where the path has no lens.
         size: (width, height) in pixels.
 

@@ -15,7 +15,8 @@ def shrink(picture: np.ndarray, width: int, height: int) -> np.ndarray:
 
     Args:
         picture: uint8; float32 too where it has no channels.
-        width, height: in pixels.
+        width: of the result, in pixels.
+        height: likewise.
     """
     from PIL import Image
 

@@ -245,8 +245,10 @@ def _first_within(
 
     Args:
         budget: bytes.
-        choices: from the best to the smallest; the first is ``begun`` already.
+        choices: from the best to the smallest.
+        begun: the parts of the first choice, which are being encoded already.
         begin: starts encoding by a choice.
+        report: collects the parts and tells of them.
     """
     for choice in choices:
         parts = report.collect(begun if choice == choices[0] else begin(choice))

@@ -46,7 +46,8 @@ def resolve(
     """The two local folders, downloaded first where they are repository ids that no folder holds yet.
 
     Args:
-        unet, base: folders, or ids such as "tencent/DepthCrafter".
+        unet: a folder, or an id such as "tencent/DepthCrafter".
+        base: likewise.
         folder: one or several folders of models; ids are looked for in all of them and downloaded into the first.
         revision: of the UNet's repository.
         offline: never download.

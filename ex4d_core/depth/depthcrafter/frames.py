@@ -23,7 +23,8 @@ def working_size(height: int, width: int, limit: int = DEPTH_SIZE_LIMIT) -> tupl
     """The size at which depth is estimated: multiples of 64, the long side at most ``limit``.
 
     Args:
-        height, width: of the video, in pixels.
+        height: of the video, in pixels.
+        width: likewise.
         limit: longest side in pixels, >= 64.
 
     Returns:
@@ -103,7 +104,8 @@ def restore_size(disparity: Tensor, height: int, width: int) -> Tensor:
 
     Args:
         disparity: (T, h, w) float32, any range.
-        height, width: the result's size.
+        height: of the result, in pixels.
+        width: likewise.
 
     Returns:
         (T, height, width) float32 within the range of the input.

@@ -24,7 +24,8 @@ def channel_moments(x: Tensor, mean: Tensor, squares: Tensor) -> None:
 
     Args:
         x: (frames, rows, channels).
-        mean, squares: (frames, blocks, channels) float32, written.
+        mean: (frames, blocks, channels) float32, written.
+        squares: the same.
     """
     frames, rows, channels = x.shape
     width, height = _tile(channels)
@@ -36,8 +37,11 @@ def scale_offset(x: Tensor, scale: Tensor, offset: Tensor, out: Tensor, silu: bo
     """``out = x * scale + offset``, then SiLU if asked.
 
     Args:
-        x, out: (frames, rows, channels).
-        scale, offset: (frames or 1, channels) float32, dense.
+        x: (frames, rows, channels).
+        scale: (frames or 1, channels) float32, dense.
+        offset: the same.
+        out: like ``x``, written.
+        silu: whether SiLU follows.
     """
     frames, rows, channels = x.shape
     width, height = _tile(channels)
@@ -52,9 +56,11 @@ def add_residual(x: Tensor, residual: Tensor, bias: Tensor, weight: Tensor, out:
     """``out = residual + weight * (x + bias)``; ``out`` may be ``x`` or ``residual``.
 
     Args:
-        x, residual, out: (frames, rows, channels).
+        x: (frames, rows, channels).
+        residual: the same.
         bias: (frames or 1, channels), dense.
         weight: one number as a tensor.
+        out: like ``x``, written.
     """
     frames, rows, channels = x.shape
     width, height = _tile(channels)

@@ -74,7 +74,9 @@ def spatial_resnet(block: Any, source: Source, frames: int, embedding: Tensor | 
     Args:
         block: diffusers' ResnetBlock2D.
         source: (frames, Cin, H, W).
+        frames: how many.
         embedding: (1, E) time embedding, or None.
+        run: where and in what pieces.
 
     Returns:
         (frames, Cout, H, W), a new channels-last tensor.
@@ -105,6 +107,7 @@ def temporal_resnet(block: Any, x: Tensor, embedding: Tensor | None, weight: Ten
         x: (T, C, H, W) channels-last, overwritten.
         embedding: (1, E) time embedding, or None.
         weight: share of the temporal branch, a tensor of one number.
+        run: where and in what pieces.
     """
     rows = rows_of(x)
     frames, positions, channels = rows.shape
@@ -166,7 +169,8 @@ def self_attention(attention: Any, tokens: Tensor, *, over_time: bool = False) -
 
     Args:
         attention: diffusers' Attention.
-        tokens: (n, S, C) normed tokens. ``over_time``: (T, P, C), attended over T at each of the P positions.
+        tokens: (n, S, C) normed tokens.
+        over_time: tokens are (T, P, C), attended over T at each of the P positions.
 
     Returns:
         Like ``tokens``.
@@ -210,6 +214,7 @@ def spatiotemporal_transformer(block: Any, x: Tensor, tokens: Tensor, run: Execu
         block: the module.
         x: (T, C, H, W), overwritten.
         tokens: (T, 1, D); each frame sees its own, the attention over time the first.
+        run: where and in what pieces.
     """
     frames, channels, height, width = x.shape
     positions = height * width

@@ -31,8 +31,10 @@ def encode(encoder: Any, quant_conv: Any, pixels: Tensor, run: Execution) -> Ten
     """Most likely latents of some frames, not scaled.
 
     Args:
-        encoder, quant_conv: of diffusers' AutoencoderKLTemporalDecoder.
+        encoder: of diffusers' AutoencoderKLTemporalDecoder.
+        quant_conv: of the same.
         pixels: (n, 3, H, W) in -1..1, in the encoder's dtype.
+        run: where and in what pieces.
 
     Returns:
         (n, 4, H/8, W/8).
@@ -68,6 +70,7 @@ def denoise(
         timestep: ln(sigma) / 4.
         tokens: (T, 1, D) image embeddings.
         time_ids: frame rate, motion bucket, noise augmentation.
+        run: where and in what pieces.
 
     Returns:
         (T, 4, h, w) v-prediction.
@@ -118,6 +121,7 @@ def decode(decoder: Any, latents: Tensor, run: Execution) -> Tensor:
     Args:
         decoder: of diffusers' AutoencoderKLTemporalDecoder.
         latents: (n, 4, h, w), unscaled, in the decoder's dtype.
+        run: where and in what pieces.
 
     Returns:
         (n, 3, 8h, 8w), about -1..1.

@@ -154,8 +154,9 @@ class DepthCrafter:
         """Load from local folders or Hugging Face ids.
 
         Args:
-            unet, base: folders in diffusers' layout, or repository ids, which are looked for in ``folder`` and
-                downloaded there. None is the published pair (tencent/DepthCrafter, Stable Video Diffusion img2vid).
+            unet: DepthCrafter's folder in diffusers' layout, or a repository id, which is looked for in ``folder`` and
+                downloaded there. None is the published one, tencent/DepthCrafter.
+            base: likewise, of Stable Video Diffusion img2vid.
             dtype: float16 or float32; None is float16 on a GPU and float32 on the CPU. Never taken from the files.
             device: None is the best there is.
             folder: one or several folders that ids are looked for in; downloads go to the first. None is
@@ -215,7 +216,8 @@ class DepthCrafter:
             frames: (T, H, W, 3) float 0..1 or uint8, on any device; read a few at a time.
             steps: denoising steps, >= 1.
             guidance: 1 = none; above 1 a second, unconditional pass per step.
-            window, overlap: frames denoised together and shared by neighbours, 1 <= overlap < window.
+            window: frames denoised together.
+            overlap: frames that neighbouring windows share, 1 <= overlap < window.
             seed: of the noise, drawn on the device in the networks' dtype as the published code does.
             noise: (noise_aug (T, 3, h, w), noise_latents (1, min(T, window), 4, h/8, w/8)) instead of the seed's,
                 h and w the working size.
@@ -267,6 +269,7 @@ class DepthCrafter:
         """An upper estimate of the device memory of a mode.
 
         Args:
+            mode: how the networks are run.
             frames: length of the longest window.
             size: working (height, width).
         """

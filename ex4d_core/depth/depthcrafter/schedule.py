@@ -126,6 +126,7 @@ def start_from_finished(latents: Tensor, finished: Tensor, window: Window) -> Te
     Args:
         latents: (n, C, h, w) noise of the window times ``initial_scale()``.
         finished: (window.start + window.overlap, C, h, w) everything denoised so far.
+        window: which one.
     """
     if window.overlap == 0:
         return latents
