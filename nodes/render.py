@@ -146,7 +146,7 @@ def render_text(color: torch.Tensor, holes: list[float]) -> str:
 def holes_and_depth(seen: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[float]]:
     """The mask turned round, and depth as pictures: inverse depth over the clip's range, near = 1, hole = 0.
 
-    Overwrites the depth, a few frames at a time within the cache: new memory of a clip's size costs more than arithmetic.
+    Overwrites the depth, a few frames at a time: touching new memory of a clip's size takes longer than the arithmetic.
     On one core, since the preview is being encoded on the others.
 
     Args:

@@ -236,12 +236,14 @@ def _expand(start: Tensor, count: Tensor, budget: int) -> Iterator[tuple[Tensor,
         stop = count.numel()
         if total - done > budget:
             stop = max(int(torch.searchsorted(ends, done + budget, right=True)), begin + 1)
-        upto = total if stop == count.numel() else int(ends[stop - 1])
+        reached = total if stop == count.numel() else int(ends[stop - 1])
         piece = count[begin:stop]
-        owner = torch.repeat_interleave(torch.arange(begin, stop, device=count.device), piece, output_size=upto - done)
-        position = torch.arange(done, upto, device=count.device) - (ends - count)[owner]
+        owner = torch.repeat_interleave(
+            torch.arange(begin, stop, device=count.device), piece, output_size=reached - done
+        )
+        position = torch.arange(done, reached, device=count.device) - (ends - count)[owner]
         yield owner, start[owner] + position
-        begin, done = stop, upto
+        begin, done = stop, reached
 
 
 def _shade(scene: _Scene, keys: Tensor, rgb: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -102,7 +102,7 @@ def denoise(
     source = source_of(x)
     for block in unet.up_blocks:
         for index, resnet in enumerate(block.resnets):
-            x = spatiotemporal_resnet(resnet, _beside(source, skips.pop()), frames, embedding, run)
+            x = spatiotemporal_resnet(resnet, _with_skip(source, skips.pop()), frames, embedding, run)
             if getattr(block, "attentions", None):
                 x = spatiotemporal_transformer(block.attentions[index], x, tokens, run)
             source = source_of(x)
@@ -162,7 +162,7 @@ def _time_embedding(unet: Any, timestep: float, time_ids: tuple[float, ...], run
         return unet.time_embedding(level.to(dtype)) + unet.add_embedding(ids.to(dtype))
 
 
-def _beside(source: Source, skip: Shelf) -> Source:
+def _with_skip(source: Source, skip: Shelf) -> Source:
     """Channels of a skip connection behind those of a source."""
 
     def read(first: int, last: int) -> Tensor:
