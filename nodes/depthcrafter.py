@@ -6,6 +6,7 @@ import json
 import logging
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import comfy.model_management
 import comfy.model_patcher
@@ -13,7 +14,6 @@ import comfy.utils
 import folder_paths
 import torch
 from comfy_api.latest import io
-from PIL import Image
 
 from ..ex4d_core.depth import DepthClip
 from ..ex4d_core.depth.depthcrafter import CHOICES, DepthCrafter, MemoryChoice, StepResult
@@ -25,6 +25,9 @@ from ..ex4d_core.published import DEPTH_OVERLAP, DEPTH_SEED, DEPTH_SIZE_LIMIT, D
 from . import previews, types
 from .progress import Job
 from .schema import choice_problem, range_problem, schema
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 log = logging.getLogger(__name__)
 
@@ -108,10 +111,12 @@ class _Network(torch.nn.Module):
 class _Progress(Job):
     """Progress with a picture of the step's depth."""
 
-    picture: Image.Image | None = None
+    picture: Image | None = None
 
     def show(self, step: StepResult) -> None:
         """Keep the middle frame of the window for the next report."""
+        from PIL import Image
+
         grey = step.preview()[len(step.window) // 2]
         colours = depth_palette()[(grey * 255).round().to(torch.uint8).cpu().numpy()]
         size = film_size(8 * grey.shape[1], 8 * grey.shape[0], PREVIEW_SIDE**2)
