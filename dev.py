@@ -181,7 +181,8 @@ def pytest(python: Path, arguments: list[str]) -> int:
 
 def core(python: Path, arguments: list[str]) -> int:
     """The tests of ex4d_core, a process a core; prints their coverage, and fails below the floor in pyproject.toml."""
-    return pytest(python, ["tests/core", "-n", "logical", "--dist", "loadfile", "--cov", "--cov-report=term", *arguments])
+    parallel = ["-n", "logical", "--dist", "loadfile"]
+    return pytest(python, ["tests/core", *parallel, "--cov", "--cov-report=term", *arguments])
 
 
 def hosted(python: Path, arguments: list[str]) -> int:
