@@ -3,7 +3,7 @@
     python dev.py demo      make an environment in .venv, run the demo, write output/demo
     python dev.py test      make an environment in .venv, run everything CI runs
     python dev.py lint      ruff check and ruff format --check; prettier --check on the JavaScript
-    python dev.py types     pyright on ex4d_core, tsc on web/
+    python dev.py types     pyright on ex4d_core and nodes, tsc on web/
     python dev.py js        node --test tests/js
     python dev.py core      the Python tests that need no ComfyUI, in parallel, with their coverage
     python dev.py pytest    Python, ComfyUI and browser tests; further arguments go to pytest
@@ -159,7 +159,7 @@ def prettier(action: str) -> int:
 
 
 def types(python: Path) -> int:
-    """Pyright on ex4d_core, tsc on web/."""
+    """Pyright on ex4d_core and nodes, tsc on web/."""
     if not node_modules():
         return 0
     code = run([*tool("pyright"), "--pythonpath", python])

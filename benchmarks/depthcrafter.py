@@ -189,7 +189,7 @@ class Bench:
         self.crafter_class = self.core.module("pipeline").DepthCrafter
         self.time_ids = self.core.module("schedule").TIME_IDS
         if args.plain:
-            self.core.module("rows").kernels = lambda x: None
+            self.core.module("rows").kernels = lambda _: None
         self.device = torch.device("cpu" if args.tiny else "cuda")
         self.dtype = torch.float32 if args.tiny else torch.float16
         self.start = time.perf_counter()

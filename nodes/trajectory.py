@@ -175,7 +175,7 @@ class EX4DCameraTrajectory(io.ComfyNode):
         return True if unused else files.problem(file, "camera file")
 
     @classmethod
-    def fingerprint_inputs(cls, file=None, **others):
+    def fingerprint_inputs(cls, file=None, **others):  # noqa: ARG003
         # The host passes every input here, and a call that fails counts as "always changed".
         return "" if file == NO_FILE else files.fingerprint(file)
 

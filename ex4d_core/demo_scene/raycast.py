@@ -78,7 +78,7 @@ def _wave(x, softness):
 
 
 @njit(nogil=True, error_model="numpy")
-def _hit_unit_shape(shape, inner, o, d, least):
+def _hit_unit_shape(shape, inner, o, d, least):  # noqa: C901, a kernel: one branch a shape
     """Nearest intersection beyond ``least``: (distance or inf, local normal x, y, z)."""
     ox, oy, oz = o
     dx, dy, dz = d

@@ -198,7 +198,7 @@ def _small_quad(row, old, new, j, farthest, tie, keys, face):
 
 
 @_compile
-def _large_triangle(depth, rays, pose, lens, near, farthest, tie, keys, face):
+def _large_triangle(depth, rays, pose, lens, near, farthest, tie, keys, face):  # noqa: C901, a kernel
     """Draw a triangle by row spans of its homogeneous edge functions: the near plane needs no clipping."""
     rows, columns = keys.shape
     i0, j0, i1, j1, i2, j2 = _corners(face, depth.shape[0], depth.shape[1])

@@ -15,7 +15,8 @@ def resize(frames: Tensor, width: int, height: int) -> Tensor:
 
     Args:
         frames: (T, H, W, 3) or (T, H, W) uint8.
-        width, height: in pixels.
+        width: of the result, in pixels.
+        height: likewise.
 
     Returns:
         (T, height, width, 3) or (T, height, width) uint8, on the CPU.

@@ -166,11 +166,11 @@ class TorchPlacement:
             return most - torch.mps.current_allocated_memory()
         return 2**62
 
-    def hold(self, module: nn.Module, working_bytes: int) -> AbstractContextManager[None]:
+    def hold(self, module: nn.Module, working_bytes: int) -> AbstractContextManager[None]:  # noqa: ARG002, the protocol's
         """See ``Placement``."""
         return borrowed((module,), self.device)
 
-    def make_room(self, working_bytes: int) -> None:
+    def make_room(self, working_bytes: int) -> None:  # noqa: ARG002, the protocol's
         """Give cached blocks back to the driver."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
