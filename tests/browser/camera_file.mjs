@@ -21,9 +21,11 @@ try {
   )
   const after = await saved(page)
   const [node] = Object.values(await prompt(page))
-  const result = await run(page)
+  const { shown, ...result } = await run(page)
   const values = (graph) => graph.nodes[0].widgets_values
-  console.log(JSON.stringify({ before: values(before), after: values(after), inputs: node.inputs, result, seen }))
+  console.log(
+    JSON.stringify({ before: values(before), after: values(after), inputs: node.inputs, result, shown, seen })
+  )
 } finally {
   await browser.close()
 }
