@@ -38,9 +38,12 @@ async function shorten(page, width) {
   )
 }
 
-/** Those of the ids that are nodes of the graph in view: not those inside of a subgraph. */
-async function inView(page, ids) {
-  return page.evaluate((ids) => ids.filter((id) => window.app.graph.nodes.some((node) => String(node.id) === id)), ids)
+/** Those of the ids that are nodes of the pack in the graph in view; what is inside of a subgraph shows nothing there. */
+async function ours(page, ids) {
+  return page.evaluate((ids) => {
+    const nodes = window.app.graph.nodes.filter((node) => node.type.startsWith('EX4D'))
+    return ids.filter((id) => nodes.some((node) => String(node.id) === id))
+  }, ids)
 }
 
 /** Open every graph in a small window: the frontends lay out their bars by the size that a page is loaded with. */
@@ -76,7 +79,7 @@ try {
     await shorten(page, 128 + 16 * running.indexOf(name))
     const sent = await prompt(page)
     const { shown, ...result } = await run(page)
-    const playing = await previews(page, await inView(page, shown))
+    const playing = await previews(page, await ours(page, shown))
     await page.screenshot({ path: `${screenshots}/${name}, after Run.png` })
     report[name] = {
       ...loaded,
