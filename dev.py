@@ -186,8 +186,11 @@ def core(python: Path, arguments: list[str]) -> int:
 
 
 def hosted(python: Path, arguments: list[str]) -> int:
-    """The tests in real ComfyUI servers and browsers: one after the other, since each server takes all cores."""
-    return pytest(python, ["tests/comfy", "tests/browser", *arguments])
+    """The tests in real ComfyUI servers and browsers: one after the other, since each server takes all cores.
+
+    Browsers first: files that other tests leave would be chosen by loaders of graphs that name none.
+    """
+    return pytest(python, ["tests/browser", "tests/comfy", *arguments])
 
 
 def demo(python: Path, arguments: list[str]) -> int:
