@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import EX4DError
 from ..machine.buffers import empty
+from ..published import EROSION
 
 
 def erode(mask: Tensor, kernel: int | Sequence[int]) -> Tensor:
@@ -45,7 +46,7 @@ def dilate(mask: Tensor, kernel: int | Sequence[int]) -> Tensor:
     return _box_filter(mask, kernel, torch.maximum)
 
 
-def random_kernels(frames: int, seed: int, low: int = 2, high: int = 8) -> tuple[int, ...]:
+def random_kernels(frames: int, seed: int, low: int = EROSION[0], high: int = EROSION[1]) -> tuple[int, ...]:
     """One box side per frame, uniform in low..high (both included), the same for the same seed.
 
     Source: the published preprocessing draws from 2..8, unseeded.
