@@ -18,6 +18,8 @@ WIDEST = "Single image to 4D"
 """Two videos are sampled in it; its last two nodes lie outside of a small window."""
 TOOLS, SHOWN = (60, 95), (0.5, 20)
 """Pixels of the window under bars at the left and top; the part of a node's width, and its pixels, that must show."""
+HOSTS_OWN = "/assets/missingModelMetadata"
+"""The script of newer frontends that asks the web how large a graph's missing models are; the host's policy stops it."""
 MODEL_FILES = (".safetensors", ".ckpt", ".gguf")
 
 
@@ -37,15 +39,14 @@ def test_templates_open_with_every_value_in_its_place(report, client, name):
     assert graph["prompt"].keys() == expected.keys()
     for node_id, node in expected.items():
         assert graph["prompt"][node_id]["inputs"] == node["inputs"], node["class_type"]
-    shown = {node["id"]: node for node in graph["widgets"]}
+    shown = {str(node["id"]): node for node in graph["widgets"]}  # newer frontends have ids in words
     for node in saved["nodes"]:
-        assert not shown[node["id"]]["missing"], node["type"]
+        assert not shown[str(node["id"])]["missing"], node["type"]
         if node["type"] not in info:
             continue
-        specs = workflow.input_specs(info[node["type"]])
-        for widget, value in workflow.named_widgets(node, info[node["type"]]).items():
-            assert shown[node["id"]]["widgets"][widget] == value, f"{node['type']}: {widget}"
-            choices = workflow.choices(specs[widget])
+        for widget, (value, spec) in workflow.node_widgets(node, info[node["type"]]).items():
+            assert shown[str(node["id"])]["widgets"][widget] == value, f"{node['type']}: {widget}"
+            choices = workflow.choices(spec)
             # Files are not on this machine; every other choice is one that the node has.
             lacking = choices is not None and value not in choices
             assert not lacking or str(value).endswith((*MODEL_FILES, ".mp4", ".png")), f"{node['type']}: {widget}"
@@ -100,7 +101,7 @@ def test_what_a_run_shows_is_no_input_of_the_next(report, name):
 
 
 def test_pages_break_no_policy_and_load_nothing_from_outside(report):
-    assert report["seen"]["policy"] == []
+    assert [text for text in report["seen"]["policy"] if HOSTS_OWN not in text] == []
     assert [url for url in report["seen"]["external"] if "/extensions/" in url] == []
     broken = [line for line in report["seen"]["failed"] if "ex4d" in line.lower() or "/extensions/" in line]
     assert broken == []

@@ -13,6 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CLONE_URL = "https://github.com/comfyanonymous/ComfyUI"
 PINNED_RELEASE = "v0.3.64"
+NEXT_RELEASE = "0.33.0"
+"""The newer ComfyUI that everything is tested with; .ci/run takes no other and reads it here."""
 NEWEST_FRONTEND = "1.58.1"
 """Served on the newest host for the tests of Vue nodes."""
 WEB_PACKAGES = ("comfyui-frontend-package", "comfyui-workflow-templates", "comfyui-embedded-docs")

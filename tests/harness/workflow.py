@@ -9,6 +9,9 @@ from pathlib import Path
 MUTED, BYPASSED = 2, 4
 FRONTEND_ONLY = {"Note", "MarkdownNote"}
 PLAIN_WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+DYNAMIC = "COMFY_DYNAMICCOMBO_V3"
+"""A choice that brings widgets of its own, by option; newer hosts have it."""
+UPLOADS = tuple(f"{kind}_upload" for kind in ("image", "video", "animated_image", "audio"))
 FILE_SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".gguf", ".mp4", ".png", ".npz", ".json")
 SUBGRAPH_INPUT, SUBGRAPH_OUTPUT = -10, -20
 
@@ -27,73 +30,98 @@ def input_specs(info: dict) -> dict[str, tuple]:
     return {name: spec for group in ("required", "optional") for name, spec in (groups.get(group) or {}).items()}
 
 
+def options_of(spec) -> dict:
+    return spec[1] if len(spec) > 1 else {}
+
+
 def is_widget(spec) -> bool:
-    kind, options = spec[0], spec[1] if len(spec) > 1 else {}
-    return (isinstance(kind, list) or kind in PLAIN_WIDGETS) and not options.get("forceInput")
+    kind = spec[0]
+    return (isinstance(kind, list) or kind in PLAIN_WIDGETS or kind == DYNAMIC) and not options_of(spec).get(
+        "forceInput"
+    )
 
 
 def choices(spec) -> list | None:
     """The options of a combo; None for other inputs."""
     if isinstance(spec[0], list):
         return spec[0]
-    return spec[1].get("options", []) if spec[0] == "COMBO" else None
+    if spec[0] == DYNAMIC:
+        return [option["key"] for option in options_of(spec)["options"]]
+    return options_of(spec).get("options", []) if spec[0] == "COMBO" else None
+
+
+def default_of(spec):
+    """What a new node's widget holds: the default, else the first choice."""
+    return options_of(spec).get("default", next(iter(choices(spec) or []), None))
 
 
 def widget_defaults(info: dict) -> dict:
-    """What a new node's widgets hold, as the frontend makes them: the default, else the first choice."""
-    defaults = {}
-    for name, spec in input_specs(info).items():
-        if is_widget(spec):
-            options = spec[1] if len(spec) > 1 else {}
-            defaults[name] = options.get("default", next(iter(choices(spec) or []), None))
-    return defaults
+    """What a new node's widgets hold, as the frontend makes them."""
+    return {name: default_of(spec) for name, spec in input_specs(info).items() if is_widget(spec)}
 
 
-def widget_names(info: dict) -> list[str | None]:
-    """What each entry of widgets_values belongs to; None for entries of the frontend's own (seed control, upload)."""
-    names: list[str | None] = []
-    upload = False
-    groups = info["input"]
+class SavedValues:
+    """The widgets_values of a node, taken in the order of its widgets."""
+
+    def __init__(self, where: str, values: list) -> None:
+        self.where, self.left = where, list(values)
+
+    def take(self, name: str, spec, optional: bool):
+        """The next value; a graph saved on an older host has none for optional inputs that are newer."""
+        if not self.left and not optional:
+            raise WorkflowError(f"{self.where}: no value for {name}")
+        if not self.left:
+            return default_of(spec)
+        value = self.left.pop(0)
+        check_value(self.where, name, value, spec)
+        return value
+
+    def skip(self) -> None:
+        """Leave out the value of a widget of the frontend's own."""
+        if self.left:
+            self.left.pop(0)
+
+
+def read_widgets(groups: dict, saved: SavedValues, prefix: str = "") -> dict[str, tuple]:
+    """Widget name -> (value, spec), in the frontend's order; widgets that a choice brings are called choice.widget."""
+    read: dict[str, tuple] = {}
     for group in ("required", "optional"):
-        for name, spec in (groups.get(group) or {}).items():
-            if not is_widget(spec):
-                continue
-            names.append(name)
-            options = spec[1] if len(spec) > 1 else {}
-            if options.get("control_after_generate") or (spec[0] == "INT" and name in ("seed", "noise_seed")):
-                names.append(None)
-            upload = upload or any(
-                options.get(f"{kind}_upload") for kind in ("image", "video", "animated_image", "audio")
-            )
+        specs = {prefix + name: spec for name, spec in (groups.get(group) or {}).items() if is_widget(spec)}
+        for name, spec in specs.items():
+            value = saved.take(name, spec, group == "optional")
+            read[name] = value, spec
+            if spec[0] == DYNAMIC:
+                chosen = next(option for option in options_of(spec)["options"] if option["key"] == value)
+                read |= read_widgets(chosen["inputs"], saved, f"{name}.")
+            if options_of(spec).get("control_after_generate") or (spec[0] == "INT" and name in ("seed", "noise_seed")):
+                saved.skip()
         # The upload button stands behind the required inputs.
-        if group == "required" and upload:
-            names.append(None)
-    return names
+        if group == "required" and any(options_of(spec).get(key) for spec in specs.values() for key in UPLOADS):
+            saved.skip()
+    return read
 
 
-def named_widgets(node: dict, info: dict) -> dict:
-    """Widget name -> saved value.
+def node_widgets(node: dict, info: dict) -> dict[str, tuple]:
+    """Widget name -> (saved value, spec).
 
     Raises:
         WorkflowError: too many or too few values, or a value its input does not take.
     """
-    names, values = widget_names(info), node.get("widgets_values") or []
-    where = f"{node['type']} #{node['id']}"
+    where, values = f"{node['type']} #{node['id']}", node.get("widgets_values") or []
     if isinstance(values, dict):
-        named = dict(values)
-    else:
-        if len(values) != len(names):
-            raise WorkflowError(f"{where}: {len(values)} values for the widgets {names}: {values}")
-        named = {name: value for name, value in zip(names, values) if name is not None}
-    specs = input_specs(info)
-    for name, value in named.items():
-        check_value(where, name, value, specs[name])
-    return named
+        specs = input_specs(info)
+        for name, value in values.items():
+            check_value(where, name, value, specs[name])
+        return {name: (value, specs[name]) for name, value in values.items()}
+    saved = SavedValues(where, values)
+    read = read_widgets(info["input"], saved)
+    if saved.left:
+        raise WorkflowError(f"{where}: {values} are {len(saved.left)} values more than the widgets {list(read)}")
+    return read
 
 
 def check_value(where: str, name: str, value, spec) -> None:
-    options = spec[1] if len(spec) > 1 else {}
-    allowed = choices(spec)
+    options, allowed = options_of(spec), choices(spec)
     if allowed is not None:
         # File lists differ from machine to machine.
         is_file = any(key.endswith("_upload") for key in options) or str(value).lower().endswith(FILE_SUFFIXES)
@@ -123,10 +151,10 @@ def to_prompt(workflow: dict, object_info: dict) -> dict:
         if node["type"] not in object_info:
             raise WorkflowError(f"unknown node {node['type']}")
         info = object_info[node["type"]]
-        specs = input_specs(info)
-        inputs = named_widgets(node, info)
+        widgets = node_widgets(node, info)
+        inputs = {name: value for name, (value, _) in widgets.items()}
         for name, source in links.items():
-            if name not in specs:
+            if name not in input_specs(info) and name not in widgets:
                 raise WorkflowError(f"{node['type']} has no input {name}")
             if source is not None:
                 inputs[name] = list(source)

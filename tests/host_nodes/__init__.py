@@ -115,7 +115,7 @@ def EX4DTestMemory(gigabytes):
 
 
 def _trimmed_file():
-    """The host's file video with a trim, as newer hosts have it, on any host."""
+    """The host's file video with a trim, as newer hosts have it, for a host that has none."""
     from comfy_api.latest import InputImpl, Types
 
     class TrimmedFile(InputImpl.VideoFromFile):
@@ -135,6 +135,8 @@ def _trimmed_file():
 @node("VIDEO", video="VIDEO", start="FLOAT", duration="FLOAT")
 def EX4DTestTrimVideo(video, start, duration):
     """A part of a VIDEO whose stream source is still the whole file."""
+    if hasattr(video, "as_trimmed"):
+        return video.as_trimmed(start, duration)
     trimmed = _trimmed_file()(video.get_stream_source())
     trimmed.window = start, duration
     return trimmed
