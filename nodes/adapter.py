@@ -9,6 +9,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..ex4d_core.wan.host.comfy_types import Model
+from . import previews
 from .progress import Job
 from .schema import range_problem, schema
 
@@ -148,11 +149,14 @@ class EX4DAdapterLoader(io.ComfyNode):
 
         # Before a file is read or fetched.
         patch.model_size_of(model)
+        patch.check_alone(model, file)
         prior = patch.PriorSettings(prior_strength, prior_start, prior_end)
         adapter = checkpoint.load_adapter(adapter_path(file))
         if prior_file != SAME_FILE:
             adapter = checkpoint.combine(adapter, checkpoint.load_adapter(adapter_path(prior_file)))
-        return io.NodeOutput(patch.add_adapter(model, adapter, lora_strength, prior))
+        known = patch.wan_model_of(model)
+        lines = [adapter.summary(), *([known.note] if known is not None and known.note else [])]
+        return io.NodeOutput(patch.add_adapter(model, adapter, lora_strength, prior), ui=previews.ui_text(*lines))
 
 
 register_folder()

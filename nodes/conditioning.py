@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
@@ -14,12 +15,14 @@ from ..ex4d_core.wan.backbone import WAN21_I2V
 from ..ex4d_core.wan.clip import NothingSeen, PreparedClip, prepare_clip
 from ..ex4d_core.wan.host.comfy_types import Conditioning, Model, Vae
 from ..ex4d_core.wan.settings import EROSIONS, FITS, ClipSettings
+from . import previews
 from .schema import choice_problem, schema
 
 log = logging.getLogger(__name__)
 
 CLIP = ClipSettings()
 """Gives the widgets their defaults."""
+SEEN = "Connect the 'seen' output of Render Color + Mask."
 NO_TILES = "off"
 TILES = [NO_TILES, "256", "512"]
 SHIFT_TIP = f"How much of the run is spent on the rough picture. {published.SAMPLER_SHIFT:g} is the published value."
@@ -89,14 +92,24 @@ CLIP_INPUTS = [
 
 
 def prepare(color: Tensor, mask: Tensor, *, erosion_size: int, erosion_seed: int, **settings: Any) -> PreparedClip:
-    """The clip of the values of ``CLIP_INPUTS``; its notes go to the log."""
+    """The clip of the values of ``CLIP_INPUTS``; its notes go to the log, and by ``clip_lines`` to the node."""
     try:
         clip = prepare_clip(color[..., :3], mask, kernel=erosion_size, seed=erosion_seed, **settings)
     except NothingSeen as error:
-        raise EX4DError(f"{error} Connect the 'seen' output of Render Color + Mask.") from error
+        raise EX4DError(f"{error} {SEEN}") from error
+    if clip.inverted:
+        clip = replace(clip, notes=(*clip.notes, SEEN))
     for note in clip.notes:
         log.warning("EX-4D: %s", note)
     return clip
+
+
+def clip_lines(clip: PreparedClip, clip_vision: object | None) -> list[str]:
+    """What a node shows of the clip that it has prepared: its numbers, and everything that is worth a word."""
+    from ..ex4d_core.wan.host.conditioning import NO_VISION
+
+    missing = [] if clip_vision is not None else [NO_VISION]
+    return [f"{clip.frames} frames, {clip.width}x{clip.height}", *clip.notes, *missing]
 
 
 def tile_size(choice: str) -> int:
@@ -170,6 +183,7 @@ class EX4DConditioning(io.ComfyNode):
         from .progress import Job
 
         conditioning.check_inputs(model, vae)
+        conditioning.check_vision(clip_vision_output)
         tile = tile_size(vae_tiles)
         clip = prepare(color, mask, **clip_settings)
         with Job() as job:
@@ -185,7 +199,8 @@ class EX4DConditioning(io.ComfyNode):
                 batch=batch_size,
                 progress=job.progress,
             )
-        return io.NodeOutput(ready.model, ready.positive, ready.negative, ready.latent)
+        ui = previews.ui_text(*clip_lines(clip, clip_vision_output))
+        return io.NodeOutput(ready.model, ready.positive, ready.negative, ready.latent, ui=ui)
 
 
 NODES = [EX4DConditioning]

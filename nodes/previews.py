@@ -42,6 +42,11 @@ def ui_video(video: ViewFile, *lines: str) -> dict[str, Any]:
     return {"images": [video], "animated": (True,), "text": ("\n".join(lines),)}
 
 
+def ui_text(*lines: str) -> dict[str, Any]:
+    """The ui of a node that shows lines of text."""
+    return {"text": ("\n".join(lines),)}
+
+
 def ui_image(picture: ViewFile, *lines: str) -> dict[str, Any]:
     """The ui of a node that shows a picture and lines of text."""
     return {"images": [picture], "text": ("\n".join(lines),)}

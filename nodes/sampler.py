@@ -12,7 +12,20 @@ from ..ex4d_core import published
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.wan.host.comfy_types import Conditioning, Model, TextEncoder, Vae
 from ..ex4d_core.wan.settings import PUBLISHED, SAMPLER, Run
-from .conditioning import CLIP_INPUTS, CLIP_VISION, COLOR, MASK, MODEL, SHIFT_TIP, TILE, VAE, prepare, tile_size
+from . import previews
+from .conditioning import (
+    CLIP_INPUTS,
+    CLIP_VISION,
+    COLOR,
+    MASK,
+    MODEL,
+    SHIFT_TIP,
+    TILE,
+    VAE,
+    clip_lines,
+    prepare,
+    tile_size,
+)
 from .schema import choice_problem, schema
 
 FULL, FEW_STEPS = "full", "few steps"
@@ -217,6 +230,7 @@ class WanEX4DSampler(io.ComfyNode):
         # Everything that can be refused is refused before the text encoder is loaded.
         conditioning.check_inputs(model, vae)
         check_texts(positive=positive, negative=negative, clip=clip)
+        conditioning.check_vision(clip_vision_output)
         sampling.check_run(run)
         prepared = prepare(color, mask, **clip_settings)
         sampling.plan(model, prepared, run)
@@ -227,7 +241,8 @@ class WanEX4DSampler(io.ComfyNode):
         images, samples = sampling.sample_clip(
             model, vae, texts[0], texts[1], prepared, run, clip_vision=clip_vision_output
         )
-        return io.NodeOutput(images, {"samples": samples})
+        ui = previews.ui_text(*clip_lines(prepared, clip_vision_output))
+        return io.NodeOutput(images, {"samples": samples}, ui=ui)
 
 
 def check_texts(*, positive: Conditioning | None, negative: Conditioning | None, clip: TextEncoder | None) -> None:

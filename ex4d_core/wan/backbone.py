@@ -42,6 +42,8 @@ class Backbone:
         text_tokens: text embeddings are padded with zeros to this length.
         text_width: values of one text embedding.
         text_encoder: its name, for messages.
+        vision_tokens, vision_width: what CLIP vision sees in one picture, and values of each.
+        vision_encoder: its file, for messages.
         timesteps: what a noise level from 0 to 1 is multiplied by for the model.
         block_modules: linear layers of a block that the adapter's LoRA covers.
         tile_overlap: the share of a VAE tile, one part in so many, that lies over the next one.
@@ -57,6 +59,9 @@ class Backbone:
     text_tokens: int
     text_width: int
     text_encoder: str
+    vision_tokens: int
+    vision_width: int
+    vision_encoder: str
     timesteps: int
     block_modules: tuple[str, ...]
     tile_overlap: int
@@ -128,6 +133,9 @@ WAN21_I2V = Backbone(
     text_tokens=512,  # text_len of the same
     text_width=4096,  # text_dim of Wan2.1's network: the width of umt5-xxl
     text_encoder="umt5-xxl",
+    vision_tokens=257,  # a class token and 16 x 16 patches of CLIP ViT-H/14's 224 pixels
+    vision_width=1280,  # the width of the same, which Wan2.1's img_emb.proj takes
+    vision_encoder="clip_vision_h.safetensors",
     timesteps=1000,  # num_train_timesteps of the same
     # The published adapter's own choice: peft on q, k, v, o, ffn.0 and ffn.2, nothing on k_img and v_img.
     block_modules=(*(f"{part}.{name}" for part in ("self_attn", "cross_attn") for name in "qkvo"), "ffn.0", "ffn.2"),

@@ -183,7 +183,7 @@ def check_fits(adapter: Adapter, size: ModelSize) -> None:
         channels = 2 * adapter.latent_channels + WAN21_I2V.mask_channels
         raise EX4DError(
             f"MODEL takes {size.in_channels} input channels, but EX-4D needs an image-to-video model with {channels}. "
-            f"Load {wanted}, not a text-to-video model."
+            f"Load {wanted}."
         )
 
 

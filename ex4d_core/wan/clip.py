@@ -33,12 +33,14 @@ class PreparedClip:
         seen: (T, H, W) bool, after erosion.
         notes: what was changed on the way or is unusual, one sentence each, for the user.
         backbone: the family of models that it is cut for.
+        inverted: the mask looks like one of holes; a border that knows where masks come from adds what to do about it.
     """
 
     color: Tensor
     seen: Tensor
     notes: tuple[str, ...] = ()
     backbone: Backbone = WAN21_I2V
+    inverted: bool = False
 
     @property
     def frames(self) -> int:
@@ -127,12 +129,19 @@ def prepare_clip(
             "invert the mask where it is the other way round."
         )
     share = float(valid[0].float().mean())
-    if share < FIRST_FRAME_SEEN:
+    # Of the source view itself everything is seen, so next to nothing of it is a hole.
+    inverted = share < 1 - FIRST_FRAME_SEEN
+    if inverted:
+        notes.append(
+            f"This looks like an inverted mask: {share:.0%} of the first frame is seen, where EX-4D expects the complete "
+            "source view. Seen is 1 (white), a hole is 0."
+        )
+    elif share < FIRST_FRAME_SEEN:
         notes.append(
             f"Only {share:.0%} of the first frame is seen; EX-4D expects the complete source view there. Start the "
             "camera path at the source view."
         )
-    return PreparedClip(color * valid[..., None], valid, tuple(notes), backbone)
+    return PreparedClip(color * valid[..., None], valid, tuple(notes), backbone, inverted)
 
 
 def check_settings(settings: ClipSettings, backbone: Backbone = WAN21_I2V) -> None:

@@ -115,6 +115,39 @@ def test_other_wrappers_and_block_replacements_stay_at_work(tiny, client, final)
     assert len(json.loads(tiny.result.text("earlier"))) >= 5
 
 
+def cached_run(tiny: Tiny, client, kind: str, order: str, name: str, **settings) -> dict:
+    """Eight steps through a stock node that leaves forwards out, before or after EX-4D Conditioning, and a spy."""
+    inputs = workflow.widget_defaults(client.object_info()[kind])
+    inputs |= {"reuse_threshold": 3.0, "start_percent": 0.0, "end_percent": 1.0, **settings}
+    if order == "after":
+        prompt = tiny.loaders() | tiny.conditioning() | tiny.ksampler(8, 2.0, ("spy", 0), seed=12)
+        prompt["cache"] = node(kind, model=["ready", 0], **inputs)
+        prompt["spy"] = node("EX4DTestSpy", model=["cache", 0], name=name)
+    else:
+        prompt = tiny.loaders() | tiny.conditioning(("cache", 0)) | tiny.ksampler(8, 2.0, ("spy", 0), seed=12)
+        prompt["cache"] = node(kind, model=["adapter", 0], **inputs)
+        prompt["spy"] = node("EX4DTestSpy", model=["ready", 0], name=name)
+    return prompt
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+@pytest.mark.parametrize("kind", ["EasyCache", "LazyCache"])
+def test_steps_that_a_cache_leaves_out_are_no_lost_prior(tiny, client, kind, order):
+    name = f"{kind}_{order}"
+    calls, added = spied(tiny, cached_run(tiny, client, kind, order, name), name)
+    assert 0 < sum(call["shape"][0] for call in calls) < 16, "some forwards, and not all of eight steps"
+    for values in added:
+        for one in values:
+            assert distance(one[None], tiny.golden("prior")) < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["around it", "inside of it"])
+def test_a_wrapper_that_puts_another_forward_in_its_place_is_refused(tiny, client, kind):
+    prompt = tiny.loaders() | tiny.conditioning() | tiny.ksampler(4, 1, ("other", 0), seed=13)
+    prompt["other"] = node("EX4DTestOtherForward", model=["ready", 0], kind=kind)
+    assert "The EX-4D prior was not added" in tiny.refusal(prompt)
+
+
 def test_another_lora_may_come_before_or_after(tiny, client, final):
     state = load_file(tiny.folder / "ex4d_tiny_r16.safetensors")
     other = {f"diffusion_model.{k.replace('.default', '')}": 0.3 * v for k, v in state.items() if "lora" in k}

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from harness.wan import Tiny, node
+from harness.wan import LAYOUTS, Tiny, distance, node
 
 from ex4d_core.wan.settings import EROSIONS, FITS, PUBLISHED, SAMPLER, ClipSettings, Run
 
@@ -44,7 +44,7 @@ def test_the_nodes_offer_the_core_s_choices_and_defaults(client):
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("t2v", "text-to-video model"),
+        ("t2v", "MODEL is Wan2.1 T2V or Wan2.2 T2V A14B (2 blocks"),
         ("one block", "1 blocks"),
         ("narrow", "feed-forward 256"),
         ("flux", "needs Wan2.1 I2V 14B"),
@@ -54,6 +54,106 @@ def test_another_model_is_refused_by_the_loader(tiny, client, kind, words):
     prompt = tiny.loaders()
     prompt["model"] = node("EX4DTestOtherModel", folder=str(tiny.folder), kind=kind)
     assert words in tiny.refusal(prompt, ("adapter", 0))
+
+
+RUN = ("Wan2.1 I2V", "Wan2.1 FLF2V", "Wan2.1 Fun InP")
+"""Layouts that the adapter fits; it was made for the first."""
+
+
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name not in RUN])
+def test_other_models_of_wan_are_refused_by_their_makers_names(tiny, client, layout):
+    prompt = tiny.loaders("cut.ckpt")
+    (tiny.server.base / "models" / "ex4d" / "cut.ckpt").write_bytes(b"never read")
+    prompt["model"]["inputs"]["unet_name"] = tiny.write_layout(layout)
+    message = tiny.refusal(prompt, ("adapter", 0))
+    assert message.startswith(f"MODEL is {layout.removesuffix(' 1.1')}") and "EX-4D needs Wan2.1 I2V 14B" in message
+
+
+@pytest.mark.parametrize("layout", RUN[1:])
+def test_models_that_the_adapter_fits_by_chance_run_with_a_note(tiny, client, layout):
+    """What they have more than the trained model is zero here, so they give its recorded result."""
+    prompt = tiny.loaders() | tiny.conditioning() | tiny.ksampler()
+    prompt["model"]["inputs"]["unet_name"] = tiny.write_layout(layout)
+    latent = tiny.run(prompt, latent=("latent", 0))["latent"]
+    assert distance(latent, tiny.golden("traj_r16_cfg5_final", "sampler_golden")) < 5e-5
+    note = tiny.result.text("adapter")
+    assert f"MODEL is {layout}" in note and "was trained on Wan2.1 I2V 14B" in note
+
+
+def test_the_loader_tells_what_the_file_holds_and_of_the_trained_model_nothing_else(tiny, client):
+    tiny.run(
+        tiny.loaders() | tiny.conditioning() | {"shown": node("EX4DTestSamples", latent=["ready", 3])}, s=("shown", 0)
+    )
+    assert tiny.result.text("adapter") == "ex4d_tiny_r16.ckpt: LoRA of rank 16 on 2 blocks, prior encoder 64 -> 256"
+
+
+def test_a_second_adapter_is_refused_with_both_names(tiny, client):
+    prompt = tiny.loaders()
+    prompt["second"] = node("EX4DAdapterLoader", **prompt["adapter"]["inputs"] | {"model": ["adapter", 0]})
+    prompt["second"]["inputs"]["file"] = "ex4d_tiny_r4.ckpt"
+    message = tiny.refusal(prompt, ("second", 0))
+    assert "ex4d_tiny_r16.ckpt" in message and "ex4d_tiny_r4.ckpt" in message
+
+
+@pytest.mark.parametrize("through", ["conditioning", "sampler"])
+@pytest.mark.parametrize(
+    ("tokens", "width"), [(257, 1024), (729, 1152), (257, 1664), (577, 1280), (0, 1280), (None, 1280)]
+)
+def test_another_vision_encoder_is_refused_before_anything_is_encoded(tiny, client, through, tokens, width):
+    part = tiny.conditioning() if through == "conditioning" else tiny.sampler()
+    (entry,) = (entry for entry in part.values() if "clip_vision_output" in entry["inputs"])
+    entry["inputs"] |= {"vae": ["heavy", 0], "clip_vision_output": ["other", 0]}
+    prompt = tiny.loaders() | part | {"heavy": node("EX4DTestUntouched")}
+    prompt["other"] = node("EX4DTestVision", shape=json.dumps(None if tokens is None else [1, tokens, width]))
+    message = tiny.refusal(prompt, ("ready", 3) if through == "conditioning" else ("sampled", 0))
+    assert "257 tokens of width 1280 (clip_vision_h.safetensors)" in message
+    assert tokens is None or f"{tokens}x{width}" in message
+
+
+def test_the_tokens_of_two_pictures_are_taken(tiny, client):
+    prompt = tiny.loaders() | tiny.conditioning(clip_vision_output=["two", 0]) | tiny.ksampler(1, 1, seed=21)
+    prompt["two"] = node("EX4DTestVision", shape="[1, 514, 1280]")
+    tiny.run(prompt, latent=("latent", 0))
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize(
+    ("kind", "settings", "words"),
+    [
+        ("ConditioningSetArea", {"width": 64, "height": 64, "x": 0, "y": 0, "strength": 1.0}, "bound to an area"),
+        ("ConditioningSetAreaPercentage", {"width": 0.5, "height": 0.5, "x": 0.0, "y": 0.0, "strength": 1.0}, "bound to an area"),
+        ("ConditioningSetMask", {"mask": ["clip", 1], "strength": 1.0, "set_cond_area": "default"}, "bound to a mask"),
+    ],
+)  # fmt: skip
+def test_conditioning_for_a_part_of_the_picture_is_refused(tiny, client, kind, settings, words, where):
+    """Before EX-4D Conditioning, and between it and a sampler."""
+    prompt = tiny.loaders() | tiny.conditioning() | tiny.ksampler(1, 1, seed=22)
+    link = ["text", 0] if where == "before" else ["ready", 1]
+    prompt["part"] = node(kind, conditioning=link, **settings)
+    prompt["ready" if where == "before" else "sampled"]["inputs"]["positive"] = ["part", 0]
+    message = tiny.refusal(prompt)
+    assert f"positive conditioning is {words}" in message and "Take that node off" in message
+
+
+@pytest.mark.parametrize("through", ["conditioning", "sampler"])
+def test_holes_in_place_of_seen_are_told_on_the_node(tiny, client, through):
+    prompt = tiny.loaders()
+    prompt |= tiny.conditioning(vision=False) if through == "conditioning" else tiny.sampler(steps=1, cfg=1.0)
+    prompt["clip"]["inputs"] |= {"frames": 12}
+    shown = "ready" if through == "conditioning" else "sampled"
+    prompt["holes"] = node("InvertMask", mask=["clip", 1])
+    prompt[shown]["inputs"]["mask"] = ["holes", 0]
+    if through == "sampler":
+        prompt["sampled"]["inputs"]["model"] = [
+            "adapter",
+            0,
+        ]  # the recorded noise is of nine frames too, but not needed
+    end = node("EX4DTestSamples", latent=[shown, 3 if through == "conditioning" else 1])
+    tiny.run(prompt | {"end": end}, samples=("end", 0))
+    text = tiny.result.text(shown)
+    assert "9 frames, 192x128" in text and "last 3 are left out" in text
+    assert "inverted mask" in text and "Connect the 'seen' output" in text
+    assert ("No CLIP vision" in text) == (through == "conditioning")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +270,7 @@ def test_missing_clip_vision_is_allowed_and_said(tiny, client):
     before = len(tiny.server.log())
     prompt = tiny.loaders() | tiny.conditioning(vision=False) | tiny.ksampler(1, 1, seed=20)
     tiny.run(prompt, latent=("latent", 0))
-    assert "no CLIP vision" in tiny.server.log()[before:]
+    assert "No CLIP vision" in tiny.server.log()[before:]
 
 
 def test_frames_left_out_and_a_first_frame_with_holes_are_said(tiny, client):

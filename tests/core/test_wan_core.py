@@ -18,8 +18,8 @@ from ex4d_core.wan import clip as clips
 from ex4d_core.wan import segments
 from ex4d_core.wan.backbone import ModelSize
 from ex4d_core.wan.checkpoint import check_fits, combine, convert, load_adapter, parse_adapter
-from ex4d_core.wan.host.conditioning import pad_text
-from ex4d_core.wan.host.patch import Prior, PriorSettings
+from ex4d_core.wan.host.conditioning import check_latent, check_text, check_vision, pad_text
+from ex4d_core.wan.host.patch import Prior, PriorSettings, check_whole_picture
 from ex4d_core.wan.prior import PriorEncoder
 from ex4d_core.wan.schedule import sigmas
 from ex4d_core.wan.videos import read_color_and_mask
@@ -229,19 +229,112 @@ class TestPrior:
         with pytest.raises(EX4DError, match=words):
             prior._prior_of({"context_window": Window(*window)}, torch.zeros(1, 36, 3, 2, 2))
 
-    def test_a_forward_that_never_embeds_patches_is_an_error(self):
-        encoder = SimpleNamespace(model=lambda color, mask: torch.zeros(1, 1, 1, 1, 1))
-        prior = Prior(encoder, torch.zeros(1, 16, 1, 2, 2), torch.zeros(1, 16, 1, 2, 2), PriorSettings())
+    @staticmethod
+    def forward(prior, through, uuids=("one",)):
+        """One forward of a network that only embeds patches; ``through`` is what wrappers further in make of it."""
+        network = SimpleNamespace(patch_embedding=torch.nn.Identity())
+        executor = SimpleNamespace(class_obj=network, original=lambda x, *_, **__: network.patch_embedding(x))
 
-        class Executor:
-            class_obj = SimpleNamespace(patch_embedding=torch.nn.Identity())
-
+        class Executor(SimpleNamespace):
             def __call__(self, x, *args, **kwargs):
-                return x
+                return through(self.original, x)
+
+        try:
+            x = torch.zeros(1, 1, 5, 1, 1)
+            return prior.around_forward(Executor(**vars(executor)), x, None, None, transformer_options={"uuids": uuids})
+        finally:
+            assert not network.patch_embedding._forward_hooks
+
+    def test_a_forward_that_is_left_out_gives_back_what_the_prior_was_added_to(self, prior):
+        computed = self.forward(prior, lambda original, x: original(x))
+        assert computed.flatten().tolist() == [0, 1, 2, 3, 4]
+        assert self.forward(prior, lambda original, x: computed) is computed
+
+    def test_a_forward_that_is_left_out_for_a_text_never_seen_is_an_error(self, prior):
+        self.forward(prior, lambda original, x: original(x), uuids=["positive"])
+        with pytest.raises(EX4DError, match="was not added"):
+            self.forward(prior, lambda original, x: x, uuids=["positive", "negative"])
+
+    def test_a_forward_that_never_embeds_patches_is_an_error_at_every_step(self, prior):
+        with pytest.raises(EX4DError, match="was not added"):
+            self.forward(prior, lambda original, x: x)
+        self.forward(prior, lambda original, x: original(x))
+
+        def without_embedding(original, x):
+            embedding = original.forward.__closure__[0].cell_contents.patch_embedding
+            kept = dict(embedding._forward_hooks)
+            embedding._forward_hooks.clear()  # as a compiled forward that knows of no hook
+            try:
+                return original(x)
+            finally:
+                embedding._forward_hooks.update(kept)
 
         with pytest.raises(EX4DError, match="was not added"):
-            prior.around_forward(Executor(), torch.zeros(1, 36, 1, 2, 2), None, None)
-        assert not Executor.class_obj.patch_embedding._forward_hooks
+            self.forward(prior, without_embedding)
+
+    def test_the_next_run_begins_with_nothing_computed(self, prior):
+        self.forward(prior, lambda original, x: original(x))
+        guider = SimpleNamespace(
+            model_options={},
+            conds={},
+            model_patcher=SimpleNamespace(model=None, get_model_object=lambda name: None),
+        )
+
+        class Run(SimpleNamespace):
+            def __call__(self, noise):
+                return noise
+
+        prior.around_run(Run(class_obj=guider), prior.color)
+        with pytest.raises(EX4DError, match="was not added"):
+            self.forward(prior, lambda original, x: x)
+
+    @pytest.mark.parametrize(("key", "words"), [("area", r"Set Area"), ("mask", r"Set Mask")])
+    def test_conditioning_of_a_part_of_the_picture_is_refused_by_name(self, key, words):
+        check_whole_picture("positive", {"pooled_output": None, key: None})
+        with pytest.raises(EX4DError, match=rf"negative conditioning is bound to .*{words}"):
+            check_whole_picture("negative", {key: (1, 2, 3, 4)})
+
+    @pytest.mark.parametrize(
+        ("shape", "words"),
+        [
+            ((1, 257, 1024), "257x1024"),
+            ((1, 729, 1152), "729x1152"),
+            ((1, 257, 1664), "257x1664"),
+            ((1, 256, 1280), "256x1280"),
+            ((1, 0, 1280), "0x1280"),
+            ((257, 1280), "1280"),
+        ],
+    )
+    def test_tokens_of_another_vision_encoder_are_refused(self, shape, words):
+        for fine in (None, SimpleNamespace(penultimate_hidden_states=torch.zeros(2, 257, 1280))):
+            check_vision(fine)
+        with pytest.raises(EX4DError, match=rf"\({words}, tokens x width\); Wan takes 257 tokens of width 1280"):
+            check_vision(SimpleNamespace(penultimate_hidden_states=torch.zeros(shape)))
+
+    @pytest.mark.parametrize("output", [SimpleNamespace(), SimpleNamespace(penultimate_hidden_states=None)])
+    def test_a_vision_output_without_tokens_is_refused(self, output):
+        with pytest.raises(EX4DError, match="no penultimate hidden states; Wan takes 257"):
+            check_vision(output)
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            (torch.zeros(1, 20, 768), "is 768 wide"),
+            (torch.zeros(20, 4096), r"of shape \(20, 4096\)"),
+            (None, "a NoneType"),
+        ],
+    )
+    def test_text_of_another_encoder_is_refused(self, text, words):
+        check_text("positive", [[torch.zeros(1, 20, 4096), {}]])
+        with pytest.raises(EX4DError, match=words):
+            check_text("positive", [[text, {}]])
+
+    def test_a_latent_that_is_none_of_the_clip_is_refused(self):
+        clip = clips.prepare_clip(torch.zeros(5, 16, 32, 3), torch.ones(5, 16, 32))
+        check_latent(torch.zeros(1, 16, 2, 2, 4), clip)
+        for shape in ((1, 48, 2, 1, 2), (1, 16, 5, 2, 4), (5, 16, 2, 4)):
+            with pytest.raises(EX4DError, match=r"expected \(1, 16, 2, 2, 4\)"):
+                check_latent(torch.zeros(shape), clip)
 
     def test_text_is_padded_with_zeros(self):
         padded = pad_text(torch.ones(1, 20, 4096))
@@ -312,6 +405,17 @@ class TestClip:
         clip = clips.prepare_clip(torch.zeros(12, 16, 16, 3), torch.ones(12, 16, 16))
         assert clip.frames == 9
         assert "last 3 are left out" in clip.notes[0]
+
+    def test_a_mask_of_holes_is_told(self):
+        seen = torch.ones(5, 16, 16)
+        seen[2:, :, :8] = 0
+        good = clips.prepare_clip(torch.zeros(5, 16, 16, 3), seen, erosion="off")
+        assert not good.notes and not good.inverted
+        turned = clips.prepare_clip(torch.zeros(5, 16, 16, 3), 1 - seen, erosion="off")
+        assert turned.inverted and "inverted mask" in turned.notes[0]
+        seen[0, :, :8] = 0
+        holes = clips.prepare_clip(torch.zeros(5, 16, 16, 3), seen, erosion="off")
+        assert not holes.inverted and "Only 50% of the first frame" in holes.notes[0]
 
     def test_a_short_clip_repeats_its_last_frame(self):
         color = torch.arange(3.0).reshape(3, 1, 1, 1).expand(3, 16, 16, 3) / 255

@@ -9,8 +9,45 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+CAMERA = {"control_adapter.conv.weight": (256, 1536, 2, 2), "control_adapter.conv.bias": (256,)}
+REFERENCE = {"ref_conv.weight": (256, 16, 2, 2), "ref_conv.bias": (256,)}
+VACE = {"vace_patch_embedding.weight": (256, 96, 1, 2, 2), "vace_blocks.0.after_proj.weight": (256, 256)}
+LAYOUTS = {
+    "Wan2.1 I2V": (36, True, 16, {}),
+    "Wan2.1 FLF2V": (36, True, 16, {"img_emb.emb_pos": (1, 514, 1280)}),
+    "Wan2.1 Fun InP": (36, True, 16, REFERENCE),
+    "Wan2.1 Fun Control": (48, True, 16, {}),
+    "Wan2.1 Fun Control 1.1": (48, True, 16, REFERENCE),
+    "Wan2.1 Fun Control Camera": (32, True, 16, CAMERA),
+    "Wan2.1 VACE": (16, False, 16, VACE),
+    "Wan2.1 T2V": (16, False, 16, {}),
+    "Wan2.2 I2V A14B": (36, False, 16, {}),
+    "Wan2.2 Fun A14B Control": (52, False, 16, REFERENCE),
+    "Wan2.2 Fun A14B Control Camera": (36, False, 16, CAMERA),
+    "Wan2.2 TI2V 5B": (48, False, 48, {}),
+}
+"""Name -> input channels, whether it sees CLIP vision, channels of its latent, weights that it has more."""
 WIDTH, HEIGHT, FRAMES = 192, 128, 9
 """The size at which it was recorded: a latent of 3 x 16 x 24."""
+
+
+def layout(state: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    """The tiny model's weights in the layout of another model of Wan's; what that one has more is zero."""
+    inputs, image, latent, extra = LAYOUTS[name]
+    state = {key: value for key, value in state.items() if image or "img" not in key}
+    patches = state["patch_embedding.weight"]
+    state["patch_embedding.weight"] = resized(patches, (patches.shape[0], inputs, *patches.shape[2:]))
+    for key in ("head.head.weight", "head.head.bias"):
+        state[key] = resized(state[key], (4 * latent, *state[key].shape[1:]))
+    return state | {key: torch.zeros(shape) for key, shape in extra.items()}
+
+
+def resized(values: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """As much of a tensor as fits into another shape, and zeros beyond."""
+    result = torch.zeros(shape)
+    both = tuple(slice(min(sides)) for sides in zip(values.shape, shape, strict=True))
+    result[both] = values[both]
+    return result
 
 
 class Tiny:
@@ -39,6 +76,12 @@ class Tiny:
         path = self.server.base / "models" / kind / name
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(state, path)
+
+    def write_layout(self, name: str) -> str:
+        """The name under which UNETLoader finds the tiny model in the layout of another of Wan's models."""
+        file = f"{name}.safetensors"
+        self.write("diffusion_models", file, layout(load_file(self.folder / "dit_tiny.safetensors"), name))
+        return file
 
     def golden(self, name: str, file: str = "dit_golden") -> torch.Tensor:
         return load_file(self.folder / f"{file}.safetensors")[name]

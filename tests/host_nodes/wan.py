@@ -53,6 +53,14 @@ def EX4DTestText(folder, pad):
     return [[texts[0], {}]], [[texts[1], {}]], vision
 
 
+@node("CLIP_VISION_OUTPUT", shape=TEXT)
+def EX4DTestVision(shape):
+    """What a CLIP vision encoder has seen, zeros of this shape (JSON); null holds no tokens at all."""
+    vision, shape = comfy.clip_vision.Output(), json.loads(shape)
+    vision["penultimate_hidden_states"] = None if shape is None else torch.zeros(shape)
+    return vision
+
+
 class RecordedVAE:
     """Answers with the recorded latents, by what the images are; notes what the real VAE would have been given.
 
@@ -231,6 +239,16 @@ def EX4DTestSpy(model, name):
             calls.append(call)
 
     return wrapped(model, WRAPPERS.DIFFUSION_MODEL, wrapper)
+
+
+@node("MODEL", model="MODEL", kind=(["around it", "inside of it"],))
+def EX4DTestOtherForward(model, kind):
+    """A MODEL whose forward another pack has replaced: by a wrapper of its own, or where ComfyUI's wrappers end."""
+    if kind == "around it":
+        return wrapped(model, WRAPPERS.DIFFUSION_MODEL, lambda executor, x, *args, **kwargs: x[:, :16])
+    model = model.clone()
+    model.add_object_patch("diffusion_model.forward_orig", lambda x, *args, **kwargs: x[:, :16])
+    return model
 
 
 @node("MODEL", model="MODEL", name=TEXT)

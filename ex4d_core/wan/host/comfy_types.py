@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import torch
@@ -17,6 +17,7 @@ class Model(Protocol):
 
     model: Any
     model_options: dict[str, Any]
+    patches: dict[str, list[Any]]
     load_device: torch.device
 
     def clone(self) -> Model:
@@ -64,6 +65,7 @@ class Executor(Protocol):
     """What a wrapper is given to go on with: comfy.patcher_extension.WrapperExecutor."""
 
     class_obj: Any
+    original: Callable[..., Any]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The next wrapper, or ComfyUI's own function."""

@@ -16,10 +16,11 @@ from .. import schedule
 from ..backbone import WAN21_I2V, Backbone
 from ..clip import PreparedClip, color_images, mask_images, start_images
 from .comfy_types import Conditioning, Model, Vae
-from .patch import add_prior, check_context_windows, model_size_of, prior_encoder
+from .patch import add_prior, check_context_windows, check_whole_picture, model_size_of, prior_encoder
 
 log = logging.getLogger(__name__)
 
+NO_VISION = "No CLIP vision output is connected; the published run gives the model the first frame."
 VIDEO_DIMENSIONS = 3
 """Of a VAE's latent: frames, rows, columns."""
 
@@ -68,11 +69,13 @@ def condition(
         progress: called with (encodings done, encodings).
 
     Raises:
-        EX4DError: before anything is encoded: see ``check_inputs``, ``check_text``, ``check_encoding``.
+        EX4DError: before anything is encoded: see ``check_inputs``, ``check_text``, ``check_vision``, ``check_encoding``;
+            or a VAE that gives other latents than it says.
     """
     needs_prior = check_inputs(model, vae, clip.backbone)
     check_text("positive", positive, clip.backbone)
     check_text("negative", negative, clip.backbone)
+    check_vision(clip_vision, clip.backbone)
     check_encoding(model, clip, shift=shift, tile=tile, batch=batch)
     steps = [start_images] + ([color_images, mask_images] if needs_prior else [])
     latents = []
@@ -80,13 +83,14 @@ def condition(
         if progress is not None:
             progress(done, len(steps))
         latents.append(encode(vae, images(clip), tile, clip.backbone))
+        check_latent(latents[-1], clip)
     if progress is not None:
         progress(len(steps), len(steps))
     patched = add_prior(model, latents[1], latents[2]) if needs_prior else model.clone()
     if shift:
         set_shift(patched, shift, clip.backbone)
     if clip_vision is None:
-        log.warning("EX-4D: no CLIP vision output is connected; the published run gives the model the first frame.")
+        log.warning("EX-4D: %s", NO_VISION)
     values = _start_values(latents[0], clip_vision)
     import comfy.model_management
 
@@ -119,9 +123,42 @@ def check_text(name: str, conditioning: Conditioning, backbone: Backbone = WAN21
     wanted = f"{backbone.text_width} ({backbone.text_encoder}, CLIP type wan)"
     if not conditioning:
         raise EX4DError(f"The {name} conditioning is empty; Wan takes text embeddings of width {wanted}.")
-    for text, _ in conditioning:
+    for text, options in conditioning:
+        if not isinstance(text, Tensor) or text.ndim != 3:
+            given = f"of shape {tuple(text.shape)}" if isinstance(text, Tensor) else f"a {type(text).__name__}"
+            raise EX4DError(f"The {name} conditioning is {given}; Wan takes (1, tokens, {wanted}).")
         if text.shape[-1] != backbone.text_width:
             raise EX4DError(f"The {name} conditioning is {text.shape[-1]} wide; Wan takes {wanted}.")
+        check_whole_picture(name, options)
+
+
+def check_vision(clip_vision: object | None, backbone: Backbone = WAN21_I2V) -> None:
+    """Refuse what another CLIP vision encoder has seen; None, no encoder at all, is fine.
+
+    The tokens of two pictures may lie behind each other, as ComfyUI's node for a first and a last frame has them.
+    """
+    if clip_vision is None:
+        return
+    wanted = f"{backbone.vision_tokens} tokens of width {backbone.vision_width} ({backbone.vision_encoder})"
+    tokens = getattr(clip_vision, "penultimate_hidden_states", None)
+    if not isinstance(tokens, Tensor):
+        raise EX4DError(f"The CLIP vision output holds no penultimate hidden states; Wan takes {wanted}.")
+    fits = tokens.ndim == 3 and 0 not in tokens.shape and tokens.shape[1] % backbone.vision_tokens == 0
+    if not fits or tokens.shape[2] != backbone.vision_width:
+        shape = "x".join(str(size) for size in tokens.shape[1:])
+        raise EX4DError(
+            f"The CLIP vision output is of another encoder ({shape}, tokens x width); Wan takes {wanted}. Load that one with "
+            "Load CLIP Vision."
+        )
+
+
+def check_latent(latent: Tensor, clip: PreparedClip) -> None:
+    """Refuse what a VAE has made of a clip where it is no latent of the clip's."""
+    wanted = clip.latent_shape()
+    if tuple(latent.shape) != wanted:
+        raise EX4DError(
+            f"VAE made a latent of shape {tuple(latent.shape)} of the clip, expected {wanted}; load the Wan 2.1 VAE."
+        )
 
 
 def check_encoding(model: Model, clip: PreparedClip, *, shift: float, tile: int, batch: int = 1) -> None:

@@ -16,11 +16,12 @@ from ..backbone import WAN21_I2V, model_size
 from ..checkpoint import Adapter, check_fits, load_adapter
 from ..clip import PreparedClip, color_images, prepare_clip
 from ..job import Job
+from ..models import check_known, identify_file
 from ..settings import Dtype
 from ..videos import read_color_and_mask
 from ..weights import check_readable, reading, tensor_shapes
 from .comfy_types import Conditioning, Model, Vae
-from .conditioning import check_text, check_vae
+from .conditioning import check_text, check_vae, check_vision
 from .patch import PriorSettings, add_adapter, check_parts
 from .sampling import check_run, sample_clip
 from .start import BAD_INPUT
@@ -57,10 +58,10 @@ def generate(job: Job) -> None:
     check_files(files, [path for path, _ in loras], job.embeddings)
     adapter = load_adapter(files["adapter"])
     check_parts(adapter, job.lora_strength, prior)
-    check_model_file(files["dit"], adapter)
+    notes = check_model_file(files["dit"], adapter)
     color, mask = read_color_and_mask(job.color_video, job.mask_video)
     clip = prepare_clip(color, mask, **vars(job.clip))
-    for note in clip.notes:
+    for note in (*notes, *clip.notes):
         print(f"note: {note}", file=sys.stderr)
     segments.plan(clip.frames, job.run.segment, job.run.overlap, clip.backbone)
     vae = load_vae(files["vae"])
@@ -68,6 +69,7 @@ def generate(job: Job) -> None:
     positive, negative, vision = embeddings(job, files, clip)
     check_text("positive", positive)
     check_text("negative", negative)
+    check_vision(vision)
     model = load_model(files["dit"], job.dtype)
     for path, strength in loras:
         model = add_lora(model, path, strength)
@@ -120,12 +122,18 @@ def check_files(files: dict[Kind, str], loras: list[str], embeddings: str | None
         check_readable(path)
 
 
-def check_model_file(path: str, adapter: Adapter) -> None:
-    """Refuse a model that the adapter does not fit by its tensors' shapes alone, where the names are Wan's own."""
+def check_model_file(path: str, adapter: Adapter) -> tuple[str, ...]:
+    """Refuse a model that the adapter does not fit by its tensors' names and shapes alone, where the names are Wan's own.
+
+    Returns:
+        What to tell of a model that fits.
+    """
     shapes = {name: shape for file in model_files(path) for name, shape in tensor_shapes(file).items()}
-    size = model_size(shapes)
+    known, size = identify_file(shapes), model_size(shapes)
+    check_known(known)
     if size is not None:
         check_fits(adapter, size)
+    return (known.note,) if known is not None and known.note else ()
 
 
 def model_files(path: str) -> list[str]:
@@ -168,10 +176,16 @@ def load_vae(path: str) -> Vae:
 
 
 def add_lora(model: Model, path: str, strength: float) -> Model:
-    """A further LoRA, as ComfyUI's own loader adds it."""
+    """A further LoRA, as ComfyUI's own loader adds it; refused where it is none of this model's."""
     import comfy.sd
 
-    return comfy.sd.load_lora_for_models(model, None, load_tensors(path), strength, 0)[0]
+    patched = comfy.sd.load_lora_for_models(model, None, load_tensors(path), strength, 0)[0]
+    if sum(map(len, patched.patches.values())) == sum(map(len, model.patches.values())):
+        raise EX4DError(
+            f"The LoRA {os.path.basename(path)} matches no layer of the model; expected one of {WAN21_I2V.name}. Leave it out, "
+            "or name another."
+        )
+    return patched
 
 
 def load_tensors(path: str) -> dict[str, torch.Tensor]:

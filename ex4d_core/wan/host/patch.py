@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ...errors import EX4DError
 from ..backbone import WAN21_I2V, ModelSize
 from ..checkpoint import Adapter, check_fits
+from ..models import WanModel, identify
 from ..prior import PriorEncoder
 from .comfy_types import Executor, Model
 
@@ -31,6 +32,11 @@ KEY = "ex4d"
 FRAMES = 2
 """Axis of a latent (B, C, F, H/8, W/8) along which its frames lie."""
 ONLY_FRAMES = f"Context windows over anything but the frames do not work with EX-4D; set dim to {FRAMES}."
+PARTS_OF_THE_PICTURE = (
+    ("area", "an area", "Conditioning (Set Area)"),
+    ("mask", "a mask", "Conditioning (Set Mask)"),
+)
+"""Options by which ComfyUI binds conditioning to a part of the picture: key, what it is, which node sets it."""
 SIGMA_TOLERANCE = 1e-4
 """A bound of the prior's span may be exactly a step's noise level, computed another way."""
 
@@ -58,26 +64,55 @@ class PriorSettings:
             )
 
 
+@dataclass(frozen=True)
+class Carried:
+    """What a MODEL knows of the adapter that it carries.
+
+    Attributes:
+        source: the adapter's file.
+        prior: settings of its prior.
+    """
+
+    source: str
+    prior: PriorSettings
+
+
 def model_size_of(model: Model) -> ModelSize:
-    """Sizes of a MODEL, or a refusal when it is no Wan2.1 image-to-video model.
+    """Sizes of a MODEL, or a refusal, by its maker's name, of one that the adapter cannot work on.
 
     They are ComfyUI's own reading of the weights: quantised ones may be stored in other shapes.
     """
     import comfy.model_base
 
-    base = model.model
-    network = getattr(base, "diffusion_model", None)
-    embedding = getattr(network, "patch_embedding", None)
-    if not isinstance(base, comfy.model_base.WAN21) or network is None or embedding is None:
-        raise EX4DError(f"MODEL is a {type(base).__name__}; EX-4D needs {WAN21_I2V.name}.")
-    size = ModelSize(network.dim, network.ffn_dim, len(network.blocks), embedding.weight.shape[1])
-    if type(base) is not comfy.model_base.WAN21 or network.model_type != "i2v":
-        kind = "text-to-video model" if network.model_type == "t2v" else f"{type(base).__name__} variant"
+    base, network = model.model, network_of(model)
+    size = ModelSize(network.dim, network.ffn_dim, len(network.blocks), network.patch_embedding.weight.shape[1])
+    known = wan_model_of(model)
+    plain = type(base) is comfy.model_base.WAN21 and network.model_type == "i2v"
+    if not plain or (known is not None and known.use == "refused"):
+        name = known.name if known is not None and known.use == "refused" else f"a {type(base).__name__} variant of Wan"
         raise EX4DError(
-            f"MODEL is a Wan {kind} ({size.blocks} blocks, width {size.dim}, {size.in_channels} input channels); "
+            f"MODEL is {name} ({size.blocks} blocks, width {size.dim}, {size.in_channels} input channels); "
             f"EX-4D needs {WAN21_I2V.name}."
         )
     return size
+
+
+def wan_model_of(model: Model) -> WanModel | None:
+    """Which of Wan's published layouts a MODEL has, None for one that is not known; refuses what is no Wan at all."""
+    network = network_of(model)
+    names = [f"{name}." for name, _ in network.named_modules()] + [name for name, _ in network.named_parameters()]
+    return identify(names, network.patch_embedding.weight.shape[1], network.out_dim)
+
+
+def network_of(model: Model) -> Any:
+    """The network inside of a MODEL; refuses what is no Wan."""
+    import comfy.model_base
+
+    base = model.model
+    network = getattr(base, "diffusion_model", None)
+    if not isinstance(base, comfy.model_base.WAN21) or getattr(network, "patch_embedding", None) is None:
+        raise EX4DError(f"MODEL is a {type(base).__name__}; EX-4D needs {WAN21_I2V.name}.")
+    return network
 
 
 def add_adapter(model: Model, adapter: Adapter, lora_strength: float, prior: PriorSettings) -> Model:
@@ -90,16 +125,27 @@ def add_adapter(model: Model, adapter: Adapter, lora_strength: float, prior: Pri
         prior: settings of the prior; it takes effect once ``add_prior`` has given the videos.
 
     Raises:
-        EX4DError: another model, or an adapter that does not fit it, or lacks a part whose strength is not 0.
+        EX4DError: another model, one that carries an adapter already, or an adapter that does not fit it, or lacks a part
+            whose strength is not 0.
     """
     check_fits(adapter, model_size_of(model))
     check_parts(adapter, lora_strength, prior)
+    check_alone(model, adapter.source)
     patched = add_lora(model, adapter, lora_strength) if lora_strength else model.clone()
-    patched.set_attachments(KEY, prior)
+    patched.set_attachments(KEY, Carried(adapter.source, prior))
     if adapter.prior:
         patched.set_additional_models(KEY, [_managed(adapter)])
         _wrap(patched, outer_sample=_warn_without_videos)
     return patched
+
+
+def check_alone(model: Model, source: str) -> None:
+    """Refuse a second adapter: its LoRA would be added to the first one's, while its prior would replace it."""
+    carried = model.get_attachment(KEY)
+    if carried is not None:
+        raise EX4DError(
+            f"MODEL carries an EX-4D adapter already ({carried.source}); {source} cannot be added to it. Keep one of the two."
+        )
 
 
 def check_parts(adapter: Adapter, lora_strength: float, prior: PriorSettings) -> None:
@@ -151,7 +197,7 @@ def add_prior(model: Model, color: Tensor, mask: Tensor) -> Model:
             normalised).
         mask: likewise of the doubly scaled mask.
     """
-    encoder, settings = prior_encoder(model), model.get_attachment(KEY)
+    encoder, settings = prior_encoder(model), model.get_attachment(KEY).prior
     patched = model.clone()
     if encoder is None or settings.strength == 0:
         patched.remove_wrappers_with_key(_wrapper_kind("OUTER_SAMPLE"), KEY)
@@ -177,15 +223,19 @@ class Prior:
         self._encoded: Tensor | None = None
         self._span: tuple[float, float] | None = None
         self._retained: list[int] = []
+        self._computed: set[object] = set()
 
     def around_run(self, executor: Executor, noise: Tensor, *args: Any, **kwargs: Any) -> Any:
         """OUTER_SAMPLE wrapper: check before the model loads, free afterwards."""
         guider = executor.class_obj
-        if noise.shape[2:] != self.color.shape[2:]:
+        if noise.shape[1:] != self.color.shape[1:]:
             raise EX4DError(
                 f"The latent to sample is {_shape(noise)}, but the EX-4D videos were prepared for {_shape(self.color)} "
-                "(frames x height x width). Use the latent that comes out of EX-4D Conditioning."
+                "(channels x frames x height x width). Use the latent that comes out of EX-4D Conditioning."
             )
+        for name, conditioning in (getattr(guider, "conds", None) or {}).items():
+            for options in conditioning:
+                check_whole_picture(name, options)
         handler = guider.model_options.get("context_handler")
         check_context_windows(handler, guider.model_patcher.model, noise.shape)
         self._retained = list(getattr(handler, "cond_retain_index_list", None) or [])
@@ -195,6 +245,7 @@ class Prior:
         finally:
             self._encoded = self._span = None
             self._retained = []
+            self._computed.clear()
 
     @torch.compiler.disable(recursive=False)
     def around_forward(
@@ -208,16 +259,24 @@ class Prior:
         transformer_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """DIFFUSION_MODEL wrapper: for this forward, add the prior right after the patch embedding."""
+        """DIFFUSION_MODEL wrapper: for this forward, add the prior right after the patch embedding.
+
+        A wrapper that caches (EasyCache) may leave the forward out, and give back what an earlier one of this run, with the
+        prior, has left. One that computes something else in its place is refused.
+        """
         options = transformer_options or {}
         # Also outside the span the hook is there: a compiled forward must meet the same hooks at every step.
         adding = _Adding(self._prior_of(options, x), self._strength_at(options), time_dim_concat is not None)
+        executor.original = forward = _Reached(executor.original)
         handle = executor.class_obj.patch_embedding.register_forward_hook(adding)
         try:
             result = executor(x, timestep, context, clip_fea, time_dim_concat, options, **kwargs)
         finally:
             handle.remove()
-        if not adding.calls:
+        asked = set(options.get("uuids") or options.get("cond_or_uncond") or [None])
+        if adding.calls:
+            self._computed |= asked
+        elif forward.reached or not asked <= self._computed:
             raise EX4DError(
                 "The EX-4D prior was not added: another patch replaces Wan's forward (or a compiled one was reused). "
                 "Remove that patch, or compile the model after the EX-4D Adapter Loader."
@@ -263,6 +322,18 @@ class Prior:
         return part
 
 
+class _Reached:
+    """Wan's own forward, which notes that it was called: not where a wrapper leaves it out."""
+
+    def __init__(self, forward: Callable[..., Any]) -> None:
+        self.forward, self.reached = forward, False
+
+    @torch.compiler.disable(recursive=False)
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.reached = True
+        return self.forward(*args, **kwargs)
+
+
 class _Adding:
     """A forward hook that adds the prior to the patch embedding's output, in place, and counts its calls."""
 
@@ -280,6 +351,16 @@ class _Adding:
             raise EX4DError(f"The tokens are {_shape(tokens)}, but the EX-4D prior is {_shape(self.prior)}.")
         tokens.add_(self.prior, alpha=self.strength)
         return output
+
+
+def check_whole_picture(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse a conditioning that holds for a part of the picture; ``name`` is its input's, "positive" or "negative"."""
+    for key, kind, made_by in PARTS_OF_THE_PICTURE:
+        if options.get(key) is not None:
+            raise EX4DError(
+                f"The {name} conditioning is bound to {kind} ({made_by}); EX-4D works on the whole picture only. Take that "
+                "node off."
+            )
 
 
 def check_context_windows(handler: Any, model: Any, shape: Sequence[int]) -> None:
@@ -352,4 +433,4 @@ def _warn_without_videos(executor: Executor, *args: Any, **kwargs: Any) -> Any:
 
 
 def _shape(values: Tensor) -> str:
-    return "x".join(str(size) for size in values.shape[-3:])
+    return "x".join(str(size) for size in values.shape[1:])
