@@ -308,7 +308,7 @@ def editor_scene(mesh: DWMesh) -> previews.ViewFile:
 def editable(trajectory: Trajectory, radius: float | None) -> str | None:
     """The path's JSON for the editor; None for the rare file whose lens a path document cannot hold."""
     try:
-        return trajectory.to_json(radius)
+        return trajectory.to_compact_json(radius)
     except EX4DError:
         return None
 

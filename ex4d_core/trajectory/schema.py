@@ -17,6 +17,7 @@ from .document import (
     DEFAULT_RADIUS,
     FOV_RANGE,
     FPS_RANGE,
+    KEY_DEFAULTS,
     MAX_COORDINATE,
     MAX_ROLL,
     MAX_SHIFT,
@@ -101,21 +102,26 @@ def _source(preset: Preset) -> dict[str, Any]:
 def _keyframe() -> dict[str, Any]:
     target = _vector(3, MAX_COORDINATE, "The point that the camera looks at.")
     quaternion = _vector(4, MAX_COORDINATE, "Camera-to-world rotation as w, x, y, z, of any length above zero.")
-    fov = _number(*FOV_RANGE, "Vertical field of view; null = the scene's.", default=None)
+    fov = _number(*FOV_RANGE, "Vertical field of view; null = the scene's.")
     aims = [{"required": [name], "properties": {name: {"type": "array"}}} for name in ("target", "quaternion")]
+    properties = {
+        "frame": _number(0, MAX_FRAMES - 1, "Counted from 0.", type="integer"),
+        "position": _vector(3, MAX_COORDINATE, "Camera centre."),
+        "target": {**target, "type": ["array", "null"]},
+        "quaternion": {**quaternion, "type": ["array", "null"]},
+        "roll": _number(-MAX_ROLL, MAX_ROLL, "About the viewing axis, clockwise for the operator."),
+        "fov": {**fov, "type": ["number", "null"]},
+        "lens_shift": _vector(2, MAX_SHIFT, "Moves the principal point by shares of the image's size."),
+        "ease": {"enum": list(EASES), "description": "Time warp on the way to this key."},
+    }
     return {
         "type": "object",
+        "description": "What is left out has its default.",
         "required": ["frame", "position"],
         "additionalProperties": False,
         "properties": {
-            "frame": _number(0, MAX_FRAMES - 1, "Counted from 0.", type="integer"),
-            "position": _vector(3, MAX_COORDINATE, "Camera centre."),
-            "target": {**target, "type": ["array", "null"]},
-            "quaternion": {**quaternion, "type": ["array", "null"]},
-            "roll": _number(-MAX_ROLL, MAX_ROLL, "About the viewing axis, clockwise for the operator.", default=0),
-            "fov": {**fov, "type": ["number", "null"]},
-            "lens_shift": _vector(2, MAX_SHIFT, "Moves the principal point by shares of the image's size."),
-            "ease": {"enum": list(EASES), "default": "linear", "description": "Time warp on the way to this key."},
+            name: {**says, "default": KEY_DEFAULTS[name]} if name in KEY_DEFAULTS else says
+            for name, says in properties.items()
         },
         "oneOf": aims,
     }

@@ -1,7 +1,7 @@
 """Camera paths: published ones, presets, keyframes, documents."""
 
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import numpy as np
@@ -197,6 +197,39 @@ def test_documents_survive_their_own_text(document):
     parsed = parse_document(document)
     again = parse_document(parsed.to_json())
     assert again == parsed and again.to_json() == parsed.to_json()
+
+
+@settings(max_examples=60, deadline=None)
+@given(documents())
+def test_compact_text_is_read_back_as_the_same_path(document):
+    parsed = parse_document(document)
+    again = parse_document(parsed.to_compact_json())
+    assert replace(again, keyframes=()) == replace(parsed, keyframes=())
+    for ours, theirs in zip(again.keyframes, parsed.keyframes, strict=True):
+        assert (ours.frame, ours.ease, ours.fov is None) == (theirs.frame, theirs.ease, theirs.fov is None)
+        for name in ("position", "target", "quaternion", "roll", "fov", "lens_shift"):
+            wanted = getattr(theirs, name)
+            if wanted is None:
+                assert getattr(ours, name) is None
+            else:
+                np.testing.assert_allclose(getattr(ours, name), wanted, rtol=0, atol=1e-7)
+
+
+def test_compact_text_of_many_poses_is_short_and_turns_no_camera():
+    quaternions = np.random.default_rng(1).normal(size=(1500, 4))
+    poses = np.tile(np.eye(4), (1500, 1, 1))
+    poses[:, :3, :3] = [matrix_from_quaternion(each / np.linalg.norm(each)) for each in quaternions]
+    poses[:, :3, 3] = np.random.default_rng(2).normal(size=(1500, 3))
+    path = Trajectory(poses, (SCENE,) * 1500)
+    text = path.to_compact_json()
+    assert len(text) < 1500 * 170 < 1500 * 280 < len(path.to_json())
+    np.testing.assert_allclose(Trajectory.from_json(text).world_to_camera, path.world_to_camera, atol=1e-6)
+
+
+def test_compact_text_keeps_the_direction_to_a_very_near_target():
+    near = keyed({"frame": 0, "position": [1e-5 / 3, 0, 0], "target": [1e-5 / 7, 2e-5 / 3, 1e-5]}, frames=1)
+    ours, theirs = (Trajectory.from_json(text) for text in (parse_document(near).to_compact_json(), near))
+    np.testing.assert_allclose(ours.world_to_camera, theirs.world_to_camera, atol=1e-6)
 
 
 def test_smooth_never_leaves_the_range_of_its_keys_and_catmull_rom_is_rounder():

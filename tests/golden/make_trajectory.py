@@ -79,6 +79,8 @@ def documents() -> dict[str, dict]:
     cases["lens at the scene's aspect"] = document(lens, width=256, height=256)
     cases["one keyframe"] = document([key(5, [0.3, 0.2, 0.1], roll=10, fov=50)])
     cases["one frame"] = document([key(0, [0, 0, 0])], frames=1)
+    fine = [key(0, [0, 0, 1e-8 / 3], target=[0, 1e-8, 1e-8]), key(1, [-1e-17, 0, 1 / 3], roll=1 / 7, fov=200 / 3)]
+    cases["finer than compact text"] = document(fine, frames=2, radius=0.02 / 3)
     off_axis = {"frames": 9, "radius": 3, "pivot": [1.0, -0.5, 4.0]}
     cases |= {f"{name} around a pivot off the axis": asked(name, **off_axis, ease="in-out") for name in AROUND}
     cases["orbit to the left, all the way"] = asked("orbit", frames=17, angle=-400, rise=0.5, ease="in")
@@ -150,6 +152,7 @@ def golden() -> dict:
                 "world_to_camera": evaluated.world_to_camera.reshape(-1, 16).round(12).tolist(),
                 "intrinsics": [[k.fx, k.fy, k.cx, k.cy, k.width, k.height] for k in lenses],
                 "baked": [key.frame for key in bake_document(parsed).keyframes],
+                "compact": json.loads(parsed.to_compact_json())["keyframes"],
             }
         )
     scene = [SCENE.fx, SCENE.fy, SCENE.cx, SCENE.cy, SCENE.width, SCENE.height]

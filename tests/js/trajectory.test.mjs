@@ -8,6 +8,7 @@ import {
   PRESETS,
   TrajectoryError,
   bakeDocument,
+  compactText,
   evaluateDocument,
   parseDocument,
   presetDocument,
@@ -72,6 +73,44 @@ test('a parsed document is complete and survives its own text', () => {
     const parsed = parseDocument(document)
     assert.equal(JSON.stringify(parseDocument(JSON.stringify(parsed))), JSON.stringify(parsed))
   }
+})
+
+test('a path is written as compactly as Python does, and read back as the same path', () => {
+  /** Equal but for what either language makes of a tie in the last decimal. */
+  const same = (ours, theirs) => {
+    if (typeof theirs === 'number') assert.ok(Math.abs(ours - theirs) <= 1.1e-7 * Math.max(1, Math.abs(theirs)))
+    else if (Array.isArray(theirs)) {
+      assert.equal(ours.length, theirs.length)
+      theirs.forEach((value, i) => same(ours[i], value))
+    } else if (typeof theirs === 'object' && theirs) {
+      assert.deepEqual(Object.keys(ours).sort(), Object.keys(theirs).sort())
+      for (const name of Object.keys(theirs)) same(ours[name], theirs[name])
+    } else assert.equal(ours, theirs)
+  }
+  for (const { name, document, compact } of golden.cases) {
+    const parsed = parseDocument(document)
+    const text = compactText(parsed)
+    same(JSON.parse(text).keyframes, compact)
+    const { keyframes, ...top } = parsed
+    const { keyframes: again, ...topAgain } = parseDocument(text)
+    assert.deepEqual(topAgain, top)
+    const [before, after] = [evaluateDocument(parsed, scene), evaluateDocument(text, scene)]
+    before.worldToCamera.forEach((pose, i) =>
+      assert.ok(apart([...pose], [...after.worldToCamera[i]]) < 1e-6 * Math.max(1, parsed.radius), `${name} ${i}`)
+    )
+    assert.equal(again.length, keyframes.length)
+  }
+})
+
+test('a text of many imported poses is short', () => {
+  const turn = (i) => [Math.cos(i / 3e3), Math.sin(i / 3e3) * 0.6, Math.sin(i / 3e3) * 0.8, 0]
+  const keyframes = Array.from({ length: 1500 }, (_, frame) => ({
+    frame,
+    position: [Math.sin(frame), Math.cos(frame) / 3, frame / 777],
+    quaternion: turn(frame)
+  }))
+  const text = compactText(parseDocument({ version: 1, frames: 1500, keyframes }))
+  assert.ok(text.length < 1500 * 125, `${text.length}`)
 })
 
 test('baking keeps a preset within the tolerance, with few keys', () => {

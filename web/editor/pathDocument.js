@@ -59,6 +59,10 @@ export const TOP_FIELDS = [
   'keyframes'
 ]
 export const KEY_FIELDS = ['frame', 'position', 'target', 'quaternion', 'roll', 'fov', 'lens_shift', 'ease']
+/** What a keyframe has where its JSON says nothing of it. @type {Readonly<Record<string, unknown>>} */
+export const KEY_DEFAULTS = { roll: 0, fov: null, lens_shift: [0, 0], ease: 'linear' }
+/** Decimals of a keyframe as text; its lengths get more where the scene or the way to the target is small. */
+export const COMPACT_DECIMALS = 7
 
 /** An error whose message is a sentence for the artist; tells the keyframe and field where one is to blame. */
 export class TrajectoryError extends Error {
@@ -132,6 +136,37 @@ export function parseDocument(textOrDocument) {
     })
   }
   return document
+}
+
+/**
+ * The document in few characters: keyframes without what is at its default, their numbers rounded so that no camera
+ * turns or moves by more than 1e-7 of what it looks at. Python's `to_compact_json` writes the same.
+ * @param {PathDocument} document
+ */
+export function compactText(document) {
+  return JSON.stringify({ ...document, keyframes: document.keyframes.map((key) => compactKey(key, document.radius)) })
+}
+
+/** @param {Keyframe} key @param {number} radius */
+function compactKey(key, radius) {
+  const nearest = key.target ? Math.min(radius, length(sub(key.target, key.position))) : radius
+  const lengths = COMPACT_DECIMALS + Math.max(0, -Math.floor(Math.log10(nearest)))
+  /** @type {Record<string, unknown>} */
+  const written = {}
+  for (const [name, value] of Object.entries(key)) {
+    const rounded = short(value, name === 'position' || name === 'target' ? lengths : COMPACT_DECIMALS)
+    if (!isDefault(name, rounded)) written[name] = rounded
+  }
+  return written
+}
+
+/** @param {string} name @param {unknown} value */
+const isDefault = (name, value) => name in KEY_DEFAULTS && String(value) === String(KEY_DEFAULTS[name])
+
+/** A number, or each of a list, rounded; anything else as it is. @param {unknown} value @param {number} decimals */
+function short(value, decimals) {
+  if (Array.isArray(value)) return value.map((each) => Number(each.toFixed(decimals)) || 0)
+  return typeof value === 'number' ? Number(value.toFixed(decimals)) || 0 : value
 }
 
 /** @param {string} text @returns {unknown} */
@@ -237,15 +272,17 @@ function keyframeOf(raw, index, frames) {
     raw.target != null
       ? { target: targetOf(raw.target, position, name, at('target')) }
       : { quaternion: quaternionOf(raw.quaternion, name, at('quaternion')) }
-  const shift = raw.lens_shift === undefined ? [0, 0] : raw.lens_shift
+  const given = (/** @type {string} */ field) => (raw[field] === undefined ? KEY_DEFAULTS[field] : raw[field])
+  const fov = given('fov')
+  const shift = vector(given('lens_shift'), `${name}: lens_shift`, 2, 100, at('lens_shift'))
   return {
     frame,
     position,
     ...aim,
-    roll: number(raw.roll === undefined ? 0 : raw.roll, `${name}: roll`, -36000, 36000, at('roll')),
-    fov: raw.fov == null ? null : number(raw.fov, `${name}: fov`, 0.1, 179, at('fov')),
-    lens_shift: /** @type {[number, number]} */ (vector(shift, `${name}: lens_shift`, 2, 100, at('lens_shift'))),
-    ease: choice(raw.ease === undefined ? 'linear' : raw.ease, `${name}: ease`, EASES, at('ease'))
+    roll: number(given('roll'), `${name}: roll`, -36000, 36000, at('roll')),
+    fov: fov === null ? null : number(fov, `${name}: fov`, 0.1, 179, at('fov')),
+    lens_shift: /** @type {[number, number]} */ (shift),
+    ease: choice(given('ease'), `${name}: ease`, EASES, at('ease'))
   }
 }
 

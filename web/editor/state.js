@@ -8,7 +8,7 @@
  */
 import { add, axesOf, distance, eyeOf, intrinsicsFromFov, scale } from './math.js'
 import { keyAt, withKey } from './edits.js'
-import { evaluate, parseDocument, presetDocument } from './trajectory.js'
+import { compactText, evaluate, parseDocument, presetDocument } from './trajectory.js'
 
 const UNDO_STEPS = 200
 /** Edits of one kind closer together than this (milliseconds) undo as one. */
@@ -229,7 +229,7 @@ export class EditorState {
     this.document = next
     this.frame = Math.min(this.frame, next.frames - 1)
     if (this.selected !== null && !keyAt(next, this.selected)) this.selected = null
-    this.text = JSON.stringify(next)
+    this.text = compactText(next)
     this.write(this.text)
     this.announce('path')
   }

@@ -25,6 +25,7 @@ export {
   MAX_FRAMES,
   TrajectoryError,
   VERSION,
+  compactText,
   parseDocument,
   presetDocument,
   presetNamed
