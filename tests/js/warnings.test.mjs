@@ -55,3 +55,27 @@ test('a frame that could not be drawn stops no other from being measured, and wa
   await settled([0, 0.25, 0.25, 0.25, 0.25])
   warnings.dispose()
 })
+
+test('frames are measured though nothing can be drawn, or asked whether something moves', async (t) => {
+  const { state } = stateOf(presetDocument('orbit', { frames: 4, radius: 2, params: { angle: 60, rise: 0 } }))
+  const clip = { header: { frames: 1, frame_numbers: [0], clip_frames: 1 }, frames: [], loaded: 1, indexOf: () => 0 }
+  t.mock.method(console, 'error', () => {})
+  let asked = 0
+  const warnings = new Warnings({
+    state,
+    scene: { clip },
+    renderer: { lost: false, holeShare: async () => 0.5 },
+    isBusy: () => {
+      if (++asked === 2) throw new Error('not known')
+      return false
+    },
+    redraw: () => {
+      throw new Error('not drawn')
+    }
+  })
+  warnings.refresh()
+  for (let wait = 0; wait < 100 && warnings.holes.includes(-1); wait++)
+    await new Promise((done) => setTimeout(done, 20))
+  assert.deepEqual(warnings.holes, [0, 0.5, 0.5, 0.5])
+  warnings.dispose()
+})

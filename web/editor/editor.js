@@ -302,11 +302,20 @@ export class Editor {
     // On a slow machine the view beside the dragged one follows every second frame.
     const slow = this.pace.step > 1 && dragging
     const parts = loop.take(slow && gesture.view ? (gesture.view === 'shot' ? 'scene' : 'shot') : null)
-    if (parts.has('scene')) this.sceneView.draw()
-    if (parts.has('shot')) this.shotView.draw()
+    if (parts.has('scene')) this.drawPart(this.sceneView)
+    if (parts.has('shot')) this.drawPart(this.shotView)
     if (!parts.has('time')) return
     if (late && timeline.shown === this.state.frame) loop.dirty.add('time')
-    else timeline.draw()
+    else this.drawPart(timeline)
+  }
+
+  /** Draws one part; one that fails leaves the others, and what follows of the frame, as they are. @param {{draw: () => void}} part */
+  drawPart(part) {
+    try {
+      part.draw()
+    } catch (error) {
+      console.error('EX-4D: a part of the camera editor was not drawn.', error)
+    }
   }
 
   /** @param {number} step of the grid */

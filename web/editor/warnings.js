@@ -2,16 +2,18 @@
  * What the path is warned about: frames whose camera stands inside the scene, and the share of holes of each frame,
  * measured one frame after another while nothing moves.
  *
+ * @import { Clip } from './clip.js'
  * @import { Redraw } from './drawLoop.js'
  * @import { Camera } from './math.js'
  * @import { Renderer } from './renderer.js'
  * @import { ShownScene } from './shownScene.js'
  * @import { EditorState } from './state.js'
  *
+ * @typedef {Pick<Renderer, 'lost' | 'holeShare'>} HoleMeter
  * @typedef {object} WarningsOptions
  * @property {EditorState} state
  * @property {ShownScene} scene
- * @property {Pick<Renderer, 'lost' | 'holeShare'> | null} renderer
+ * @property {HoleMeter | null} renderer
  * @property {() => boolean} isBusy whether something moves, which measuring would disturb
  * @property {Redraw} redraw
  */
@@ -80,7 +82,7 @@ export class Warnings {
     if (this.timer || this.measuring || this.disposed || !this.renderer || !this.scene.clip) return
     this.timer = setTimeout(() => {
       this.timer = undefined
-      void this.measure()
+      this.measure().catch((error) => console.error('EX-4D: what was measured of the holes was not shown.', error))
     }, PAUSE)
   }
 
@@ -99,7 +101,7 @@ export class Warnings {
   }
 
   async measure() {
-    const { state, scene, renderer } = this
+    const { scene, renderer } = this
     const { clip } = scene
     if (this.disposed || !clip || !renderer || renderer.lost) return
     if (this.isBusy()) {
@@ -115,29 +117,39 @@ export class Warnings {
       return
     }
     this.measuring = true
-    for (const i of waiting) {
-      const pose = state.path?.poses[i]
-      if (!pose || this.isBusy() || performance.now() - start > SPELL) break
-      // A frame that cannot be drawn stays unknown until its camera moves, and is in no other's way.
-      let share = -1
-      try {
-        share =
-          i === 0 && isIdentity(pose)
-            ? 0
-            : await renderer.holeShare(clip, clip.indexOf(i), /** @type {Camera} */ (state.camera(i)))
-        if (share < 0) break
-      } catch (error) {
-        console.error(`EX-4D: the holes of frame ${i} were not measured.`, error)
-        if (renderer.lost) break
+    try {
+      for (const i of waiting) {
+        if (this.isBusy() || performance.now() - start > SPELL || !(await this.measureFrame(clip, i))) break
       }
-      if (this.disposed || scene.clip !== clip) break
-      this.holes[i] = share
-      this.poses[i] = pose
-      this.measured = true
-      this.redraw('time')
+    } finally {
+      // Whatever has gone wrong, with this frame or with drawing it: the others are measured all the same.
+      this.measuring = false
+      if (!renderer.lost) this.schedule()
     }
-    this.measuring = false
-    if (!renderer.lost) this.schedule()
+  }
+
+  /** @param {Clip} clip @param {number} i a frame of the path @returns {Promise<boolean>} whether others may follow now */
+  async measureFrame(clip, i) {
+    const { state, scene } = this
+    const renderer = /** @type {HoleMeter} */ (this.renderer)
+    const pose = state.path?.poses[i]
+    if (!pose) return false
+    // A frame that cannot be drawn stays unknown until its camera moves, and is in no other's way.
+    let share = -1
+    try {
+      const camera = /** @type {Camera} */ (state.camera(i))
+      share = i === 0 && isIdentity(pose) ? 0 : await renderer.holeShare(clip, clip.indexOf(i), camera)
+      if (share < 0) return false
+    } catch (error) {
+      console.error(`EX-4D: the holes of frame ${i} were not measured.`, error)
+      if (renderer.lost) return false
+    }
+    if (this.disposed || scene.clip !== clip) return false
+    this.holes[i] = share
+    this.poses[i] = pose
+    this.measured = true
+    this.redraw('time')
+    return true
   }
 
   dispose() {
