@@ -10,7 +10,7 @@
     python dev.py format    let ruff and prettier rewrite the files
     python dev.py hosts     show the ComfyUI checkouts the tests would use
     python dev.py docs      renew the tables of the help pages and the locale from the nodes
-    python dev.py thumbnails  draw the pictures of the graphs with models anew
+    python dev.py thumbnails  draw the pictures of the graphs with models, the icon and the banner anew
 
 ``--no-install`` runs with the Python that runs this file, as it is.
 """
@@ -255,7 +255,7 @@ def main() -> int:
         "core": lambda: core(python, rest),
         "pytest": lambda: pytest(python, rest),
         "docs": lambda: harness("documents"),
-        "thumbnails": lambda: harness("thumbnails"),
+        "thumbnails": lambda: harness("thumbnails") | harness("registry_pictures"),
         "format": lambda: (
             run([python, "-m", "ruff", "check", "--fix", *PYTHON_FILES])
             | run([python, "-m", "ruff", "format", *PYTHON_FILES])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 try:
     import tomllib
@@ -15,6 +17,7 @@ except ImportError:  # Python 3.10
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = [ROOT / "__init__.py", *(ROOT / "nodes").rglob("*.py"), *(ROOT / "ex4d_core").rglob("*.py")]
+PUBLISH = ROOT / ".github" / "registry.py"
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 
 
@@ -35,6 +38,44 @@ def test_project_is_named_and_versioned_as_the_registry_wants(project):
 def test_version_is_the_same_everywhere(project):
     text = (ROOT / "ex4d_core" / "__init__.py").read_text(encoding="utf-8")
     assert f'__version__ = "{project["project"]["version"]}"' in text
+
+
+@pytest.fixture(scope="module")
+def publishing():
+    """.github/registry.py as a module."""
+    spec = importlib.util.spec_from_file_location("ex4d_registry", PUBLISH)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_nothing_is_published_without_the_publishers_id(publishing):
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert text.count("PublisherId") == 1
+    without = re.sub(r'PublisherId = ".*"', 'PublisherId = ""', text)
+    assert publishing.filled(without, "someone/ComfyUI-EX4D", "0" * 40) is None
+
+
+def test_what_is_published_names_repository_icon_and_banner(publishing):
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    ready = publishing.filled(re.sub(r'PublisherId = ".*"', 'PublisherId = "someone"', text), "someone/EX4D", "a" * 40)
+    assert ready is not None
+    project = tomllib.loads(ready)
+    assert project["project"]["urls"] == {"Repository": "https://github.com/someone/EX4D"}
+    comfy = project["tool"]["comfy"]
+    assert comfy["PublisherId"] == "someone" and comfy["DisplayName"] == "EX-4D"
+    for key in ("Icon", "Banner"):
+        address = comfy[key]
+        assert address.startswith(f"https://raw.githubusercontent.com/someone/EX4D/{'a' * 40}/")
+        assert (ROOT / address.split("a" * 40 + "/")[1]).is_file()
+
+
+def test_icon_and_banner_have_the_registrys_shapes(publishing):
+    with Image.open(ROOT / publishing.PICTURES["Icon"]) as icon:
+        assert icon.width == icon.height <= 400
+    with Image.open(ROOT / publishing.PICTURES["Banner"]) as banner:
+        assert banner.width * 9 == banner.height * 21
 
 
 def test_scripts_are_registered_once(project):
@@ -63,4 +104,4 @@ def test_shipped_code_runs_no_text_and_installs_nothing(path):
 
 def test_what_users_do_not_need_is_not_published():
     ignored = (ROOT / ".comfyignore").read_text(encoding="utf-8").split()
-    assert {"tests/", "benchmarks/", "dev.py"} <= set(ignored)
+    assert {"tests/", "benchmarks/", "dev.py", ".github/"} <= set(ignored)

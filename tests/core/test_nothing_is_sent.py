@@ -1,0 +1,103 @@
+"""README and SECURITY.md say that nothing is sent anywhere: shipped code has one way out, and it fetches model files."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = [ROOT / "__init__.py", *(ROOT / "nodes").rglob("*.py"), *(ROOT / "ex4d_core").rglob("*.py")]
+SCRIPTS = sorted((ROOT / "web").rglob("*.js"))
+
+DOWNLOADS = Path("ex4d_core/storage/hub.py")
+"""The only file that connects to anything."""
+CONNECT = {
+    "aiohttp", "ftplib", "grpc", "hf_hub", "http", "httpx", "huggingface_hub", "imaplib", "poplib", "pycurl",
+    "requests", "sentry_sdk", "smtplib", "socket", "socketserver", "ssl", "telnetlib", "urllib", "urllib3", "webbrowser",
+    "websocket", "websockets", "wandb", "xmlrpc",
+}  # fmt: skip
+HARMLESS = {"urllib.parse"}
+PROGRAMS = {Path("ex4d_core/commands/generate.py"): 1}
+"""Files that start a program, and how often: ``generate`` runs the ComfyUI that it was told of."""
+LEAVES = re.compile(
+    r"\bfetch\(|\bfetchApi\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon|\bimport\(|importScripts|serviceWorker"
+)
+"""What a script may reach a server with."""
+ASKS = {"cameraFiles.js": ["fetchApi("], "editor/preview.js": ["fetch("]}
+"""Both ask the page's own server: an uploaded camera file, and the scene that a run has left."""
+NAMESPACE = "http://www.w3.org/2000/svg"
+
+
+def relative(path: Path) -> Path:
+    return path.relative_to(ROOT)
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Absolute imports and names given to import_module, as dotted names."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found |= {
+                f"{node.module}.{alias.name}" if node.module == "urllib" else str(node.module) for alias in node.names
+            }
+        elif isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func):
+            found |= {
+                leaf.value for leaf in ast.walk(node) if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str)
+            }
+    return found
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(relative(path)))
+def test_python_connects_nowhere_but_to_fetch_models(path):
+    names = imported(ast.parse(path.read_text(encoding="utf-8"))) - HARMLESS
+    connecting = {name for name in names if name.split(".")[0] in CONNECT}
+    assert connecting <= ({"huggingface_hub"} | {f"huggingface_hub.{part}" for part in ("file_download", "utils")}
+                          if relative(path) == DOWNLOADS else set())  # fmt: skip
+
+
+def test_the_one_way_out_is_used_by_what_downloads_models():
+    """So that a new user of it is looked at."""
+    users = {str(relative(path)) for path in PYTHON if re.search(r"import hub\b|\bhub import", path.read_text("utf-8"))}
+    assert users == {
+        "ex4d_core/depth/depthcrafter/download.py",
+        "nodes/adapter.py",
+    }
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(relative(path)))
+def test_python_starts_no_program_that_could_send(path):
+    text = path.read_text(encoding="utf-8")
+    started = len(
+        re.findall(r"subprocess\.(?:Popen|run|call|check_\w+)\(|os\.(?:system|popen|exec\w+|spawn\w+)\(", text)
+    )
+    assert started == PROGRAMS.get(relative(path), 0)
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(relative(path)))
+def test_libraries_are_handed_files_and_not_names_on_the_hub(path):
+    """transformers, diffusers and torch download by themselves when they are given a repository's name."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    downloading = [call for call in calls if call.startswith("torch.hub.") or "url" in call.rpartition(".")[2].lower()]
+    downloading += [c for c in calls if c.endswith(".from_pretrained") and c != "DepthCrafter.from_pretrained"]
+    allowed = {"hf_hub_url"} if relative(path) == DOWNLOADS else set()
+    assert set(downloading) <= allowed
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(relative(path)))
+def test_scripts_ask_only_the_pages_own_server(path):
+    text = path.read_text(encoding="utf-8")
+    code = re.sub(r"/\*.*?\*/|(?<![:'\"`])//[^\n]*", "", text, flags=re.DOTALL)
+    assert LEAVES.findall(code) == ASKS.get(path.relative_to(ROOT / "web").as_posix(), [])
+    addresses = re.findall(r"\b(?:https?|wss?)://[^\s'\"`)]*", code) + re.findall(r"['\"`]//\w[^'\"`]*", code)
+    assert set(addresses) <= {NAMESPACE}
+
+
+def test_readme_and_security_say_so():
+    for name in ("README.md", "SECURITY.md"):
+        assert "othing is sent anywhere" in (ROOT / name).read_text(encoding="utf-8"), name
