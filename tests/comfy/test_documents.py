@@ -1,4 +1,4 @@
-"""Help pages and the English locale say what the nodes' schemas say."""
+"""Help pages and locales say what the nodes' schemas say, in every language."""
 
 from __future__ import annotations
 
@@ -50,16 +50,28 @@ def test_the_editor_can_reach_every_default_again(nodes):
                     assert offset % options[0].get("step", 1) == 0, (name, key)
 
 
-def test_tables_and_locale_are_those_of_the_schemas(nodes):
-    """Run ``python dev.py docs`` after changing a schema."""
+@pytest.mark.parametrize("language", [documents.ENGLISH, *documents.LANGUAGES])
+def test_tables_and_locales_are_those_of_the_schemas(nodes, language):
+    """Run ``python dev.py docs`` after changing a schema; translations of new sentences go into locales/<language>.json."""
+    words = documents.Words(language)
+    assert documents.locale_file(language).read_text(encoding="utf-8") == documents.locale_text(nodes, words)
     for name, info in nodes.items():
-        page = (documents.DOCS / f"{name}.md").read_text(encoding="utf-8")
-        assert "<!-- inputs -->" in page, name
-        assert documents.with_table(page, info) == page, name
-    assert documents.LOCALE.read_text(encoding="utf-8") == documents.locale_text(nodes)
+        path = documents.help_page(name, language)
+        if path.exists():
+            page = path.read_text(encoding="utf-8")
+            assert "<!-- inputs -->" in page, name
+            assert documents.with_table(page, info, words) == page, name
+        else:
+            assert language != documents.ENGLISH, name
+    assert words.missing == [], "sentences without a translation"
+    assert set(words.table) <= words.used, "translations of sentences that no node says"
 
 
 def test_host_serves_them(client, server):
     page = client.get_bytes(f"/extensions/{server.folder_name}/docs/EX4DBuildDWMesh.md")
     assert page == (Path(documents.DOCS) / "EX4DBuildDWMesh.md").read_bytes()
-    assert "EX4DBuildDWMesh" in client.get("/i18n")["en"]["nodeDefs"]
+    served = client.get("/i18n")
+    for language in (documents.ENGLISH, *documents.LANGUAGES):
+        assert "EX4DBuildDWMesh" in served[language]["nodeDefs"]
+    page = client.get_bytes(f"/extensions/{server.folder_name}/docs/EX4DCameraTrajectory/zh.md")
+    assert page == documents.help_page("EX4DCameraTrajectory", "zh").read_bytes()
