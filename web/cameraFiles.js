@@ -5,6 +5,7 @@
  * @import { GraphNode, Widget } from './comfy.js'
  */
 import { api, app } from './comfy.js'
+import { word } from './editor/words.js'
 
 /** The camera files that Python reads (ex4d_core/camera_io/formats.py); a test holds the two together. */
 const SUFFIXES = '.json,.npz,.txt,.chan,.gltf,.glb'
@@ -25,7 +26,7 @@ export function addCameraUpload(node, list) {
     if (file) void uploadInto(node, list, file)
   })
   const button = node.addWidget('button', 'upload_camera', '', () => picker.click(), { serialize: false })
-  button.label = LABEL
+  button.label = word(LABEL)
   button.serialize = false
 }
 
@@ -46,7 +47,7 @@ async function uploadInto(node, list, file) {
   } catch (error) {
     app.extensionManager?.toast?.add({
       severity: 'error',
-      summary: 'Camera file not uploaded',
+      summary: word('Camera file not uploaded'),
       detail: `${file.name}: ${error}`,
       life: 8000
     })

@@ -13,6 +13,7 @@ import { addCameraUpload } from './cameraFiles.js'
 import { api, app, follow, widgetOf } from './comfy.js'
 import { Editor } from './editor/editor.js'
 import { isReference } from './editor/preview.js'
+import { speak, word } from './editor/words.js'
 import { PathWidget } from './pathWidget.js'
 import {
   FILE,
@@ -140,7 +141,7 @@ class NodeBridge {
     })
     follow(node, 'getExtraMenuOptions', (_, /** @type {object[]} */ options) => {
       options.push({
-        content: `${showsPresetWidgets(node) ? 'Hide' : 'Show'} the preset's own widgets`,
+        content: word(`${showsPresetWidgets(node) ? 'Hide' : 'Show'} the preset's own widgets`),
         callback: () => togglePresetWidgets(node)
       })
     })
@@ -171,6 +172,7 @@ class NodeBridge {
 
 app.registerExtension({
   name: 'EX4D.CameraPath',
+  init: () => speak(app.ui.settings.getSettingValue('Comfy.Locale')),
   nodeCreated(/** @type {any} */ node) {
     if ((node.constructor?.comfyClass ?? node.comfyClass) !== NODE || node.ex4dEditor) return
     const widget = widgetOf(node, PATH)

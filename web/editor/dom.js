@@ -1,4 +1,8 @@
-/** Elements, icons and the canvas that follows its box. */
+/** Elements, icons and the canvas that follows its box. Text of elements is said in the page's language. */
+import { word } from './words.js'
+
+/** Properties that people read. */
+const READ = new Set(['title', 'aria-label'])
 
 /**
  * @template {keyof HTMLElementTagNameMap} K
@@ -8,13 +12,15 @@
  */
 export function make(tag, properties = {}, children = []) {
   const element = document.createElement(tag)
-  for (const [name, value] of Object.entries(properties)) {
+  for (const [name, given] of Object.entries(properties)) {
+    const value = READ.has(name) ? word(given) : given
     if (name === 'class') element.className = value
     else if (name.startsWith('on')) element.addEventListener(name.slice(2), value)
     else if (name.includes('-') || name === 'role' || name === 'for') element.setAttribute(name, String(value))
     else /** @type {any} */ (element)[name] = value
   }
-  for (const child of children) if (child !== null && child !== undefined) element.append(child)
+  for (const child of children)
+    if (child !== null && child !== undefined) element.append(typeof child === 'string' ? word(child) : child)
   return element
 }
 

@@ -374,7 +374,7 @@ export class PathBar {
         (param) =>
           new NumberField({
             label: param.name,
-            title: `${param.description}${param.unit === 'radius' ? ' In radii of the scene.' : ''}`,
+            title: param.unit === 'radius' ? `${param.description} In radii of the scene.` : param.description,
             low: param.min,
             high: param.max,
             step: () => (param.unit === 'deg' ? 1 : param.unit === 'radius' ? 0.02 : 0.1),

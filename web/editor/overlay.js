@@ -7,6 +7,7 @@
 import { add, axesOf, clamp, eyeOf, IDENTITY_POSE, pixelRay, project, scale, toCamera } from './math.js'
 import { AXES, gizmoArms, gizmoSquares } from './handles.js'
 import { COLOURS } from './theme.js'
+import { word } from './words.js'
 
 const NEAREST = 1e-4
 
@@ -400,7 +401,8 @@ export function drawTag(c, parts, unit) {
   c.lineJoin = 'round'
   c.strokeStyle = '#000000a0'
   c.fillStyle = '#dfe3ea'
-  const line = (/** @type {number} */ count) => parts.slice(0, count).join('  ·  ')
+  const said = parts.map(word)
+  const line = (/** @type {number} */ count) => said.slice(0, count).join('  ·  ')
   let count = parts.length
   while (count > 1 && c.measureText(line(count)).width > c.canvas.width - 16 * unit) count--
   c.strokeText(line(count), 8 * unit, 7 * unit)

@@ -42,6 +42,7 @@ import { aimed, orbited, translated, withPivot } from './edits.js'
 import { Surface, make, onDrag, wheelSteps } from './dom.js'
 import { drawCompass, drawGizmo, drawPath, drawStage, drawTag, Pen } from './overlay.js'
 import { dragged, pick, spots, worldSize } from './handles.js'
+import { word } from './words.js'
 
 const VIEW_FOV = 42
 /** Share of the view's height that its name and the note take, where no path should begin. */
@@ -306,7 +307,7 @@ export class SceneView {
     }
     drawCompass(pen, height)
     drawTag(context, ['Scene'], unit)
-    const note = this.noteText()
+    const note = word(this.noteText())
     if (this.note.textContent !== note) this.note.textContent = note
   }
 

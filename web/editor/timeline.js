@@ -27,6 +27,7 @@ import { eyeOf } from './math.js'
 import { keyAt, placeKey, retimeKey, spherical } from './edits.js'
 import { Surface, make, onDrag } from './dom.js'
 import { COLOURS } from './theme.js'
+import { word } from './words.js'
 
 /** Sizes in CSS pixels. */
 const SIDE = 14
@@ -282,13 +283,13 @@ export class Timeline {
     curve(azimuths, theme.path, 1.8)
     c.textAlign = 'left'
     c.font = `${9.5 * unit}px ${FONT}`
-    const wide = c.measureText('angle −000.0°  ').width
+    const wide = c.measureText(`${word('angle −000.0°')}  `).width
     const at = Math.min(state.frame, azimuths.length - 1)
     const [left, line] = [(SIDE + 2) * unit, top + 5 * unit]
     c.fillStyle = theme.path
-    c.fillText(`angle ${azimuths[at].toFixed(1)}°`, left, line)
+    c.fillText(word(`angle ${azimuths[at].toFixed(1)}°`), left, line)
     c.fillStyle = theme.target
-    c.fillText(`height ${elevations[at].toFixed(1)}°`, left + wide, line)
+    c.fillText(word(`height ${elevations[at].toFixed(1)}°`), left + wide, line)
   }
 
   /** Keys; a preset shows its ends as hollow marks, since it has none of its own. */
