@@ -210,6 +210,8 @@ class EX4DCameraTrajectory(io.ComfyNode):
                 viewpoint, radius=radius, distance=scale, frames=frames or frames_of(mesh), fps=fps, ease=ease
             )
             origin = "To the 3D viewer's viewpoint"
+            if isinstance(viewpoint, list) and len(viewpoint) > 1:
+                origin += f" (the first of {len(viewpoint)} cameras)"
         elif file != NO_FILE:
             radius = None if mesh is None else mesh.radius
             source = files.resolve(file, "camera file")

@@ -30,5 +30,5 @@ Trajectory = io.Custom("EX4D_TRAJECTORY")
 MoGeGeometry = io.Custom("MOGE_GEOMETRY")
 DA3Geometry = io.Custom("DA3_GEOMETRY")
 
-# LOAD3D_CAMERA: camera_info of the core's Load 3D nodes, a dictionary; see ex4d_core/trajectory/viewpoint.py
+# LOAD3D_CAMERA: camera_info of the core's Load 3D nodes, a dictionary or a list of such; see ex4d_core/trajectory/viewpoint.py
 Load3DCamera = io.Custom("LOAD3D_CAMERA")

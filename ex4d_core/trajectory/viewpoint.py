@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from .path import Trajectory
 
 
 def move_to_viewpoint(
-    camera: dict[str, Any],
+    camera: dict[str, Any] | Sequence[dict[str, Any]],
     *,
     radius: float,
     distance: float = 1.0,
@@ -29,7 +30,8 @@ def move_to_viewpoint(
 
     Args:
         camera: ComfyUI's LOAD3D_CAMERA: "position" and "target" as {"x", "y", "z"}, three.js world (y up, z to the
-            viewer); "zoom" and "cameraType" are not read.
+            viewer), and from newer hosts a "quaternion" {"x", "y", "z", "w"} of the camera's rotation, which counts
+            where there is no target. Nothing else of it is read. Of a list of cameras, the first.
         radius: from the source camera to the pivot (0, 0, radius), scene units.
         distance: from the pivot at the end, in radii.
         frames: length of the path; a path of one frame stands at the viewpoint.
@@ -40,9 +42,9 @@ def move_to_viewpoint(
         A path whose first pose is the source camera.
 
     Raises:
-        EX4DError: no position and target, or both at one place.
+        EX4DError: an empty list, no position and target, or both at one place.
     """
-    x, y, z = _point(camera, "position") - _point(camera, "target")
+    x, y, z = _backward(first_camera(camera))
     length = math.hypot(x, y, z)
     if not math.isfinite(length) or length < 1e-9:
         raise EX4DError(
@@ -58,11 +60,29 @@ def move_to_viewpoint(
     return Trajectory(np.stack(poses), fps=fps)
 
 
-def _point(camera: Any, name: str) -> np.ndarray:
+def first_camera(camera: Any) -> Any:
+    """The camera itself, or the first of a list, as newer hosts make it of a camera's whole way."""
+    if not isinstance(camera, (list, tuple)):
+        return camera
+    if not camera:
+        raise EX4DError("The connected list of cameras is empty. Connect camera_info of a Load 3D node.")
+    return camera[0]
+
+
+def _backward(camera: Any) -> np.ndarray:
+    """(3,) from what the camera looks at to where it stands; a three.js camera looks down its own -z."""
+    position = _point(camera, "position")
+    if camera.get("target") is None and camera.get("quaternion") is not None:
+        x, y, z, w = _point(camera, "quaternion", "xyzw")
+        return np.array([2 * (x * z + w * y), 2 * (y * z - w * x), w * w + z * z - x * x - y * y])
+    return position - _point(camera, "target")
+
+
+def _point(camera: Any, name: str, axes: str = "xyz") -> np.ndarray:
     try:
-        return np.array([float(camera[name][axis]) for axis in "xyz"])
+        return np.array([float(camera[name][axis]) for axis in axes])
     except (TypeError, KeyError, ValueError) as error:
         raise EX4DError(
-            f"The connected camera has no {name} with x, y and z. Connect camera_info of a Load 3D node, and turn its "
-            "view once before running."
+            f"The connected camera has no {name} with {', '.join(axes[:-1])} and {axes[-1]}. Connect camera_info of a Load "
+            "3D node, and turn its view once before running."
         ) from error

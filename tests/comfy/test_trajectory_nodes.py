@@ -192,6 +192,11 @@ def load3d(server, **camera):
     }
 
 
+def node_of_cameras(cameras: list[dict]) -> dict:
+    """What newer hosts' nodes for a camera's whole way put out."""
+    return {"class_type": "EX4DTestValue", "inputs": {"text": json.dumps(cameras)}}
+
+
 def test_a_3d_viewers_viewpoint_is_where_the_move_ends(client, server):
     info = {"position": {"x": 9, "y": 0, "z": 0}, "target": {"x": 0, "y": 0, "z": 0}, "zoom": 1}
     viewer = load3d(server, camera_info=info | {"cameraType": "perspective"})
@@ -202,6 +207,12 @@ def test_a_3d_viewers_viewpoint_is_where_the_move_ends(client, server):
     assert recorded(result)["world_to_camera"]["shape"] == [5, 4, 4]
     assert "0° to 90°" in result.text("path") and "viewpoint" in result.text("path")
     assert json.loads(result.outputs["path"]["ex4d_path"][0])["frames"] == 5
+    both = {
+        "viewer": node_of_cameras([info | {"fov": 35, "quaternion": None}, info]),
+        "path": camera("mesh", viewpoint=["viewer", 0]),
+    }
+    result = client.queue(shot | both).ok()
+    assert "0° to 90°" in result.text("path") and "first of 2 cameras" in result.text("path")
     viewer["inputs"]["image"]["camera_info"] = {}
     refused = client.queue(shot | {"path": with_viewer})
     assert refused.status == "error" and "Load 3D" in refused.message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from ex4d_core.camera import invert_pose
 from ex4d_core.errors import EX4DError
@@ -38,6 +39,35 @@ def test_the_last_camera_stands_where_the_viewer_looks_from(camera, expected):
     assert np.allclose(centre[:3], [0, 0, 3], atol=1e-5), "the pivot stays in the middle, at the radius"
 
 
+def test_of_a_list_of_cameras_the_first_counts():
+    """Newer hosts make one of a camera's whole way."""
+    cameras = [viewer(7, 1, 2), viewer(0, 7, 0)]
+    path = move_to_viewpoint(cameras, radius=3.0, frames=5)
+    assert np.array_equal(path.world_to_camera, move_to_viewpoint(cameras[0], radius=3.0, frames=5).world_to_camera)
+    with pytest.raises(EX4DError, match="empty"):
+        move_to_viewpoint([], radius=3.0, frames=5)
+
+
+def test_a_camera_as_newer_hosts_describe_it_looks_the_same_way():
+    """Position (4, 3, -5) from its target; the rotation by three.js's own lookAt, y up."""
+    older = viewer(4, 3, -5, target=(1, 2, 3))
+    newer = {name: value for name, value in older.items() if name != "rotation"}
+    newer |= {"fov": 35.0, "aspect": 1.5, "near": 0.1, "far": 100.0, "quaternion": turned_from((4, 3, -5))}
+    wanted = move_to_viewpoint(older, radius=2.0, frames=9).world_to_camera
+    assert np.array_equal(move_to_viewpoint(newer, radius=2.0, frames=9).world_to_camera, wanted)
+    alone = {name: value for name, value in newer.items() if name != "target"}
+    assert np.allclose(move_to_viewpoint(alone, radius=2.0, frames=9).world_to_camera, wanted, atol=1e-6)
+
+
+def turned_from(backward) -> dict[str, float]:
+    """The rotation of a three.js camera whose own +z is this direction and whose x lies level."""
+    z = np.array(backward) / np.linalg.norm(backward)
+    x = np.cross([0, 1, 0], z)
+    x /= np.linalg.norm(x)
+    quaternion = Rotation.from_matrix(np.column_stack([x, np.cross(z, x), z])).as_quat()
+    return dict(zip("xyzw", map(float, quaternion), strict=True))
+
+
 def test_scale_is_the_distance_and_the_horizon_stays_level():
     path = move_to_viewpoint(viewer(4, 3, -5), radius=2.0, distance=1.5, frames=17, ease="in-out")
     assert np.linalg.norm(eye(path, -1) - [0, 0, 2]) == pytest.approx(3.0, abs=1e-5)
@@ -45,7 +75,18 @@ def test_scale_is_the_distance_and_the_horizon_stays_level():
 
 
 @pytest.mark.parametrize(
-    "camera", [viewer(0, 0, 0), {}, None, "", {"position": {"x": 1}, "target": 3}, viewer(float("nan"), 0, 1)]
+    "camera",
+    [
+        viewer(0, 0, 0),
+        {},
+        None,
+        [None],
+        [3],
+        {"position": {"x": 1, "y": 2, "z": 3}, "quaternion": {"x": 1}},
+        "",
+        {"position": {"x": 1}, "target": 3},
+        viewer(float("nan"), 0, 1),
+    ],
 )
 def test_a_camera_that_looks_nowhere_is_refused(camera):
     with pytest.raises(EX4DError, match="Load 3D"):
