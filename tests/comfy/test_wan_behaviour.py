@@ -163,22 +163,9 @@ def test_another_lora_may_come_before_or_after(tiny, client, final):
     assert distance(results[0], final) > 1e-2
 
 
-def windowed(tiny: Tiny, client, model=("adapter", 0), **settings) -> dict:
-    """Wan Context Windows of two latent frames that share one, whatever else this host's node offers."""
-    inputs = workflow.widget_defaults(client.object_info()["WanContextWindowsManual"])
-    inputs |= {
-        "context_length": 5,
-        "context_overlap": 1,
-        "context_schedule": "standard_static",
-        "fuse_method": "pyramid",
-    }
-    inputs |= {name: value for name, value in {"freenoise": False, **settings}.items() if name in inputs}
-    return {"windows": node("WanContextWindowsManual", model=list(model), **inputs)}
-
-
-def windowed_run(tiny: Tiny, client, **settings) -> dict:
+def windowed_run(tiny: Tiny, **settings) -> dict:
     prompt = tiny.loaders() | tiny.conditioning(("windows", 0)) | tiny.ksampler(2, 1, ("spy", 0), seed=7)
-    prompt |= windowed(tiny, client, **settings)
+    prompt |= tiny.windows(**settings)
     prompt["spy"] = node("EX4DTestSpy", model=["ready", 0], name="windows")
     return prompt
 
@@ -186,27 +173,47 @@ def windowed_run(tiny: Tiny, client, **settings) -> dict:
 def test_context_windows_take_their_own_part_of_the_prior(tiny, client, host):
     """Each window's tokens get the prior of the frames that the host put into it; newer hosts put one more in front."""
     if host.release < (0, 8):
-        message = tiny.refusal(windowed_run(tiny, client))
+        message = tiny.refusal(windowed_run(tiny))
         assert "context windows do not cut" in message and "segments" in message
         return
-    calls, added = spied(tiny, windowed_run(tiny, client), "windows")
+    calls, added = spied(tiny, windowed_run(tiny), "windows")
     assert [call["window"] for call in calls] == [[0, 1], [1, 2]] * 2
     for call, values in zip(calls, added, strict=True):
         assert call["shape"][2] == len(call["frames"]) and call["frames"][-2:] == call["window"]
         assert distance(values, tiny.golden("prior")[:, :, call["frames"]]) < 1e-5
 
 
+def test_a_window_is_computed_as_its_frames_would_be_alone(tiny, client, host):
+    """Every forward of a windowed run, against one that knows nothing of windows: the prior encoded from those frames only."""
+    if host.release < (0, 8):
+        pytest.skip(f"ComfyUI {host.version} has no context windows for image-to-video")
+    prompt = windowed_run(tiny)
+    prompt["alone"] = node("EX4DTestAlone", model=["ready", 0], after=["sampled", 0], name="windows")
+    prompt["off"] = node("EX4DTestRecord", value=["alone", 0], name="off")
+    off = json.loads(json.loads(client.queue(prompt).ok().text("off")))
+    assert len(off["as they are"]) == 4 and max(off["as they are"]) < 1e-5
+    assert min(off["a frame beside"]) > 1e-3, "the prior of other frames would have been noticed"
+
+
+def test_context_windows_of_an_unknown_kind_are_refused_with_the_hosts_release(tiny, client, host):
+    prompt = windowed_run(tiny)
+    prompt["other"] = node("EX4DTestOtherWindows", model=["windows", 0])
+    prompt["ready"]["inputs"]["model"] = ["other", 0]
+    message = tiny.refusal(prompt)
+    assert f"ComfyUI {host.version}" in message and "_asked_of" in message and "segments" in message
+
+
 def test_a_frame_kept_in_every_window_brings_its_prior(tiny, client, host):
     if "retain_first_frame" not in workflow.widget_defaults(client.object_info()["WanContextWindowsManual"]):
         pytest.skip(f"ComfyUI {host.version} keeps no frame in every window")
-    calls, added = spied(tiny, windowed_run(tiny, client, retain_first_frame=True), "windows")
+    calls, added = spied(tiny, windowed_run(tiny, retain_first_frame=True), "windows")
     for call, values in zip(calls, added, strict=True):
         assert distance(values, tiny.golden("prior")[:, :, [0, *call["frames"][1:]]]) < 1e-5
 
 
 def test_the_sampler_leaves_cutting_to_context_windows(tiny, client, host):
     """Where they work; where they do not, that is said before anything is encoded."""
-    prompt = tiny.loaders() | windowed(tiny, client)
+    prompt = tiny.loaders() | tiny.windows()
     prompt |= {"sampled": tiny.sampler(("spy", 0), steps=2, cfg=1.0, seed=9, segment_frames=5)["sampled"]}
     prompt["spy"] = node("EX4DTestSpy", model=["windows", 0], name="cut")
     if host.release < (0, 8):

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from . import workflow
+
 CAMERA = {"control_adapter.conv.weight": (256, 1536, 2, 2), "control_adapter.conv.bias": (256,)}
 REFERENCE = {"ref_conv.weight": (256, 16, 2, 2), "ref_conv.bias": (256,)}
 VACE = {"vace_patch_embedding.weight": (256, 96, 1, 2, 2), "vace_blocks.0.after_proj.weight": (256, 256)}
@@ -135,6 +137,14 @@ class Tiny:
             "sampled": node("SamplerCustomAdvanced", noise=["random", 0], latent_image=["ready", 3], **parts),
             "latent": node("EX4DTestSamples", latent=["sampled", 0]),
         }
+
+    def windows(self, model=("adapter", 0), **settings) -> dict:
+        """Node: windows (the stock one for Wan), of two latent frames that share one; settings as far as this host has them."""
+        inputs = workflow.widget_defaults(self.server.client.object_info()["WanContextWindowsManual"])
+        inputs |= {"context_length": 5, "context_overlap": 1, "context_schedule": "standard_static"}
+        settings = {"fuse_method": "pyramid", "freenoise": False, **settings}
+        inputs |= {name: value for name, value in settings.items() if name in inputs}
+        return {"windows": node("WanContextWindowsManual", model=list(model), **inputs)}
 
     def sampler(self, model=("noise", 0), adapter=("adapter", 0), **settings) -> dict:
         """Nodes: noise (recorded), sampled (WanEX4DSampler), latent (normalised)."""

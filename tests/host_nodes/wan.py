@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 
@@ -232,10 +233,12 @@ def EX4DTestSpy(model, name):
 
         handle = embedding.register_forward_hook(note)
         try:
-            return executor(x, timestep, context, clip_fea, time_dim_concat, options, **kwargs)
+            call["result"] = executor(x, timestep, context, clip_fea, time_dim_concat, options, **kwargs)
         finally:
             handle.remove()
+            call["given"] = x, timestep, context, clip_fea
             calls.append(call)
+        return call["result"]
 
     return wrapped(model, WRAPPERS.DIFFUSION_MODEL, wrapper)
 
@@ -261,6 +264,21 @@ def EX4DTestReplaceBlock(model, name):
 
     model = model.clone()
     model.set_model_patch_replace(replaced, "dit", "double_block", 0)
+    return model
+
+
+@node("MODEL", model="MODEL")
+def EX4DTestOtherWindows(model):
+    """A MODEL with context windows as another age may have them: what cuts a conditioning wants to know something else."""
+    model = model.clone()
+
+    class OtherHandler(type(model.model_options["context_handler"])):
+        def get_resized_cond(self, cond_in, x_in, window, device=None):
+            return self._asked_of(cond_in, x_in, window)
+
+    handler = copy.copy(model.model_options["context_handler"])
+    handler.__class__ = OtherHandler
+    model.model_options["context_handler"] = handler
     return model
 
 
@@ -324,8 +342,27 @@ def EX4DTestCalls(after, name):
     calls = CALLS.get(name, [])
     added = [call["added"] for call in calls]
     torch.save(added, os.path.join(folder_paths.get_output_directory(), f"{name}.pt"))
-    plain = [{key: value for key, value in call.items() if key != "added"} for call in calls]
+    plain = [{key: value for key, value in call.items() if key in ("shape", "window", "frames")} for call in calls]
     return {"ui": {"text": [json.dumps(plain)]}}
+
+
+@node("STRING", model="MODEL", after=ANY, name=TEXT)
+def EX4DTestAlone(model, after, name):
+    """How far a spy's forwards in context windows are from those of their frames alone, with the prior of just these frames.
+
+    Relative, as JSON: with the frames that each window had, and with those one before in their place.
+    """
+    prior = model.wrappers[WRAPPERS.OUTER_SAMPLE]["ex4d"][0].__self__
+    comfy.model_management.load_models_gpu([model, prior.encoder])
+    off = {"as they are": [], "a frame beside": []}
+    for call in CALLS[name]:
+        for kind, latents in zip(off, ((prior.color, prior.mask), (prior.color.roll(1, 2), prior.mask.roll(1, 2)))):
+            part = type(prior)(prior.encoder, *(values[:, :, call["frames"]] for values in latents), prior.settings)
+            options = {"wrappers": {WRAPPERS.DIFFUSION_MODEL: {"ex4d": [part.around_forward]}}}
+            x, timestep, context, clip_fea = call["given"]
+            alone = model.model.diffusion_model(x, timestep, context, clip_fea, transformer_options=options)
+            off[kind].append(float((alone - call["result"]).norm() / call["result"].norm()))
+    return json.dumps(off)
 
 
 @node(TENSOR, TENSOR, "STRING", model="MODEL", after=ANY)

@@ -22,6 +22,7 @@ from ..checkpoint import Adapter, check_fits
 from ..models import WanModel, identify
 from ..prior import PriorEncoder
 from .comfy_types import Executor, Model
+from .internals import internals_of_the_host
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ KEY = "ex4d"
 FRAMES = 2
 """Axis of a latent (B, C, F, H/8, W/8) along which its frames lie."""
 ONLY_FRAMES = f"Context windows over anything but the frames do not work with EX-4D; set dim to {FRAMES}."
+IN_SEGMENTS = "Take the node off and let the Wan EX-4D Sampler render the clip in segments."
 PARTS_OF_THE_PICTURE = (
     ("area", "an area", "Conditioning (Set Area)"),
     ("mask", "a mask", "Conditioning (Set Mask)"),
@@ -317,7 +319,7 @@ class Prior:
         if part.shape[FRAMES] != x.shape[FRAMES]:
             raise EX4DError(
                 f"A context window of this ComfyUI has {x.shape[FRAMES]} frames, but takes {part.shape[FRAMES]} of the EX-4D "
-                "prior. Take the node off and let the Wan EX-4D Sampler render the clip in segments."
+                f"prior. {IN_SEGMENTS}"
             )
         return part
 
@@ -394,10 +396,11 @@ def _cut(handler: Any, model: Any, latent: Tensor, window: Any) -> Tensor:
     import comfy.conds
 
     asked = copy.copy(handler)
-    # ComfyUI 0.18 and later hand the cutting on to the model, which the handler knows only once it has begun to sample.
-    asked._model = model
     conditioning = [{"model_conds": {"c_concat": comfy.conds.CONDNoiseShape(latent)}}]
-    return asked.get_resized_cond(conditioning, latent, window)[0]["model_conds"]["c_concat"].cond
+    with internals_of_the_host("context windows", IN_SEGMENTS):
+        # ComfyUI 0.18 and later hand the cutting on to the model, which the handler knows only once it has begun to sample.
+        asked._model = model
+        return asked.get_resized_cond(conditioning, latent, window)[0]["model_conds"]["c_concat"].cond
 
 
 def _managed(adapter: Adapter) -> Model:
