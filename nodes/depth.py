@@ -26,6 +26,7 @@ class EX4DDepthFromImage(io.ComfyNode):
             description="Turns the pictures of any depth node (Depth Anything, DepthCrafter, Marigold, a render pass) "
             "into depth that a DW-Mesh can be built from. Grey pictures only, not colour-mapped ones.",
             search_aliases=["depth map", "depth anything", "midas", "moge", "depth to mesh", "disparity"],
+            has_intermediate_output=True,
             inputs=[
                 io.Image.Input(
                     "images",

@@ -171,6 +171,7 @@ class EX4DDepthCrafter(io.ComfyNode):
             "academic, non-commercial use (Tencent's DepthCrafter and Stability AI's Stable Video Diffusion licences); "
             "about 4.5 GB are downloaded once.",
             search_aliases=["video depth", "depth crafter", "depth estimation", "consistent depth", "disparity"],
+            has_intermediate_output=True,
             inputs=[
                 io.Image.Input("images", tooltip="The clip, any size and length. Use the same frames for the mesh."),
                 io.Combo.Input(

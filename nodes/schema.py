@@ -12,9 +12,11 @@ NOT_CONNECTED = object()
 
 
 def schema(**keywords) -> io.Schema:
-    """``io.Schema`` without the keywords that this host does not know (``search_aliases`` on 0.3.64, for one).
+    """``io.Schema`` without the keywords that this host does not know; the category is EX-4D unless given.
 
-    One unknown keyword would otherwise lose the whole pack. The category is EX-4D unless given.
+    One unknown keyword would otherwise lose the whole pack. 0.3.64 knows neither ``search_aliases`` nor
+    ``has_intermediate_output``: with it a newer host shows a node's previews again where the node itself comes from the
+    cache, as after the page was loaded anew.
     """
     keywords.setdefault("category", CATEGORY)
     known = {field.name for field in dataclasses.fields(io.Schema)}

@@ -36,6 +36,7 @@ class EX4DLoadVideo(io.ComfyNode):
             description="Loads a clip at the length, frame rate and size that EX-4D needs: 49 frames of 512x512 unless "
             "you say otherwise. Only the frames you ask for are held in memory.",
             search_aliases=["load video", "import clip", "upload video", "frames", "trim video"],
+            has_intermediate_output=True,
             inputs=[
                 io.Combo.Input(
                     "file",
@@ -256,6 +257,7 @@ class EX4DDemoClip(io.ComfyNode):
             description="A small moving scene of EX-4D's own with exact depth, to try everything without a video, a "
             "model or a download.",
             search_aliases=["example clip", "test video", "sample video", "procedural scene"],
+            has_intermediate_output=True,
             inputs=[
                 io.Int.Input("frames", default=49, min=1, max=1000, tooltip="How many frames; Wan works on 4n+1."),
                 io.Int.Input("width", default=512, min=16, max=2048, step=16, tooltip="Width in pixels."),

@@ -33,3 +33,13 @@ def test_what_a_node_shows_is_there_under_its_name_alone(client, server):
     new = files(server) - before
     assert {path.name for path in new} >= {shown["filename"]}
     assert not [path for path in new if path.name.startswith(".") or path.suffix == ".part"]
+
+
+def test_a_page_that_was_loaded_anew_is_shown_what_comes_from_the_cache(client):
+    """Where the host can; every queued prompt is a page of its own here."""
+    clip = {"class_type": "EX4DDemoClip", "inputs": {"frames": 3, "width": 64, "height": 48}}
+    prompt = {"clip": clip, "record": record("clip")}
+    first, again = client.queue(prompt).ok(), client.queue(prompt).ok()
+    assert "clip" in again.cached and "clip" not in again.executed
+    shown = {"clip": first.outputs["clip"]} if "has_intermediate_output" in client.object_info()["EX4DDemoClip"] else {}
+    assert {key: value for key, value in again.outputs.items() if key == "clip"} == shown
