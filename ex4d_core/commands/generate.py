@@ -208,6 +208,8 @@ def check_job(job: Job) -> None:
     ):
         if path and not os.path.isfile(path):
             raise EX4DError(f"There is no {flag} at {path}.")
+        if path and os.path.exists(job.output_video) and os.path.samefile(path, job.output_video):
+            raise EX4DError(f"--output_video would overwrite the {flag} {path}. Choose another name.")
     if not job.mask_video and not job.color_video.lower().endswith(".npz"):
         raise EX4DError("A colour video needs its mask video beside it: give --mask_video.")
     if not job.output_video.lower().endswith(".mp4"):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EX4DError
 from ..machine.memory import check_memory
-from ..storage.staging import check_targets
+from ..storage.staging import check_sources, check_targets
 from .console import say
 from .flags import add_renderer, check_renderer, number, size, whole
 from .recon_job import CameraPath, ClipJob, DepthEstimate, DepthFile, MeshJob, Outputs, ReconJob, RenderJob
@@ -57,7 +58,8 @@ def _add_depth(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--depth",
-        help=".npz with depth or disparity [T,H,W], folder of 16-bit PNG or EXR, or 16-bit video (default: DepthCrafter)",
+        help=".npz or .npy of depth or disparity [T,H,W], folder of 16-bit PNG or TIFF, EXR or .npy, or 16-bit video "
+        "(default: DepthCrafter)",
     )
     add("--depth_kind", choices=KINDS, help="where the file does not say")
     add("--depth_model", help="DepthCrafter: folder or Hugging Face id of its UNet")
@@ -80,6 +82,12 @@ def _add_camera(group: argparse._ArgumentGroup) -> None:
         help=f"presets, with their parameters, as orbit:angle=-90,rise=0.1; there are: {', '.join(PRESETS)}",
     )
     group.add_argument("--camera", nargs="+", default=[], help=f"camera files: {' '.join(read_suffixes())}")
+    group.add_argument(
+        "--camera_fps",
+        type=number(0.1, 240),
+        help="rate of the scene that a glTF camera was exported from, at which its keys are sampled (default: told by the "
+        "keys, else 24)",
+    )
 
 
 def _add_mesh(group: argparse._ArgumentGroup) -> None:
@@ -131,7 +139,7 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
     check_mesh_parameters(mesh.style, mesh.min_angle, mesh.depth_jump, mesh.border_depth)
     check_renderer(args.backend, args.device)
     render = RenderJob(args.backend, args.device, args.supersample, KEEP_FIRST_FRAME[args.keep_first_frame])
-    cameras = camera_paths(args.cam, args.camera)
+    cameras = camera_paths(args.cam, args.camera, args.camera_fps)
     outputs = Outputs(
         folder=Path(args.output_dir),
         mesh=args.save_mesh,
@@ -141,6 +149,7 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
         crf=args.crf,
     )
     check_targets(outputs.folder, outputs.names(cameras))
+    check_sources(outputs.folder, outputs.names(cameras), (args.input_video, args.depth, *args.camera))
     info = probe_video(args.input_video)
     shape = args.size or largest_size(info)
     frames = path_length(args.num_frames, cameras, mesh.lens(shape) or Intrinsics.default(*shape))
@@ -151,9 +160,7 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
     job = ReconJob(clip, depth, mesh, cameras, frames, render, outputs)
     check_memory(job.least_memory(), "This clip", "Ask for fewer frames or a smaller --size.")
     if isinstance(depth, DepthFile):
-        from ..depth.files import check_depth_file
-
-        check_depth_file(depth.path, depth.kind, info, source_frames)
+        job = replace(job, depth=checked_depth(depth, info, source_frames))
     _tell_what_the_sampler_takes(job)
     return job
 
@@ -170,21 +177,28 @@ def depth_job(args: argparse.Namespace) -> DepthFile | DepthEstimate:
             seed=args.depth_seed,
             device=args.device,
         )
-    from ..depth.files import says_its_kind
-
-    path = Path(args.depth)
-    if args.depth_kind is None and path.exists() and not says_its_kind(path):
-        raise EX4DError(
-            f"'{path}' does not say whether its values are depth or disparity. Pass --depth_kind disparity (brighter = "
-            "nearer) or --depth_kind depth (brighter = farther)."
-        )
     return DepthFile(args.depth, args.depth_kind)
 
 
-def camera_paths(presets: list[str], files: list[str]) -> tuple[CameraPath, ...]:
+def checked_depth(depth: DepthFile, info: VideoInfo, frames: int) -> DepthFile:
+    """The depth file with its kind, refused where it cannot belong to the video."""
+    from ..depth.files import check_depth_file
+    from ..depth.source import UnknownKind
+
+    try:
+        return replace(depth, kind=check_depth_file(depth.path, depth.kind, info, frames))
+    except UnknownKind as error:
+        said = str(error).partition(" Give the kind: ")[0]
+        raise EX4DError(
+            f"{said} Pass --depth_kind disparity (larger or brighter = nearer) or --depth_kind depth (larger or brighter = "
+            "farther)."
+        ) from error
+
+
+def camera_paths(presets: list[str], files: list[str], fps: float | None = None) -> tuple[CameraPath, ...]:
     """--cam and --camera, in the order given; none, or two of one name, are refused."""
     cameras = [preset_camera(text) for text in presets]
-    cameras += [CameraPath(Path(file).stem, None, {}, Path(file)) for file in files]
+    cameras += [CameraPath(Path(file).stem, None, {}, Path(file), fps) for file in files]
     if not cameras:
         raise EX4DError(
             "No camera path was given: pass --cam with a preset (180, sweep, zoom_in ...) or --camera FILE."
@@ -245,6 +259,7 @@ def path_length(asked: int | None, cameras: tuple[CameraPath, ...], lens: Intrin
 
 def check_length(clip: ClipJob, info: VideoInfo) -> None:
     """Refuse rates and counts that the video cannot give, as far as its container tells."""
+    from ..video import probe_video
     from ..video.sampling import exact_rate, output_length
     from ..video.sources import is_stills
 
@@ -256,6 +271,14 @@ def check_length(clip: ClipJob, info: VideoInfo) -> None:
     if info.frames is None:
         return
     available = output_length(Fraction(info.frames) / info.fps, rate, info.fps)
+    if clip.start + clip.frames > available and info.pictures is None:
+        # The header's length may be wrong, so the pictures are counted.
+        counted = probe_video(clip.source, thorough=True)
+        if counted.frames is not None and counted.pictures is not None:
+            rate = counted.fps if clip.fps is None else rate
+            available = output_length(Fraction(counted.frames) / counted.fps, rate, counted.fps)
+            if clip.start + clip.frames <= available:
+                say(f"note: '{clip.source}' says that it has {info.frames} frames, and has {counted.pictures}.")
     if clip.start + clip.frames > available:
         advice = f"Pass --num_frames {available - clip.start}" if available > clip.start else "Pass a smaller --start"
         raise EX4DError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..camera import Intrinsics
-    from ..depth.files import Kind
+    from ..depth.source import Kind
     from ..mesh import Style
     from ..render import BackendChoice, KeepFirstFrame
     from ..trajectory import Trajectory
@@ -85,12 +85,16 @@ class MeshJob:
 
 @dataclass(frozen=True)
 class CameraPath:
-    """One path asked for: a preset with parameters, or a file; ``name`` is what its outputs are called."""
+    """One path asked for: a preset with parameters, or a file; ``name`` is what its outputs are called.
+
+    ``file_fps`` is the rate at which a file of curves is sampled; None = as the file tells.
+    """
 
     name: str
     preset: str | None
     params: dict[str, Any]
     file: Path | None
+    file_fps: float | None = None
 
     def trajectory(self, frames: int, fps: float, radius: float | None, intrinsics: Intrinsics) -> Trajectory:
         """The path around a scene of this radius (scene units; None: not known yet), seen through the clip's lens."""
@@ -101,9 +105,9 @@ class CameraPath:
                 self.preset, frames=frames, fps=fps, radius=radius, intrinsics=intrinsics, **self.params
             )
         assert self.file is not None
-        # Without fps: one camera a frame as the file has them, whatever the clip's rate is.
+        # One camera a frame as the file has them, whatever the clip's rate is.
         size = (intrinsics.width, intrinsics.height)
-        return Trajectory.load(self.file, intrinsics=intrinsics, size=size, radius=radius)
+        return Trajectory.load(self.file, intrinsics=intrinsics, size=size, radius=radius, fps=self.file_fps)
 
 
 @dataclass(frozen=True)

@@ -63,11 +63,7 @@ class DepthClip:
         """
         if self.disparity_range is not None:
             return BORDER_DEPTH
-        nearest, farthest = (float(v) for v in torch.aminmax(self.depth))
-        at_limit = 0.999 * DEPTH_LIMITS[1] <= farthest <= DEPTH_LIMITS[1]
-        if NEAREST_LIMITS[0] <= nearest <= NEAREST_LIMITS[1] and (farthest <= BORDER_DEPTH or at_limit):
-            return BORDER_DEPTH
-        return 1.05 * farthest
+        return border_of(*(float(v) for v in torch.aminmax(self.depth)))
 
     def share_beyond(self, distance: float) -> float:
         """Share of the samples, 0..1, that lie farther than a distance: what a back plate there cuts off."""
@@ -82,3 +78,11 @@ class DepthClip:
             return self
         intrinsics = None if self.intrinsics is None else self.intrinsics.resized(width, height)
         return replace(self, depth=resize_depth(self.depth, height, width), intrinsics=intrinsics)
+
+
+def border_of(nearest: float, farthest: float) -> float:
+    """Where the back plate belongs behind depth from ``nearest`` to ``farthest``; see `DepthClip.border_depth`."""
+    at_limit = 0.999 * DEPTH_LIMITS[1] <= farthest <= DEPTH_LIMITS[1]
+    if NEAREST_LIMITS[0] <= nearest <= NEAREST_LIMITS[1] and (farthest <= BORDER_DEPTH or at_limit):
+        return BORDER_DEPTH
+    return 1.05 * farthest

@@ -1,4 +1,4 @@
-"""Depth from files: .npz, folders of 16-bit PNG, TIFF or EXR, and video of 10 bits and more.
+"""Depth from files: .npz and .npy, folders of 16-bit PNG, TIFF, EXR, PFM or .npy, and video of 10 bits and more.
 
 A depth file belongs to a video: it has one map per frame of the source, or of the part that was loaded, and shows the
 same picture. So it is picked and fitted exactly as the video was.
@@ -6,90 +6,73 @@ same picture. So it is picked and fitted exactly as the video was.
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from ..camera import Intrinsics
 from ..errors import Cancelled, EX4DError
-from ..storage.npz import NpzFrames
+from ..storage.npz import NpyFrames
 from ..video.clip import VideoClip
+from ..video.colour import colour_of
 from ..video.fit import LARGEST_SIDE, PicturePlacement
 from ..video.source import VideoInfo
-from ..video.sources import list_images, read_picture
+from ..video.sources import list_images, orientation_of, probe_video, read_picture
 from ..video.video_file import open_video_file
-from .clip import DepthClip
+from .arrays import open_arrays
+from .clip import DepthClip, border_of
 from .convert import resize_depth
+from .source import GIVE_THE_KIND, KINDS, DepthSource, Kind, UnknownKind
 
-Kind = Literal["depth", "disparity"]
-"""Planar z, larger = farther; or disparity of any scale, larger = nearer."""
-KINDS: tuple[Kind, ...] = get_args(Kind)
-PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".exr")
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+log = logging.getLogger(__name__)
+
+ARRAY_SUFFIXES = (".npz", ".npy")
+PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".pfm", ".npy")
 ASPECT_TOLERANCE = 0.08
 """Depth networks round sizes to multiples of 14 or 64, which stretches the picture by a few percent."""
-
-
-@dataclass(frozen=True)
-class DepthSource:
-    """A depth file, opened.
-
-    Attributes:
-        kind: "depth" (planar z, larger = farther) or "disparity" (larger = nearer, any scale).
-        frames: number of maps; None where a video does not say.
-        width, height: size of the maps in pixels.
-        maps: yields every map in order, (H, W) of any number type.
-        matrix: (3, 3) intrinsics in pixels of the maps; None where not known.
-        disparity_range: (min, max) of the disparity that depth was made from; None where not known.
-        path: for messages.
-    """
-
-    kind: Kind
-    frames: int | None
-    width: int
-    height: int
-    maps: Callable[[], Iterator[np.ndarray]]
-    matrix: np.ndarray | None
-    path: str
-    disparity_range: tuple[float, float] | None = None
+SKY = 1e9
+"""From here on depth is a renderer's word for nothing there (Blender writes 1e10); so is infinity, and half floats' largest."""
+LARGEST_HALF = 65504.0
+LENS_TOLERANCE = 0.01
+"""Share by which the focal length may change within a clip before it is said."""
 
 
 def open_depth(path: str | Path, kind: Kind | None = None) -> AbstractContextManager[DepthSource]:
     """Open a depth file.
 
     Args:
-        path: .npz with ``depth`` or ``disparity`` (T, H, W), a folder of pictures, or a video.
+        path: .npz or .npy of (T, H, W), a folder of pictures, or a video.
         kind: what the numbers are; None = told by the name of the array in an .npz.
 
     Raises:
-        EX4DError: nothing there, not depth, or of unknown kind.
+        UnknownKind: nothing says what the numbers are.
+        EX4DError: nothing there, or not depth.
     """
     path = Path(path)
     if kind is not None and kind not in KINDS:
         raise EX4DError(f"Unknown depth kind '{kind}': use depth or disparity.")
     if not path.exists():
         raise EX4DError(f"There is no depth file '{path}'. Check the path.")
-    if says_its_kind(path):
-        return _open_npz(path, kind)
+    if path.suffix.lower() in ARRAY_SUFFIXES and not path.is_dir():
+        return open_arrays(path, kind)
     if kind is None:
-        raise EX4DError(
-            f"'{path}' does not say whether its values are depth or disparity. Give the kind: disparity (brighter = nearer) "
-            "or depth (brighter = farther)."
-        )
+        raise UnknownKind(GIVE_THE_KIND.format(path))
     return _open_folder(path, kind) if path.is_dir() else _open_video(path, kind)
 
 
-def says_its_kind(path: Path) -> bool:
-    """Whether a depth file names what it holds: an .npz does, by its arrays; pictures and videos do not."""
-    return path.suffix.lower() == ".npz"
-
-
-def check_depth_file(path: str | Path, kind: Kind | None, info: VideoInfo, count: int | None) -> None:
-    """Refuse a depth file that cannot belong to the video, from its header alone.
+def check_depth_file(path: str | Path, kind: Kind | None, info: VideoInfo, count: int | None) -> Kind:
+    """Refuse a depth file that cannot belong to the video, before any of it is used.
 
     Args:
         path: see `open_depth`.
@@ -97,15 +80,20 @@ def check_depth_file(path: str | Path, kind: Kind | None, info: VideoInfo, count
         info: the video.
         count: number of frames that will be loaded; None for all.
 
+    Returns:
+        What the file holds.
+
     Raises:
+        UnknownKind: nothing says what the numbers are.
         EX4DError: unreadable depth, or another frame count or picture shape than the video's.
     """
     with open_depth(path, kind) as source:
         _check_shape(source, info)
-        if source.frames is not None and info.frames is not None and info.counted:
-            allowed = {info.frames, info.frames if count is None else count}
+        if source.frames is not None and info.pictures is not None:
+            allowed = {info.pictures, info.frames if count is None else count}
             if source.frames not in allowed:
-                raise EX4DError(_wrong_count(source, info.frames, count))
+                raise EX4DError(_wrong_count(source, info.pictures, count))
+        return source.kind
 
 
 def load_depth(
@@ -137,27 +125,58 @@ def load_depth(
         raise EX4DError("Depth files are fitted to clips that were read by load_video.")
     with open_depth(path, kind) as source:
         _check_shape(source, clip.info)
-        values = _read_maps(source, clip, progress, cancel)
+        wanted = _wanted_maps(source, clip)
+        values = _read_maps(source, clip, wanted, progress, cancel)
         if source.kind == "disparity":
             unfitted = DepthClip.from_disparity(values)
         else:
-            unfitted = DepthClip(values, disparity_range=source.disparity_range)
-        depth, lens = _fitted(unfitted.depth, clip.placement), _fitted_intrinsics(source, clip.placement)
+            unfitted = DepthClip(_with_sky_at_the_border(values, source), disparity_range=source.disparity_range)
+        depth = _fitted(unfitted.depth, clip.placement)
+        lens = _fitted_intrinsics(source, clip.placement, wanted)
         return replace(unfitted, depth=depth, intrinsics=lens)
+
+
+def _wanted_maps(source: DepthSource, clip: VideoClip) -> tuple[int, ...]:
+    """The number of each frame's map: one per frame of the source, of which the loaded ones are picked, or one per loaded."""
+    assert clip.info is not None
+    count, pictures = source.frames, clip.info.pictures
+    of_clip = tuple(range(len(clip)))
+    if count is None or count != len(clip):
+        return clip.source_frames
+    if clip.source_frames == of_clip or max(clip.source_frames) >= count:
+        return of_clip
+    # As many maps as frames were loaded, and they could be those of the source as well.
+    if pictures is None and Path(clip.path).is_file():
+        pictures = probe_video(clip.path, thorough=True).pictures
+    return clip.source_frames if count == pictures else of_clip
+
+
+def _with_sky_at_the_border(values: torch.Tensor, source: DepthSource) -> torch.Tensor:
+    """Depth (T, h, w) in which samples without a surface lie where the back plate will stand."""
+    sky = (values >= SKY) | (values == LARGEST_HALF)
+    count = int(sky.sum())
+    if not count or count == sky.numel():
+        return values
+    border = border_of(*(float(v) for v in torch.aminmax(values[~sky])))
+    log.warning(
+        "%.2g %% of the samples in '%s' have no depth (sky, or outside what was rendered); they are placed at %.4g, where the "
+        "background stands.",
+        100 * count / sky.numel(),
+        source.path,
+        border,
+    )
+    return torch.where(sky, border, values)
 
 
 def _read_maps(
     source: DepthSource,
     clip: VideoClip,
+    wanted: tuple[int, ...],
     progress: Callable[[int, int], None] | None,
     cancel: Callable[[], bool] | None,
 ) -> torch.Tensor:
     """The maps that belong to the clip's frames, float32 (T, h, w) at the file's own size."""
-    # One map per frame of the source, of which the loaded ones are picked, or one per loaded frame.
     assert clip.info is not None
-    of_source = clip.info.counted and source.frames == clip.info.frames
-    of_clip = not of_source and source.frames == len(clip)
-    wanted = tuple(range(len(clip))) if of_clip else clip.source_frames
     values = torch.empty((len(clip), source.height, source.width), dtype=torch.float32)
     filled, number = 0, -1
     for number, values_of_frame in enumerate(source.maps()):
@@ -171,7 +190,7 @@ def _read_maps(
                 progress(filled, len(wanted))
         if filled == len(wanted):
             return values
-    raise EX4DError(_wrong_count(source, clip.info.frames, len(clip), number + 1))
+    raise EX4DError(_wrong_count(source, clip.info.pictures or clip.info.frames, len(clip), number + 1))
 
 
 def _wrong_count(source: DepthSource, video_frames: int | None, count: int | None, found: int | None = None) -> str:
@@ -205,10 +224,20 @@ def _fitted(depth: torch.Tensor, placement: PicturePlacement) -> torch.Tensor:
     return fitted
 
 
-def _fitted_intrinsics(source: DepthSource, placement: PicturePlacement) -> Intrinsics | None:
+def _fitted_intrinsics(source: DepthSource, placement: PicturePlacement, wanted: tuple[int, ...]) -> Intrinsics | None:
+    """The lens of the first frame, in pixels of the fitted picture."""
     if source.matrix is None:
         return None
-    lens = Intrinsics.from_matrix(source.matrix, source.width, source.height)
+    each = source.matrix[None] if source.matrix.ndim == 2 else source.matrix[list(wanted)]
+    focal = each[:, 0, 0]
+    if np.ptp(focal) > LENS_TOLERANCE * abs(focal[0]):
+        log.warning(
+            "The lens in '%s' zooms, from a focal length of %.4g to %.4g pixels; that of the first frame serves all.",
+            source.path,
+            focal.min(),
+            focal.max(),
+        )
+    lens = Intrinsics.from_matrix(each[0], source.width, source.height)
     lens = lens.resized(placement.scaled_width, placement.scaled_height)
     return Intrinsics(
         lens.fx, lens.fy, lens.cx + placement.left, lens.cy + placement.top, placement.width, placement.height
@@ -216,48 +245,13 @@ def _fitted_intrinsics(source: DepthSource, placement: PicturePlacement) -> Intr
 
 
 @contextmanager
-def _open_npz(path: Path, kind: Kind | None) -> Iterator[DepthSource]:
-    with NpzFrames(path, KINDS if kind is None else (kind, *KINDS)) as arrays:
-        if len(arrays.shape) != 3 or 0 in arrays.shape:
-            raise EX4DError(
-                f"'{arrays.key}' in '{path}' has shape {arrays.shape}; expected (frames, height, width), not empty."
-            )
-        frames, height, width = arrays.shape
-        matrix, span = _npz_matrix(path, arrays.names), _npz_disparity_range(path, arrays.names)
-        named: Kind = "disparity" if arrays.key == "disparity" else "depth"
-        yield DepthSource(kind or named, frames, width, height, arrays.frames, matrix, str(path), span)
-
-
-def _npz_matrix(path: Path, names: tuple[str, ...]) -> np.ndarray | None:
-    """The lens, where the archive has one; a lens that cannot be read is an error, since another would be used."""
-    key = next((key for key in ("intrinsics", "K") if key in names), None)
-    if key is None:
-        return None
-    with NpzFrames(path, (key,), any_order=True) as lens:
-        if lens.shape != (3, 3):
-            raise EX4DError(f"The intrinsics in '{path}' have shape {lens.shape}; expected (3, 3), in pixels.")
-        return lens.whole().astype(np.float64)
-
-
-def _npz_disparity_range(path: Path, names: tuple[str, ...]) -> tuple[float, float] | None:
-    """What a ``recon`` notes of the disparity that it made the depth from; it places the back plate."""
-    if "disparity_range" not in names:
-        return None
-    with NpzFrames(path, ("disparity_range",)) as span:
-        if span.shape != (2,):
-            raise EX4DError(f"The disparity_range in '{path}' has shape {span.shape}; expected (2,).")
-        low, high = span.whole().astype(np.float64)
-        return float(low), float(high)
-
-
-@contextmanager
 def _open_folder(path: Path, kind: Kind) -> Iterator[DepthSource]:
     pictures = list_images(path, PICTURE_SUFFIXES)
-    first = _read_picture(pictures[0])
+    first = _read_picture(pictures[0], kind)
 
     def maps() -> Iterator[np.ndarray]:
         for picture in pictures:
-            values = _read_picture(picture)
+            values = _read_picture(picture, kind)
             if values.shape != first.shape:
                 raise EX4DError(
                     f"'{picture}' has {values.shape[1]}x{values.shape[0]} pixels, the first map {first.shape[1]}x"
@@ -268,31 +262,63 @@ def _open_folder(path: Path, kind: Kind) -> Iterator[DepthSource]:
     yield DepthSource(kind, len(pictures), first.shape[1], first.shape[0], maps, None, str(path))
 
 
-def _read_picture(path: Path) -> np.ndarray:
-    if path.suffix.lower() == ".exr":
+def _read_picture(path: Path, kind: Kind) -> np.ndarray:
+    """One map, upright."""
+    suffix = path.suffix.lower()
+    if suffix == ".exr":
         from .exr import read_exr
 
-        return read_exr(path)
-    return _luma(read_picture(path), str(path))
+        return read_exr(path, nothing=np.inf if kind == "depth" else 0.0)
+    if suffix == ".npy":
+        with NpyFrames(path) as array:
+            shape = tuple(side for side in array.shape if side != 1)
+            if len(shape) != 2:
+                raise EX4DError(f"'{path}' has shape {array.shape}; expected one map, (height, width).")
+            return array.whole().reshape(shape).astype(np.float32)
+    if suffix in (".tif", ".tiff") and (values := _plain_tiff(path)) is not None:
+        return values
+    frame, turned = read_picture(path)
+    return turned.upright(_luma(frame, str(path)))
+
+
+def _plain_tiff(path: Path) -> np.ndarray | None:
+    """A TIFF of one channel of floats or whole numbers above 16 bits, which FFmpeg does not decode, upright; None for others.
+
+    Raises:
+        EX4DError: it is cut off.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            if picture.mode not in ("F", "I"):
+                return None
+            values = np.asarray(picture, dtype=np.float32)
+            return orientation_of(picture).upright(values)
+    except Image.UnidentifiedImageError:
+        return None
+    except Exception as error:  # Pillow has no class of its own for damage
+        raise EX4DError(
+            f"'{path}' is not a TIFF that can be read, or it is cut off. Save it uncompressed, or with 16 bits."
+        ) from error
 
 
 @contextmanager
 def _open_video(path: Path, kind: Kind) -> Iterator[DepthSource]:
-    from fractions import Fraction
+    from av import VideoFrame
 
-    with open_video_file(path) as (info, timed_frames):
+    with open_video_file(path, thorough=True) as (info, timed_frames):
 
         def maps() -> Iterator[np.ndarray]:
             for frame in timed_frames(Fraction(0)):
-                yield _luma(frame.picture, str(path))
+                assert isinstance(frame.picture, VideoFrame)  # a film's are; arrays come from other sources
+                yield (frame.turned or info.turned).upright(_luma(frame.picture, str(path)))
 
-        yield DepthSource(kind, info.frames, info.width, info.height, maps, None, str(path))
+        yield DepthSource(kind, info.pictures or info.frames, info.width, info.height, maps, None, str(path))
 
 
-def _luma(frame: Any, path: str) -> np.ndarray:
-    """The first plane's numbers; 8 bits are refused, since their 256 steps become visible terraces."""
-    import sys
-
+def _luma(frame: VideoFrame, path: str) -> np.ndarray:
+    """The first plane's numbers, in full range; 8 bits are refused, since their 256 steps become visible terraces."""
     component = frame.format.components[0]
     if component.bits < 10:
         raise EX4DError(
@@ -302,7 +328,12 @@ def _luma(frame: Any, path: str) -> np.ndarray:
     name = frame.format.name
     dtype = np.dtype(np.float32 if "f32" in name else np.uint16)
     big = name.endswith("be") and sys.byteorder == "little"
-    row = np.frombuffer(plane, dtype.newbyteorder(">") if big else dtype)
+    row = np.frombuffer(memoryview(plane), dtype.newbyteorder(">") if big else dtype)
     row = row.reshape(plane.height, plane.line_size // dtype.itemsize)
     channels = 1 if len(frame.planes) > 1 else len(frame.format.components)
-    return row[:, : frame.width * channels : channels].astype(np.float32)
+    values = row[:, : frame.width * channels : channels].astype(np.float32)
+    if colour_of(frame)[1]:
+        return values
+    # Limited range, as of YUV that does not say otherwise: black is 16 and white 235 of 255, in steps of 8 bits.
+    step = 2.0 ** (component.bits - 8)
+    return (values - 16 * step) * ((2**component.bits - 1) / (219 * step))

@@ -25,6 +25,7 @@ class NpzFrames:
         path: the archive.
         keys: names to look for, in this order.
         any_order: also take an array in Fortran order, which only `whole` can read.
+        wanted: how the error calls what is looked for; None = by all keys.
 
     Attributes:
         names: of all arrays in the archive.
@@ -35,7 +36,9 @@ class NpzFrames:
         EX4DError: not an .npz, none of the keys in it, an array of objects, or (while reading) one that is cut off.
     """
 
-    def __init__(self, path: str | Path, keys: tuple[str, ...], *, any_order: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, keys: tuple[str, ...], *, any_order: bool = False, wanted: str | None = None
+    ) -> None:
         self.path = Path(path)
         try:
             self._zip = zipfile.ZipFile(self.path)
@@ -45,7 +48,7 @@ class NpzFrames:
             raise EX4DError(f"'{path}' is not an .npz file, or it is cut off ({error}).") from error
         try:
             self.names = tuple(name.removesuffix(".npy") for name in self._zip.namelist())
-            self.key = self._first_of(keys)
+            self.key = self._first_of(keys, wanted)
             with self._open() as stream:
                 self.shape, self._fortran, self.dtype = self._read_header(stream)
                 if self.dtype.hasobject or self.dtype.kind not in "uifb" or not self.shape:
@@ -64,11 +67,11 @@ class NpzFrames:
             self._zip.close()
             raise
 
-    def _first_of(self, keys: tuple[str, ...]) -> str:
+    def _first_of(self, keys: tuple[str, ...], wanted: str | None) -> str:
         for key in keys:
             if key in self.names:
                 return key
-        wanted = " or ".join(f"'{key}'" for key in keys)
+        wanted = wanted or " or ".join(f"'{key}'" for key in keys)
         raise EX4DError(
             f"'{self.path}' needs an array {wanted}; it holds {', '.join(sorted(self.names)) or 'nothing'}."
         )
@@ -127,6 +130,48 @@ class NpzFrames:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._zip.close()
+
+
+class NpyFrames:
+    """A context manager over the array of an .npy, of either order; read as it is asked for.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        key: what messages call the array.
+        shape, dtype: of the whole array.
+
+    Raises:
+        EX4DError: not an .npy, cut off, or no array of numbers.
+    """
+
+    key = "the array"
+
+    def __init__(self, path: str | Path) -> None:
+        try:
+            self._array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except Exception as error:  # what numpy raises for damage differs widely
+            raise EX4DError(f"'{path}' is not an .npy file of numbers, or it is cut off ({error!s:.80}).") from error
+        if not isinstance(self._array, np.ndarray) or self._array.dtype.kind not in "uifb" or not self._array.shape:
+            raise EX4DError(f"'{path}' must hold an array of numbers.")
+        self.shape, self.dtype = self._array.shape, self._array.dtype
+
+    def frames(self, first: int = 0) -> Iterator[np.ndarray]:
+        """The array's items along its first axis, from ``first`` on."""
+        yield from self._array[first:]
+
+    def whole(self) -> np.ndarray:
+        """The array at once, in memory."""
+        return np.array(self._array)
+
+    def __enter__(self) -> NpyFrames:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del self._array
 
 
 class _WholeWrites(io.FileIO):

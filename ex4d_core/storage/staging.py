@@ -65,6 +65,35 @@ def check_targets(output: Path, names: Iterable[str]) -> None:
             raise EX4DError(f"'{output / name}' is a folder, but a file of that name is to be written. Rename it.")
 
 
+def check_sources(output: Path, names: Iterable[str], sources: Iterable[str | Path | None]) -> None:
+    """Refuse files to be written that are what the work reads, under whatever spelling or link.
+
+    Args:
+        output: the folder to write to.
+        names: of the files.
+        sources: files that will be read, and folders, of which nothing is overwritten by a file. None is skipped.
+
+    Raises:
+        EX4DError: one of them would be overwritten.
+    """
+    read = [Path(source) for source in sources if source is not None]
+    for name in names:
+        target = output / name
+        for source in read:
+            if _is_same(target, source):
+                raise EX4DError(
+                    f"'{source}' would be overwritten by the result '{target}'. Choose another output folder, or rename the "
+                    "source."
+                )
+
+
+def _is_same(target: Path, source: Path) -> bool:
+    try:
+        return target.samefile(source)  # follows links, and knows what a file system takes for one name
+    except OSError:  # one of them is not there, so nothing is lost
+        return False
+
+
 def _move_all(stage: Path, output: Path) -> None:
     """Move the stage's files into ``output``; where one cannot be replaced, put back those that were."""
     names = sorted(file.name for file in stage.iterdir())

@@ -14,7 +14,7 @@ import numpy as np
 
 from .clip import VideoClip
 from .sound import UNKNOWN_CODEC, SoundLine
-from .video_file import open_container, opened_container, packets_of, time_base
+from .video_file import best_track, films, open_container, opened_container, packets_of, time_base
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -62,8 +62,8 @@ class AudioCarrier:
             if container.streams.audio[0].codec_context is None:
                 log.warning(UNKNOWN_CODEC, path)
                 return None
-            if not isinstance(source, VideoClip) and container.streams.video:
-                video = container.streams.video[0]
+            if not isinstance(source, VideoClip) and films(container):
+                video = best_track(container, fspath(path))
                 start = (video.start_time or 0) * time_base(video)
         return cls(fspath(path), start, output)
 

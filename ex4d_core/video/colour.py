@@ -9,7 +9,7 @@ import torch
 
 from ..pixels import uint8_array
 from .fit import PicturePlacement
-from .source import VideoInfo
+from .source import Orientation
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -25,7 +25,7 @@ SCALER_MATRIX = {1: BT709, 4: 4, 5: BT601, 6: BT601, 7: 7, 9: 9, 10: 9}
 
 def upright_rgb(
     frame: VideoFrame | torch.Tensor | np.ndarray,
-    info: VideoInfo,
+    turned: Orientation,
     placement: PicturePlacement,
     scaler: VideoReformatter,
 ) -> np.ndarray:
@@ -38,8 +38,8 @@ def upright_rgb(
     matrix, full_range = colour_of(frame)
     picture = scaler.reformat(
         frame,
-        width=height if info.transposed else width,
-        height=width if info.transposed else height,
+        width=height if turned.transposed else width,
+        height=width if turned.transposed else height,
         format="rgb24",
         src_colorspace=matrix,
         # RGB has no matrix of its own; PyAV 14 ignores all of this where both sides look alike.
@@ -48,13 +48,7 @@ def upright_rgb(
         src_color_range=JPEG_RANGE if full_range else MPEG_RANGE,
         dst_color_range=JPEG_RANGE,
     ).to_ndarray()
-    if info.transposed:
-        picture = picture.transpose(1, 0, 2)
-    if info.flip_x:
-        picture = picture[:, ::-1]
-    if info.flip_y:
-        picture = picture[::-1]
-    return picture
+    return turned.upright(picture)
 
 
 def colour_of(frame: VideoFrame) -> tuple[int, bool]:

@@ -160,7 +160,8 @@ class _FrameBuffer:
             self.array[count] = self.array[count - 1]
         else:
             target, source = self.placement.windows()
-            picture = upright_rgb(frame.picture, self.info, self.placement, self.scaler)
+            turned = self.info.turned if frame.turned is None else frame.turned
+            picture = upright_rgb(frame.picture, turned, self.placement, self.scaler)
             self.array[count][target] = picture[source]
         self.numbers.append(frame.number)
 

@@ -28,8 +28,8 @@ def frames_at_rate(
 ) -> Iterator[TimedFrame]:
     """Resample a stream of timed frames to a constant rate, as a viewer would see it.
 
-    Output frame k is the latest frame whose time is at most k / rate, plus half of the shorter of the two frame
-    intervals as tolerance for rounded timestamps. So a constant-rate clip at its own rate comes through frame by
+    Output frame k is the latest frame whose time is at most k / rate, plus a tolerance for rounded timestamps: half of the
+    shortest of the two rates' intervals and the frame's own. So a constant-rate clip at its own rate comes through frame by
     frame, a held frame is repeated for as long as it is held, and a faster source is thinned without blending.
 
     Args:
@@ -52,7 +52,9 @@ def frames_at_rate(
     damage: EX4DError | None = None
     try:
         for frame in frames:
-            while held is not None and frame.time > Fraction(index) / rate + tolerance:
+            while held is not None and frame.time - Fraction(index) / rate > min(
+                tolerance, (frame.time - held.time) / 2
+            ):
                 if end is not None and index >= end:
                     return
                 yield held

@@ -20,6 +20,25 @@ FileSource = str | PathLike[str] | BinaryIO
 """A path, or a seekable binary stream that holds a video file."""
 
 
+class Orientation(NamedTuple):
+    """How a stored picture becomes upright: rows and columns are exchanged first, then it is mirrored."""
+
+    transposed: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+
+    def upright(self, picture: np.ndarray) -> np.ndarray:
+        """The picture (H, W) or (H, W, C), as a view."""
+        if self.transposed:
+            picture = picture.swapaxes(0, 1)
+        if self.flip_x:
+            picture = picture[:, ::-1]
+        return picture[::-1] if self.flip_y else picture
+
+
+AS_STORED = Orientation()
+
+
 @dataclass(frozen=True)
 class PicturesInMemory:
     """A clip in memory, as a source.
@@ -47,10 +66,10 @@ class VideoInfo:
         display_width: width at which the clip has square pixels at ``height``.
         fps: average frames per second.
         frames: number of frames at ``fps``; None where the container does not say.
-        counted: whether ``frames`` is the container's own count and not worked out from its length.
+        pictures: how many pictures there are, where they were counted; else ``frames`` is an estimate from a length.
         start_time: seconds in the container's clock at which the first frame is shown (audio shares that clock).
         has_audio: whether there is a sound track.
-        transposed, flip_x, flip_y: how the stored picture becomes upright: transpose first, then mirror.
+        turned: how the stored pictures become upright, where a frame does not say it of itself.
         path: where it came from; "<stream>" for a stream.
     """
 
@@ -59,12 +78,10 @@ class VideoInfo:
     display_width: int
     fps: Fraction
     frames: int | None
-    counted: bool = False
+    pictures: int | None = None
     start_time: float = 0.0
     has_audio: bool = False
-    transposed: bool = False
-    flip_x: bool = False
-    flip_y: bool = False
+    turned: Orientation = AS_STORED
     path: str = ""
 
     @property
@@ -81,12 +98,14 @@ class TimedFrame(NamedTuple):
         duration: seconds for which it is shown.
         number: which frame of the source it is.
         picture: an av.VideoFrame, or (H, W, 3) uint8 or float 0..1, which becomes one if it is shown.
+        turned: how this picture becomes upright; None = as the clip says.
     """
 
     time: Fraction
     duration: Fraction
     number: int
     picture: VideoFrame | torch.Tensor | np.ndarray
+    turned: Orientation | None = None
 
 
 TimedFrames = Callable[[Fraction], Iterator[TimedFrame]]

@@ -1,8 +1,7 @@
-"""The four kinds of source behind one door: video file, folder of images, .npz with ``rgb``, pictures in memory."""
+"""The kinds of source behind one door: video file, animated WebP, folder of images, .npz with ``rgb``, pictures in memory."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
@@ -11,37 +10,64 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import EX4DError
+from ..storage.names import natural_order
 from ..storage.npz import NpzFrames
-from .source import PicturesInMemory, TimedFrame, TimedFrames, VideoInfo, VideoSource, check_picture_size
-from .video_file import open_container, open_video_file, orientation
+from .animation import is_animated_webp, open_animation
+from .source import (
+    AS_STORED,
+    Orientation,
+    PicturesInMemory,
+    TimedFrame,
+    TimedFrames,
+    VideoInfo,
+    VideoSource,
+    check_picture_size,
+)
+from .video_file import open_container, open_video_file
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from av.video.frame import VideoFrame
+    from PIL.Image import Image
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 STILLS_FPS = Fraction(15)
 """Rate of folders and arrays, which have none of their own: that of EX-4D's output."""
 
 
-def probe_video(source: VideoSource) -> VideoInfo:
+ORIENTATION_TAG = 0x0112
+ORIENTATIONS = (
+    (False, False, False),
+    (False, True, False),
+    (False, True, True),
+    (False, False, True),
+    (True, False, False),
+    (True, True, False),
+    (True, True, True),
+    (True, False, True),
+)
+"""By the value, from 1 on, of EXIF's orientation tag."""
+
+
+def probe_video(source: VideoSource, *, thorough: bool = False) -> VideoInfo:
     """Read a clip's size, rate and length.
 
     Args:
         source: video file, stream, folder of images, .npz with ``rgb`` (T, H, W, 3), or `PicturesInMemory`.
+        thorough: count a video's pictures, whatever its header says of its length; this reads the whole file.
 
     Raises:
         EX4DError: not a readable video, no picture in it, or pictures below 16x16 pixels.
     """
-    with open_source(source) as (info, _):
+    with open_source(source, thorough=thorough) as (info, _):
         return info
 
 
 def open_source(
-    source: VideoSource, stills_fps: Fraction = STILLS_FPS
+    source: VideoSource, stills_fps: Fraction = STILLS_FPS, *, thorough: bool = False
 ) -> AbstractContextManager[tuple[VideoInfo, TimedFrames]]:
-    """Open whatever ``source`` is; ``stills_fps`` is the rate of folders and arrays.
+    """Open whatever ``source`` is; ``stills_fps`` is the rate of folders and arrays, for ``thorough`` see `probe_video`.
 
     Raises:
         EX4DError: nothing there, or nothing readable.
@@ -49,7 +75,7 @@ def open_source(
     if isinstance(source, PicturesInMemory):
         return open_pictures(source)
     if not isinstance(source, (str, PathLike)):
-        return open_video_file(source)
+        return open_animation(source) if is_animated_webp(source) else open_video_file(source, thorough=thorough)
     path = Path(source)
     if path.is_dir():
         return open_folder(path, stills_fps)
@@ -57,17 +83,12 @@ def open_source(
         raise EX4DError(f"There is no file '{path}'. Check the path of the video.")
     if path.suffix.lower() == ".npz":
         return open_npz(path, stills_fps)
-    return open_video_file(path)
+    return open_animation(path) if is_animated_webp(path) else open_video_file(path, thorough=thorough)
 
 
 def is_stills(source: VideoSource) -> bool:
     """Whether the source is a folder or array, whose pictures have no times of their own."""
     return isinstance(source, (str, PathLike)) and (Path(source).is_dir() or Path(source).suffix.lower() == ".npz")
-
-
-def natural_order(name: str) -> list[tuple[int, str]]:
-    """Sorting key by which frame_2 comes before frame_10."""
-    return [(int(part), "") if part.isdigit() else (-1, part.lower()) for part in re.split(r"(\d+)", name) if part]
 
 
 def list_images(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Path]:
@@ -83,8 +104,8 @@ def list_images(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> lis
     return sorted(names, key=lambda p: natural_order(p.name))
 
 
-def read_picture(path: Path) -> VideoFrame:
-    """One image file as an av.VideoFrame.
+def read_picture(path: Path) -> tuple[VideoFrame, Orientation]:
+    """One image file as an av.VideoFrame, and how it becomes upright.
 
     Raises:
         EX4DError: not a picture.
@@ -99,42 +120,52 @@ def read_picture(path: Path) -> VideoFrame:
             frame = None
         if frame is None or frame.is_corrupt:
             raise EX4DError(f"'{path}' is not a picture that can be read, or it is cut off. Replace or remove it.")
-        return frame
+        return frame, picture_orientation(path)
+
+
+def picture_orientation(path: Path) -> Orientation:
+    """What a picture's EXIF says of how the camera was held; as stored where it says nothing."""
+    from PIL.Image import open as open_picture
+
+    try:
+        with open_picture(path) as picture:
+            return orientation_of(picture)
+    except Exception:  # whatever else is wrong with it: FFmpeg, which reads the pixels, has the say
+        return AS_STORED
+
+
+def orientation_of(picture: Image) -> Orientation:
+    """How a Pillow picture becomes upright; Pillow turns some TIFF by itself as it loads them, and forgets their tag."""
+    value = picture.getexif().get(ORIENTATION_TAG, 1)
+    return Orientation(*ORIENTATIONS[value - 1 if value in range(1, 9) else 0])
 
 
 @contextmanager
 def open_folder(folder: Path, fps: Fraction) -> Iterator[tuple[VideoInfo, TimedFrames]]:
     """One picture a frame, all of one size."""
     paths = list_images(folder)
-    first = read_picture(paths[0])
-    transposed, flip_x, flip_y = orientation(first, str(paths[0]))
-    stored = (first.width, first.height)
-    width, height = stored[::-1] if transposed else stored
+    width, height = upright_size(*read_picture(paths[0]))
     check_picture_size(width, height, str(folder))
 
     def frames(begin: Fraction) -> Iterator[TimedFrame]:
         for index in range(int(begin * fps), len(paths)):
-            frame = read_picture(paths[index])
-            if (frame.width, frame.height) != stored:
+            frame, turned = read_picture(paths[index])
+            size = upright_size(frame, turned)
+            if size != (width, height):
                 raise EX4DError(
-                    f"'{paths[index]}' has {frame.width}x{frame.height} pixels, the first picture "
-                    f"{stored[0]}x{stored[1]}. All pictures of a clip must have one size."
+                    f"'{paths[index]}' has {size[0]}x{size[1]} pixels, the first picture {width}x{height}. All pictures "
+                    "of a clip must have one size."
                 )
-            yield TimedFrame(index / fps, 1 / fps, index, frame)
+            yield TimedFrame(index / fps, 1 / fps, index, frame, turned)
 
-    info = VideoInfo(
-        width=width,
-        height=height,
-        display_width=width,
-        fps=fps,
-        frames=len(paths),
-        counted=True,
-        transposed=transposed,
-        flip_x=flip_x,
-        flip_y=flip_y,
-        path=str(folder),
-    )
+    count = len(paths)
+    info = VideoInfo(width, height, display_width=width, fps=fps, frames=count, pictures=count, path=str(folder))
     yield info, frames
+
+
+def upright_size(frame: VideoFrame, turned: Orientation) -> tuple[int, int]:
+    """(width, height) of a picture once it is upright."""
+    return (frame.height, frame.width) if turned.transposed else (frame.width, frame.height)
 
 
 @contextmanager
@@ -162,7 +193,7 @@ def open_pictures(source: PicturesInMemory) -> Iterator[tuple[VideoInfo, TimedFr
 def _array_info(shape: Sequence[int], fps: Fraction, path: str) -> VideoInfo:
     frames, height, width, _ = shape
     check_picture_size(width, height, path)
-    return VideoInfo(width=width, height=height, display_width=width, fps=fps, frames=frames, counted=True, path=path)
+    return VideoInfo(width, height, display_width=width, fps=fps, frames=frames, pictures=frames, path=path)
 
 
 def _in_step(

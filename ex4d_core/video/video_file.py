@@ -10,14 +10,23 @@ from contextlib import contextmanager, suppress
 from fractions import Fraction
 from itertools import chain
 from os import PathLike
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 import numpy as np
 
 from ..errors import EX4DError
 from .deinterlace import deinterlaced
 from .sampling import output_length
-from .source import FileSource, TimedFrame, TimedFrames, VideoInfo, check_picture_size, source_name
+from .source import (
+    FileSource,
+    Orientation,
+    TimedFrame,
+    TimedFrames,
+    VideoInfo,
+    check_picture_size,
+    source_name,
+)
+from .timeline import FARTHEST_DRIFT, Timeline, timeline_of
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -30,8 +39,15 @@ log = logging.getLogger(__name__)
 
 MediaStream = TypeVar("MediaStream", "VideoStream", "AudioStream")
 
-ATTACHED_PICTURE = 0x400
-"""FFmpeg's disposition flag."""
+DEFAULT_TRACK, ATTACHED_PICTURE, TIMED_THUMBNAILS = 0x1, 0x400, 0x800
+"""FFmpeg's disposition flags."""
+
+COUNTED, STATED, JOINED = {"mov"}, {"mov", "matroska", "avi"}, {"mpegts", "mpeg", "flv"}
+"""Formats (FFmpeg's names) whose header holds the time of every picture; whose header states the length, where others are
+estimated from what was read; and whose clock may jump, since pieces are joined as they are."""
+
+JUMP = 1
+"""Seconds and more between two pictures of a format whose clock may jump are no pause but a jump, where ten are usual."""
 
 HDR_CURVES = (16, 18)
 """Transfer characteristics PQ and HLG, ITU-T H.273."""
@@ -92,16 +108,26 @@ def packets_of(container: InputContainer, stream: MediaStream) -> Iterator[Packe
 
 
 @contextmanager
-def open_video_file(source: FileSource) -> Iterator[tuple[VideoInfo, TimedFrames]]:
-    """A video file's facts and its frames, decoded as they are asked for."""
+def open_video_file(source: FileSource, *, thorough: bool = False) -> Iterator[tuple[VideoInfo, TimedFrames]]:
+    """A video file's facts and its frames, decoded as they are asked for.
+
+    Args:
+        source: the file.
+        thorough: count the pictures whatever the header says, which reads the whole file.
+    """
     path = source_name(source)
     with open_container(source) as container:
-        # A picture attached to a sound file (its cover) is not a film.
-        streams = [s for s in container.streams.video if not s.disposition.value & ATTACHED_PICTURE]
-        if not streams:
-            kind = "holds sound only" if container.streams.audio else "holds no pictures"
-            raise EX4DError(f"'{path}' {kind}, no video. Choose a file with a video track.")
-        stream = streams[0]
+        stream = best_track(container, path)
+        # Of a stream only one container can be open, so whatever may be needed is read now.
+        only_now = not isinstance(source, (str, PathLike))
+        unsure = not _header_is_sure(container, stream)
+        timeline = None
+        if thorough or (unsure and (only_now or _header_is_wrong(container, stream))):
+            timeline = _timeline(container, stream)
+    if only_now:
+        cast("BinaryIO", source).seek(0)
+    with open_container(source) as container:
+        stream = best_track(container, path)
         context = stream.codec_context
         if context is None:
             raise EX4DError(f"'{path}' is coded in a way that cannot be decoded here. Re-export it as H.264 in MP4.")
@@ -111,43 +137,142 @@ def open_video_file(source: FileSource) -> Iterator[tuple[VideoInfo, TimedFrames
         first = next(frames, None)
         if first is None:
             raise EX4DError(f"'{path}' holds no video frame that can be decoded. It is empty or cut off.")
-        info = _describe(container, stream, first, path)
+        info = _describe(container, stream, first, timeline, path)
         check_picture_size(info.width, info.height, path)
-        yield info, lambda begin: _timed(container, stream, info, first, chain([first], frames), begin)
+
+        def timed(begin: Fraction) -> Iterator[TimedFrame]:
+            known, steady = timeline, timeline is not None and timeline.is_steady(info.fps)
+            if known is None and unsure and begin > SEEK_FROM:
+                with open_container(source) as other:
+                    known = _timeline(other, best_track(other, path))
+            elif known is not None:
+                _tell_pauses(known, info)
+            return _timed(container, stream, info, first, chain([first], frames), begin, known, steady=steady)
+
+        yield info, timed
 
 
-def _describe(container: InputContainer, stream: VideoStream, first: VideoFrame, path: str) -> VideoInfo:
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    rate = Fraction(rate)
-    transposed, flip_x, flip_y = orientation(first, path)
+def films(container: InputContainer) -> list[VideoStream]:
+    """The video tracks that are no cover of a sound file and no thumbnails."""
+    return [s for s in container.streams.video if not s.disposition.value & (ATTACHED_PICTURE | TIMED_THUMBNAILS)]
+
+
+def best_track(container: InputContainer, path: str) -> VideoStream:
+    """The film among a file's video tracks: what the container calls its default, else the largest.
+
+    Raises:
+        EX4DError: there is none.
+    """
+    streams = films(container)
+    if not streams:
+        kind = "holds sound only" if container.streams.audio else "holds no pictures"
+        raise EX4DError(f"'{path}' {kind}, no video. Choose a file with a video track.")
+
+    def rank(stream: VideoStream) -> tuple[bool, bool, bool, int]:
+        context = stream.codec_context
+        area = 0 if context is None else context.width * context.height
+        # A film beside a single picture is the film, and a track that nothing here can decode is the last choice.
+        return context is not None, stream.frames != 1, bool(stream.disposition.value & DEFAULT_TRACK), area
+
+    return max(streams, key=rank)
+
+
+def _format_of(container: InputContainer) -> str:
+    return container.format.name.split(",")[0]
+
+
+def _header_is_sure(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether the header tells the time and the number of every picture: one rate throughout, and a length that fits."""
+    rate = stream.base_rate
+    if _format_of(container) not in COUNTED or not rate or not stream.average_rate or not stream.frames:
+        return False
+    seconds = stream.frames / stream.average_rate if stream.duration is None else stream.duration * time_base(stream)
+    return max(abs(length * rate - stream.frames) for length in (seconds, stream.frames / stream.average_rate)) <= 1
+
+
+def _header_is_wrong(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether the packets must be looked at to know the rate: there is none, or an average over unequal times."""
+    kind = _format_of(container)
+    # Of live WebM the guess is its clock, a thousand a second.
+    no_rate = not stream.average_rate or stream.average_rate * time_base(stream) == 1
+    return no_rate or kind in COUNTED or kind in ("gif", "apng", "webp")
+
+
+def _timeline(container: InputContainer, stream: VideoStream) -> Timeline | None:
+    from av.error import FFmpegError
+
+    def readable() -> Iterator[Packet[VideoStream]]:
+        # What cannot be read is told when it is decoded.
+        with suppress(FFmpegError):
+            yield from packets_of(container, stream)
+
+    context = stream.codec_context
+    return timeline_of(readable(), time_base(stream), "" if context is None else context.name)
+
+
+def _describe(
+    container: InputContainer, stream: VideoStream, first: VideoFrame, timeline: Timeline | None, path: str
+) -> VideoInfo:
+    turned = orientation(first, path)
     width, height = first.width, first.height
     aspect = stream.sample_aspect_ratio
     aspect = Fraction(aspect) if aspect else Fraction(1)
-    if transposed:
+    if turned.transposed:
         width, height, aspect = height, width, 1 / aspect
     origin = _frame_time(first, stream) or Fraction(0)
-    duration = _track_duration(container, stream)
-    frames = None
-    if duration is not None:
-        frames = output_length(duration, rate, rate)
-    elif stream.frames:
-        frames = stream.frames
-    elif container.duration:
-        frames = output_length(Fraction(container.duration, 1_000_000), rate, rate)
+    rate, frames, pictures = _rate_and_length(container, stream, timeline)
     return VideoInfo(
         width=width,
         height=height,
         display_width=max(1, round(width * aspect)),
         fps=rate,
         frames=frames or None,
-        counted=bool(frames) and frames == stream.frames,
+        pictures=pictures or None,
         start_time=float(origin),
         has_audio=bool(container.streams.audio),
-        transposed=transposed,
-        flip_x=flip_x,
-        flip_y=flip_y,
+        turned=turned,
         path=path,
     )
+
+
+def _rate_and_length(
+    container: InputContainer, stream: VideoStream, timeline: Timeline | None
+) -> tuple[Fraction, int | None, int | None]:
+    """(Frames a second, frames at that rate, pictures); the latter two where they are known."""
+    rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+    if timeline is not None:
+        pace = timeline.pace()
+        if pace.rate is not None and (pace.pauses or _header_is_wrong(container, stream)):
+            rate = pace.rate if pace.pauses or _format_of(container) not in COUNTED else _plausible(rate, pace.rate)
+        return rate, output_length(pace.length, rate, rate), len(timeline)
+    if _header_is_sure(container, stream):
+        return rate, stream.frames, stream.frames
+    duration = _track_duration(container, stream)
+    if duration is not None:
+        return rate, output_length(duration, rate, rate), None
+    if stream.frames:
+        return rate, stream.frames, None
+    if container.duration:
+        return rate, output_length(Fraction(container.duration, 1_000_000), rate, rate), None
+    return rate, None, None
+
+
+def _tell_pauses(timeline: Timeline, info: VideoInfo) -> None:
+    pauses = timeline.pace().pauses
+    if pauses and max(pauses) >= 1:
+        log.warning(
+            "'%s' stands still %s, for up to %.3g s. Its rate without that is %.6g frames a second, and a picture is "
+            "repeated for as long as it stands.",
+            info.path,
+            "once" if len(pauses) == 1 else f"{len(pauses)} times",
+            float(max(pauses)),
+            float(info.fps),
+        )
+
+
+def _plausible(stated: Fraction, measured: Fraction) -> Fraction:
+    """The header's average rate, unless the times of the pictures say something else."""
+    return stated if abs(stated / measured - 1) < 0.02 else measured
 
 
 def _track_duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
@@ -163,21 +288,26 @@ def _track_duration(container: InputContainer, stream: VideoStream) -> Fraction 
     return seconds if 0 < seconds <= Fraction(container.duration or 0, 1_000_000) + 1 else None
 
 
-def orientation(frame: VideoFrame, path: str) -> tuple[bool, bool, bool]:
-    """How the stored picture becomes upright: (transposed, flip_x, flip_y), from the display matrix.
+def orientation(frame: VideoFrame, path: str) -> Orientation:
+    """How the stored picture becomes upright, from the display matrix.
 
     Raises:
         EX4DError: a rotation by anything but quarter turns.
     """
-    data = frame.side_data.get("DISPLAYMATRIX")
-    if data is None:
-        return False, False, False
-    a, b, c, d = (float(v) for v in np.frombuffer(bytes(data), np.int32)[[0, 1, 3, 4]])
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # beside data that this PyAV has no name for, it gives the turn alone
+        a, b = {0: (1, 0), 90: (0, -1), 180: (-1, 0), 270: (0, 1)}.get(frame.rotation % 360, (1, 1))
+        c, d = -b, a
+    else:
+        if data is None:
+            return Orientation()
+        a, b, c, d = (float(v) for v in np.frombuffer(bytes(data), np.int32)[[0, 1, 3, 4]])
     size = math.hypot(a, b)
     if size == 0 or min(abs(a), abs(b)) > 0.01 * size:
         raise EX4DError(f"'{path}' is rotated by other than quarter turns; export it upright.")
     # Stored (x, y) is shown at (a x + c y, b x + d y).
-    return (False, a < 0, d < 0) if abs(a) > abs(b) else (True, c < 0, b < 0)
+    return Orientation(False, a < 0, d < 0) if abs(a) > abs(b) else Orientation(True, c < 0, b < 0)
 
 
 def _frame_time(frame: VideoFrame, stream: VideoStream) -> Fraction | None:
@@ -190,22 +320,48 @@ def time_base(stream: VideoStream | AudioStream) -> Fraction:
 
 
 def _decode(container: InputContainer, stream: VideoStream, path: str) -> Iterator[VideoFrame]:
-    """Frames until the end; whole ones only. Damage ends the stream with an error once the good frames are out."""
+    """Frames until the end; whole ones only. Damage ends the stream with an error once the good frames are out.
+
+    In a format whose pieces may be joined, a break is no end: what follows can be decoded from its next key frame on.
+    """
     from av.error import FFmpegError, InvalidDataError
 
-    count = 0
+    joined = _format_of(container) in JOINED
+    count = left_out = 0
+    breaks = 0
+    damage: FFmpegError | None = None
     try:
         for packet in packets_of(container, stream):
-            if packet.is_corrupt:
+            breaks += packet.is_corrupt
+            if packet.is_corrupt and not joined:
                 raise InvalidDataError(0, "incomplete data")
-            for frame in packet.decode():
-                if frame.is_corrupt:
+            try:
+                frames = packet.decode()
+            except FFmpegError:
+                if not joined:
+                    raise
+                breaks += 1
+                continue
+            for frame in frames:
+                if frame.is_corrupt and not joined:
                     raise InvalidDataError(0, "incomplete data")
+                if frame.is_corrupt:
+                    left_out += 1
+                    continue
                 count += 1
                 yield frame
-        return
     except FFmpegError as error:
         damage = error
+    if damage is None:
+        if breaks or left_out:
+            log.warning(
+                "'%s' has breaks (%d), as where pieces are joined or the reception failed; %d pictures beside them cannot be "
+                "decoded and are left out. Sound after a break may be early or late.",
+                path,
+                breaks,
+                left_out,
+            )
+        return
     with suppress(FFmpegError):
         for frame in stream.codec_context.decode(None):
             if not frame.is_corrupt:
@@ -224,32 +380,62 @@ def _timed(
     first: VideoFrame,
     frames: Iterator[VideoFrame],
     begin: Fraction,
+    timeline: Timeline | None,
+    *,
+    steady: bool,
 ) -> Iterator[TimedFrame]:
-    """The frames from one at or before ``begin``; times count from the clip's first frame."""
+    """The frames from one at or before ``begin``; times count from the clip's first frame.
+
+    Of a ``steady`` film they are those of its rate, so that at that rate every picture is shown once.
+    """
     if int(stream.codec_context.color_trc) in HDR_CURVES:
         log.warning("'%s' is HDR video and is read without tone mapping; export it as SDR for true colours.", info.path)
     interval = 1 / info.fps
     origin = _frame_time(first, stream)
-    if begin > SEEK_FROM and origin is not None:
-        frames = _seek(container, stream, info, origin, begin - interval)
-    time, end, number = -interval, Fraction(0), None
+    may_jump = _format_of(container) in JOINED
+    if begin > SEEK_FROM and origin is not None and not may_jump:
+        frames = _seek(container, stream, info, origin, begin - interval * (FARTHEST_DRIFT + 1 if steady else 1))
+    time, end, number, jumps = -interval, Fraction(0), None, 0
+    offset = origin or Fraction(0)
     for frame in deinterlaced(frames, info.path):
         stamp = _frame_time(frame, stream)
-        time = time + interval if stamp is None or origin is None else stamp - origin
+        expected = time + interval
+        time = expected if stamp is None or origin is None else stamp - offset
+        if may_jump and number is not None and not expected - interval < time < expected + max(JUMP, 10 * interval):
+            # The clock jumped where pieces were joined; the pictures follow each other all the same.
+            jumps += 1
+            offset += time - expected
+            time = expected
         duration = getattr(frame, "duration", None)
         end = time + (Fraction(duration) * Fraction(frame.time_base) if duration and frame.time_base else interval)
-        # After a seek nobody has counted the frames before, so the first number is worked out from the time.
-        number = round(time * info.fps) if number is None else number + 1
-        yield TimedFrame(time, end - time, number, frame)
-    _check_end(container, stream, info, origin or Fraction(0), end)
+        if number is not None:
+            number += 1
+        # After a seek nobody has counted the frames before, so the first number is looked up by its time.
+        elif timeline is not None and stamp is not None and origin is not None:
+            number = timeline.number(stamp) - timeline.number(origin)
+        else:
+            number = round(time * info.fps)
+        yield (
+            TimedFrame(number * interval, interval, number, frame)
+            if steady
+            else TimedFrame(time, end - time, number, frame)
+        )
+    if jumps:
+        log.warning(
+            "The clock of '%s' jumps (%d), as where pieces are joined; the pictures are shown without a gap.",
+            info.path,
+            jumps,
+        )
+    _check_end(container, stream, info, origin or Fraction(0), end, 0 if number is None else number + 1)
 
 
 def _check_end(
-    container: InputContainer, stream: VideoStream, info: VideoInfo, origin: Fraction, end: Fraction
+    container: InputContainer, stream: VideoStream, info: VideoInfo, origin: Fraction, end: Fraction, count: int
 ) -> None:
     """Refuse a clip whose last frame ended at ``end``, seconds from its first, well before the file says it does.
 
     A transport stream (.ts) says nothing of its length, and a recording may well stop anywhere, so that one only warns.
+    So do lengths that are estimates; and where a header has two lengths, both must lie beyond the end.
     """
     if container.format.name == "mpegts" and all(container.size % packet for packet in TRANSPORT_PACKETS):
         log.warning("'%s' ends in the middle of a packet: it is cut off after %d frames.", info.path, end * info.fps)
@@ -262,11 +448,22 @@ def _check_end(
     if until is None:
         return
     announced = round((until - origin) * info.fps)
-    if announced - end * info.fps > max(3, 0.02 * announced):
+    missing = announced - end * info.fps
+    if _format_of(container) in COUNTED and stream.frames:
+        missing = min(missing, Fraction(stream.frames - count))
+    if missing <= max(3, 0.02 * announced):
+        return
+    if _format_of(container) in STATED:
         raise EX4DError(
             f"'{info.path}' is cut off: it announces {announced} frames and ends after "
             f"{max(0, round(end * info.fps))}. Ask for fewer frames or use an intact file."
         )
+    log.warning(
+        "'%s' ends after %d frames, while its length was estimated as %d; it may be cut off.",
+        info.path,
+        max(0, round(end * info.fps)),
+        announced,
+    )
 
 
 def _seek(

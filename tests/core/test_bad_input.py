@@ -237,7 +237,8 @@ def spoiled(value):
     ("arrays", "message"),
     [
         ({"depth": spoiled(np.nan)}, "NaN"),
-        ({"depth": spoiled(np.inf)}, "infinite"),
+        ({"depth": spoiled(-np.inf)}, "infinite"),
+        ({"disparity": spoiled(np.inf)}, "infinite"),
         ({"depth": spoiled(0)}, "positive"),
         ({"depth": spoiled(-1)}, "positive"),
         ({"depth": np.full((FRAMES, HEIGHT, WIDTH), 3.0)}, "everywhere"),
@@ -530,3 +531,24 @@ def test_ctrl_c_leaves_nothing(folder, tmp_path):
     assert process.returncode == 130, text
     assert "interrupted" in text and "Traceback" not in text
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("which", ["input_video", "depth", "camera"])
+def test_results_in_the_place_of_what_is_read(recon, tmp_path, video, depth, which):
+    from ex4d_core.trajectory import Trajectory
+
+    here = tmp_path / "here"
+    here.mkdir()
+    camera = Trajectory.preset("30", frames=FRAMES).save(tmp_path / "move.npz")
+    places = {
+        "input_video": ("color_30.mp4", video),
+        "depth": ("depth.npz", depth),
+        "camera": ("camera_30.npz", camera),
+    }
+    name, origin = places[which]
+    source = here / name
+    source.write_bytes(origin.read_bytes())
+    changes = {which: source, "output_dir": here, "save_depth": 1, "cam": "30|--save_camera"}
+    message = recon(**changes)
+    assert f"{name}' would be overwritten" in message
+    assert source.read_bytes() == origin.read_bytes() and [p.name for p in here.iterdir()] == [name]

@@ -226,3 +226,10 @@ def test_a_job_of_another_version_is_refused(arguments):
     text = generate.job_of(arguments()).to_json()
     with pytest.raises(EX4DError, match=r"version 0\.0\.1; update"):
         Job.from_json(text.replace(f'"version": "{__version__}"', '"version": "0.0.1"'))
+
+
+@pytest.mark.parametrize("flag", ["color_video", "mask_video"])
+def test_a_result_in_the_place_of_what_is_read_is_refused(arguments, tmp_path, flag):
+    given = arguments(comfyui="/nowhere", output_video=tmp_path / "." / f"{flag.removesuffix('_video')}.mp4")
+    with pytest.raises(EX4DError, match=f"would overwrite the --{flag}"):
+        generate.run(given)

@@ -104,3 +104,25 @@ def test_a_file_that_outlives_a_block_appears_when_it_is_kept(tmp_path):
     staged.keep()
     staged.drop()
     assert content(tmp_path) == {"a": "new"}
+
+
+@pytest.mark.parametrize("link", ["same", "spelled", "symlink", "hardlink", "linked folder"])
+def test_a_result_that_is_a_source_is_refused_under_every_name(tmp_path, link):
+    out = tmp_path / "out"
+    out.mkdir()
+    source = out / "color_30.mp4"
+    source.write_text("film")
+    if link == "spelled":
+        source = tmp_path / "out" / ".." / "out" / "color_30.mp4"
+    elif link == "symlink":
+        source = tmp_path / "film.mp4"
+        source.symlink_to(out / "color_30.mp4")
+    elif link == "hardlink":
+        source = tmp_path / "film.mp4"
+        os.link(out / "color_30.mp4", source)
+    elif link == "linked folder":
+        (tmp_path / "other").symlink_to(out)
+        out = tmp_path / "other"
+    with pytest.raises(EX4DError, match="would be overwritten"):
+        staging.check_sources(out, ["mask_30.mp4", "color_30.mp4"], [None, source])
+    staging.check_sources(out, ["mask_30.mp4", "new.mp4"], [source, out, tmp_path / "missing.mp4"])

@@ -62,10 +62,14 @@ def test_variable_rate_holds_each_frame_until_the_next(gaps, rate):
     times = [Fraction(sum(gaps[:i]), 1000) for i in range(len(gaps))]
     timed = [TimedFrame(time, Fraction(gap, 1000), i, None) for i, (time, gap) in enumerate(zip(times, gaps))]
     source = len(gaps) / Fraction(sum(gaps), 1000)
-    tolerance = min(1 / rate, 1 / source) / 2
+
+    def reached(number, index):
+        interval = times[number] - times[number - 1] if number else 1 / rate
+        return times[number] <= index / rate + min(1 / rate, 1 / source, interval) / 2
+
     for index, number in enumerate(shown_numbers(timed, rate, source)):
-        assert times[number] <= index / rate + tolerance
-        assert number + 1 == len(times) or times[number + 1] > index / rate + tolerance
+        assert reached(number, index)
+        assert number + 1 == len(times) or not reached(number + 1, index)
 
 
 @pytest.mark.parametrize(
