@@ -1,11 +1,13 @@
 """glTF 2.0 camera animation (.gltf with its data inside, or binary .glb): what Blender, Unreal and Houdini exchange.
 
 y up, cameras look along -z, seconds. A camera may hang below other animated nodes; linear, step and cubic curves are
-sampled. A changing field of view travels as KHR_animation_pointer on ``/cameras/0/perspective/yfov``.
+sampled. A changing field of view travels as KHR_animation_pointer on ``/cameras/0/perspective/yfov``. glTF has no frames:
+the rate of the scene is told by the keys, which lie on them, and ours writes it into ``asset.extras.fps``.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +18,7 @@ from ..camera import (
     DEFAULT_FPS,
     MAX_FRAMES,
     invert_pose,
+    is_finite,
     matrix_from_quaternion,
     quaternion_from_matrix,
     slerp,
@@ -24,6 +27,17 @@ from ..camera import (
 from ..errors import EX4DError
 from ..storage.gltf import Buffers, Packer, complete_file, glb_bytes, gltf_bytes, parse
 from .cameras import Cameras, Format, Hints, check_plain_lens, lenses_of
+
+log = logging.getLogger(__name__)
+
+SCENE_RATES = (24, 25, 30, 50, 60, 48, 24000 / 1001, 30000 / 1001, 60000 / 1001, 120)
+"""Frames a second of scenes, the usual ones first."""
+OTHER_RATES = (15, 16)
+"""Of scenes too, but taken only where keys lie on every frame: thirty a second, keyed every second frame, looks alike."""
+SLOWEST_RATE = 13
+"""Frames a second, below which keys are not on every frame of a scene."""
+ON_FRAME = 0.02
+"""Share of a frame by which a key may lie beside one; exporters round times to float32."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class Track:
 
 
 def read(data: bytes, hints: Hints) -> Cameras:
-    """Samples the first animated camera (or the first camera) at ``hints.fps``, else at the rate of its keys."""
+    """Samples the first animated camera (or the first camera) at ``hints.fps``, else at the rate that its keys tell."""
     with complete_file():
         return _read(data, hints)
 
@@ -49,21 +63,21 @@ def _read(data: bytes, hints: Hints) -> Cameras:
     if not with_camera:
         raise EX4DError("this glTF file has no camera. Tick cameras in the exporter.")
     chains = [_chain(i, parents) for i in with_camera]
-    tracks = _tracks(document, Buffers(document, binary, hints.folder))
-    moving = {node for node, _ in tracks if isinstance(node, int)}
+    clips = _clips(document, Buffers(document, binary, hints.folder))
+    moving = {node for clip in clips for node, _ in clip.tracks if isinstance(node, int)}
     chain = next((c for c in chains if moving & set(c)), chains[0])
     camera = nodes[chain[-1]]["camera"]
     if "perspective" not in document["cameras"][camera]:
         raise EX4DError("the camera of this glTF file is orthographic; a perspective camera is needed.")
-    used = {key: track for key, track in tracks.items() if key[0] in chain or key == ("yfov", str(camera))}
-    times, fps = _sample_times(list(used.values()), hints.fps)
+    used = _one_take(clips, [*chain, _lens_of(camera)], hints.name)
+    times, fps = _sample_times(list(used.values()), hints.fps or _stated_rate(document))
     pose = np.tile(np.eye(4), (len(times), 1, 1))
     for index in chain:
         pose = pose @ _local(nodes[index], index, used, times)
     # A camera has no scale, whatever its parents have.
     pose[:, :3, :3] /= np.maximum(np.linalg.norm(pose[:, :3, :3], axis=1, keepdims=True), 1e-12)
     yfov = float(document["cameras"][camera]["perspective"]["yfov"])
-    track = used.get(("yfov", str(camera)))
+    track = used.get((_lens_of(camera), "yfov"))
     angles = np.full(len(times), yfov) if track is None else _sampled(track, times, False)[:, 0]
     return Cameras(y_up_from_opencv(invert_pose(pose)), fov=np.degrees(angles), fps=fps)
 
@@ -78,10 +92,18 @@ def _chain(node: int, parents: dict[int, int]) -> list[int]:
     return chain
 
 
-def _tracks(document: dict[str, Any], buffers: Buffers) -> dict[tuple[int | str, str], Track]:
-    """Tracks by (node, path); a camera's field of view by ("yfov", camera)."""
-    tracks: dict[tuple[int | str, str], Track] = {}
-    for animation in document.get("animations", []):
+@dataclass(frozen=True)
+class Clip:
+    """One animation of a file: tracks by (node, path); a camera's field of view by (its `_lens_of`, "yfov")."""
+
+    name: str
+    tracks: dict[tuple[int | str, str], Track]
+
+
+def _clips(document: dict[str, Any], buffers: Buffers) -> list[Clip]:
+    clips = []
+    for number, animation in enumerate(document.get("animations", [])):
+        tracks: dict[tuple[int | str, str], Track] = {}
         for channel in animation["channels"]:
             key = _track_key(channel["target"])
             if key is None or key in tracks:
@@ -94,7 +116,32 @@ def _tracks(document: dict[str, Any], buffers: Buffers) -> dict[tuple[int | str,
             if not (np.isfinite(times).all() and np.isfinite(values).all()):
                 raise EX4DError("this glTF file's animation holds NaN or infinity.")
             tracks[key] = Track(times, values, mode)
-    return tracks
+        clips.append(Clip(str(animation.get("name", number)), tracks))
+    return clips
+
+
+def _one_take(clips: list[Clip], targets: list[int | str], file: str) -> dict[tuple[int | str, str], Track]:
+    """The tracks of what is looked for, out of clips that go together.
+
+    Exporters write one clip for each object, or one for each take. So a further clip joins the first where it moves other
+    objects, and is another take where it moves one that moves already.
+    """
+    used: dict[tuple[int | str, str], Track] = {}
+    others = []
+    for clip in clips:
+        found = {key: track for key, track in clip.tracks.items() if key[0] in targets}
+        if {node for node, _ in found} & {node for node, _ in used}:
+            others.append(clip.name)
+        else:
+            used |= found
+    if others:
+        log.warning("%s holds several takes of its camera; the first is read, and not: %s.", file, ", ".join(others))
+    return used
+
+
+def _lens_of(camera: Any) -> str:
+    """How tracks call a camera's lens, which is no node."""
+    return f"lens {camera}"
 
 
 def _track_key(target: dict[str, Any]) -> tuple[int | str, str] | None:
@@ -103,8 +150,15 @@ def _track_key(target: dict[str, Any]) -> tuple[int | str, str] | None:
     pointer = target.get("extensions", {}).get("KHR_animation_pointer", {}).get("pointer", "")
     parts = pointer.strip("/").split("/")
     if len(parts) == 4 and (parts[0], parts[2], parts[3]) == ("cameras", "perspective", "yfov"):
-        return "yfov", parts[1]
+        return _lens_of(parts[1]), "yfov"
     return None
+
+
+def _stated_rate(document: dict[str, Any]) -> float | None:
+    """What ours writes, and what programs may add in the same place."""
+    extras = document["asset"].get("extras")
+    rate = extras.get("fps") if isinstance(extras, dict) else None
+    return float(rate) if is_finite(rate) and 0.1 <= rate <= 1000 else None
 
 
 def _sample_times(tracks: list[Track], fps: float | None) -> tuple[np.ndarray, float | None]:
@@ -113,14 +167,30 @@ def _sample_times(tracks: list[Track], fps: float | None) -> tuple[np.ndarray, f
         return np.zeros(1), fps
     keys = np.unique(np.concatenate([track.times for track in tracks]).round(6))
     if fps is None:
-        step = float(np.median(np.diff(keys))) if len(keys) > 1 else 1 / 24
-        fps = round(1 / step, 2) if step > 1e-3 else 24.0
-        if fps < 5:  # sparse keys, drawn by hand: no rate to be read from them
-            fps = 24.0
-    count = math.floor((keys[-1] - keys[0]) * fps + 1e-3) + 1
+        fps = _rate_of_keys(keys)
+    count = math.floor((keys[-1] - keys[0]) * fps + ON_FRAME) + 1
     if count > MAX_FRAMES:
         raise EX4DError(f"this glTF animation has {count} frames at {fps:g} a second, more than {MAX_FRAMES}.")
     return keys[0] + np.arange(count) / fps, fps
+
+
+def _rate_of_keys(keys: np.ndarray) -> float:
+    """Frames a second of the scene that keys were set in: the first usual rate at which each lies on a frame, else 24.
+
+    Args:
+        keys: seconds, sorted.
+    """
+    steps = np.diff(keys)
+    if not len(steps):
+        return SCENE_RATES[0]
+    from_first = keys - keys[0]
+    closest = round(float(1 / max(steps.min(), 1e-3)), 2)
+    every_frame = [rate for rate in (*SCENE_RATES, *OTHER_RATES) if abs(rate - closest) < 0.01]
+    for rate in (*every_frame, *SCENE_RATES, *([closest] if closest >= SLOWEST_RATE else [])):
+        frames = from_first * rate
+        if np.abs(frames - np.round(frames)).max() <= ON_FRAME * max(1.0, rate / 24):
+            return rate
+    return SCENE_RATES[0]
 
 
 def _local(node: dict[str, Any], index: int, tracks: dict[Any, Track], times: np.ndarray) -> np.ndarray:
@@ -198,7 +268,7 @@ def _document(cameras: Cameras) -> tuple[dict[str, Any], bytes]:
         perspective["aspectRatio"] = lenses[0].width / lenses[0].height
     node = {"name": "EX-4D camera", "camera": 0, "translation": position[0].tolist(), "rotation": turn[0].tolist()}
     document: dict[str, Any] = {
-        "asset": {"version": "2.0", "generator": "EX-4D"},
+        "asset": {"version": "2.0", "generator": "EX-4D", "extras": {"fps": cameras.fps or DEFAULT_FPS}},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [node],

@@ -1,10 +1,13 @@
 """RealEstate10K text, also CameraCtrl's: a title line, then one line a frame.
 
 ``timestamp fx fy cx cy 0 0  r11 r12 r13 t1  r21 ... t3``: microseconds, lens in shares of width and height, OpenCV
-world-to-camera in three rows of four.
+world-to-camera in three rows of four. The picture's size is not in it, but pixels are square, so fy / fx is its shape; ours
+writes the size into the title line, for lenses whose pixels are not.
 """
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 
@@ -12,6 +15,8 @@ from ..camera import DEFAULT_FPS, Intrinsics
 from ..errors import EX4DError
 from .cameras import Cameras, Format, Hints, lenses_of, row_of_numbers, text_of
 
+TITLE = re.compile(rb"EX-4D (\d{1,5})x(\d{1,5})")
+LARGEST_SIDE = 65536
 LARGEST_STEP = 2.5
 """Times the usual step between two frames, above which frames are missing."""
 
@@ -38,11 +43,23 @@ def read(data: bytes, hints: Hints) -> Cameras:
     if (size := hints.image_size()) is None:
         fov = np.degrees(2 * np.arctan(0.5 / rows[:, 2]))
         return Cameras(poses, fov=fov, lens_shift=rows[:, 3:5] - 0.5, fps=fps)
+    own = TITLE.match(data)
+    own_size = None if own is None else (int(own[1]), int(own[2]))
+    lenses = tuple(_lens(row, own_size or _size_of_shape(row, size[1])).fitted(*size) for row in rows[:, 1:5].tolist())
+    return Cameras(poses, lenses, fps=fps)
+
+
+def _lens(shares: list[float], size: tuple[int, int]) -> Intrinsics:
+    fx, fy, cx, cy = shares
     width, height = size
-    lenses = (
-        Intrinsics(r[1] * width, r[2] * height, r[3] * width, r[4] * height, width, height) for r in rows.tolist()
-    )
-    return Cameras(poses, tuple(lenses), fps=fps)
+    return Intrinsics(fx * width, fy * height, cx * width, cy * height, width, height)
+
+
+def _size_of_shape(shares: list[float], height: int) -> tuple[int, int]:
+    """The size of the picture whose pixels are square under a lens in shares of it, as far as whole pixels tell."""
+    fx, fy, _, _ = shares
+    times = max(1, round(2048 / height))  # of large sizes, so that rounding does not matter
+    return max(1, min(LARGEST_SIDE, round(height * times * fy / fx))), height * times
 
 
 def _check_every_frame_is_there(microseconds: np.ndarray, lines: list[int]) -> None:
@@ -72,8 +89,8 @@ def _fps(microseconds: np.ndarray) -> float | None:
 
 def write(cameras: Cameras) -> bytes:
     """Writes a file that RealEstate10K readers and CameraCtrl take; seven decimals."""
-    lines = ["EX-4D"]
     lenses, fps = lenses_of(cameras, "RealEstate10K"), cameras.fps or DEFAULT_FPS
+    lines = [f"EX-4D {lenses[0].width}x{lenses[0].height}"]
     for i, (pose, k) in enumerate(zip(cameras.world_to_camera, lenses, strict=True)):
         lens = (k.fx / k.width, k.fy / k.height, k.cx / k.width, k.cy / k.height)
         numbers = " ".join(f"{v:.9g}" for v in (*lens, 0, 0, *pose[:3].ravel()))

@@ -1,6 +1,7 @@
 """transforms.json of NeRF, instant-ngp and nerfstudio: camera-to-world matrices, OpenGL cameras, y-up world (ours).
 
-Frames keep the file's order. The lens is ``camera_angle_x`` or ``fl_x, fl_y, cx, cy, w, h``, for all or per frame.
+Frames go by the numbers in their ``file_path``, since tools that match pictures list them in any order; without paths they
+keep the file's order. The lens is ``camera_angle_x``, ``camera_angle_y`` or ``fl_x, fl_y, cx, cy, w, h``, for all or per frame.
 """
 
 from __future__ import annotations
@@ -21,7 +22,12 @@ from ..camera import (
     y_up_from_opencv,
 )
 from ..errors import EX4DError
+from ..storage.names import natural_order
 from .cameras import Cameras, Format, Hints, text_of
+
+PINHOLES = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "FULL_OPENCV", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
+"""Camera models (COLMAP's and nerfstudio's names) that are pinholes where their distortion is 0."""
+DISTORTION = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
 
 
 def looks_like(data: bytes, _hints: Hints) -> bool:
@@ -39,6 +45,7 @@ def read(data: bytes, hints: Hints) -> Cameras:
     frames = raw["frames"]
     if not frames:
         raise EX4DError("this transforms.json has no frames.")
+    frames = in_order_of_paths(frames)
     poses = np.stack([_pose(frame, i) for i, frame in enumerate(frames)])
     poses = check_poses(poses, "This transforms.json")
     lenses = [_lens({**raw, **frame}, i, hints) for i, frame in enumerate(frames)]
@@ -51,6 +58,13 @@ def read(data: bytes, hints: Hints) -> Cameras:
         tuple(known) if len(known) == len(lenses) else None,
         fps=None if fps is None else float(fps),
     )
+
+
+def in_order_of_paths(frames: list[Any]) -> list[Any]:
+    """Frames as their pictures follow each other: frame_2 before frame_10; as they are where one has no path."""
+    paths = [frame.get("file_path") if isinstance(frame, dict) else None for frame in frames]
+    named = [(natural_order(path), index) for index, path in enumerate(paths) if isinstance(path, str)]
+    return [frames[index] for _, index in sorted(named)] if len(named) == len(frames) else frames
 
 
 def _pose(frame: Any, index: int) -> np.ndarray:
@@ -66,26 +80,37 @@ def _pose(frame: Any, index: int) -> np.ndarray:
 
 
 def _lens(fields: dict[str, Any], index: int, hints: Hints) -> Intrinsics | None:
-    if any(is_finite(fields.get(name)) and abs(fields[name]) > 1e-9 for name in ("k1", "k2", "k3", "k4", "p1", "p2")):
+    model = fields.get("camera_model", "PINHOLE")
+    if str(model).upper() not in PINHOLES or fields.get("is_fisheye") is True:
+        raise EX4DError(
+            f"the camera model of this transforms.json is {'fisheye' if fields.get('is_fisheye') is True else repr(model)[:40]}, "
+            "and only pinholes can be shown. Undistort the images and export the cameras again."
+        )
+    if any(is_finite(fields.get(name)) and abs(fields[name]) > 1e-9 for name in DISTORTION):
         raise EX4DError("this transforms.json has lens distortion. Undistort the images and export the cameras again.")
-    given = {name: fields[name] for name in ("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x") if name in fields}
+    names = ("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y")
+    given = {name: fields[name] for name in names if fields.get(name) is not None}
     for name, value in given.items():
         if not is_finite(value) or (value <= 0 and name not in ("cx", "cy")):
             raise EX4DError(f"{name} of frame {index} must be a positive number, got {repr(value)[:40]}.")
     size = (int(given["w"]), int(given["h"])) if "w" in given and "h" in given else hints.image_size()
+    told = [name for name in ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y") if name in given]
+    if not told:
+        return None
     if size is None:
-        if "fl_x" in given or "camera_angle_x" in given:
-            raise UnknownLens("this transforms.json has no image size (w, h). Give the size, or the scene's lens.")
-        return None
+        raise UnknownLens("this transforms.json has no image size (w, h). Give the size, or the scene's lens.")
     width, height = size
-    if "fl_x" in given:
-        fx = float(given["fl_x"])
-    elif "camera_angle_x" in given:
-        fx = width / 2 / math.tan(min(given["camera_angle_x"], math.pi - 1e-3) / 2)
-    else:
-        return None
-    fy = float(given.get("fl_y", fx))
+    fx = float(given["fl_x"]) if "fl_x" in given else _focal(given.get("camera_angle_x"), width)
+    fy = float(given["fl_y"]) if "fl_y" in given else _focal(given.get("camera_angle_y"), height)
+    # A focal length that is not told is that of square pixels.
+    fx, fy = (fy if fx is None else fx), (fx if fy is None else fy)
+    assert fx is not None and fy is not None
     return Intrinsics(fx, fy, float(given.get("cx", width / 2)), float(given.get("cy", height / 2)), width, height)
+
+
+def _focal(angle: float | None, side: int) -> float | None:
+    """Pixels, from a field of view in radians over a side of the picture."""
+    return None if angle is None else side / 2 / math.tan(min(angle, math.pi - 1e-3) / 2)
 
 
 def write(cameras: Cameras) -> bytes:

@@ -105,8 +105,8 @@ def test_realestate10k_lines_without_a_size_take_the_scenes(tmp_path):
     path = load_camera(file(tmp_path, "cameras.txt", text))
     assert path.fps == 25 and path.intrinsics is None
     assert path.for_scene(LENS).intrinsics[0].fy == pytest.approx(1.6 * 352)
-    sized = load_camera(tmp_path / "cameras.txt", size=(1000, 500)).intrinsics[0]
-    assert (sized.fx, sized.fy, sized.width) == pytest.approx((900, 800, 1000))
+    sized = load_camera(tmp_path / "cameras.txt", size=(1600, 900)).intrinsics[0]
+    assert (sized.fx, sized.fy, sized.width) == pytest.approx((1440, 1440, 1600))
 
 
 STILL_LINE = "0.9 1.6 0.5 0.5 0 0 1 0 0 0 0 1 0 0 0 0 1 0"
