@@ -92,7 +92,7 @@ class NodeBridge {
       margin: 6
     })
     home.serialize = false
-    node.hideOutputImages = true
+    hidePictures(node)
     hidePresetWidgets(node)
     node.setSize([Math.max(node.size[0], FRESH[0]), Math.max(node.size[1], FRESH[1])])
     return home
@@ -155,7 +155,6 @@ class NodeBridge {
   /** Takes what a run has made. @param {Record<string, any> | undefined} output */
   executed(output) {
     const { node, editor } = this
-    // The editor shows the path itself; the run's drawing of it is for hosts and clients without one.
     if (output?.images) delete output.images
     const result = output?.[RESULT]?.[0]
     const takes = takesCamera(node)
@@ -168,6 +167,16 @@ class NodeBridge {
     editor.refresh()
     void editor.loader.load(reference)
   }
+}
+
+/**
+ * The editor shows the path itself; the run's drawing of it is for hosts and clients without one.
+ * @param {GraphNode} node
+ */
+function hidePictures(node) {
+  node.hideOutputImages = true // Vue nodes ask this alone
+  // Elsewhere pictures get a widget, and a share of the editor's room, once the node has any.
+  Object.defineProperty(node, 'imgs', { get: () => undefined, set: () => {}, configurable: true })
 }
 
 app.registerExtension({

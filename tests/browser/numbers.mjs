@@ -1,7 +1,7 @@
 // What nodes show of a run, pictures and lines of numbers, in a real frontend: as the run ends, after another run, in a
 // tab that was left, after an undo, and inside a subgraph. node numbers.mjs URL FOLDER [vue]
 import { join } from 'node:path'
-import { buildChain, fit, open, run } from './comfy.mjs'
+import { buildChain, fit, inEditor, open, run, waitForEditor } from './comfy.mjs'
 
 const [url, folder, renderer = 'litegraph'] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
@@ -28,6 +28,9 @@ async function runAndRead() {
   report.runs.push(await run(page))
   texts = await page.evaluate(() => window.texts)
 }
+
+/** How high the views of the camera editor are, in pixels of the graph. */
+const viewsHeight = () => inEditor(page, (editor) => editor.page.views.clientHeight)
 
 /** Takes a picture, and notes by type of node: how often each of its lines stands on the page whole, and its media. */
 async function look(name) {
@@ -88,8 +91,12 @@ try {
   })
   // A width of its own: what another test has left in the server's cache shows nothing.
   await buildChain(page, 272)
+  await waitForEditor(page, (editor) => editor.element.clientWidth > 0)
+  await rest()
+  report.heights = [await viewsHeight()]
   await runAndRead()
   await look('first')
+  report.heights.push(await viewsHeight())
   report.sent = await page.evaluate(async () => (await window.app.graphToPrompt()).output)
   report.saved = await page.evaluate(() => window.app.graph.serialize().nodes.flatMap((node) => node.widgets_values))
 

@@ -18,11 +18,19 @@ def test_numbers_stay_with_their_pictures_in_vue_nodes(browse_vue, host, keep, t
     keep(f"vue-{host.version}")
 
 
+def test_numbers_stay_with_their_pictures_in_litegraph_nodes_of_the_newest_frontend(browse_vue, host, keep, tmp_path):
+    check(browse_vue("numbers.mjs", tmp_path))
+    keep(f"newest-{host.version}")
+
+
 def check(report: dict) -> None:
     ours = [text for text in report["seen"]["errors"] if "/extensions/" in text or "ex4d" in text.lower()]
     assert not ours
     assert [run["status"] for run in report["runs"]] == ["success"] * 3
     assert list(report["shown"]) == MOMENTS
+    # The camera editor keeps its room but for the lines of numbers: the run's picture of the path takes none of it.
+    before, after = report["heights"]
+    assert after > 300 and before - after <= 90, report["heights"]
     for moment, nodes in report["shown"].items():
         for kind, shown in nodes.items():
             assert shown["lines"] and set(shown["lines"].values()) == {1}, f"{moment}: {kind} {shown['lines']}"
