@@ -6,30 +6,31 @@
  * the prompt. The editor is a second, last widget that is neither. The scene that a run publishes is remembered in
  * `node.properties`, since the frontends forget custom results when a page is loaded again.
  *
- * @import { GraphNode, Widget } from './comfy.js'
+ * @import { GraphNode, Widget } from './graphNode.js'
  * @import { Host } from './editor/editor.js'
  */
-import { addCameraUpload } from './cameraFiles.js'
-import { api, app, follow, widgetOf } from './comfy.js'
+import { addCameraFiles } from './cameraFiles.js'
+import { api, app } from './comfy.js'
 import { Editor } from './editor/editor.js'
 import { isReference } from './editor/preview.js'
+import { compactText } from './editor/trajectory.js'
 import { speak, word } from './editor/words.js'
+import { follow, widgetOf } from './graphNode.js'
+import { PATH, PathOrigin } from './pathOrigin.js'
 import { PathWidget } from './pathWidget.js'
-import {
-  FILE,
-  RESULT,
-  hidePresetWidgets,
-  pathOfWidgets,
-  seesViewpoint,
-  showsPresetWidgets,
-  takesCamera,
-  togglePresetWidgets
-} from './presetWidgets.js'
+import { hidePresetWidgets, showsPresetWidgets, togglePresetWidgets } from './presetWidgets.js'
+import { showResults } from './results.js'
 
 const NODE = 'EX4DCameraTrajectory'
-const PATH = 'path'
 /** Where the node keeps the preview file of the last run. */
 const SCENE = 'ex4d_preview'
+/** The path that a run has made, in its output. */
+const MADE = 'ex4d_path'
+/**
+ * So often (milliseconds) values and links are looked at while the editor is seen: the frontends tell nodes neither of
+ * a change on a subgraph's face nor of many others.
+ */
+const LOOK_EVERY = 300
 /** Sizes in pixels of the graph. */
 const LEAST_HEIGHT = 460
 const FRESH = [760, 860]
@@ -39,11 +40,20 @@ class NodeBridge {
   /** @param {GraphNode} node @param {Widget} widget of the path */
   constructor(node, widget) {
     this.node = node
-    this.path = new PathWidget(node, widget)
+    /** The node's own widget of the path. */
+    this.pathWidget = widget
+    this.origin = new PathOrigin(node)
+    this.path = new PathWidget(node, () => this.origin.pathWidget)
     this.editor = new Editor(this.host())
     node.ex4dEditor = this.editor
-    const files = widgetOf(node, FILE)
-    if (files) addCameraUpload(node, files)
+    addCameraFiles(node, {
+      element: this.editor.element,
+      lists: () => this.origin.fileLists,
+      refusal: () => this.origin.fileLock,
+      chosen: () => this.takeWidgets()
+    })
+    /** While the editor is seen. @type {ReturnType<typeof setInterval> | undefined} */
+    this.looking = undefined
     /** The editor's place in the node. */
     this.home = this.addHome()
     /** Values that the widgets had last. @type {Map<Widget, unknown>} */
@@ -55,13 +65,16 @@ class NodeBridge {
 
   /** The node as the editor sees it. @returns {Host} */
   host() {
-    const { node, path } = this
+    const { node, path, origin } = this
     return {
       read: () => path.text,
       write: (text) => path.write(text, this.editor.state.held),
       settled: () => path.flush(),
-      fallback: (scene) => pathOfWidgets(node, scene),
-      note: () => this.cameraNote(),
+      fallback: (scene) => origin.document(scene),
+      note: () => origin.note,
+      lock: () => origin.lock,
+      unlock: () => this.takePath(),
+      seen: (visible) => this.seen(visible),
       url: ({ filename, subfolder, type }) => api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`),
       recall: (name) => node.properties?.[name],
       remember: (name, value) => {
@@ -70,11 +83,32 @@ class NodeBridge {
     }
   }
 
-  /** What there is to say of a camera that only Python reads. */
-  cameraNote() {
-    if (!takesCamera(this.node) || this.node.properties[RESULT]) return ''
-    const source = seesViewpoint(this.node) ? 'viewer' : 'file'
-    return `The camera ${source}'s path is shown after the node has run; until then this is the preset.`
+  /** Cuts the link that decides the path, and goes on with the path that is shown. */
+  takePath() {
+    const { node, origin, editor } = this
+    const shown = origin.result && compactText(editor.state.document)
+    node.disconnectInput(node.inputs?.findIndex((input) => input.name === PATH) ?? -1)
+    origin.survey()
+    if (shown) this.path.write(shown, false)
+    editor.refresh()
+    editor.redraw()
+  }
+
+  /** Looks at values and links from now on, or no more. @param {boolean} visible */
+  seen(visible) {
+    clearInterval(this.looking)
+    this.looking = undefined
+    if (!visible || this.editor.disposed) return
+    this.look()
+    this.looking = setInterval(() => this.look(), LOOK_EVERY)
+  }
+
+  /** Follows what has changed of values and links. */
+  look() {
+    if (document.hidden || app.configuringGraph || !this.origin.survey()) return
+    hidePresetWidgets(this.node)
+    this.editor.refresh()
+    this.editor.redraw()
   }
 
   /** The editor as a widget, behind all others and in no saved value. */
@@ -103,25 +137,32 @@ class NodeBridge {
   }
 
   followWidgets() {
-    follow(this.path.widget, 'callback', () => {
-      if (!this.path.writing) this.editor.refresh()
+    follow(this.pathWidget, 'callback', () => {
+      if (this.path.writing) return
+      this.origin.survey()
+      this.editor.refresh()
     })
     for (const widget of this.node.widgets ?? []) {
-      if (widget !== this.path.widget && widget !== this.home)
+      if (widget !== this.pathWidget && widget !== this.home)
         follow(widget, 'callback', () => this.widgetChanged(widget))
     }
   }
 
   /** A preset chosen on the node takes the place of an edited path. @param {Widget} widget */
   widgetChanged(widget) {
-    const { node, path, editor, lastValues } = this
+    const { path, lastValues } = this
     if (path.writing || app.configuringGraph) return
     // A primitive node calls this on every run; only a change takes the edited path away.
     if (Object.is(lastValues.get(widget), widget.value)) return
     lastValues.set(widget, widget.value)
-    // What the last run made of another camera file is not this file's path.
-    if (widget.name === FILE) delete node.properties[RESULT]
-    if (path.stored.trim()) editor.state.reset(() => pathOfWidgets(node, editor.state.scene))
+    this.takeWidgets()
+  }
+
+  /** Drops an edited path for what the widgets ask for; the editor's undo brings it back. */
+  takeWidgets() {
+    const { path, origin, editor } = this
+    origin.survey()
+    if (path.stored.trim()) editor.state.reset(() => origin.document(editor.state.scene))
     else editor.refresh()
   }
 
@@ -129,6 +170,7 @@ class NodeBridge {
     const { node, editor } = this
     follow(node, 'onConfigure', () => {
       this.rememberValues()
+      this.origin.survey()
       hidePresetWidgets(node)
       editor.recallSettings()
       editor.refresh()
@@ -137,6 +179,7 @@ class NodeBridge {
     follow(node, 'onExecuted', (output) => this.executed(output))
     follow(node, 'onConnectionsChange', () => {
       hidePresetWidgets(node)
+      this.origin.survey()
       if (!app.configuringGraph) editor.refresh()
     })
     follow(node, 'getExtraMenuOptions', (_, /** @type {object[]} */ options) => {
@@ -146,25 +189,36 @@ class NodeBridge {
       })
     })
     follow(node, 'onRemoved', () => {
+      clearInterval(this.looking)
       this.path.dispose()
       editor.dispose()
       node.ex4dEditor = undefined
     })
   }
 
+  /**
+   * Takes what the frontend has kept of the last run, where the node has forgotten it: after an undo it is made anew, as
+   * it was before the run.
+   * @param {Record<string, any>} output
+   */
+  recover(output) {
+    const { node, origin } = this
+    const lacksPath = origin.needsRun && !origin.result && output[MADE]
+    if (lacksPath || (!node.properties[SCENE] && output[SCENE])) this.executed({ ...output })
+  }
+
   /** Takes what a run has made. @param {Record<string, any> | undefined} output */
   executed(output) {
     const { node, editor } = this
     if (output?.images) delete output.images
-    const result = output?.[RESULT]?.[0]
-    const takes = takesCamera(node)
-    if (typeof result === 'string' && takes && !this.path.stored.trim()) node.properties[RESULT] = result
-    else if (!takes) delete node.properties[RESULT]
+    this.origin.survey()
+    if (output) this.origin.keep(output[MADE]?.[0])
+    editor.refresh()
+    editor.redraw()
     const reference = output?.[SCENE]?.[0]
     if (!isReference(reference)) return
     const { filename, subfolder, type } = reference
     node.properties[SCENE] = { filename, subfolder, type }
-    editor.refresh()
     void editor.loader.load(reference)
   }
 }
@@ -179,12 +233,17 @@ function hidePictures(node) {
   Object.defineProperty(node, 'imgs', { get: () => undefined, set: () => {}, configurable: true })
 }
 
+/** @type {WeakMap<GraphNode, NodeBridge>} */
+const bridges = new WeakMap()
+
 app.registerExtension({
   name: 'EX4D.CameraPath',
   init: () => speak(app.ui.settings.getSettingValue('Comfy.Locale')),
   nodeCreated(/** @type {any} */ node) {
     if ((node.constructor?.comfyClass ?? node.comfyClass) !== NODE || node.ex4dEditor) return
     const widget = widgetOf(node, PATH)
-    if (widget) new NodeBridge(node, widget)
+    if (widget) bridges.set(node, new NodeBridge(node, widget))
   }
 })
+
+showResults('EX4D.CameraResults', (node, output) => bridges.get(node)?.recover(output))

@@ -2,10 +2,10 @@
  * The lines of numbers that a run has found, below a node's widgets. They stand there as long as the node's picture
  * does: the frontends' own text for nodes goes when the run ends (1.58) or the tab changes (all).
  *
- * @import { GraphNode, Widget } from './comfy.js'
+ * @import { GraphNode, Widget } from './graphNode.js'
  * @import { Output } from './results.js'
  */
-import { widgetOf } from './comfy.js'
+import { widgetOf } from './graphNode.js'
 import { showResults } from './results.js'
 
 const NUMBERS = 'ex4d_numbers'

@@ -1,7 +1,8 @@
 /**
- * The node's `path` widget: the path as JSON and the only truth, saved with the workflow and sent with the prompt.
+ * The `path` widget: the path as JSON and the only truth, saved with the workflow and sent with the prompt. It is the
+ * node's own, or the one on the face of the subgraph that the node lies in.
  *
- * @import { GraphNode, Widget } from './comfy.js'
+ * @import { GraphNode, Widget } from './graphNode.js'
  */
 import { app } from './comfy.js'
 
@@ -11,10 +12,10 @@ const WRITE_EVERY = 200
 const TELL_AFTER = 400
 
 export class PathWidget {
-  /** @param {GraphNode} node @param {Widget} widget */
-  constructor(node, widget) {
+  /** @param {GraphNode} node @param {() => Widget | null} target the widget that is sent; null where a link is */
+  constructor(node, target) {
     this.node = node
-    this.widget = widget
+    this.target = target
     /** Text on its way into the widget. @type {string | null} */
     this.pending = null
     /** Whether a change of the widget is the editor's own. */
@@ -32,7 +33,7 @@ export class PathWidget {
 
   /** The text that the graph knows. */
   get stored() {
-    return String(this.widget.value ?? '')
+    return String(this.target()?.value ?? '')
   }
 
   /**
@@ -52,10 +53,13 @@ export class PathWidget {
     clearTimeout(this.flushTimer)
     this.flushTimer = undefined
     if (this.pending === null) return
-    const { node, widget } = this
-    this.writing = true
-    widget.value = this.pending
+    const { node } = this
+    const text = this.pending
     this.pending = null
+    const widget = this.target()
+    if (!widget) return
+    this.writing = true
+    widget.value = text
     widget.callback?.(widget.value, app.canvas, node)
     this.writing = false
     clearTimeout(this.tellTimer)

@@ -2,7 +2,7 @@
  * The nodes' video previews play by themselves, silently and in a loop, as soon as they are there, and are no inputs:
  * the frontends would send them with the next prompt, and what has not changed would be computed again.
  *
- * @import { GraphNode } from './comfy.js'
+ * @import { GraphNode } from './graphNode.js'
  * @import { Output } from './results.js'
  */
 import { showResults } from './results.js'

@@ -87,3 +87,21 @@ test('a path without a scene is drawn with the training lens, with one it takes 
   state.editKey('fov', (key) => ({ ...key, fov: 40 }))
   assert.ok(Math.abs(maths.fovOf(state.camera(0).intrinsics) - 40) < 1e-6)
 })
+
+test('where an edit would not count nothing changes, undo included, and it is said', () => {
+  const { state, written } = stateOf(edits.baked(orbit()))
+  state.editKey('roll', (key) => ({ ...key, roll: 5 }))
+  const [kept, count] = [JSON.stringify(state.document), written.length]
+  state.lock = () => 'Not changed: path comes from a link.'
+  assert.equal(
+    state.editKey('roll', (key) => ({ ...key, roll: 9 })),
+    false
+  )
+  state.undo()
+  assert.equal(JSON.stringify(state.document), kept)
+  assert.equal(written.length, count)
+  assert.match(state.refused, /comes from a link/)
+  state.lock = () => ''
+  state.undo()
+  assert.equal(written.length, count + 1)
+})

@@ -9,13 +9,17 @@
  * @import { FileReference } from './preview.js'
  * @import { Renderer } from './renderer.js'
  * @import { SceneFacts } from './state.js'
+ * @import { Note } from './status.js'
  *
  * @typedef {object} Host what the editor needs of the node it lives in
  * @property {() => string} read the path widget's text
  * @property {(text: string) => void} write
  * @property {() => void} settled a gesture has ended
  * @property {(facts: SceneFacts | null) => PathDocument} fallback the path while the text is empty
- * @property {() => string} note what the user should know about that path; empty = nothing
+ * @property {() => Note} note what the user should know about where the path comes from; empty = nothing
+ * @property {() => string} lock why an edit would not count; empty = it does
+ * @property {() => void} unlock makes edits count
+ * @property {(visible: boolean) => void} seen the editor has come into view, or left it
  * @property {(reference: FileReference) => string} url where a preview file is served
  * @property {(name: string) => any} recall small view settings kept with the node
  * @property {(name: string, value: unknown) => void} remember
@@ -60,7 +64,7 @@ export class Editor {
     this.pace = new Pace(this.renderer?.software ?? true, (step) => this.setDetail(step))
     this.modes = new Modes()
     this.theme = new Theme()
-    this.state = new EditorState({ write: (text) => host.write(text) })
+    this.state = new EditorState({ write: (text) => host.write(text), lock: () => host.lock() })
     this.commands = new Commands(this.state)
     this.scene = new ShownScene(this.state)
 
@@ -90,7 +94,15 @@ export class Editor {
     this.timeline = new Timeline({ state, commands, modes, pace, playback, warnings, theme, focus, redraw })
     this.inspector = new Inspector({ state, focus })
     this.pathBar = new PathBar({ state, focus })
-    this.status = new Status({ state, scene, loader, modes, warnings, pathNote: () => host.note() })
+    this.status = new Status({
+      state,
+      scene,
+      loader,
+      modes,
+      warnings,
+      pathNote: () => host.note(),
+      unlock: () => host.unlock()
+    })
     const press = keyboardOf({
       state,
       commands,
@@ -156,9 +168,11 @@ export class Editor {
       loop.redraw()
     })
     size.observe(this.element)
-    const visibility = new IntersectionObserver((entries) =>
-      loop.setVisible(entries[entries.length - 1].isIntersecting)
-    )
+    const visibility = new IntersectionObserver((entries) => {
+      const visible = entries[entries.length - 1].isIntersecting
+      loop.setVisible(visible)
+      this.host.seen(visible)
+    })
     visibility.observe(this.element)
     // ComfyUI's theme is a set of properties of the page's root.
     const theme = new MutationObserver(() => loop.redraw())

@@ -238,10 +238,12 @@ export class Page {
     if (this.count.textContent !== count) this.count.textContent = count
     const key = state.isKey(selected ?? frame)
     buttons.key.setAttribute('aria-pressed', String(state.isKey(frame)))
-    buttons.copy.disabled = !key
-    buttons.trash.disabled = !key || document.keyframes.length < 2
-    buttons.undo.disabled = !state.past.length
-    buttons.redo.disabled = !state.future.length
+    const locked = !!state.lock()
+    buttons.key.disabled = locked
+    buttons.copy.disabled = locked || !key
+    buttons.trash.disabled = locked || !key || document.keyframes.length < 2
+    buttons.undo.disabled = locked || !state.past.length
+    buttons.redo.disabled = locked || !state.future.length
   }
 
   dispose() {

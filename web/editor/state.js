@@ -32,9 +32,13 @@ export function evaluatePath(document, lens) {
 }
 
 export class EditorState {
-  /** @param {{write: (text: string) => void, now?: () => number}} host `write` receives every committed document */
-  constructor({ write, now = () => performance.now() }) {
+  /**
+   * @param {{write: (text: string) => void, lock?: () => string, now?: () => number}} host `write` receives every
+   *   committed document; `lock` says why an edit would not count, empty = it does
+   */
+  constructor({ write, lock = () => '', now = () => performance.now() }) {
     this.write = write
+    this.lock = lock
     this.now = now
     /** @type {SceneFacts | null} */
     this.scene = null
@@ -50,6 +54,8 @@ export class EditorState {
     this.past = []
     /** @type {string[]} */
     this.future = []
+    /** Why the last edit was not made; empty = it was. */
+    this.refused = ''
     this.lastEdit = { label: '', at: -Infinity }
     /** @type {Set<(what: 'path' | 'frame' | 'scene') => void>} */
     this.listeners = new Set()
@@ -115,6 +121,7 @@ export class EditorState {
    */
   read(text, fallback) {
     this.text = text
+    this.refused = ''
     try {
       const next = text.trim() ? parseDocument(text) : fallback()
       const tried = evaluatePath(next, this.scene?.intrinsics ?? this.lens)
@@ -177,7 +184,7 @@ export class EditorState {
    */
   edit(label, change) {
     const path = this.path
-    if (!path) return false
+    if (!path || this.refuses()) return false
     /** @type {PathDocument} */
     let next
     try {
@@ -201,6 +208,15 @@ export class EditorState {
     this.refused = ''
     this.problem = null
     this.adopt(next)
+    return true
+  }
+
+  /** Whether edits would not count now; `refused` says why. */
+  refuses() {
+    const why = this.lock()
+    if (!why) return false
+    this.refused = why
+    this.announce('frame')
     return true
   }
 
@@ -244,8 +260,8 @@ export class EditorState {
 
   /** @param {string[]} from @param {string[]} to */
   swap(from, to) {
-    const text = from.pop()
-    if (text === undefined) return
+    if (!from.length || this.refuses()) return
+    const text = /** @type {string} */ (from.pop())
     to.push(JSON.stringify(this.document))
     this.evaluated = null
     this.settle()

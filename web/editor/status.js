@@ -8,26 +8,30 @@
  * @import { EditorState } from './state.js'
  * @import { Warnings } from './warnings.js'
  *
+ * @typedef {{sentences: string[], warns: boolean}} Note
  * @typedef {object} StatusOptions
  * @property {EditorState} state
  * @property {ShownScene} scene
  * @property {SceneLoader} loader
  * @property {Modes} modes
  * @property {Warnings} warnings
- * @property {() => string} pathNote what the user should know about the path while the node has none of its own
+ * @property {() => Note} pathNote what the user should know about where the path comes from; empty = nothing
+ * @property {() => void} unlock makes edits count where they do not
  */
 import { make } from './dom.js'
 import { resampleDocument } from './trajectory.js'
+import { word } from './words.js'
 
 export class Status {
   /** @param {StatusOptions} options */
-  constructor({ state, scene, loader, modes, warnings, pathNote }) {
+  constructor({ state, scene, loader, modes, warnings, pathNote, unlock }) {
     this.state = state
     this.scene = scene
     this.loader = loader
     this.modes = modes
     this.warnings = warnings
     this.pathNote = pathNote
+    this.unlock = unlock
     this.text = ''
     this.element = make('div', { class: 'ex4d-status', role: 'status', 'aria-live': 'polite' })
   }
@@ -42,9 +46,11 @@ export class Status {
     const say = (/** @type {string} */ text, kind = '') =>
       parts.push(make('span', { class: kind, title: text }, [text]))
     if (state.problem) say(`${state.problem} The path shown is the last good one.`, 'ex4d-bad')
-    if (state.refused) say(state.refused, 'ex4d-warn')
-    const note = state.text.trim() ? '' : this.pathNote()
-    if (note) say(note, 'ex4d-warn')
+    const locked = !!state.lock()
+    if (state.refused && !locked) say(state.refused, 'ex4d-warn')
+    const note = this.note(locked && !!state.refused)
+    if (note) parts.push(note)
+    if (locked) parts.push(link('Edit here instead', this.unlock))
     if (clip && loader.note) say(loader.note, 'ex4d-warn')
     const scene = state.scene
     if (scene && scene.frames > 1 && scene.frames !== state.document.frames) parts.push(this.lengths(scene.frames))
@@ -62,23 +68,24 @@ export class Status {
     return parts
   }
 
+  /** Where the path comes from, if that is to be known. @param {boolean} refused an edit was tried that would not count */
+  note(refused) {
+    const { sentences, warns } = this.pathNote()
+    if (!sentences.length) return null
+    const text = [...(refused ? ['Not changed.'] : []), ...sentences].map((each) => word(each)).join(' ')
+    const kind = refused ? 'ex4d-bad' : warns ? 'ex4d-warn' : ''
+    return make('span', { class: `ex4d-whole ${kind}`, title: text }, [text])
+  }
+
   /** Path and clip differ in length. @param {number} frames of the clip */
   lengths(frames) {
     const { state } = this
     return make('span', { class: 'ex4d-warn' }, [
       `The path has ${state.document.frames} frames, the clip ${frames}. `,
-      make(
-        'button',
-        {
-          type: 'button',
-          class: 'ex4d-link',
-          onclick: () => {
-            state.edit('length', (document) => resampleDocument(document, frames))
-            state.settle()
-          }
-        },
-        ['Fit the path']
-      )
+      link('Fit the path', () => {
+        state.edit('length', (document) => resampleDocument(document, frames))
+        state.settle()
+      })
     ])
   }
 
@@ -90,6 +97,9 @@ export class Status {
     this.element.replaceChildren(...parts)
   }
 }
+
+/** A button in the line of text. @param {string} text @param {() => void} run */
+const link = (text, run) => make('button', { type: 'button', class: 'ex4d-link', onclick: run }, [text])
 
 /** A clip in words. @param {PreviewHeader} header */
 const described = ({ clip_frames, source, width, height }) =>

@@ -55,6 +55,10 @@ const CSS = `
   border-radius: 0;
   padding: 12px;
 }
+.ex4d-editor.ex4d-drop {
+  outline: 2px solid var(--e-key);
+  outline-offset: -2px;
+}
 body:has(> .ex4d-large) > :not(.ex4d-large) {
   visibility: hidden;
 }
@@ -335,6 +339,13 @@ body:has(> .ex4d-large) > :not(.ex4d-large) {
 .ex4d-status span {
   overflow: hidden;
   text-overflow: ellipsis;
+}
+/* What decides whether work counts is read whole. */
+.ex4d-status .ex4d-whole {
+  white-space: normal;
+}
+.ex4d-status .ex4d-link {
+  flex: none;
 }
 .ex4d-status .ex4d-warn {
   color: var(--e-warn);

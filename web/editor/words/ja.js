@@ -2,6 +2,26 @@
 export default {
   'choose camera file to upload': 'アップロードするカメラファイルを選択',
   'Camera file not uploaded': 'カメラファイルをアップロードできませんでした',
+  '{} comes from a link.': '{0} は接続から来ています。',
+  '{} come from links.': '{0} は接続から来ています。',
+  '{} is set on {} nodes of this subgraph.': '{0} はこのサブグラフの {1} 個のノードでそれぞれ設定されています。',
+  '{} are set on {} nodes of this subgraph.': '{0} はこのサブグラフの {1} 個のノードでそれぞれ設定されています。',
+  "Run the node to see its path; until then the node's own values are shown.":
+    'ノードを実行すると軌道が表示されます。それまではノード自身の値が表示されます。',
+  'This is what the last run made.': 'これは前回の実行結果です。',
+  'This is the last run; other values have changed since: run again.':
+    'これは前回の実行結果です。その後ほかの値が変わったため、もう一度実行してください。',
+  'An edit here takes the place of what is linked.': 'ここで編集すると、接続された値に代わって使われます。',
+  'Edits here would not count.': 'ここでの編集は反映されません。',
+  'Not changed.': '変更されませんでした。',
+  "The path is the one on the subgraph's face; edits go there.":
+    '軌道はサブグラフのノード上のものです。編集はそこに書き込まれます。',
+  'Edit here instead': '代わりにここで編集',
+  'Camera file not used': 'カメラファイルは使われませんでした',
+  'viewpoint is connected and takes the place of a file.': 'viewpoint が接続されており、ファイルの代わりに使われます。',
+  'Cut the link first.': '先に接続を切ってください。',
+  'One camera file at a time': 'カメラファイルは一度に一つです',
+  '{} is used; the others were not uploaded.': '{0} を使います。ほかのファイルはアップロードされませんでした。',
   "The camera {}'s path is shown after the node has run; until then this is the preset.":
     'カメラファイルまたはビューアーの軌道は、ノードの実行後に表示されます。それまではプリセットです。',
   "{} the preset's own widgets": 'プリセットのウィジェットを{0}',

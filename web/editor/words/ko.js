@@ -2,6 +2,26 @@
 export default {
   'choose camera file to upload': '업로드할 카메라 파일 선택',
   'Camera file not uploaded': '카메라 파일을 업로드하지 못했습니다',
+  '{} comes from a link.': '{0} 값은 연결에서 옵니다.',
+  '{} come from links.': '{0} 값은 연결에서 옵니다.',
+  '{} is set on {} nodes of this subgraph.': '{0} 값은 이 서브그래프의 노드 {1}개에서 각각 정해집니다.',
+  '{} are set on {} nodes of this subgraph.': '{0} 값은 이 서브그래프의 노드 {1}개에서 각각 정해집니다.',
+  "Run the node to see its path; until then the node's own values are shown.":
+    '노드를 실행하면 경로가 보입니다. 그전까지는 노드 자체의 값이 보입니다.',
+  'This is what the last run made.': '이것은 마지막 실행의 결과입니다.',
+  'This is the last run; other values have changed since: run again.':
+    '이것은 마지막 실행의 결과입니다. 그 뒤로 다른 값이 바뀌었으니 다시 실행하세요.',
+  'An edit here takes the place of what is linked.': '여기서 편집하면 연결된 값을 대신합니다.',
+  'Edits here would not count.': '여기서 편집해도 반영되지 않습니다.',
+  'Not changed.': '변경되지 않았습니다.',
+  "The path is the one on the subgraph's face; edits go there.":
+    '경로는 서브그래프 노드에 있는 것이며, 편집 내용은 그곳에 기록됩니다.',
+  'Edit here instead': '대신 여기서 편집',
+  'Camera file not used': '카메라 파일을 사용하지 않았습니다',
+  'viewpoint is connected and takes the place of a file.': 'viewpoint가 연결되어 있어 파일을 대신합니다.',
+  'Cut the link first.': '먼저 연결을 끊으세요.',
+  'One camera file at a time': '카메라 파일은 한 번에 하나입니다',
+  '{} is used; the others were not uploaded.': '{0} 파일을 사용합니다. 나머지는 업로드하지 않았습니다.',
   "The camera {}'s path is shown after the node has run; until then this is the preset.":
     '카메라 파일이나 뷰어의 경로는 노드가 실행된 뒤에 보입니다. 그때까지는 프리셋입니다.',
   "{} the preset's own widgets": '프리셋 자체의 위젯 {0}',

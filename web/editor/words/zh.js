@@ -2,6 +2,25 @@
 export default {
   'choose camera file to upload': '选择要上传的相机文件',
   'Camera file not uploaded': '相机文件未上传',
+  '{} comes from a link.': '{0} 来自连线。',
+  '{} come from links.': '{0} 来自连线。',
+  '{} is set on {} nodes of this subgraph.': '{0} 由此子图的 {1} 个节点各自设定。',
+  '{} are set on {} nodes of this subgraph.': '{0} 由此子图的 {1} 个节点各自设定。',
+  "Run the node to see its path; until then the node's own values are shown.":
+    '运行节点后可看到其路径；在那之前显示的是节点自身的值。',
+  'This is what the last run made.': '这是上次运行的结果。',
+  'This is the last run; other values have changed since: run again.':
+    '这是上次运行的结果；此后其他值已改变：请重新运行。',
+  'An edit here takes the place of what is linked.': '在此编辑会取代连线的值。',
+  'Edits here would not count.': '在此编辑不会生效。',
+  'Not changed.': '未更改。',
+  "The path is the one on the subgraph's face; edits go there.": '路径是子图节点上的那一条；编辑会写到那里。',
+  'Edit here instead': '改为在此编辑',
+  'Camera file not used': '未使用相机文件',
+  'viewpoint is connected and takes the place of a file.': 'viewpoint 已连接，会取代文件。',
+  'Cut the link first.': '请先断开连线。',
+  'One camera file at a time': '一次只能使用一个相机文件',
+  '{} is used; the others were not uploaded.': '已使用 {0}；其余文件未上传。',
   "The camera {}'s path is shown after the node has run; until then this is the preset.":
     '相机文件或查看器的路径会在节点运行后显示；在那之前显示的是预设。',
   "{} the preset's own widgets": '{0}预设自带的控件',
