@@ -1,0 +1,40 @@
+"""The example graphs as files: what they name for the host to offer, and what an app of them shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+GRAPHS = sorted((ROOT / "workflows").glob("*.json"))
+APP = "Re-shoot a video"
+FOLDERS = {
+    "UNETLoader": "diffusion_models",
+    "CLIPLoader": "text_encoders",
+    "CLIPVisionLoader": "clip_vision",
+    "VAELoader": "vae",
+    "LoraLoaderModelOnly": "loras",
+}
+"""Stock loaders, and the folder of ComfyUI's models that each reads. Our own nodes download by themselves."""
+
+
+def load(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
+def test_every_loader_names_its_file_where_the_host_looks_for_downloads(path):
+    graph = load(path)
+    note = next(node["widgets_values"][0] for node in graph["nodes"] if node["type"] == "MarkdownNote")
+    for node in graph["nodes"]:
+        wanted = [value for value in node.get("widgets_values") or [] if str(value).endswith(".safetensors")]
+        declared = node.get("properties", {}).get("models", [])
+        assert [model["name"] for model in declared] == wanted, node["type"]
+        for model in declared:
+            assert model["directory"] == FOLDERS[node["type"]]
+            # The frontends offer what lies on the hub, as a file, of the name that the loader asks for.
+            assert model["url"].startswith("https://huggingface.co/") and "/resolve/main/" in model["url"]
+            assert model["url"].endswith(f"/{model['name']}")
+            assert model["name"] in note, "the note lists it too, with its licence"
