@@ -10,7 +10,8 @@
     python dev.py format    let ruff and prettier rewrite the files
     python dev.py hosts     show the ComfyUI checkouts the tests would use
     python dev.py docs      renew the tables of the help pages and the locale from the nodes
-    python dev.py thumbnails  draw the pictures of the graphs with models, the icon and the banner anew
+    python dev.py thumbnails  draw the pictures of graphs with models, the gallery's, the icon and the banner anew
+    python dev.py film      record the README's moving picture: the editor in a real ComfyUI
 
 ``--no-install`` runs with the Python that runs this file, as it is.
 """
@@ -28,7 +29,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
-PYTHON_FILES = ["__init__.py", "dev.py", "nodes", "ex4d_core", "tests", "benchmarks"]
+PYTHON_FILES = ["__init__.py", "dev.py", "nodes", "ex4d_core", "tests", "benchmarks", ".github"]
 JAVASCRIPT_FILES = ["web/**/*.js", "tests/**/*.mjs"]
 # One family that installs from PyPI; a CPU-only torch beside PyPI's torchvision does not import.
 TORCH = ["torch==2.11.0"]
@@ -225,7 +226,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "chore",
-        choices=["demo", "test", "lint", "types", "js", "core", "pytest", "format", "hosts", "docs", "thumbnails"],
+        choices=[
+            "demo",
+            "test",
+            "lint",
+            "types",
+            "js",
+            "core",
+            "pytest",
+            "format",
+            "hosts",
+            "docs",
+            "thumbnails",
+            "film",
+        ],
     )
     parser.add_argument("--no-install", action="store_true", help="use this Python as it is")
     options, rest = parser.parse_known_args()
@@ -239,9 +253,9 @@ def main() -> int:
         python = Path(sys.executable)
     else:
         python = environment("demo" if chore == "demo" else "test")
-        if chore in ("test", "pytest"):
+        if chore in ("test", "pytest", "film"):
             host_web(python)
-    if chore in ("test", "pytest"):
+    if chore in ("test", "pytest", "film"):
         node_modules()
 
     def harness(module: str) -> int:
@@ -255,7 +269,8 @@ def main() -> int:
         "core": lambda: core(python, rest),
         "pytest": lambda: pytest(python, rest),
         "docs": lambda: harness("documents"),
-        "thumbnails": lambda: harness("thumbnails") | harness("registry_pictures"),
+        "thumbnails": lambda: harness("thumbnails") | harness("gallery") | harness("registry_pictures"),
+        "film": lambda: harness("film"),
         "format": lambda: (
             run([python, "-m", "ruff", "check", "--fix", *PYTHON_FILES])
             | run([python, "-m", "ruff", "format", *PYTHON_FILES])

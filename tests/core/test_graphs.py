@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from harness import gallery
 
 ROOT = Path(__file__).resolve().parents[2]
 GRAPHS = sorted((ROOT / "workflows").glob("*.json"))
@@ -38,3 +40,15 @@ def test_every_loader_names_its_file_where_the_host_looks_for_downloads(path):
             assert model["url"].startswith("https://huggingface.co/") and "/resolve/main/" in model["url"]
             assert model["url"].endswith(f"/{model['name']}")
             assert model["name"] in note, "the note lists it too, with its licence"
+
+
+def test_the_gallery_shows_every_graph_beside_its_own_geometry():
+    page = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    shown = [name for graphs in gallery.PICTURES.values() for name in graphs]
+    assert sorted(shown) == [path.stem for path in GRAPHS]
+    sections = dict(re.findall(r"!\[[^\]]+\]\(gallery/([\w-]+)\.jpg\)\n\n(.*?)(?=\n## |\Z)", page, re.DOTALL))
+    assert sections.keys() == gallery.PICTURES.keys()
+    for picture, graphs in gallery.PICTURES.items():
+        assert re.findall(r"^\* \*\*(.+?)\*\*", sections[picture], re.MULTILINE) == list(graphs)
+        assert len({gallery.geometry_of(gallery.graph_of(name)) for name in graphs}) == 1
+        assert (gallery.FOLDER / f"{picture}.jpg").is_file()
