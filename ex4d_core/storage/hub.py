@@ -13,7 +13,8 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -166,7 +167,7 @@ def _transfer(file: RemoteFile, part: Path, report: Callable[[int], None]) -> No
 
     if part.is_file() and part.stat().st_size > file.size:
         part.unlink()
-    with _Growing(part, report) as out:
+    with _Growing(part, report) as out, _without_hf_transfer():
         while (size := out.tell()) != file.size:
             try:
                 http_get(file.url, out, resume_size=size, headers=build_hf_headers(), expected_size=file.size)  # pyright: ignore[reportArgumentType]
@@ -180,6 +181,25 @@ def _transfer(file: RemoteFile, part: Path, report: Callable[[int], None]) -> No
                     f"The download of {file.name} stopped at {size / 1e6:.0f} of {file.size / 1e6:.0f} MB "
                     f"({_reason(error)}); run again, it goes on from there."
                 ) from error
+
+
+@contextmanager
+def _without_hf_transfer() -> Iterator[None]:
+    """Switch hf_transfer off, which HF_HUB_ENABLE_HF_TRANSFER=1 has older releases of huggingface_hub use.
+
+    It writes the file itself, past whoever reports and cancels, and cannot resume.
+    """
+    from huggingface_hub import constants, file_download
+
+    name = "HF_HUB_ENABLE_HF_TRANSFER"
+    switched = [(module, getattr(module, name)) for module in (constants, file_download) if hasattr(module, name)]
+    try:
+        for module, _ in switched:
+            setattr(module, name, False)
+        yield
+    finally:
+        for module, value in switched:
+            setattr(module, name, value)
 
 
 def _check(file: RemoteFile, part: Path, cancel: Cancel | None) -> None:

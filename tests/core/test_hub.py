@@ -100,6 +100,24 @@ def test_a_stopped_download_is_resumed(server, tmp_path, by):
     assert files_in(tmp_path) == {"config.json": SMALL, "sub/weights.bin": LARGE}
 
 
+def test_hf_transfer_which_tells_nobody_and_cannot_be_stopped_is_not_used(server, tmp_path, monkeypatch):
+    switches = huggingface_hub.constants, huggingface_hub.file_download
+    seen, http_get = [], huggingface_hub.file_download.http_get
+
+    def spy(*arguments, **settings):
+        seen.extend(module.HF_HUB_ENABLE_HF_TRANSFER for module in switches)
+        return http_get(*arguments, **settings)
+
+    for module in switches:
+        monkeypatch.setattr(module, "HF_HUB_ENABLE_HF_TRANSFER", True, raising=False)
+    monkeypatch.setattr(huggingface_hub.file_download, "http_get", spy)
+    cancel, progress = stop_after(200_000)
+    with pytest.raises(Cancelled):
+        get(tmp_path, progress=progress, cancel=cancel)
+    assert seen and not any(seen)
+    assert all(module.HF_HUB_ENABLE_HF_TRANSFER for module in switches), "as the user has switched it, for others"
+
+
 def test_a_broken_connection_is_picked_up_again(server, tmp_path):
     server.cut_after = 300_000
     get(tmp_path, NAMES[1:])
