@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import folder_paths
 from comfy_api.latest import io
 
 from ..ex4d_core.wan.host.comfy_types import Model
-from . import previews
+from . import models, previews
 from .progress import Job
 from .schema import range_problem, schema
 
@@ -17,15 +14,6 @@ FOLDER = "ex4d"
 OTHER_FOLDERS = ("loras", "model_patches")
 DOWNLOAD = "ex4d.ckpt (download from Hugging Face)"
 SAME_FILE = "in the same file"
-
-
-def register_folder() -> None:
-    """models/ex4d, unless the user's extra_model_paths.yaml has already named one."""
-    default = os.path.join(folder_paths.models_dir, FOLDER)
-    paths, extensions = folder_paths.folder_names_and_paths.get(FOLDER, ([], set()))
-    if default not in paths:
-        paths = [*paths, default]
-    folder_paths.folder_names_and_paths[FOLDER] = (paths, extensions or set(folder_paths.supported_pt_extensions))
 
 
 def adapter_files() -> list[str]:
@@ -49,14 +37,14 @@ def adapter_path(name: str) -> str:
 
 
 def download() -> str:
-    """The published adapter into models/ex4d, with progress on the node; resumed where it was cancelled."""
+    """The published adapter among the models, with progress on the node; resumed where it was cancelled."""
     from ..ex4d_core.storage import hub
     from ..ex4d_core.wan.checkpoint import FILE, REPOSITORY
 
     present = folder_paths.get_full_path(FOLDER, FILE)
     if present is not None:
         return present
-    folder = Path(folder_paths.get_folder_paths(FOLDER)[-1])
+    folder = models.download_folder(FOLDER)
     files = hub.look_up(REPOSITORY, [FILE], folder)
     with Job() as job:
         hub.download(files, folder, progress=job.progress, cancel=job.cancel)
@@ -159,5 +147,5 @@ class EX4DAdapterLoader(io.ComfyNode):
         return io.NodeOutput(patch.add_adapter(model, adapter, lora_strength, prior), ui=previews.ui_text(*lines))
 
 
-register_folder()
+models.add_folder(FOLDER, set(folder_paths.supported_pt_extensions))
 NODES = [EX4DAdapterLoader]

@@ -108,7 +108,7 @@ class EX4DDepthFromImage(io.ComfyNode):
         frames, height, width = clip.depth.shape
         low, high = (float(value) for value in torch.aminmax(clip.depth))
         lines = f"{frames} frames, {width}x{height}", f"depth {low:.3g} to {high:.5g}"
-        video = previews.save_video(colored_depth(clip.depth), 15, total=frames)
+        video = previews.save_video(lambda: colored_depth(clip.depth), 15, total=frames)
         return io.NodeOutput(clip, ui=previews.ui_video(video, *lines))
 
 

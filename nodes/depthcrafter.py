@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import comfy.model_management
 import comfy.model_patcher
 import comfy.utils
-import folder_paths
 import torch
 from comfy_api.latest import io
 
@@ -22,7 +21,7 @@ from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.preview.film import colored_depth, depth_palette, film_size
 from ..ex4d_core.preview.pictures import shrink
 from ..ex4d_core.published import DEPTH_OVERLAP, DEPTH_SEED, DEPTH_SIZE_LIMIT, DEPTH_STEPS, DEPTH_WINDOW
-from . import previews, types
+from . import models, previews, types
 from .progress import Job
 from .schema import choice_problem, range_problem, schema
 
@@ -37,20 +36,19 @@ PUBLISHED = "DepthCrafter"
 
 PREVIEW_SIDE = 512
 
-folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
+models.add_folder(FOLDER)
 
 
 def model_roots() -> list[Path]:
     """Folders that DepthCrafter's and Stable Video Diffusion's folders are looked for in; downloads go to the first."""
-    roots = [*folder_paths.get_folder_paths(FOLDER), *folder_paths.get_folder_paths("diffusers")]
-    return [Path(root) for root in dict.fromkeys(roots)]
+    return list(dict.fromkeys([models.download_folder(FOLDER), *models.folders(FOLDER), *models.folders("diffusers")]))
 
 
 def model_choices() -> list[str]:
     """The published model and every other folder of a DepthCrafter UNet."""
     found = []
-    for root in folder_paths.get_folder_paths(FOLDER):
-        for config in sorted(Path(root).glob("*/config.json")):
+    for root in models.folders(FOLDER):
+        for config in sorted(root.glob("*/config.json")):
             try:
                 name = json.loads(config.read_text(encoding="utf-8")).get("_class_name", "")
             except (OSError, ValueError, AttributeError):
@@ -147,7 +145,7 @@ def load(model: str, allow_download: bool, job: Job) -> DepthCrafter:
     key = (model, dtype, str(placement.device))
     if key not in _loaded:
         _loaded.clear()
-        folders = [Path(root) / model for root in folder_paths.get_folder_paths(FOLDER)]
+        folders = [root / model for root in models.folders(FOLDER)]
         local = next((folder for folder in folders if folder.is_dir()), None)
         _loaded[key] = DepthCrafter.from_pretrained(
             None if model == PUBLISHED else local,
@@ -304,7 +302,7 @@ class EX4DDepthCrafter(io.ComfyNode):
         grey = ((disparity - low) / (high - low))[..., None].expand(-1, -1, -1, 3).contiguous()
         frames, height, width = disparity.shape
         lines = f"{frames} frames, {width}x{height}", f"disparity {low:.3f} to {high:.3f}", *warnings
-        video = previews.save_video(colored_depth(clip.depth), 15, total=len(clip))
+        video = previews.save_video(lambda: colored_depth(clip.depth), 15, total=len(clip))
         return io.NodeOutput(clip, grey, ui=previews.ui_video(video, *lines))
 
 

@@ -30,17 +30,25 @@ def resolve(name: str, what: str = "file") -> Path:
     plain, folder = match["name"], match["folder"] or "input"
     if not plain.strip():
         raise EX4DError(f"No {what} is chosen. Pick one in the list, or upload one.")
-    base = os.path.realpath(FOLDERS[folder]())
-    outside = EX4DError(f"'{name}' lies outside ComfyUI's {folder} folder. Copy or upload the {what} there first.")
-    # Windows spellings are refused everywhere, so that a graph means the same on every system.
-    if "\0" in plain or plain.startswith(("/", "\\", "~")) or re.match(r"^[A-Za-z]:", plain):
-        raise outside
-    path = os.path.realpath(os.path.join(base, plain.replace("\\", "/")))
-    if not lies_inside(path, base):
-        raise outside
-    if not os.path.isfile(path):
+    path = place(plain, FOLDERS[folder]())
+    if path is None:
+        raise EX4DError(f"'{name}' lies outside ComfyUI's {folder} folder. Copy or upload the {what} there first.")
+    if not path.is_file():
         raise EX4DError(f"There is no {what} '{plain}' in ComfyUI's {folder} folder. Upload it, or choose another.")
-    return Path(path)
+    return path
+
+
+def place(name: str, folder: str) -> Path | None:
+    """Where a name below a folder leads, through links too; None where that is outside of it.
+
+    What is offered and what is taken both ask here.
+    """
+    # Windows spellings are refused everywhere, so that a graph means the same on every system.
+    if "\0" in name or name.startswith(("/", "\\", "~")) or re.match(r"^[A-Za-z]:", name):
+        return None
+    base = os.path.realpath(folder)
+    path = os.path.realpath(os.path.join(base, name.replace("\\", "/")))
+    return Path(path) if lies_inside(path, base) else None
 
 
 def lies_inside(path: str, base: str) -> bool:
@@ -52,7 +60,7 @@ def lies_inside(path: str, base: str) -> bool:
 
 
 def listing(suffixes: tuple[str, ...]) -> list[str]:
-    """Files of these kinds in the input folder and its subfolders, as a file widget offers them."""
+    """Files of these kinds in the input folder and its subfolders, as a file widget offers them: those that can be taken."""
     base = Path(folder_paths.get_input_directory())
     found = []
     for folder, folders, names in os.walk(base):
@@ -61,7 +69,13 @@ def listing(suffixes: tuple[str, ...]) -> list[str]:
         relative = Path(folder).relative_to(base)
         shown = (name for name in names if not name.startswith(".") and name.lower().endswith(suffixes))
         found += [(relative / name).as_posix() for name in shown]
-    return sorted(found, key=str.lower)
+    return sorted((name for name in found if can_be_taken(name, base)), key=str.lower)
+
+
+def can_be_taken(name: str, base: Path) -> bool:
+    """Whether `resolve` takes a file of the input folder: a link may lead elsewhere, or nowhere."""
+    path = place(name, str(base))
+    return path is not None and path.is_file()
 
 
 def problem(name: str | None, what: str = "file") -> str | bool:

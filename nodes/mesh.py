@@ -130,7 +130,7 @@ class EX4DBuildDWMesh(io.ComfyNode):
             lines.append(f"depth resized from {was[1]}x{was[0]}")
         if len(depth) < frames:
             lines.append("one depth for all frames")
-        picture = previews.save_picture(occlusion_overlay(mesh.rgb[0], valid))
+        picture = previews.save_picture(lambda: occlusion_overlay(mesh.rgb[0], valid))
         return io.NodeOutput(mesh, ui=previews.ui_image(picture, *lines))
 
 

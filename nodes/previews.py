@@ -6,17 +6,21 @@ by which the frontend finds them.
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import folder_paths
 import numpy as np
+from comfy.model_management import InterruptProcessingException
 
+from ..ex4d_core.errors import Cancelled, EX4DError
 from ..ex4d_core.preview.film import FilmFrames, encode_film
 from ..ex4d_core.preview.pictures import jpeg
 from ..ex4d_core.preview.scene_file import save_preview
@@ -24,6 +28,8 @@ from ..ex4d_core.storage.staging import staged_file, write_errors
 
 if TYPE_CHECKING:
     from ..ex4d_core.mesh import DWMesh
+
+log = logging.getLogger(__name__)
 
 EDITOR_FOLDER = "ex4d_preview"
 """Folder of the editor's scene files, below ComfyUI's temp folder."""
@@ -37,9 +43,44 @@ class ViewFile(TypedDict):
     type: str
 
 
-def ui_video(video: ViewFile, *lines: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class NoPreview:
+    """In place of a preview that could not be made; ``reason`` says why."""
+
+    reason: str
+
+    @property
+    def line(self) -> str:
+        """For the node, which goes on without."""
+        return f"no preview: {self.reason}"
+
+
+Shown: TypeAlias = ViewFile | NoPreview
+"""What a node has to show: a preview that fails never fails its node, and leaves no file."""
+
+
+def attempt(make: Callable[[], ViewFile]) -> Shown:
+    """A preview's file; where it cannot be made, for whatever reason, that is said on the console. Cancelling passes."""
+    try:
+        return make()
+    except (Cancelled, InterruptProcessingException):
+        raise
+    except Exception as error:  # the node's result is worth more than any preview of it
+        reason = str(error) or type(error).__name__
+        log.warning("EX-4D: a preview could not be made: %s", reason, exc_info=not isinstance(error, EX4DError))
+        return NoPreview(reason)
+
+
+def ui_video(video: Shown, *lines: str) -> dict[str, Any]:
     """The ui of a node that shows a playing video and lines of text."""
-    return {"images": [video], "animated": (True,), "text": ("\n".join(lines),)}
+    return ui_image(video, *lines) | ({} if isinstance(video, NoPreview) else {"animated": (True,)})
+
+
+def ui_image(picture: Shown, *lines: str) -> dict[str, Any]:
+    """The ui of a node that shows a picture and lines of text."""
+    if isinstance(picture, NoPreview):
+        return ui_text(*lines, picture.line)
+    return {"images": [picture], **ui_text(*lines)}
 
 
 def ui_text(*lines: str) -> dict[str, Any]:
@@ -47,30 +88,35 @@ def ui_text(*lines: str) -> dict[str, Any]:
     return {"text": ("\n".join(lines),)}
 
 
-def ui_image(picture: ViewFile, *lines: str) -> dict[str, Any]:
-    """The ui of a node that shows a picture and lines of text."""
-    return {"images": [picture], "text": ("\n".join(lines),)}
-
-
 def save_video(
-    frames: FilmFrames, fps: float, *, total: int | None = None, cancel: Callable[[], bool] | None = None
-) -> ViewFile:
+    frames: Callable[[], FilmFrames],
+    fps: float,
+    *,
+    total: int | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Shown:
     """Encode a film into ComfyUI's temp folder.
 
     Args:
-        frames: what is shown.
+        frames: makes what is shown.
         fps: frames a second of the clip itself.
         total: frames of the clip, where ``frames`` is a thinned choice of them; the film then lasts as long as the clip.
         cancel: polled before each frame.
     """
-    file = _new_file("mp4")
-    with staged_file(_path(file)) as part:
-        encode_film(part, frames, max(1.0, fps * len(frames) / (total or len(frames))), cancel=cancel)
-    return file
+
+    def write() -> ViewFile:
+        shown, file = frames(), _new_file("mp4")
+        with staged_file(_path(file)) as part:
+            encode_film(part, shown, max(1.0, fps * len(shown) / (total or len(shown))), cancel=cancel)
+        return file
+
+    return attempt(write)
 
 
 @contextmanager
-def background_video(frames: FilmFrames, fps: float, *, total: int | None = None) -> Iterator[Future[ViewFile]]:
+def background_video(
+    frames: Callable[[], FilmFrames], fps: float, *, total: int | None = None
+) -> Iterator[Future[Shown]]:
     """Encode a film on a thread of its own while the node goes on; the block ends with asking for its ``result()``.
 
     Leaving the block by an error ends the encoding and removes the file. Arguments as in `save_video`.
@@ -83,22 +129,27 @@ def background_video(frames: FilmFrames, fps: float, *, total: int | None = None
         except BaseException:
             given_up.set()
             with suppress(Exception):  # the node's own error is the one to tell
-                _path(video.result()).unlink(missing_ok=True)
+                file = video.result()
+                if not isinstance(file, NoPreview):
+                    _path(file).unlink(missing_ok=True)
             raise
 
 
-def save_picture(picture: np.ndarray) -> ViewFile:
-    """Write one (h, w, 3) uint8 picture as JPEG into ComfyUI's temp folder."""
-    data = jpeg(picture, quality=95)
-    file = _new_file("jpg")
-    with staged_file(_path(file)) as part:
-        part.write_bytes(data)
-    return file
+def save_picture(picture: Callable[[], np.ndarray]) -> Shown:
+    """Write one picture, as ``picture`` makes it, (h, w, 3) uint8, as JPEG into ComfyUI's temp folder."""
+
+    def write() -> ViewFile:
+        data, file = jpeg(picture(), quality=95), _new_file("jpg")
+        with staged_file(_path(file)) as part:
+            part.write_bytes(data)
+        return file
+
+    return attempt(write)
 
 
 def save_editor_scene(
     mesh: DWMesh, *, progress: Callable[[int, int], None] | None = None, cancel: Callable[[], bool] | None = None
-) -> ViewFile:
+) -> Shown:
     """Write what the camera editor shows of a mesh into ComfyUI's temp folder, once per mesh.
 
     Args:
@@ -106,9 +157,13 @@ def save_editor_scene(
         progress: called with (pictures and depths done, all of them).
         cancel: polled as often.
     """
-    folder = Path(folder_paths.get_temp_directory()) / EDITOR_FOLDER
-    name = save_preview(mesh, folder, progress=progress, cancel=cancel)
-    return {"filename": name, "subfolder": EDITOR_FOLDER, "type": "temp"}
+
+    def write() -> ViewFile:
+        folder = Path(folder_paths.get_temp_directory()) / EDITOR_FOLDER
+        name = save_preview(mesh, folder, progress=progress, cancel=cancel)
+        return {"filename": name, "subfolder": EDITOR_FOLDER, "type": "temp"}
+
+    return attempt(write)
 
 
 def _new_file(suffix: str) -> ViewFile:

@@ -7,8 +7,9 @@ import torch
 from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.machine.buffers import empty
 from ..ex4d_core.mesh import DWMesh
-from ..ex4d_core.preview.film import side_by_side, small_frames
+from ..ex4d_core.preview.film import FilmFrames, side_by_side, small_frames
 from ..ex4d_core.render import (
     BACKEND_CHOICES,
     BackendChoice,
@@ -124,8 +125,11 @@ class EX4DRenderColorMask(io.ComfyNode):
                 cancel=job.cancel,
             )
         color, seen, depth = color.cpu(), seen.cpu(), depth.cpu()
-        frames = side_by_side(*(small_frames(clip, RENDER_PREVIEW) for clip in (color, seen)))
-        with previews.background_video(frames, trajectory.fps, total=len(color)) as video:
+
+        def film() -> FilmFrames:
+            return side_by_side(*(small_frames(clip, RENDER_PREVIEW) for clip in (color, seen)))
+
+        with previews.background_video(film, trajectory.fps, total=len(color)) as video:
             holes, pictures, shares = holes_and_depth(seen, depth)
             lines = [render_text(color, shares)]
             slow = backend_problem("numba") if backend == "auto" and mesh.device.type == "cpu" else None
@@ -169,9 +173,14 @@ def holes_and_depth(seen: torch.Tensor, depth: torch.Tensor) -> tuple[torch.Tens
         inverse += hole
         np.divide(known, inverse, out=inverse)
         nearest = max(nearest, float(inverse.max()))
-    pictures = depth.numpy()
-    pictures /= np.float32(nearest or 1)
-    return torch.from_numpy(holes), depth[..., None].expand(-1, -1, -1, 3), shares
+    pictures = empty((*depth.shape, 3))
+    for first in range(0, len(holes), TOGETHER):
+        part = slice(first, first + TOGETHER)
+        known, shown = depth[part].numpy(), pictures[part].numpy()
+        known /= np.float32(nearest or 1)
+        for channel in range(3):  # faster than spreading the last axis
+            shown[..., channel] = known
+    return torch.from_numpy(holes), pictures, shares
 
 
 class EX4DDraftFill(io.ComfyNode):
@@ -226,7 +235,7 @@ class EX4DDraftFill(io.ComfyNode):
         with Job() as job:
             filled = draft_fill(color[..., :3], seen, depth, progress=job.progress, cancel=job.cancel)
         text = f"{filled.shape[0]} frames, {filled.shape[2]}x{filled.shape[1]}, draft"
-        video = previews.save_video(small_frames(filled, RENDER_PREVIEW), fps, total=len(filled))
+        video = previews.save_video(lambda: small_frames(filled, RENDER_PREVIEW), fps, total=len(filled))
         return io.NodeOutput(filled, ui=previews.ui_video(video, text))
 
 

@@ -279,12 +279,13 @@ def trajectory_ui(trajectory: Trajectory, mesh, origin: str) -> dict:
         lines.append(
             f"The mesh has {mesh.frames} frames, the path {len(trajectory)}: give both the same count to render."
         )
-    text = "\n".join(lines)
     with ThreadPoolExecutor(1) as drawing:
         picture = drawing.submit(path_picture, trajectory, mesh, facts)
         scene = None if mesh is None else editor_scene(mesh)
-        # Written only now: had the scene failed, the picture's file would stay behind.
-        ui = previews.ui_image(previews.save_picture(picture.result()), text)
+        # Written only now: had the artist cancelled the scene, the picture's file would stay behind.
+        if isinstance(scene, previews.NoPreview):
+            lines, scene = [*lines, scene.line], None
+        ui = previews.ui_image(previews.save_picture(picture.result), *lines)
     document = editable(trajectory, facts.get("radius"))
     if document is not None:
         ui["ex4d_path"] = (document,)
@@ -302,7 +303,7 @@ def path_picture(trajectory: Trajectory, mesh: DWMesh | None, facts: dict[str, A
     return draw_trajectory(trajectory, points=points, colors=colors, lens=lens, **facts)
 
 
-def editor_scene(mesh: DWMesh) -> previews.ViewFile:
+def editor_scene(mesh: DWMesh) -> previews.Shown:
     """Write what the editor shows of the mesh; how it finds the file."""
     with Job() as job:
         return previews.save_editor_scene(mesh, progress=job.progress, cancel=job.cancel)

@@ -163,7 +163,7 @@ class EX4DLoadVideo(io.ComfyNode):
             progress=job.progress,
             cancel=job.cancel,
         )
-        with previews.background_video(small_frames(clip.frames), clip.fps, total=len(clip)) as preview:
+        with previews.background_video(lambda: small_frames(clip.frames), clip.fps, total=len(clip)) as preview:
             images = clip.images()
             rate = Fraction(clip.fps).limit_denominator(1001)
             if clip.has_audio and not isinstance(source, PicturesInMemory):
@@ -283,9 +283,10 @@ class EX4DDemoClip(io.ComfyNode):
         with Job() as job:
             rgb, depth = scene.clip(progress=job.progress, cancel=job.cancel)
         inverse = depth.reciprocal()
-        pictures = ((inverse - inverse.min()) / (inverse.max() - inverse.min()))[..., None].expand(-1, -1, -1, 3)
+        pictures = ((inverse - inverse.min()) / (inverse.max() - inverse.min()))[..., None].repeat(1, 1, 1, 3)
         images = rgb.float().div_(255)
-        ui = previews.ui_video(previews.save_video(small_frames(rgb), 15, total=frames), clip_text(images, 15.0, False))
+        preview = previews.save_video(lambda: small_frames(rgb), 15, total=frames)
+        ui = previews.ui_video(preview, clip_text(images, 15.0, False))
         return io.NodeOutput(images, DepthClip(depth, scene.intrinsics), pictures, 15.0, ui=ui)
 
 

@@ -34,24 +34,26 @@ def repositories(reference: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def online(tmp_path_factory, reference):
-    """The stand-in, and a server of the newest host that may download; its DepthCrafter folder lies elsewhere."""
+    """The stand-in, and a server of the newest host that may download; its folders of our models lie elsewhere."""
     hosts = find_hosts()
     if not hosts:
         pytest.skip("no ComfyUI")
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     paths = elsewhere / "extra_model_paths.yaml"
-    paths.write_text(f"mine:\n  base_path: {elsewhere.as_posix()}\n  depthcrafter: depth\n", encoding="utf-8")
+    mine = {"base_path": elsewhere.as_posix(), "is_default": "true", "depthcrafter": "depth", "ex4d": "adapters"}
+    paths.write_text("mine:\n" + "".join(f"  {key}: {value}\n" for key, value in mine.items()), encoding="utf-8")
     with FakeHub(repositories(reference)) as hub:
         environment = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"}
         arguments = ("--extra-model-paths-config", str(paths))
         base = tmp_path_factory.mktemp("online")
         with Server(hosts[-1], base, arguments=arguments, environment=environment) as server:
-            yield hub, server, elsewhere / "depth"
+            yield hub, server, elsewhere
 
 
 @pytest.mark.comfy
 def test_depthcrafter_is_downloaded_cancelled_and_resumed(online):
-    hub, server, folder = online
+    hub, server, elsewhere = online
+    folder = elsewhere / "depth"
     prompt = {"clip": images("colour", 64, 64, 1), "node": depthcrafter(steps=1), "sink": record("node", 0, "depth")}
     hub.delay = 0.02
 
@@ -75,12 +77,12 @@ def test_depthcrafter_is_downloaded_cancelled_and_resumed(online):
 
 @pytest.mark.comfy
 def test_the_adapter_is_downloaded_once(online, reference):
-    hub, server, _ = online
+    hub, server, elsewhere = online
     prompt = Tiny(server, reference).loaders(ADAPTER)
     prompt = {name: prompt[name] for name in ("model", "adapter")} | {"sink": record("adapter", 0, "adapter")}
     result = server.client.queue(prompt).ok()
     data = hub.files["yihouxiang/EX-4D/ex4d.ckpt"]
-    assert (server.base / "models" / "ex4d" / "ex4d.ckpt").read_bytes() == data
+    assert (elsewhere / "adapters" / "ex4d.ckpt").read_bytes() == data
     assert ("adapter", len(data), len(data)) in result.progress
     hub.requests.clear()
     prompt["adapter"]["inputs"]["lora_strength"] = 0.5

@@ -8,7 +8,9 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from harness.hosts import ROOT, web_packages
+from harness.wan import layout
 from safetensors.torch import load_file, save_file
 
 # ComfyUI fixes the Wan VAE's width at 96; in these runs it is the small recorded one.
@@ -81,6 +83,30 @@ def test_a_wrong_adapter_ends_with_one_sentence_and_no_video(command, reference,
     assert not (tmp_path / "out").exists()
 
 
+def test_a_lora_that_matches_no_layer_is_refused(command, tmp_path):
+    """It would otherwise be left out without a word that a user sees."""
+    other = {f"lora_unet_down_blocks_0.lora_{side}.weight": torch.zeros(4, 4) for side in ("up", "down")}
+    save_file(other, tmp_path / "other.safetensors")
+    result = command(lora=tmp_path / "other.safetensors")
+    assert result.returncode == 2, result.stderr[-3000:]
+    assert "The LoRA other.safetensors matches no layer of the model" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "words"),
+    [
+        ("clip_vision", torch.zeros(1, 257, 1024), "The CLIP vision output is of another encoder (257x1024"),
+        ("negative", torch.zeros(1, 20, 768), "The negative conditioning is 768 wide"),
+        ("positive", torch.zeros(20, 4096), "The positive conditioning is of shape (20, 4096)"),
+    ],
+)
+def test_embeddings_of_another_encoder_are_refused_before_the_model_is_read(command, tmp_path, name, tensor, words):
+    save_file(load_file(tmp_path / "embeds.safetensors") | {name: tensor}, tmp_path / "wrong.safetensors")
+    result = command(prompt_embeds=tmp_path / "wrong.safetensors")
+    assert result.returncode == 2 and words in result.stderr, result.stderr[-3000:]
+
+
 def test_names_are_looked_for_in_extra_model_paths_too(command, reference, tmp_path):
     config = tmp_path / "paths.yaml"
     config.write_text(f"mine:\n  ex4d: {(reference / 'adapter').as_posix()}\n", encoding="utf-8")
@@ -92,13 +118,12 @@ def test_names_are_looked_for_in_extra_model_paths_too(command, reference, tmp_p
     ("changes", "words"),
     [
         ({"sampler": "nope"}, "no sampler named 'nope'"),
-        ({"dit_dir": "t2v.safetensors"}, "takes 16 input channels"),
+        ({"dit_dir": "t2v.safetensors"}, "MODEL is Wan2.1 T2V"),
     ],
 )
 def test_what_only_comfyui_knows_is_refused_before_large_files_are_read(command, reference, tmp_path, changes, words):
     wan = load_file(reference / "adapter" / "dit_tiny.safetensors")
-    wan["patch_embedding.weight"] = wan["patch_embedding.weight"][:, :16].contiguous()
-    save_file(wan, tmp_path / "t2v.safetensors")
+    save_file(layout(wan, "Wan2.1 T2V"), tmp_path / "t2v.safetensors")
     if "dit_dir" in changes:
         changes = {"dit_dir": tmp_path / changes["dit_dir"]}
     # The VAE is none, which is noticed as soon as it is read.

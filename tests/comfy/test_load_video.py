@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 from fractions import Fraction
 
 import numpy as np
@@ -331,6 +332,24 @@ def test_links_that_lead_outside_are_refused(client, server):
         pytest.skip("this system refuses to create links")
     result = client.queue({"load": load("link.mp4"), "record": record(0)})
     assert result.status == "refused" and "outside ComfyUI's" in result.message
+
+
+def test_what_is_offered_is_what_is_taken(client, server):
+    """Links within the input folder, and not those that lead elsewhere or nowhere."""
+    secret(server)
+    source = server.input / "offered.mp4"
+    shutil.copyfile(server.base / "secret.mp4", source)
+    try:
+        for name, target in {"inside": source, "away": server.base / "secret.mp4", "nowhere": "gone.mp4"}.items():
+            (server.input / f"offered_{name}.mp4").symlink_to(target)
+    except OSError:
+        pytest.skip("this system refuses to create links")
+    kind, *settings = client.object_info("EX4DLoadVideo")["EX4DLoadVideo"]["input"]["required"]["file"]
+    offered = kind if isinstance(kind, list) else settings[0]["options"]
+    names = [name for name in offered if name.startswith("offered")]
+    assert names == ["offered.mp4", "offered_inside.mp4"]
+    taken = [client.queue({"load": load(name), "record": record(0)}).status != "refused" for name in names]
+    assert taken == [True, True]
 
 
 @pytest.mark.parametrize(

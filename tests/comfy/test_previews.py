@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 from test_geometry_nodes import images, record, scene
+from test_render_nodes import render_of
 
 
 def files(server):
@@ -43,3 +45,37 @@ def test_a_page_that_was_loaded_anew_is_shown_what_comes_from_the_cache(client):
     assert "clip" in again.cached and "clip" not in again.executed
     shown = {"clip": first.outputs["clip"]} if "has_intermediate_output" in client.object_info()["EX4DDemoClip"] else {}
     assert {key: value for key, value in again.outputs.items() if key == "clip"} == shown
+
+
+@pytest.fixture()
+def full_temp(client):
+    """A temp folder in which nothing more finds room."""
+    client.queue({"full": {"class_type": "EX4DTestFullTemp", "inputs": {"full": True}}}).ok()
+    yield
+    client.queue({"full": {"class_type": "EX4DTestFullTemp", "inputs": {"full": False}}}).ok()
+
+
+def test_a_full_temp_folder_costs_no_node_its_result_and_leaves_no_file(client, server, full_temp):
+    before = files(server)
+    path = {"preset": "orbit", "angle": 31.0, "distance": 0.5, "turns": 1.0, "rise": 0.0, "follow": True}
+    path |= {"ease": "linear", "frames": 0, "fps": 15.0, "scale": 1.0, "file": "none", "path": "", "mesh": ["mesh", 0]}
+    video = {"class_type": "CreateVideo", "inputs": {"images": ["clip", 0], "fps": 15.0}}
+    load = {"file": "", "start": 0, "frames": 0, "fps": 0.0, "width": 0, "height": 0, "fit": "crop"}
+    draft = {"color": ["render", 0], "seen": ["render", 1], "fps": 15.0}
+    prompt = scene(min_angle=7.125) | {
+        "path": {"class_type": "EX4DCameraTrajectory", "inputs": path},
+        "render": render_of(),
+        "draft": {"class_type": "EX4DDraftFill", "inputs": draft},
+        "demo": {"class_type": "EX4DDemoClip", "inputs": {"frames": 5, "width": 80, "height": 48}},
+        "video": video,
+        "load": {"class_type": "EX4DLoadVideo", "inputs": load | {"video": ["video", 0]}},
+        "r1": record("demo"),
+        "r2": record("load"),
+    }
+    prompt["metric"]["inputs"]["near"] = 1.0625
+    result = client.queue(prompt).ok()
+    shown = {name: result.text(name).count("no preview: The disk is full") for name in prompt if name in result.outputs}
+    assert shown.pop("path") == 2, "the picture of the path, and the editor's scene"
+    assert shown == dict.fromkeys(["metric", "mesh", "render", "draft", "demo", "load"], 1) | {"r1": 0, "r2": 0}
+    assert not [name for name in shown if result.outputs[name].get("images")]
+    assert files(server) == before

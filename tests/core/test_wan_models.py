@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from harness.wan import LAYOUTS, layout
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from ex4d_core.errors import EX4DError
 from ex4d_core.wan.backbone import PREFIXES, WAN21_I2V
+from ex4d_core.wan.checkpoint import load_adapter
+from ex4d_core.wan.host.generate import check_model_file
 from ex4d_core.wan.models import MODELS, check_known, identify, identify_file
 
 I2V = {"img_emb.proj.0.bias", "blocks.0.cross_attn.k_img.weight"}
@@ -68,3 +70,22 @@ def test_what_is_not_known_is_left_to_its_sizes(shapes):
     assert identify({"img_emb.proj.0.bias"}, 24, 16) is None
     assert identify_file({f"unet.{key}": shape for key, shape in shapes["Wan2.1 I2V"].items()}) is None
     check_known(None)
+
+
+@pytest.fixture(scope="module")
+def adapter(request):
+    return load_adapter(request.getfixturevalue("reference") / "adapter" / "ex4d_tiny_r16.ckpt")
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_generate_refuses_or_notes_a_file_by_its_header(reference, adapter, tmp_path, name):
+    path = tmp_path / "model.safetensors"
+    save_file(layout(load_file(reference / "adapter" / "dit_tiny.safetensors"), name), path)
+    if name == "Wan2.1 I2V":
+        assert check_model_file(str(path), adapter) == ()
+    elif name in ("Wan2.1 FLF2V", "Wan2.1 Fun InP"):
+        (note,) = check_model_file(str(path), adapter)
+        assert note.startswith(f"MODEL is {name}")
+    else:
+        with pytest.raises(EX4DError, match=f"MODEL is {name.removesuffix(' 1.1')}"):
+            check_model_file(str(path), adapter)

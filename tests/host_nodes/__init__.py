@@ -71,6 +71,34 @@ def EX4DTestImages(kind, width, height, frames):
     return pictures[kind].contiguous(), depth.contiguous()
 
 
+RESHAPED = {
+    "grey": lambda value: value[..., :1],
+    "alpha": lambda value: torch.cat([value, torch.ones_like(value[..., :1])], dim=-1),
+    "two channels": lambda value: value[..., :2],
+    "three channels": lambda value: value.repeat(1, 1, 1, 3),
+    "channel axis": lambda value: value[:, None],
+    "first frame": lambda value: value[0],
+    "no frames": lambda value: value[:0],
+    "empty list": lambda value: [],
+    "text": lambda value: "text",
+}
+
+
+@node(ANY, value=ANY, how=([*RESHAPED],))
+def EX4DTestReshape(value, how):
+    """Pictures or a mask as other packs give them, or none at all."""
+    return RESHAPED[how](value)
+
+
+@node(sink=True, value=ANY)
+def EX4DTestInPlace(value):
+    """Writes into a tensor where it lies, as some nodes do; tells how and where that is."""
+    value = value["samples"] if isinstance(value, dict) else value
+    value.add_(0)
+    told = {"contiguous": value.is_contiguous(), "storage": value.untyped_storage().data_ptr()}
+    return {"ui": {"text": [json.dumps(told)]}}
+
+
 @node(ANY, audio="AUDIO")
 def EX4DTestWaveform(audio):
     """The samples of an AUDIO, to record them."""
@@ -112,6 +140,25 @@ def EX4DTestMemory(gigabytes):
             module.total_memory = (lambda: int(gigabytes * 1e9)) if gigabytes else truth
             return {"ui": {"text": [name]}}
     raise RuntimeError("The pack's ex4d_core.machine.memory is not loaded.")
+
+
+@node("STRING", sink=True, full="BOOLEAN")
+def EX4DTestFullTemp(full):
+    """Lets no file of the pack's find room in ComfyUI's temp folder: each is written to a device that is always full."""
+    name = next(name for name in list(sys.modules) if name.endswith(".ex4d_core.storage.staging"))
+    staged = sys.modules[name].StagedFile
+    truth = staged.__dict__.get("_truth") or staged.__dict__["begin"]
+    staged._truth = truth
+
+    def begin(cls, path, **settings):
+        file = truth.__func__(cls, path, **settings)
+        if str(path).startswith(folder_paths.get_temp_directory()):
+            file.part.unlink()
+            file.part.symlink_to("/dev/full")
+        return file
+
+    staged.begin = classmethod(begin) if full else truth
+    return {"ui": {"text": [name]}}
 
 
 def _trimmed_file():
