@@ -170,7 +170,8 @@ export async function widgets(page) {
     window.app.graph.nodes.map((node) => ({
       id: node.id,
       type: node.type,
-      missing: !!node.has_errors || node.type === undefined,
+      // Newer frontends note an error also where a node's model file is missing.
+      missing: !window.LiteGraph.registered_node_types[node.type],
       widgets: Object.fromEntries((node.widgets ?? []).map((widget) => [widget.name, widget.value]))
     }))
   )
