@@ -5,8 +5,10 @@ from __future__ import annotations
 import io as streams
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import folder_paths
 import torch
 from comfy_api.latest import InputImpl, Types, io
 
@@ -24,7 +26,12 @@ if TYPE_CHECKING:
     from ..ex4d_core.video.fit import Fit
     from ..ex4d_core.video.source import FileSource, VideoSource
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts"),
+    *(".m2ts", ".mts", ".flv", ".wmv", ".3gp", ".mxf", ".ogv", ".apng"),
+)
+PICTURE_OR_FILM = ".webp"
+"""Of files that end so, only animations are films."""
 
 
 class EX4DLoadVideo(io.ComfyNode):
@@ -40,7 +47,7 @@ class EX4DLoadVideo(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=files.listing(VIDEO_SUFFIXES) or [""],
+                    options=film_files() or [""],
                     upload=io.UploadType.video,
                     tooltip="The clip to re-shoot, from ComfyUI's input folder. Drop a file on the node to upload it. "
                     "Not used while a video is connected.",
@@ -173,6 +180,18 @@ class EX4DLoadVideo(io.ComfyNode):
             trimmed = InputImpl.VideoFromComponents(Types.VideoComponents(images=images, audio=sound, frame_rate=rate))
             ui = previews.ui_video(preview.result(), clip_text(images, clip.fps, sound is not None))
             return io.NodeOutput(images, clip.fps, trimmed, ui=ui)
+
+
+def film_files() -> list[str]:
+    """Films in ComfyUI's input folder, animations among them."""
+    from ..ex4d_core.video.animation import is_animated_webp
+
+    base = Path(folder_paths.get_input_directory())
+    return [
+        name
+        for name in files.listing((*VIDEO_SUFFIXES, PICTURE_OR_FILM))
+        if not name.lower().endswith(PICTURE_OR_FILM) or is_animated_webp(base / name)
+    ]
 
 
 def clip_text(images: torch.Tensor, fps: float, sound: bool) -> str:

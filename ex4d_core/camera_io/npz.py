@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 
 import numpy as np
 
@@ -29,7 +28,9 @@ def read(data: bytes, hints: Hints) -> Cameras:
             arrays = {name: archive[name] for name in ("extrinsics", "intrinsics", "size", "fps") if name in archive}
     except EX4DError:
         raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+    except MemoryError:
+        raise
+    except Exception:  # what zipfile, its decompressors and numpy raise for damage differs widely
         raise EX4DError("this is not a readable .npz archive of plain arrays. Export the camera again.") from None
     if "extrinsics" not in arrays:
         raise EX4DError("this .npz has no array named extrinsics, so it is no EX-4D camera file.")

@@ -36,6 +36,8 @@ NAMES: dict[str, Kind | None] = {
 from others (MegaSaM and Video Depth Anything both write "depths"); a lens beside them means geometry, so depth."""
 
 LENSES = ("intrinsics", "K", "intrinsic", "cam_intrinsics", "camera_intrinsics", "camera_matrix")
+FOCAL_LENGTHS = ("focallength_px", "focal_length_px", "focal_px")
+"""Of lenses in the middle of the picture, in pixels of it: one number, or one a frame."""
 LARGEST_SHARE = 2
 """A principal point within so many units of the corner is told in shares of the picture, not in pixels."""
 OTHER_GRID = 0.75
@@ -60,12 +62,36 @@ def open_arrays(path: Path, kind: Kind | None) -> Iterator[DepthSource]:
                 raise UnknownKind(GIVE_THE_KIND.format(path))
             yield _source(array, kind, None, None, path)
         return
-    # Of two arrays the one that is what was asked for, and one that may be it before one that is something else.
-    keys = NAMES if kind is None else sorted(NAMES, key=lambda name: (kind, None, *KINDS).index(NAMES[name]))
-    with NpzFrames(path, tuple(keys), wanted="'depth' or 'disparity'") as arrays:
+    with NpzFrames(path, _names(kind), wanted="'depth' or 'disparity'") as arrays:
         lens = _lens(path, arrays.names)
         source = _source(arrays, kind or "depth", lens, _disparity_range(path, arrays.names), path)
         yield source if kind is not None else _of_told_kind(source, arrays.key)
+
+
+def one_map(path: Path, kind: Kind) -> np.ndarray:
+    """The one map that an .npz or .npy holds, (H, W) float32; for folders with a file a frame."""
+    names = _names(kind)
+    with (
+        NpyFrames(path)
+        if path.suffix.lower() == ".npy"
+        else NpzFrames(path, names, any_order=True, wanted="'depth' or 'disparity'")
+    ) as array:
+        shape = tuple(side for side in array.shape if side != 1)
+        if len(shape) != 2:
+            raise EX4DError(f"'{path}' has shape {array.shape}; expected one map, (height, width).")
+        return array.whole().reshape(shape).astype(np.float32)
+
+
+def one_lens(path: Path, width: int, height: int) -> np.ndarray | None:
+    """The lens beside the one map of an .npz, (3, 3) in its pixels; None where there is none."""
+    with NpzFrames(path, tuple(NAMES), any_order=True, wanted="'depth' or 'disparity'") as arrays:
+        lens = _lens(path, arrays.names)
+    return None if lens is None else _in_pixels(lens, 1, width, height, path)
+
+
+def _names(kind: Kind | None) -> tuple[str, ...]:
+    """Names to look for: of two arrays the one that is what was asked for, and one that may be it before another kind's."""
+    return tuple(NAMES if kind is None else sorted(NAMES, key=lambda name: (kind, None, *KINDS).index(NAMES[name])))
 
 
 def _source(
@@ -123,11 +149,16 @@ def _range(source: DepthSource) -> tuple[float, float]:
 
 def _lens(path: Path, names: tuple[str, ...]) -> np.ndarray | None:
     """The lens of all frames or of each, (1 or T, 3, 3); one that cannot be read is an error, since another would be used."""
-    key = next((key for key in LENSES if key in names), None)
+    key = next((key for key in (*LENSES, *FOCAL_LENGTHS) if key in names), None)
     if key is None:
         return None
     with NpzFrames(path, (key,), any_order=True) as lens:
         values, shape = lens.whole().astype(np.float64), lens.shape
+    if key in FOCAL_LENGTHS:
+        matrices = np.tile(np.eye(3), (values.size, 1, 1))
+        matrices[:, [0, 1], [0, 1]] = values.reshape(-1, 1)
+        matrices[:, :2, 2] = np.nan  # in the middle, wherever that is
+        return matrices
     if shape[-2:] in ((3, 3), (4, 4)):
         return values.reshape(-1, *shape[-2:])[:, :3, :3]
     if shape[-1:] == (4,) and len(shape) <= 2:  # fx, fy, cx, cy
@@ -146,6 +177,10 @@ def _in_pixels(lens: np.ndarray, frames: int, width: int, height: int, path: Pat
         raise EX4DError(
             f"The intrinsics in '{path}' have shape {lens.shape}; expected (3, 3), or one for each of the {frames} maps."
         )
+    if np.isnan(lens[:, :2, 2]).all() and np.isfinite(lens[:, 0, 0]).all():
+        lens = lens.copy()
+        lens[:, :2, 2] = width / 2, height / 2
+        return lens[0] if len(lens) == 1 else lens
     if not np.isfinite(lens).all():
         raise EX4DError(f"The intrinsics in '{path}' are not finite. Export them again, or leave them out.")
     lens = lens.copy()

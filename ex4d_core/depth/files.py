@@ -20,14 +20,13 @@ import torch
 
 from ..camera import Intrinsics
 from ..errors import Cancelled, EX4DError
-from ..storage.npz import NpyFrames
 from ..video.clip import VideoClip
 from ..video.colour import colour_of
 from ..video.fit import LARGEST_SIDE, PicturePlacement
 from ..video.source import VideoInfo
 from ..video.sources import list_images, orientation_of, probe_video, read_picture
 from ..video.video_file import open_video_file
-from .arrays import open_arrays
+from .arrays import one_lens, one_map, open_arrays
 from .clip import DepthClip, border_of
 from .convert import resize_depth
 from .source import GIVE_THE_KIND, KINDS, DepthSource, Kind, UnknownKind
@@ -38,7 +37,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ARRAY_SUFFIXES = (".npz", ".npy")
-PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".pfm", ".npy")
+PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".pfm", ".npy", ".npz")
+FOREIGN_SUFFIXES = (".pt", ".pth", ".pkl", ".h5", ".hdf5", ".mat", ".zarr")
+"""Arrays of other programs, which are no films either."""
 ASPECT_TOLERANCE = 0.08
 """Depth networks round sizes to multiples of 14 or 64, which stretches the picture by a few percent."""
 SKY = 1e9
@@ -66,6 +67,8 @@ def open_depth(path: str | Path, kind: Kind | None = None) -> AbstractContextMan
         raise EX4DError(f"There is no depth file '{path}'. Check the path.")
     if path.suffix.lower() in ARRAY_SUFFIXES and not path.is_dir():
         return open_arrays(path, kind)
+    if path.suffix.lower() in FOREIGN_SUFFIXES:
+        raise EX4DError(f"'{path}' is an array of another program. Save it as .npz, with the name depth or disparity.")
     if kind is None:
         raise UnknownKind(GIVE_THE_KIND.format(path))
     return _open_folder(path, kind) if path.is_dir() else _open_video(path, kind)
@@ -259,7 +262,9 @@ def _open_folder(path: Path, kind: Kind) -> Iterator[DepthSource]:
                 )
             yield values
 
-    yield DepthSource(kind, len(pictures), first.shape[1], first.shape[0], maps, None, str(path))
+    height, width = first.shape
+    lens = one_lens(pictures[0], width, height) if pictures[0].suffix.lower() == ".npz" else None
+    yield DepthSource(kind, len(pictures), width, height, maps, lens, str(path))
 
 
 def _read_picture(path: Path, kind: Kind) -> np.ndarray:
@@ -269,12 +274,8 @@ def _read_picture(path: Path, kind: Kind) -> np.ndarray:
         from .exr import read_exr
 
         return read_exr(path, nothing=np.inf if kind == "depth" else 0.0)
-    if suffix == ".npy":
-        with NpyFrames(path) as array:
-            shape = tuple(side for side in array.shape if side != 1)
-            if len(shape) != 2:
-                raise EX4DError(f"'{path}' has shape {array.shape}; expected one map, (height, width).")
-            return array.whole().reshape(shape).astype(np.float32)
+    if suffix in ARRAY_SUFFIXES:
+        return one_map(path, kind)
     if suffix in (".tif", ".tiff") and (values := _plain_tiff(path)) is not None:
         return values
     frame, turned = read_picture(path)
@@ -332,7 +333,8 @@ def _luma(frame: VideoFrame, path: str) -> np.ndarray:
     row = row.reshape(plane.height, plane.line_size // dtype.itemsize)
     channels = 1 if len(frame.planes) > 1 else len(frame.format.components)
     values = row[:, : frame.width * channels : channels].astype(np.float32)
-    if colour_of(frame)[1]:
+    # Grey has no limited range, whatever a codec's header says of the colours that it does not have.
+    if name.startswith("gray") or colour_of(frame)[1]:
         return values
     # Limited range, as of YUV that does not say otherwise: black is 16 and white 235 of 255, in steps of 8 bits.
     step = 2.0 ** (component.bits - 8)

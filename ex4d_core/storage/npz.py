@@ -24,7 +24,7 @@ class NpzFrames:
     Args:
         path: the archive.
         keys: names to look for, in this order.
-        any_order: also take an array in Fortran order, which only `whole` can read.
+        any_order: also take an array in Fortran order, or a single number, which only `whole` can read.
         wanted: how the error calls what is looked for; None = by all keys.
 
     Attributes:
@@ -51,7 +51,7 @@ class NpzFrames:
             self.key = self._first_of(keys, wanted)
             with self._open() as stream:
                 self.shape, self._fortran, self.dtype = self._read_header(stream)
-                if self.dtype.hasobject or self.dtype.kind not in "uifb" or not self.shape:
+                if self.dtype.hasobject or self.dtype.kind not in "uifb" or not (self.shape or any_order):
                     raise EX4DError(
                         f"'{self.key}' in '{path}' must be an array of numbers, got {self.dtype} {self.shape}."
                     )

@@ -42,7 +42,7 @@ def is_animated_webp(source: FileSource) -> bool:
 
 @contextmanager
 def open_animation(source: FileSource) -> Iterator[tuple[VideoInfo, TimedFrames]]:
-    """An animation's facts and its pictures, decoded as they are asked for; what is transparent is black.
+    """An animation's facts and its pictures, decoded as they are asked for; transparency is left out, as everywhere.
 
     Raises:
         EX4DError: damaged or cut off.
@@ -98,11 +98,9 @@ def _pixels(picture: Image, number: int, path: str) -> np.ndarray:
     """(H, W, 3) uint8."""
     try:
         picture.seek(number)
-        rgba = np.asarray(picture.convert("RGBA"))
+        return np.asarray(picture.convert("RGB"))
     except Exception as error:
         raise EX4DError(
             f"'{path}' is damaged or cut off: only {number} frames before the damage could be decoded. "
             "Ask for fewer frames or use an intact file."
         ) from error
-    colours, alpha = rgba[..., :3], rgba[..., 3:]
-    return colours if alpha.min() == 255 else (colours * (alpha / np.float32(255)) + 0.5).astype(np.uint8)

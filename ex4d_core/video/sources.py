@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from PIL.Image import Image
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".tga")
 STILLS_FPS = Fraction(15)
 """Rate of folders and arrays, which have none of their own: that of EX-4D's output."""
 
@@ -100,7 +100,9 @@ def list_images(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> lis
     names = [p for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith(".")]
     if not names:
         kinds = ", ".join(s[1:] for s in suffixes)
-        raise EX4DError(f"The folder '{folder}' holds no pictures. Put one file per frame there ({kinds}).")
+        others = sorted({p.suffix.lower() for p in folder.iterdir() if p.suffix and not p.name.startswith(".")})[:3]
+        found = f", but files in {', '.join(others)}" if others else ""
+        raise EX4DError(f"The folder '{folder}' holds no pictures{found}. Put one file per frame there ({kinds}).")
     return sorted(names, key=lambda p: natural_order(p.name))
 
 
@@ -112,6 +114,8 @@ def read_picture(path: Path) -> tuple[VideoFrame, Orientation]:
     """
     from av.error import FFmpegError
 
+    if path.suffix.lower() in (".tif", ".tiff") and (read := _jpeg_in_tiff(path)) is not None:
+        return read
     # Opened here, since FFmpeg would take a % in the name for a numbered sequence.
     with open(path, "rb") as file, open_container(file) as container:
         try:
@@ -121,6 +125,21 @@ def read_picture(path: Path) -> tuple[VideoFrame, Orientation]:
         if frame is None or frame.is_corrupt:
             raise EX4DError(f"'{path}' is not a picture that can be read, or it is cut off. Replace or remove it.")
         return frame, picture_orientation(path)
+
+
+def _jpeg_in_tiff(path: Path) -> tuple[VideoFrame, Orientation] | None:
+    """What FFmpeg gives as black: a TIFF whose data is JPEG; None for others."""
+    from av import VideoFrame
+    from PIL.Image import open as open_picture
+
+    try:
+        with open_picture(path) as picture:
+            if picture.info.get("compression") not in ("jpeg", "tiff_jpeg"):
+                return None
+            frame = VideoFrame.from_image(picture.convert("RGB"))
+            return frame, orientation_of(picture)
+    except Exception:  # whatever is wrong with it is told by FFmpeg's reading
+        return None
 
 
 def picture_orientation(path: Path) -> Orientation:

@@ -18,6 +18,8 @@ PAUSE = 5
 """Times the usual interval between two pictures, above which a picture counts as held through a pause."""
 FEW = Fraction(1, 8)
 """Share of the intervals up to which long ones are pauses; with more of them the rate itself varies."""
+JUMP = 1
+"""Seconds and more between two pictures of a format whose clock may jump are no pause but a jump, where ten are usual."""
 JITTER = Fraction(1, 2)
 """Share of an interval by which intervals may differ from the usual one and still be those of one rate."""
 FARTHEST_DRIFT = 3
@@ -34,11 +36,13 @@ class Timeline:
         stamps: seconds in the container's clock, sorted, at least one.
         last_duration: seconds for which the last picture is shown; None where the file does not say.
         tick: seconds to which times are rounded.
+        jumps: of the container's clock; after one the stamps are those of a clock without it.
     """
 
     stamps: Sequence[Fraction]
     last_duration: Fraction | None
     tick: Fraction
+    jumps: int = 0
 
     def __len__(self) -> int:
         return len(self.stamps)
@@ -92,27 +96,59 @@ def _usual_rate(rate: Fraction, uncertainty: Fraction) -> Fraction:
     return min(near, key=lambda usual: abs(usual - rate)) if near else rate.limit_denominator(100_000)
 
 
-def timeline_of(packets: Iterable[Packet], time_base: Fraction, codec: str) -> Timeline | None:
+def timeline_of(
+    packets: Iterable[Packet], time_base: Fraction, codec: str, *, may_jump: bool = False
+) -> Timeline | None:
     """The timeline of a stream's packets.
 
     Args:
-        packets: all of them, in any order.
+        packets: all of them, in the order of the file.
         time_base: seconds of a tick.
         codec: its name, by which packets without a picture of their own are told.
+        may_jump: the clock may jump where pieces were joined; what follows is moved to follow on.
 
     Returns:
         None where packets carry no times.
     """
     found: list[tuple[int, int]] = []
+    clock = _Clock(time_base)
     for packet in packets:
+        moved = clock.offset(packet) if may_jump else 0
         if packet.pts is None or packet.is_discard or not packet.size:
             continue
-        if codec == "vp8" and not memoryview(packet)[0] & SHOWN_BIT:  # pyright: ignore[reportArgumentType]
+        if codec == "vp8" and not memoryview(packet)[0] & SHOWN_BIT:
             continue
-        found.append((packet.pts, packet.duration or 0))
+        found.append((packet.pts + moved, packet.duration or 0))
     if not found:
         return None
     found.sort()
     last = found[-1][1] * time_base
     # A duration of a tick or two beside rounded times is a writer's stand-in for one it did not know.
-    return Timeline([pts * time_base for pts, _ in found], last if last > 2 * time_base else None, time_base)
+    stamps = [pts * time_base for pts, _ in found]
+    return Timeline(stamps, last if last > 2 * time_base else None, time_base, clock.jumps)
+
+
+class _Clock:
+    """Finds jumps of a clock by the times at which packets are decoded, which otherwise grow by steps alike."""
+
+    def __init__(self, time_base: Fraction) -> None:
+        self.jumps = 0
+        self._largest = int(JUMP / time_base)
+        self._offset = 0
+        self._last: int | None = None
+        self._step = 1
+
+    def offset(self, packet: Packet) -> int:
+        """Ticks to add to this packet's times."""
+        if packet.dts is None:
+            return self._offset
+        time = packet.dts + self._offset
+        if self._last is not None:
+            expected = self._last + self._step
+            if not self._last <= time <= expected + max(self._largest, 10 * self._step):
+                self.jumps += 1
+                self._offset += expected - time
+                time = expected
+            self._step = packet.duration or max(time - self._last, 1)
+        self._last = time
+        return self._offset

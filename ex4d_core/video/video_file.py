@@ -26,7 +26,7 @@ from .source import (
     check_picture_size,
     source_name,
 )
-from .timeline import FARTHEST_DRIFT, Timeline, timeline_of
+from .timeline import FARTHEST_DRIFT, JUMP, Timeline, timeline_of
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -46,8 +46,8 @@ COUNTED, STATED, JOINED = {"mov"}, {"mov", "matroska", "avi"}, {"mpegts", "mpeg"
 """Formats (FFmpeg's names) whose header holds the time of every picture; whose header states the length, where others are
 estimated from what was read; and whose clock may jump, since pieces are joined as they are."""
 
-JUMP = 1
-"""Seconds and more between two pictures of a format whose clock may jump are no pause but a jump, where ten are usual."""
+BARE = {"h264", "hevc", "m4v", "mpegvideo", "h263", "vc1", "obu"}
+"""Formats that are a codec's bare data, as drones and security cameras write it: the only rate is the codec's own."""
 
 HDR_CURVES = (16, 18)
 """Transfer characteristics PQ and HLG, ITU-T H.273."""
@@ -207,7 +207,8 @@ def _timeline(container: InputContainer, stream: VideoStream) -> Timeline | None
             yield from packets_of(container, stream)
 
     context = stream.codec_context
-    return timeline_of(readable(), time_base(stream), "" if context is None else context.name)
+    codec = "" if context is None else context.name
+    return timeline_of(readable(), time_base(stream), codec, may_jump=_format_of(container) in JOINED)
 
 
 def _describe(
@@ -239,7 +240,8 @@ def _rate_and_length(
     container: InputContainer, stream: VideoStream, timeline: Timeline | None
 ) -> tuple[Fraction, int | None, int | None]:
     """(Frames a second, frames at that rate, pictures); the latter two where they are known."""
-    rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+    told = stream.guessed_rate if _format_of(container) in BARE else stream.average_rate
+    rate = Fraction(told or stream.average_rate or stream.guessed_rate or 25)
     if timeline is not None:
         pace = timeline.pace()
         if pace.rate is not None and (pace.pauses or _header_is_wrong(container, stream)):
@@ -393,7 +395,9 @@ def _timed(
     interval = 1 / info.fps
     origin = _frame_time(first, stream)
     may_jump = _format_of(container) in JOINED
-    if begin > SEEK_FROM and origin is not None and not may_jump:
+    # Where the clock jumps a time leads nowhere.
+    runs_on = not may_jump or (timeline is not None and not timeline.jumps)
+    if begin > SEEK_FROM and origin is not None and runs_on:
         frames = _seek(container, stream, info, origin, begin - interval * (FARTHEST_DRIFT + 1 if steady else 1))
     time, end, number, jumps = -interval, Fraction(0), None, 0
     offset = origin or Fraction(0)

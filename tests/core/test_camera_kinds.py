@@ -163,6 +163,16 @@ def test_our_own_file_remembers_the_shape_of_its_picture(tmp_path):
     assert wide.fx == wide.fy == pytest.approx(600 / 288 * 512, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["0.03 1 0 0 0 0 0 1", "1 0 0 0 0 1 0 0 0 0 1 0", "1 1 0 0 0 0 0 0 1 frame_1.jpg"],
+    ids=["TUM", "KITTI", "COLMAP"],
+)
+def test_other_trajectories_in_text_are_told_what_to_become(tmp_path, line):
+    with pytest.raises(EX4DError, match=r"are not read\. Export the camera as glTF"):
+        load_camera(saved(tmp_path, "poses.txt", f"{line}\n" * 3))
+
+
 # -- transforms.json --------------------------------------------------------------------------------------------------
 
 
@@ -253,3 +263,15 @@ def test_a_chan_with_frame_numbers_and_no_lens_is_still_one(tmp_path):
     np.testing.assert_allclose(centres(path)[:, 0], np.arange(5))
     with pytest.raises(EX4DError, match="Export every frame"):
         load_camera(saved(tmp_path, "nuke.chan", "1 0 0 0 0 0 0\n25 1 0 0 0 0 0\n"))
+
+
+# -- .npz -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_npz_that_calls_itself_encrypted_is_refused_in_a_sentence(tmp_path):
+    path = Trajectory.preset("30", frames=3, intrinsics=SQUARE).save(tmp_path / "camera.npz")
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"PK\1\2")  # the last entry of the table; its flags follow three numbers of two bytes
+    data[at + 8] |= 1
+    with pytest.raises(EX4DError, match="not a readable"):
+        load_camera(saved(tmp_path, "locked.npz", bytes(data)))

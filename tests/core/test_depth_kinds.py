@@ -179,6 +179,32 @@ def test_what_is_infinitely_far_lies_at_the_border_and_is_said_once(tmp_path, cl
     assert float(load_depth(tmp_path / "d.npz", clip).depth.max()) == pytest.approx(1.05 * 8000)
 
 
+@pytest.mark.parametrize("focal", [55.0, np.full(FRAMES, 55.0), np.array([55])])
+def test_a_focal_length_alone_is_a_lens_in_the_middle(tmp_path, clip, focal):
+    np.savez(tmp_path / "d.npz", depth=planes(), focallength_px=focal)
+    lens = load_depth(tmp_path / "d.npz", clip).intrinsics
+    assert (lens.fx, lens.fy, lens.cx, lens.cy) == (55, 55, 32, 24)
+
+
+def test_an_npz_a_frame_is_read_with_its_lens(tmp_path, clip):
+    (tmp_path / "maps").mkdir()
+    for index in range(FRAMES):
+        np.savez(tmp_path / "maps" / f"{index}.npz", depth=planes()[index], focallength_px=55.0)
+    depth = load_depth(tmp_path / "maps", clip, kind="depth")
+    np.testing.assert_array_equal(depth.depth, planes())
+    assert depth.intrinsics.fx == 55
+    np.savez(tmp_path / "maps" / "0.npz", depth=planes())
+    with pytest.raises(EX4DError, match="expected one map"):
+        load_depth(tmp_path / "maps", clip, kind="depth")
+
+
+@pytest.mark.parametrize("suffix", ["pt", "h5", "mat"])
+def test_arrays_of_other_programs_are_told_what_to_become(tmp_path, clip, suffix):
+    (tmp_path / f"d.{suffix}").write_bytes(bytes(100))
+    with pytest.raises(EX4DError, match=r"Save it as \.npz"):
+        load_depth(tmp_path / f"d.{suffix}", clip)
+
+
 # -- maps of the whole film -------------------------------------------------------------------------------------------
 
 
@@ -258,6 +284,14 @@ def test_a_wall_ten_times_as_far_as_a_box_is_so_in_every_range(tmp_path, clip, s
     depth = load_depth(path, clip, kind="depth").depth
     assert float(depth[0, 40, 50] / depth[0, 20, 20]) == pytest.approx(10, rel=0.01)
     assert float(depth[0, 40, 50]) == pytest.approx(0.8 * 1023, rel=0.01)
+
+
+@pytest.mark.parametrize(("codec", "pixels"), [("libx265", "gray10le"), ("ffv1", "gray10le"), ("ffv1", "gray12le")])
+def test_grey_has_no_limited_range(tmp_path, clip, codec, pixels):
+    """HEVC's header calls it limited where nothing is said; whoever writes grey writes all its values."""
+    values = (planes() * 100).astype(np.uint16)
+    depth = load_depth(write_depth_film(tmp_path / "d.mkv", values, codec=codec, pixels=pixels), clip, kind="depth")
+    np.testing.assert_array_equal(depth.depth, values)
 
 
 @pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (0, -1, 1, 0), (-1, 0, 0, -1), (-1, 0, 0, 1), (0, 1, 1, 0)])
