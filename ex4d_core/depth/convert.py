@@ -157,7 +157,7 @@ def check_depth(
     if low <= 0:
         raise EX4DError(
             f"Depth must be positive, the smallest value is {low:g}; if zero means far away, the clip is disparity or "
-            "inverse depth and must be converted as that."
+            "inverse depth and must be converted as that, and if it means not measured, fill those samples first."
         )
     if low == high and clip.numel() > 1:
         raise EX4DError(f"The depth is {low:g} everywhere, which is no scene; check the depth source.")

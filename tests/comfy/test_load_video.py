@@ -496,3 +496,40 @@ def test_a_clip_stops_loading_when_another_node_fails(client, server, clip, long
     assert result.status == "error" and result.error["node_type"] == "EX4DTestWait"
     client.queue(beside(load(start=4), 0.0)).ok()  # starts when nothing of the prompt before runs any more
     assert len(films() - before) == 1, "the clip was loaded to its end"
+
+
+def test_an_animated_webp_is_listed_and_loaded_and_a_still_one_is_not_listed(client, server):
+    from PIL import Image
+
+    levels = [Image.new("RGB", (WIDTH, HEIGHT), (8 * t, 8 * t, 8 * t)) for t in range(12)]
+    levels[0].save(server.input / "film.webp", save_all=True, append_images=levels[1:], duration=100, lossless=True)
+    levels[5].save(server.input / "still.webp", lossless=True)
+    listed = json.dumps(client.object_info("EX4DLoadVideo"))
+    assert "film.webp" in listed and "still.webp" not in listed
+    shown = mean_levels(client, server, file="film.webp", start=2, frames=5)
+    assert shown.tolist() == pytest.approx([16, 24, 32, 40, 48], abs=2)
+
+
+@pytest.mark.parametrize("socket", [False, True])
+def test_a_pause_in_a_recording_does_not_change_its_rate(client, server, socket):
+    import av
+
+    with av.open(str(server.input / "pause.mp4"), "w") as container:
+        video = container.add_stream("libx264", rate=FPS)
+        video.width, video.height, video.pix_fmt, video.options = WIDTH, HEIGHT, "yuv420p", {"crf": "0"}
+        for t in range(20):
+            grey = np.full((HEIGHT, WIDTH, 3), 8 * t, np.uint8)
+            frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
+            frame.pts, frame.time_base = t + 600 * (t >= 10), Fraction(1, FPS)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    prompt = {"load": load("pause.mp4"), "record": record(0, "paused"), "rate": record(1, "rate")}
+    if socket:
+        prompt["source"] = {"class_type": "LoadVideo", "inputs": {"file": "pause.mp4"}}
+        prompt["load"]["inputs"]["video"] = ["source", 0]
+    client.queue(prompt).ok()
+    import torch
+
+    levels = torch.load(server.output / "paused.pt", weights_only=True).mean((1, 2, 3)) * 255
+    assert levels.tolist() == pytest.approx([0, 8, 16, 24, 32], abs=2)
+    assert torch.load(server.output / "rate.pt", weights_only=True) == pytest.approx(FPS)

@@ -9,6 +9,7 @@ A failure names the seed, and leaves the file in the folder that EX4D_FUZZ_KEEP 
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
@@ -128,7 +129,7 @@ def rewritten(data: bytes, draw: random.Random) -> bytes:
             other, name = draw.choice(places)
             holder[key] = json.loads(json.dumps(other[name]))
         else:
-            holder[key] = draw.choice(ODD)
+            holder[key] = copy.deepcopy(draw.choice(ODD))  # its own, or later rounds would change the list
     return json.dumps(document).encode("utf-8", "surrogatepass" if draw.random() < 0.5 else "replace")
 
 
@@ -348,7 +349,7 @@ def test_damaged_files_end_in_a_result_or_in_our_sentence(tmp_path, clip, name):
             of = clip[1 if reader.in_folder else FRAMES]
             each(*(lambda kind=kind: load_depth(path, of, kind=kind) for kind in ("depth", "disparity", None)))
 
-    told = 0
+    told = tried = 0
     for path, data in whole:  # what is not damaged is read
         spoiled = tmp_path / "spoiled" / path.name
         spoiled.write_bytes(data)
@@ -356,7 +357,7 @@ def test_damaged_files_end_in_a_result_or_in_our_sentence(tmp_path, clip, name):
         spoiled.unlink()
     assert told == 0 or name.startswith("depth") or name == "weights", "whole files are refused"
     for seed in seeds(reader.cases):
-        draw = random.Random(seed)
+        draw, tried = random.Random(seed), tried + 1
         path, data = draw.choice(whole)
         spoiled = tmp_path / "spoiled" / path.name
         mutate = rewritten if path.suffix in (".json", ".gltf") else damaged
@@ -367,6 +368,7 @@ def test_damaged_files_end_in_a_result_or_in_our_sentence(tmp_path, clip, name):
             kept = shutil.copy(spoiled, KEEP or tmp_path)
             raise AssertionError(f"{name}, seed {seed}: {type(error).__name__} of {kept}") from error
         spoiled.unlink()
+    print(f"{name}: {tried} files, {told} refused")
     assert told, "nothing was refused, so nothing was damaged"
 
 
