@@ -15,6 +15,7 @@ from ..camera import Intrinsics
 from ..errors import Cancelled, EX4DError
 from ..machine.cancel import unless_cancelled
 from . import solids
+from .source_camera import CAMERA_MOVES, CameraMove, lens_at, pose_at
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +29,14 @@ class DemoScene:
         frames: how many frames one loop of the motion is cut into.
         samples: rays per pixel side where the picture has an edge; 1 gives the exact colour at pixel centres.
             Depth is always that of the pixel centre.
+        camera: how the source camera moves, one of ``CAMERA_MOVES``.
     """
 
     width: int
     height: int
     frames: int
     samples: int = 1
+    camera: CameraMove = "locked-off"
 
     def __post_init__(self) -> None:
         if min(self.width, self.height, self.frames, self.samples) < 1:
@@ -41,27 +44,45 @@ class DemoScene:
                 f"The demo scene needs at least one pixel, frame and sample, got {self.width}x{self.height}, "
                 f"{self.frames} frames, {self.samples} samples."
             )
+        if self.camera not in CAMERA_MOVES:
+            raise EX4DError(f"The demo scene's camera is one of {', '.join(CAMERA_MOVES)}, got {self.camera!r}.")
 
     @property
     def intrinsics(self) -> Intrinsics:
-        """The source camera's projection."""
+        """The source camera's projection at frame 0, and at every frame unless it zooms."""
         return Intrinsics.default(self.width, self.height)
 
+    def source_pose(self, t: float) -> np.ndarray:
+        """(4, 4) float64 world_to_camera of the source camera at a frame, which may be fractional; exact."""
+        return pose_at(self.camera, t, self.frames)
+
+    def source_lens(self, t: float) -> Intrinsics:
+        """The source camera's projection at a frame, which may be fractional; exact."""
+        return lens_at(self.camera, t, self.frames, self.intrinsics)
+
+    def source_cameras(self) -> tuple[np.ndarray, tuple[Intrinsics, ...]]:
+        """The source camera at every frame: (T, 4, 4) float64 world_to_camera, and T lenses."""
+        poses = np.stack([self.source_pose(t) for t in range(self.frames)])
+        return poses, tuple(self.source_lens(t) for t in range(self.frames))
+
     def frame(
-        self, t: int, world_to_camera: np.ndarray | None = None, intrinsics: Intrinsics | None = None
+        self, t: float, world_to_camera: np.ndarray | None = None, intrinsics: Intrinsics | None = None
     ) -> tuple[Tensor, Tensor]:
         """The truth at frame ``t`` from one camera.
 
         Args:
-            t: frame number; the motion repeats after ``frames``.
-            world_to_camera: (4, 4), OpenCV; None is the source camera.
-            intrinsics: projection and size in pixels; None is the source camera's.
+            t: frame, may be fractional; the solids' motion repeats after ``frames``.
+            world_to_camera: (4, 4), OpenCV; None is the source camera at that frame.
+            intrinsics: projection and size in pixels; None is the source camera's, at that frame where it is its own
+                view, else at frame 0.
 
         Returns:
             Colour (H, W, 3) uint8 and planar depth (H, W) float32.
         """
-        intrinsics = intrinsics or self.intrinsics
-        pose = np.eye(4) if world_to_camera is None else np.asarray(world_to_camera, dtype=np.float64)
+        if world_to_camera is None:
+            pose, intrinsics = self.source_pose(t), intrinsics or self.source_lens(t)
+        else:
+            pose, intrinsics = np.asarray(world_to_camera, dtype=np.float64), intrinsics or self.intrinsics
         to_world = np.ascontiguousarray(pose[:3, :3].T)
         rgb, depth = ray_caster()(
             -to_world @ pose[:3, 3],
@@ -84,7 +105,7 @@ class DemoScene:
         """Every frame, each from its own camera.
 
         Args:
-            world_to_camera: (frames, 4, 4); None is the source camera throughout.
+            world_to_camera: (frames, 4, 4); None is the source camera.
             intrinsics: as in ``frame``.
             progress: called with (frames done, frames in all).
             cancel: polled before each frame, and while the first one waits for its machine code.
@@ -98,9 +119,9 @@ class DemoScene:
         """
         if world_to_camera is not None and len(world_to_camera) != self.frames:
             raise EX4DError(f"The demo scene has {self.frames} frames and got {len(world_to_camera)} camera poses.")
-        intrinsics = intrinsics or self.intrinsics
-        rgb = torch.empty((self.frames, intrinsics.height, intrinsics.width, 3), dtype=torch.uint8)
-        depth = torch.empty((self.frames, intrinsics.height, intrinsics.width), dtype=torch.float32)
+        size = intrinsics or self.intrinsics
+        rgb = torch.empty((self.frames, size.height, size.width, 3), dtype=torch.uint8)
+        depth = torch.empty((self.frames, size.height, size.width), dtype=torch.float32)
         for t in range(self.frames):
             if cancel is not None and cancel():
                 raise Cancelled("The demo scene was cancelled.")

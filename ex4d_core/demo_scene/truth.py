@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..camera import Intrinsics
+from ..camera import Intrinsics, invert_pose
 from ..errors import Cancelled
 from .scene import DemoScene
 
@@ -49,7 +49,7 @@ def truth_along(
     Args:
         scene: what is filmed.
         source: ``scene.clip()``.
-        world_to_camera: (frames, 4, 4).
+        world_to_camera: (frames, 4, 4), in the world of the source camera's first frame.
         progress: called with (frames done, frames in all).
         cancel: polled before each frame.
     """
@@ -59,14 +59,26 @@ def truth_along(
         if cancel is not None and cancel():
             raise Cancelled("The ground truth was cancelled.")
         color[t], depth[t] = scene.frame(t, world_to_camera[t])
-        looked_up[t], visible[t] = look_up(source[0][t], source[1][t], depth[t], world_to_camera[t], scene.intrinsics)
+        looked_up[t], visible[t] = look_up(
+            source[0][t],
+            source[1][t],
+            depth[t],
+            world_to_camera[t] @ invert_pose(scene.source_pose(t)),
+            scene.intrinsics,
+            scene.source_lens(t),
+        )
         if progress is not None:
             progress(t + 1, scene.frames)
     return Truth(color, depth, looked_up, visible, world_to_camera)
 
 
 def look_up(
-    source_color: Tensor, source_depth: Tensor, true_depth: Tensor, world_to_camera: np.ndarray, intrinsics: Intrinsics
+    source_color: Tensor,
+    source_depth: Tensor,
+    true_depth: Tensor,
+    source_to_camera: np.ndarray,
+    intrinsics: Intrinsics,
+    source_intrinsics: Intrinsics | None = None,
 ) -> tuple[Tensor, Tensor]:
     """What a camera sees, taken bilinearly from the source picture through the true depth of that camera.
 
@@ -74,18 +86,19 @@ def look_up(
         source_color: (H, W, 3) uint8 of the source camera.
         source_depth: its planar depth (H, W).
         true_depth: (H, W) planar depth of the other camera.
-        world_to_camera: (4, 4) of the other camera.
-        intrinsics: of both.
+        source_to_camera: (4, 4) from the source camera's frame to the other camera's.
+        intrinsics: of the other camera.
+        source_intrinsics: of the source camera, of the same size; None = the other's.
 
     Returns:
         Colour (H, W, 3) uint8, and where the source camera sees that point too, (H, W) bool.
     """
-    k = intrinsics
-    to_world = torch.from_numpy(np.linalg.inv(np.asarray(world_to_camera, np.float64))).float()
+    k, source = intrinsics, source_intrinsics or intrinsics
+    to_source = torch.from_numpy(np.linalg.inv(np.asarray(source_to_camera, np.float64))).float()
     u = (torch.arange(k.width) + 0.5 - k.cx) / k.fx
     v = ((torch.arange(k.height) + 0.5 - k.cy) / k.fy)[:, None]
-    x, y, z = ((row[0] * u + row[1] * v + row[2]) * true_depth + row[3] for row in to_world[:3])
-    column, row = k.fx * x / z + k.cx, k.fy * y / z + k.cy
+    x, y, z = ((row[0] * u + row[1] * v + row[2]) * true_depth + row[3] for row in to_source[:3])
+    column, row = source.fx * x / z + source.cx, source.fy * y / z + source.cy
     grid = torch.stack([2 / k.width * column - 1, 2 / k.height * row - 1], -1)[None]
     picture = source_color.permute(2, 0, 1)[None].float()
     color = F.grid_sample(picture, grid, mode="bilinear", align_corners=False)[0].permute(1, 2, 0)
