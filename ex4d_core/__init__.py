@@ -6,7 +6,7 @@ The data's path is the package's layout::
 
 Conventions, everywhere inside this package:
 
-* Camera frame: OpenCV (x right, y down, z forward). The source camera is the identity.
+* Camera frame: OpenCV (x right, y down, z forward). The source camera is the identity; where it moves, at frame 0.
 * Poses are ``world_to_camera`` matrices, (T, 4, 4) float32. Depth is planar z, in the same unit.
 * Intrinsics are in pixels with pixel centres at +0.5: ``u = fx * x / z + cx``.
 * Images are float32 0..1, (T, H, W, 3); masks (T, H, W), 1 = seen, 0 = hole.

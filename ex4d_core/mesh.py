@@ -1,6 +1,7 @@
 """DW-Mesh: one watertight depth surface per frame, with its occluded faces marked.
 
-Convention: OpenCV frame, planar depth, source camera = identity. A vertex of row ``i`` and column ``j`` lies on the ray
+Convention: OpenCV frame, planar depth. The world is the source camera's first frame; where that moves, the mesh says how.
+A vertex of row ``i`` and column ``j`` lies on the ray
 through pixel position ``(j + offset, i + offset)``; ``offset`` is 0 in released style (as published) and 0.5, the pixel
 centre, in paper style. Vertex index = ``i * width + j``; paper style has one vertex more, the middle of the back plate.
 
@@ -23,11 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .camera import Intrinsics, same_aspect
+from .camera import Intrinsics, invert_pose, same_aspect
 from .errors import Cancelled, EX4DError
 from .machine.buffers import empty
 from .pixels import to_uint8
 from .published import BORDER_DEPTH, DEPTH_JUMP, DEPTH_LIMITS, MIN_ANGLE, NEAREST_LIMITS, PIVOT_MARGIN
+from .trajectory import Trajectory, check_source_camera
 
 Style = Literal["released", "paper"]
 STYLES: tuple[Style, ...] = get_args(Style)
@@ -47,13 +49,15 @@ class DWMesh:
     Attributes:
         rgb: (T, H, W, 3) uint8 colour of the vertices.
         depth: (T, H, W) float32 planar depth, border ring at ``border_depth``; clamped in front of it in paper style.
-        intrinsics: the source camera, for the size (W, H).
+        intrinsics: the source camera's lens, for the size (W, H); that of frame 0 where it changes (`lens`).
         style: "released" or "paper".
         border_depth: depth of the back plate.
         min_angle: faces with a smaller angle, in degrees, are occluded.
         max_jump: paper style: faces with a larger depth range are occluded, in depth units; released style: infinity.
         radius: distance of the pivot from the source camera: nearest depth of the clip's frame 0 plus 0.15, as published.
             It is the clip's, and stays when frames are taken out.
+        source_camera: where the source camera is at each of the T frames, in the world of the clip's first frame, and its
+            lenses where they change; None where it does not move.
     """
 
     rgb: Tensor
@@ -64,6 +68,7 @@ class DWMesh:
     min_angle: float
     max_jump: float
     radius: float
+    source_camera: Trajectory | None = None
 
     @property
     def frames(self) -> int:
@@ -84,6 +89,11 @@ class DWMesh:
     def device(self) -> torch.device:
         """Where depth and colour live."""
         return self.depth.device
+
+    def lens(self, t: int) -> Intrinsics:
+        """The source camera's lens at frame ``t``."""
+        lenses = None if self.source_camera is None else self.source_camera.intrinsics
+        return self.intrinsics if lenses is None else lenses[t]
 
     @property
     def pixel_offset(self) -> float:
@@ -118,7 +128,8 @@ class DWMesh:
         if not numbers or not 0 <= min(numbers) <= max(numbers) < self.frames:
             raise EX4DError(f"The mesh has frames 0 to {self.frames - 1}; asked for were {frames}.")
         chosen = frames if isinstance(frames, slice) else list(frames)
-        return replace(self, rgb=self.rgb[chosen], depth=self.depth[chosen])
+        source = None if self.source_camera is None else self.source_camera.part(frames)
+        return replace(self, rgb=self.rgb[chosen], depth=self.depth[chosen], source_camera=source)
 
     def coarser(self, pixels: int) -> DWMesh:
         """The same surfaces over fewer vertices; thresholds, back plate and radius stay.
@@ -139,15 +150,30 @@ class DWMesh:
             target.copy_(
                 torch.nn.functional.interpolate(planes, (height, width), mode="area")[0].round_().permute(1, 2, 0)
             )
-        return replace(self, rgb=rgb, depth=depth, intrinsics=self.intrinsics.resized(width, height))
+        source = None if self.source_camera is None else self.source_camera.resized(width, height)
+        lens = self.intrinsics.resized(width, height)
+        return replace(self, rgb=rgb, depth=depth, intrinsics=lens, source_camera=source)
 
-    def vertices(self, t: int) -> Tensor:
-        """Vertices of frame ``t``: (V, 3) float32, source camera's frame."""
-        points = unproject(self.depth[t], self.intrinsics, self.pixel_offset).reshape(-1, 3)
+    def vertices_in_camera(self, t: int) -> Tensor:
+        """Vertices of frame ``t``: (V, 3) float32, in the frame of the source camera there."""
+        return self._vertices(t).float()
+
+    def vertices_in_world(self, t: int) -> Tensor:
+        """Vertices of frame ``t``: (V, 3) float32, in the world, the frame of the source camera at the clip's start."""
+        if self.source_camera is None:
+            return self.vertices_in_camera(t)
+        to_world = torch.from_numpy(invert_pose(self.source_camera.world_to_camera[t]))
+        if self.device.type != "mps":  # which has no float64
+            to_world = to_world.to(self.device)
+        points = self._vertices(t).to(to_world.device)
+        return (points @ to_world[:3, :3].T + to_world[:3, 3]).float().to(self.device)
+
+    def _vertices(self, t: int) -> Tensor:
+        points = unproject(self.depth[t], self.lens(t), self.pixel_offset).reshape(-1, 3)
         if self.style == "paper":
             corners = points[[0, self.width - 1, (self.height - 1) * self.width, self.height * self.width - 1]]
             points = torch.cat([points, corners.mean(0, keepdim=True)])
-        return points.float()
+        return points
 
     def quad_face_valid(self, t: int | list[int]) -> Tensor:
         """The occlusion rule on the faces over pixels: (H-1, W-1, 2) bool, upper left face first; True = not occluded.
@@ -155,7 +181,10 @@ class DWMesh:
         Released style: the face's own angle. Paper style: angle and depth range, and both faces of a quad agree.
         A list of frames adds a leading axis.
         """
-        valid = angle_valid(self.depth[t], self.intrinsics, self.pixel_offset, self.min_angle)
+        if isinstance(t, list) and len({self.lens(frame) for frame in t}) > 1:
+            return torch.stack([self.quad_face_valid(frame) for frame in t])
+        lens = self.lens(t[0] if isinstance(t, list) else t)
+        valid = angle_valid(self.depth[t], lens, self.pixel_offset, self.min_angle)
         if self.style == "paper":
             valid = valid & jump_valid(self.depth[t], self.max_jump)
             valid = valid.all(-1, keepdim=True).expand(valid.shape)
@@ -203,6 +232,7 @@ def build_dw_mesh(
     min_angle: float = MIN_ANGLE,
     depth_jump: float = DEPTH_JUMP,
     border_depth: float | None = None,
+    source_camera: Trajectory | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> DWMesh:
@@ -218,6 +248,9 @@ def build_dw_mesh(
         min_angle: smallest angle of a visible face, degrees, 0..60.
         depth_jump: paper style: largest depth range of a visible face, as a share of frame 0's depth range.
         border_depth: depth of the back plate; None = 100 for depth in the published range, else 1.05 times the largest.
+        source_camera: where the source camera is at each frame, the first at the identity; None = it does not move. Its
+            lenses, where it has any, are those of the clip; ``intrinsics`` given as well are frame 0's, and the others
+            change in proportion.
         progress: called with (frames done, frames).
         cancel: polled once a frame; True raises Cancelled.
 
@@ -227,7 +260,7 @@ def build_dw_mesh(
     Raises:
         EX4DError: shapes that do not fit (the intrinsics' among them), fewer than 3x3 pixels, depth that is not finite
             and positive or too large, colours of another type or not finite, bad parameters, a back plate in front of
-            the scene.
+            the scene, a source camera of another clip.
         Cancelled: ``cancel`` returned True.
 
     Source: paper section 3.2 and appendix A.3; the published mesh builder for the released style.
@@ -242,7 +275,7 @@ def build_dw_mesh(
     check_mesh_parameters(style, min_angle, depth_jump, border_depth)
     nearest = _check_inputs(rgb, depth)
     frames, height, width = depth.shape
-    intrinsics = _fit_intrinsics(intrinsics, width, height)
+    intrinsics, source_camera = _source_lenses(intrinsics, source_camera, frames, width, height)
     if border_depth is None:
         border_depth = default_border_depth(depth)
     elif border_depth <= nearest:
@@ -267,7 +300,9 @@ def build_dw_mesh(
         if progress is not None:
             progress(t + 1, frames)
     radius = float(padded[0].min()) + PIVOT_MARGIN
-    return DWMesh(colors, padded, intrinsics, style, float(border_depth), float(min_angle), max_jump, radius)
+    return DWMesh(
+        colors, padded, intrinsics, style, float(border_depth), float(min_angle), max_jump, radius, source_camera
+    )
 
 
 def default_border_depth(depth: Tensor) -> float:
@@ -440,6 +475,32 @@ def _fit_intrinsics(intrinsics: Intrinsics | None, width: int, height: int) -> I
             "another shape, so the lens would be stretched. Give the intrinsics of the frames as they are."
         )
     return intrinsics.resized(width, height)
+
+
+def _source_lenses(
+    intrinsics: Intrinsics | None, source: Trajectory | None, frames: int, width: int, height: int
+) -> tuple[Intrinsics, Trajectory | None]:
+    """Frame 0's lens, and the source camera with the lenses that go with it; both for this size."""
+    if source is not None:
+        source = source.resized(width, height)
+        check_source_camera(source, frames, (width, height))
+        if source.intrinsics is not None and intrinsics is None:
+            return source.intrinsics[0], source
+    first = _fit_intrinsics(intrinsics, width, height)
+    if source is None or source.intrinsics is None or source.intrinsics[0] == first:
+        return first, source
+    own = source.intrinsics[0]
+    lenses = tuple(
+        replace(
+            first,
+            fx=first.fx * lens.fx / own.fx,
+            fy=first.fy * lens.fy / own.fy,
+            cx=first.cx + lens.cx - own.cx,
+            cy=first.cy + lens.cy - own.cy,
+        )
+        for lens in source.intrinsics
+    )
+    return first, replace(source, intrinsics=lenses)
 
 
 def check_mesh_parameters(style: str, min_angle: float, depth_jump: float, border_depth: float | None) -> None:

@@ -114,6 +114,7 @@ class EX4DBuildDWMesh(io.ComfyNode):
                 min_angle=min_angle,
                 depth_jump=depth_jump,
                 border_depth=border_depth or depth.border_depth,
+                source_camera=depth.source_camera if len(depth) == frames else None,
                 progress=job.progress,
                 cancel=job.cancel,
             )
@@ -130,6 +131,8 @@ class EX4DBuildDWMesh(io.ComfyNode):
             lines.append(f"depth resized from {was[1]}x{was[0]}")
         if len(depth) < frames:
             lines.append("one depth for all frames")
+        if mesh.source_camera is not None:
+            lines.append("the source camera moves")
         picture = previews.save_picture(lambda: occlusion_overlay(mesh.rgb[0], valid))
         return io.NodeOutput(mesh, ui=previews.ui_image(picture, *lines))
 

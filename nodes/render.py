@@ -116,7 +116,7 @@ class EX4DRenderColorMask(io.ComfyNode):
         with Job() as job:
             color, seen, depth = render_color_mask(
                 mesh,
-                trajectory.for_scene(mesh.intrinsics),
+                trajectory,
                 size=(width, height) if width else None,
                 backend=backend,
                 keep_first_frame=KEEP[first_frame],

@@ -19,7 +19,7 @@ def save_ply(path: str | Path, mesh: DWMesh, frame: int = 0) -> None:
 
     Args:
         path: target.
-        mesh: the mesh; vertices are written in the source camera's frame (OpenCV: x right, y down, z forward).
+        mesh: the mesh; vertices are written in the world, the source camera's first frame (OpenCV: x right, y down, z forward).
         frame: which one; its occluded vertices are black, as published.
 
     Raises:
@@ -27,7 +27,7 @@ def save_ply(path: str | Path, mesh: DWMesh, frame: int = 0) -> None:
     """
     if not 0 <= frame < mesh.frames:
         raise EX4DError(f"The mesh has frames 0 to {mesh.frames - 1}; frame {frame} was asked for.")
-    positions = mesh.vertices(frame).cpu().numpy()
+    positions = mesh.vertices_in_world(frame).cpu().numpy()
     vertices = np.empty(len(positions), VERTEX)
     vertices["position"] = positions
     vertices["color"] = mesh.vertex_colors(frame).cpu().numpy()

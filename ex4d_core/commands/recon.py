@@ -147,6 +147,7 @@ def build_mesh(job: MeshJob, clip: VideoClip, depth: DepthClip) -> DWMesh:
             min_angle=job.min_angle,
             depth_jump=job.depth_jump,
             border_depth=depth.border_depth if job.border_depth is None else job.border_depth,
+            source_camera=depth.source_camera,
             progress=bar,
             cancel=interrupted,
         )
@@ -154,9 +155,11 @@ def build_mesh(job: MeshJob, clip: VideoClip, depth: DepthClip) -> DWMesh:
 
 def render_path(job: ReconJob, mesh: DWMesh, camera: CameraPath, clip: VideoClip, stage: Path) -> None:
     """The files of one camera path; only a few of its frames are held at a time."""
+    from ..render import with_lenses
     from .shot import shot_writer
 
-    trajectory = camera.trajectory(job.frames, clip.fps, mesh.radius, mesh.intrinsics).for_scene(mesh.intrinsics)
+    trajectory = camera.trajectory(job.frames, clip.fps, mesh.radius, mesh.intrinsics)
+    trajectory = with_lenses(trajectory, mesh)
     if job.outputs.cameras:
         trajectory.save(stage / f"camera_{camera.name}.npz")
     total = len(trajectory)

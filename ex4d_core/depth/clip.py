@@ -9,6 +9,7 @@ import torch
 from ..camera import Intrinsics
 from ..errors import EX4DError
 from ..published import BORDER_DEPTH, DEPTH_LIMITS, NEAREST_LIMITS
+from ..trajectory import Trajectory, check_source_camera, source_camera_of
 from .convert import check_depth, depth_from_disparity, resize_depth
 
 
@@ -20,14 +21,18 @@ class DepthClip:
         depth: (T, H, W) float32, planar z > 0 in scene units, OpenCV frame.
         intrinsics: the projection the depth was made with, for (W, H); None where the source does not know it.
         disparity_range: (min, max) of the raw disparity before it was normalised, where the depth came from disparity.
+        source_camera: where the source camera is at each frame, in the depth's unit and in the world of its first frame;
+            with its lens at each frame where that changes, for (W, H). None where it does not move, or nobody knows.
 
     Raises:
-        EX4DError: depth that is not finite, positive and varying, or intrinsics of another image size.
+        EX4DError: depth that is not finite, positive and varying, intrinsics of another image size, or a source camera
+            that does not belong to this clip (``check_source_camera``).
     """
 
     depth: torch.Tensor
     intrinsics: Intrinsics | None = None
     disparity_range: tuple[float, float] | None = None
+    source_camera: Trajectory | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "depth", check_depth(self.depth))
@@ -37,6 +42,23 @@ class DepthClip:
                 f"The intrinsics are for {self.intrinsics.width}x{self.intrinsics.height} pixels and the depth has "
                 f"{width}x{height}; use Intrinsics.resized(width, height) or resize the depth."
             )
+        if self.source_camera is not None:
+            check_source_camera(self.source_camera, len(self), (width, height))
+
+    def with_source_camera(self, path: Trajectory) -> DepthClip:
+        """The same clip filmed by a camera that moves.
+
+        Args:
+            path: one pose a frame, in the depth's unit; a longer one is cut. It is moved so that the first frame is the
+                world, and its lenses, where it has any, take the place of the clip's.
+
+        Raises:
+            EX4DError: fewer frames than the depth has, or lenses of another shape.
+        """
+        height, width = self.depth.shape[1:]
+        source = source_camera_of(path, len(self), (width, height), self.intrinsics)
+        lens = self.intrinsics if source.intrinsics is None else source.intrinsics[0]
+        return replace(self, intrinsics=lens, source_camera=source)
 
     @classmethod
     def from_disparity(cls, disparity: torch.Tensor, intrinsics: Intrinsics | None = None) -> DepthClip:
@@ -77,7 +99,9 @@ class DepthClip:
         if (height, width) == tuple(self.depth.shape[1:]):
             return self
         intrinsics = None if self.intrinsics is None else self.intrinsics.resized(width, height)
-        return replace(self, depth=resize_depth(self.depth, height, width), intrinsics=intrinsics)
+        source = None if self.source_camera is None else self.source_camera.resized(width, height)
+        depth = resize_depth(self.depth, height, width)
+        return replace(self, depth=depth, intrinsics=intrinsics, source_camera=source)
 
 
 def border_of(nearest: float, farthest: float) -> float:

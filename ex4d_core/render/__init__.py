@@ -17,7 +17,15 @@ from .choose import (
     backend_problem,
     choose_backend,
 )
-from .color_mask import OUT_DTYPES, KeepFirstFrame, OutDtype, default_range, render_color_mask
+from .color_mask import (
+    OUT_DTYPES,
+    KeepFirstFrame,
+    OutDtype,
+    default_range,
+    render_color_mask,
+    shown_frames,
+    with_lenses,
+)
 
 __all__ = [
     "BACKENDS",
@@ -32,4 +40,6 @@ __all__ = [
     "choose_backend",
     "default_range",
     "render_color_mask",
+    "shown_frames",
+    "with_lenses",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -14,11 +14,9 @@ from ..camera import same_aspect
 from ..errors import Cancelled, EX4DError
 from ..mesh import DWMesh
 from ..published import RENDER_FAR, RENDER_NEAR
+from ..trajectory import Trajectory, relative_to_source
 from .choose import BackendChoice, backend_of, choose_backend, compute_device
 from .view import Picture, Settings, View
-
-if TYPE_CHECKING:
-    from ..trajectory import Trajectory
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +52,8 @@ def render_color_mask(
 
     Args:
         mesh: the watertight mesh.
-        trajectory: T poses `world_to_camera` in the source camera's frame; the mesh's intrinsics where it has none.
+        trajectory: T poses `world_to_camera`, which ride on the mesh's source camera or stand in the world, as the
+            trajectory says (`frame_of_reference`); the mesh's intrinsics where it has none.
         size: (width, height) of the output; None = the mesh's. Lenses are fitted to it: scaled where the aspect ratio
             is theirs, else their vertical field of view is kept (`Intrinsics.fitted`).
         backend: "auto", "nvdiffrast", "numba" or "torch". Auto takes nvdiffrast where CUDA and it are present; else
@@ -62,7 +61,7 @@ def render_color_mask(
         device: where to compute and to leave the result; None = compute where the backend runs best, result beside
             the mesh. Apple's GPU ("mps") lacks float64: the processor computes, the result lies there.
         keep_first_frame: True passes the first source frame through as frame 0, with a full mask; "auto" does so where
-            pose 0 is the identity within 1e-4 and looks through the source's lens. An output of another aspect ratio
+            pose 0 is the source camera's within 1e-4 and looks through its lens. An output of another aspect ratio
             than the mesh's cannot keep it.
         supersample: samples per pixel and axis, 1..4; a pixel is seen when half of its samples are.
         antialias: blend silhouettes as the published renderer does, nvdiffrast only; None = in released style. The
@@ -148,16 +147,41 @@ def default_range(mesh: DWMesh) -> tuple[float, float]:
 
 
 def _views(mesh: DWMesh, trajectory: Trajectory, width: int, height: int, supersample: int) -> list[View]:
-    trajectory = trajectory.for_scene(mesh.intrinsics)
-    poses = trajectory.world_to_camera.astype(np.float64)
-    if mesh.frames not in (1, len(poses)):
+    shown = shown_frames(trajectory, mesh)
+    trajectory = with_lenses(trajectory, mesh)
+    poses = relative_to_source(trajectory, _source_at(mesh, shown))
+    cameras = trajectory.intrinsics or (mesh.intrinsics,) * len(shown)
+    lenses = [camera.fitted(width, height).resized(width * supersample, height * supersample) for camera in cameras]
+    return [View(t, frame, poses[t], lenses[t]) for t, frame in enumerate(shown)]
+
+
+def shown_frames(trajectory: Trajectory, mesh: DWMesh) -> list[int]:
+    """The frame of the mesh that each frame of the path shows.
+
+    Raises:
+        EX4DError: frame counts that do not fit.
+    """
+    frames = len(trajectory)
+    if mesh.frames not in (1, frames):
         raise EX4DError(
-            f"The mesh has {mesh.frames} frames, the camera path {len(poses)}. Make them equal "
+            f"The mesh has {mesh.frames} frames, the camera path {frames}. Make them equal "
             "(a mesh of one frame serves a path of any length)."
         )
-    cameras = trajectory.intrinsics or (mesh.intrinsics,) * len(poses)
-    lenses = [camera.fitted(width, height).resized(width * supersample, height * supersample) for camera in cameras]
-    return [View(t, t if mesh.frames > 1 else 0, poses[t], lenses[t]) for t in range(len(poses))]
+    return list(range(frames)) if mesh.frames > 1 else [0] * frames
+
+
+def with_lenses(trajectory: Trajectory, mesh: DWMesh) -> Trajectory:
+    """The path with a lens for every frame, as `render_color_mask` takes it; whoever renders in parts needs it before.
+
+    Raises:
+        EX4DError: frame counts that do not fit.
+    """
+    return trajectory.for_scene(mesh.intrinsics, _source_at(mesh, shown_frames(trajectory, mesh)))
+
+
+def _source_at(mesh: DWMesh, shown: list[int]) -> Trajectory | None:
+    """The source camera when it saw each of the frames shown."""
+    return None if mesh.source_camera is None else mesh.source_camera.part(shown)
 
 
 def _keeps_first_frame(keep: KeepFirstFrame, mesh: DWMesh, first: View) -> bool:
@@ -170,8 +194,8 @@ def _keeps_first_frame(keep: KeepFirstFrame, mesh: DWMesh, first: View) -> bool:
                 "Render at the clip's aspect ratio, or have the first frame rendered."
             )
         return bool(keep)
-    at_source = np.abs(first.world_to_camera - np.eye(4)).max() <= IDENTITY_TOLERANCE
-    source = mesh.intrinsics.fitted(lens.width, lens.height)
+    at_source = np.abs(first.source_to_camera - np.eye(4)).max() <= IDENTITY_TOLERANCE
+    source = mesh.lens(first.source).fitted(lens.width, lens.height)
     if same_shape and at_source and np.abs(lens.matrix() - source.matrix()).max() <= IDENTITY_TOLERANCE * source.fx:
         return True
     log.warning(

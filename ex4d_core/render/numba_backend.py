@@ -101,12 +101,12 @@ def _draw(
     from . import numba_kernels
 
     paper = mesh.style == "paper"
-    source = mesh.intrinsics
+    source = mesh.lens(view.source)
     # Both grids: sample (i, j) lies at j * 1 + offset, so the offset moves into the principal point.
     rays = (1.0 / source.fx, 1.0 / source.fy, source.cx - mesh.pixel_offset, source.cy - mesh.pixel_offset)
     camera = view.intrinsics
     lens = (float(camera.fx), float(camera.fy), camera.cx - 0.5, camera.cy - 0.5)
-    pose = np.ascontiguousarray(view.world_to_camera[:3])
+    pose = np.ascontiguousarray(view.source_to_camera[:3])
     limit = 4.0 * math.cos(math.radians(mesh.min_angle)) ** 2
     numba_kernels.rasterise(
         depth, rays, pose, lens, settings.near, settings.far, limit, mesh.max_jump, paper,

@@ -106,14 +106,16 @@ def _draw(
 
 def _clip_positions(mesh: DWMesh, views: list[View], settings: Settings) -> Tensor:
     """Homogeneous clip space (n, V, 4) float32; row 0 of the picture at y = -1, w = depth."""
+    if len({mesh.lens(view.source) for view in views}) > 1:
+        return torch.cat([_clip_positions(mesh, [view], settings) for view in views])
+    lens = mesh.lens(views[0].source)
     depth = mesh.depth[[view.source for view in views]].to(settings.device)
     projections = np.stack([_projection(view.intrinsics, settings.near, settings.far) for view in views])
-    poses = np.stack([view.world_to_camera for view in views])
+    poses = np.stack([view.source_to_camera for view in views])
     if mesh.style == "paper":
-        points = unproject(depth, mesh.intrinsics, mesh.pixel_offset).flatten(1, 2)
+        points = unproject(depth, lens, mesh.pixel_offset).flatten(1, 2)
         matrix = torch.from_numpy(projections @ poses).to(depth.device)
         return (points @ matrix[..., :3].mT + matrix[:, None, :, 3]).float().contiguous()
-    lens = mesh.intrinsics
     x = (torch.arange(mesh.width, dtype=torch.float32, device=depth.device) - lens.cx) / lens.fx
     y = (torch.arange(mesh.height, dtype=torch.float32, device=depth.device) - lens.cy) / lens.fy
     matrix = torch.from_numpy(projections.astype(np.float32) @ poses.astype(np.float32)).to(depth.device)

@@ -80,8 +80,8 @@ def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings
 
 def _set_up(mesh: DWMesh, view: View, settings: Settings) -> _Scene:
     depth = mesh.depth[view.source].to(settings.device)
-    pose = torch.as_tensor(view.world_to_camera, dtype=torch.float64, device=settings.device)
-    points = unproject(depth, mesh.intrinsics, mesh.pixel_offset).reshape(-1, 3) @ pose[:3, :3].T + pose[:3, 3]
+    pose = torch.as_tensor(view.source_to_camera, dtype=torch.float64, device=settings.device)
+    points = unproject(depth, mesh.lens(view.source), mesh.pixel_offset).reshape(-1, 3) @ pose[:3, :3].T + pose[:3, 3]
     camera = view.intrinsics
     lens = (float(camera.fx), float(camera.fy), camera.cx - 0.5, camera.cy - 0.5)
     seen = points[:, 2] > settings.near

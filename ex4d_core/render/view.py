@@ -27,13 +27,13 @@ class View:
     Attributes:
         output: frame of the output it becomes.
         source: frame of the mesh it shows.
-        world_to_camera: (4, 4) float64, OpenCV.
+        source_to_camera: (4, 4) float64, OpenCV, from the frame of the source camera there to the viewing camera's.
         intrinsics: the viewing camera, for the rendered size.
     """
 
     output: int
     source: int
-    world_to_camera: np.ndarray
+    source_to_camera: np.ndarray
     intrinsics: Intrinsics
 
 

@@ -11,17 +11,19 @@ the two together.
 from ..camera import MAX_FRAMES
 from .bake import bake_document, document_from_lenses, document_from_poses, resample_document, scale_document
 from .curves import EASES, INTERPOLATIONS, Ease, Interpolation
-from .document import DEFAULT_RADIUS, VERSION, Keyframe, PathDocument
+from .document import DEFAULT_RADIUS, FRAMES_OF_REFERENCE, VERSION, FrameOfReference, Keyframe, PathDocument
 from .evaluate import Evaluated, evaluate_document
 from .parse import parse_document, preset_document
 from .path import Trajectory, load_camera, save_camera
 from .presets import PRESETS, PUBLISHED, Param, Preset, PresetSource
+from .source_camera import check_source_camera, in_the_world, relative_to_source, source_camera_of
 from .summary import Summary, summarize
 from .viewpoint import move_to_viewpoint
 
 __all__ = [
     "DEFAULT_RADIUS",
     "EASES",
+    "FRAMES_OF_REFERENCE",
     "INTERPOLATIONS",
     "MAX_FRAMES",
     "PRESETS",
@@ -29,6 +31,7 @@ __all__ = [
     "VERSION",
     "Ease",
     "Evaluated",
+    "FrameOfReference",
     "Interpolation",
     "Keyframe",
     "Param",
@@ -38,15 +41,19 @@ __all__ = [
     "Summary",
     "Trajectory",
     "bake_document",
+    "check_source_camera",
     "document_from_lenses",
     "document_from_poses",
     "evaluate_document",
+    "in_the_world",
     "load_camera",
     "move_to_viewpoint",
     "parse_document",
     "preset_document",
+    "relative_to_source",
     "resample_document",
     "save_camera",
     "scale_document",
+    "source_camera_of",
     "summarize",
 ]

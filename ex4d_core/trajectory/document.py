@@ -12,6 +12,9 @@ As JSON text, so that the editor, a workflow file and Python share one string::
 
 World and camera are OpenCV (x right, y down, z forward); the source camera is the identity. While ``source`` is
 present, the preset alone decides and the keyframes are ignored. docs/trajectory.schema.json says the same as a schema.
+
+``"frame_of_reference": "world"`` lays the path in the world, the source camera's first frame; it is written only there.
+Without it the path rides on the source camera: what it says is seen from where that is at each frame.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from ..camera import DEFAULT_FPS
 from ..published import DEFAULT_RADIUS
@@ -42,6 +45,10 @@ COMPACT_DECIMALS = 7
 """Decimals of a keyframe in a saved graph; its lengths get more where the scene or the way to the target is small."""
 KEY_DEFAULTS: dict[str, Any] = {"roll": 0, "fov": None, "lens_shift": [0, 0], "ease": "linear"}
 """What a keyframe has where its JSON says nothing of it."""
+
+FrameOfReference = Literal["source", "world"]
+"""What a path's coordinates are counted from: the source camera at each frame, as published, or where it began."""
+FRAMES_OF_REFERENCE: tuple[FrameOfReference, ...] = get_args(FrameOfReference)
 
 Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]
@@ -98,6 +105,7 @@ class PathDocument:
         pivot: what the path turns around, world.
         source: the preset that decides alone; None = the keyframes do.
         keyframes: by increasing frame; at least one where there is no source.
+        frame_of_reference: "source", or "world" where the path stands still while the source camera moves.
     """
 
     frames: int
@@ -109,6 +117,7 @@ class PathDocument:
     pivot: Vector = (0.0, 0.0, DEFAULT_RADIUS)
     source: PresetSource | None = None
     keyframes: tuple[Keyframe, ...] = ()
+    frame_of_reference: FrameOfReference = "source"
 
     @property
     def sets_the_lens(self) -> bool:
@@ -118,6 +127,8 @@ class PathDocument:
 
     def to_dict(self) -> dict[str, Any]:
         """What :func:`json.dumps` takes; the caller's own."""
+        # Written only where it says something, so that other documents open in versions that do not know it.
+        reference = {} if self.frame_of_reference == "source" else {"frame_of_reference": self.frame_of_reference}
         return {
             "version": VERSION,
             "frames": self.frames,
@@ -127,6 +138,7 @@ class PathDocument:
             "interpolation": self.interpolation,
             "radius": self.radius,
             "pivot": list(self.pivot),
+            **reference,
             "source": None if self.source is None else self.source.to_dict(),
             "keyframes": [key.to_dict() for key in self.keyframes],
         }

@@ -14,6 +14,7 @@ from .document import (
     DEFAULT_RADIUS,
     FOV_RANGE,
     FPS_RANGE,
+    FRAMES_OF_REFERENCE,
     KEY_DEFAULTS,
     MAX_COORDINATE,
     MAX_ROLL,
@@ -21,6 +22,7 @@ from .document import (
     MAX_SIDE,
     RADIUS_RANGE,
     VERSION,
+    FrameOfReference,
     Keyframe,
     PathDocument,
     Quaternion,
@@ -39,6 +41,7 @@ DOCUMENT_FIELDS = (
     "interpolation",
     "pivot",
     "radius",
+    "frame_of_reference",
     "source",
     "keyframes",
 )
@@ -69,11 +72,14 @@ def parse_document(text_or_dict: str | Mapping[str, Any]) -> PathDocument:
     interpolation: Interpolation = _choice(raw.get("interpolation", "linear"), f"{path} interpolation", INTERPOLATIONS)
     radius = _number(raw.get("radius", DEFAULT_RADIUS), f"{path} radius", *RADIUS_RANGE)
     pivot = _point(raw.get("pivot", [0, 0, radius]), f"{path} pivot")
+    reference: FrameOfReference = _choice(
+        raw.get("frame_of_reference", "source"), f"{path} frame_of_reference", FRAMES_OF_REFERENCE
+    )
     source = _source(raw.get("source"))
     keyframes = _keyframes(raw.get("keyframes", []), frames)
     if source is None and not keyframes:
         raise EX4DError("The camera path has neither a preset nor a keyframe. Add at least one keyframe.")
-    return PathDocument(frames, fps, width, height, interpolation, radius, pivot, source, keyframes)
+    return PathDocument(frames, fps, width, height, interpolation, radius, pivot, source, keyframes, reference)
 
 
 def preset_document(
@@ -86,6 +92,7 @@ def preset_document(
     width: int | None = None,
     height: int | None = None,
     interpolation: Interpolation = "catmull-rom",
+    frame_of_reference: FrameOfReference = "source",
     **params: Any,
 ) -> PathDocument:
     """The trajectory document that asks for a preset.
@@ -99,6 +106,7 @@ def preset_document(
         width: image width in pixels, None = the scene's.
         height: image height in pixels, None = the scene's.
         interpolation: used once the preset is baked into keyframes.
+        frame_of_reference: "source" rides on the source camera, "world" stands where that began.
         params: the preset's own parameters, and ``ease`` (linear, in, out, in-out) of the way as a whole.
 
     Raises:
@@ -115,6 +123,7 @@ def preset_document(
             "interpolation": interpolation,
             "pivot": [0.0, 0.0, radius] if pivot is None else _listed(pivot),
             "radius": radius,
+            "frame_of_reference": frame_of_reference,
             "source": {"preset": name, "params": params},
             "keyframes": [],
         }

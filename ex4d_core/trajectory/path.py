@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..camera import DEFAULT_FPS, Intrinsics, UnknownLens, check_poses, is_finite
+from ..camera import DEFAULT_FPS, Intrinsics, UnknownLens, check_poses, is_finite, same_aspect
 from ..camera_io import Cameras, Hints, format_to_write
 from ..errors import EX4DError
 from .bake import document_from_lenses, document_from_poses, scale_document
-from .document import FPS_RANGE, PathDocument, Vector
+from .document import FPS_RANGE, FrameOfReference, PathDocument, Vector
 from .evaluate import evaluate_document
 from .files import blaming, placed, read_cameras, write_cameras
 from .parse import parse_document, preset_document
@@ -21,15 +21,17 @@ from .parse import parse_document, preset_document
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """One camera a frame.
+    """One camera a frame. Where a source camera moves, its own path is one too: poses in the world of its first frame.
 
     Attributes:
-        world_to_camera: (T, 4, 4) float32, OpenCV frame; the source camera is the identity.
+        world_to_camera: (T, 4, 4) float32, OpenCV frame; the identity is the source camera (see ``frame_of_reference``).
         intrinsics: T lenses, or None = the mesh's (then :meth:`for_scene` fills in what the path asks for).
         fps: frames a second.
         path: the document it was evaluated from; None for paths that came as matrices.
         radius: scale of the scene that the path was made for, in its units; None = not known.
         pivot: (x, y, z) in the world that the path turns around; None = not known.
+        frame_of_reference: "source": the poses count from where the source camera is at each frame, as published;
+            "world": from where it began. One and the same where it does not move.
 
     Raises:
         EX4DError: poses that are not finite and rigid, or a wrong number of lenses.
@@ -41,6 +43,7 @@ class Trajectory:
     path: PathDocument | None = field(default=None, repr=False)
     radius: float | None = None
     pivot: Vector | None = None
+    frame_of_reference: FrameOfReference = "source"
 
     def __post_init__(self) -> None:
         poses = np.ascontiguousarray(check_poses(self.world_to_camera), dtype=np.float32)
@@ -55,6 +58,7 @@ class Trajectory:
         if self.path is not None:
             object.__setattr__(self, "radius", self.path.radius)
             object.__setattr__(self, "pivot", self.path.pivot)
+            object.__setattr__(self, "frame_of_reference", self.path.frame_of_reference)
 
     def __len__(self) -> int:
         return len(self.world_to_camera)
@@ -69,6 +73,7 @@ class Trajectory:
         pivot: Iterable[float] | None = None,
         intrinsics: Intrinsics | None = None,
         fps: float = DEFAULT_FPS,
+        frame_of_reference: FrameOfReference = "source",
         **params: Any,
     ) -> Trajectory:
         """A named path.
@@ -80,6 +85,7 @@ class Trajectory:
             pivot: what orbits circle, (x, y, z); None = (0, 0, radius).
             intrinsics: the scene's lens; None leaves it to the mesh.
             fps: frames a second.
+            frame_of_reference: "source" rides on a source camera that moves, "world" stands where it began.
             params: the preset's own parameters, and ``ease`` of the way as a whole.
 
         Raises:
@@ -90,7 +96,15 @@ class Trajectory:
             >>> path.world_to_camera.shape, bool((path.world_to_camera[0] == np.eye(4)).all())
             ((5, 4, 4), True)
         """
-        document = preset_document(name, frames=frames, radius=radius, pivot=pivot, fps=fps, **params)
+        document = preset_document(
+            name,
+            frames=frames,
+            radius=radius,
+            pivot=pivot,
+            fps=fps,
+            frame_of_reference=frame_of_reference,
+            **params,
+        )
         return cls.from_document(document, intrinsics=intrinsics)
 
     @classmethod
@@ -167,7 +181,10 @@ class Trajectory:
         if self.path is not None:
             return self.path
         radius = self.radius if radius is None else radius
-        return document_from_poses(self.world_to_camera, self.intrinsics, fps=self.fps, radius=radius, pivot=self.pivot)
+        document = document_from_poses(
+            self.world_to_camera, self.intrinsics, fps=self.fps, radius=radius, pivot=self.pivot
+        )
+        return replace(document, frame_of_reference=self.frame_of_reference)
 
     def to_json(self, radius: float | None = None) -> str:
         """:meth:`document` as JSON text: what a .json file holds."""
@@ -177,20 +194,55 @@ class Trajectory:
         """:meth:`document` in few characters, its numbers rounded: what the editor and a saved graph hold."""
         return self.document(radius).to_compact_json()
 
-    def for_scene(self, intrinsics: Intrinsics) -> Trajectory:
+    @property
+    def takes_the_scenes_lens(self) -> bool:
+        """Whether the path leaves the lens to the scene, at every frame."""
+        return self.intrinsics is None if self.path is None else not self.path.sets_the_lens
+
+    def for_scene(self, intrinsics: Intrinsics, source_camera: Trajectory | None = None) -> Trajectory:
         """The path with a lens for every frame.
 
         Where the path has none, those of its document are worked out with the scene's lens for what it leaves open;
-        a path without a document takes the scene's lens throughout. A path that has lenses is returned as it is.
+        a path without a document takes the scene's lens throughout. A path that has lenses is returned as it is. A path
+        that rides on a source camera that zooms, and leaves the lens to the scene, zooms with it.
 
         Args:
-            intrinsics: the scene's lens.
+            intrinsics: the scene's lens, at its first frame.
+            source_camera: the source camera where it moves, a frame for each of the path's.
         """
+        rides = self.frame_of_reference == "source" and self.takes_the_scenes_lens
+        if source_camera is not None and source_camera.intrinsics is not None and rides:
+            if len(source_camera) != len(self):
+                raise EX4DError(
+                    f"The camera path has {len(self)} frames and the source camera that it rides on "
+                    f"{len(source_camera)}. Make them equal."
+                )
+            return replace(self, intrinsics=source_camera.intrinsics)
         if self.intrinsics is not None:
             return self
         if self.path is None:
             return replace(self, intrinsics=(intrinsics,) * len(self))
         return Trajectory.from_document(self.path, intrinsics=intrinsics)
+
+    def resized(self, width: int, height: int) -> Trajectory:
+        """The same views on another pixel grid; a path without lenses is returned as it is.
+
+        Args:
+            width: in pixels.
+            height: in pixels.
+
+        Raises:
+            EX4DError: another aspect ratio, on which the lenses would be stretched.
+        """
+        if self.intrinsics is None or all((k.width, k.height) == (width, height) for k in self.intrinsics):
+            return self
+        lens = next((k for k in self.intrinsics if not same_aspect(k.width, k.height, width, height)), None)
+        if lens is not None:
+            raise EX4DError(
+                f"The camera's lens is for {lens.width}x{lens.height} pixels and the picture has {width}x{height}: another "
+                "shape. Give the lens of the frames as they are."
+            )
+        return replace(self, intrinsics=tuple(lens.resized(width, height) for lens in self.intrinsics))
 
     def part(self, frames: slice | Sequence[int]) -> Trajectory:
         """Some of the frames, in the same scene: radius and pivot stay, as does the rate.
@@ -210,7 +262,14 @@ class Trajectory:
             raise UnknownLens("This camera path sets the lens, which is worked out with the scene's. Give that first.")
         lenses = None if self.intrinsics is None else tuple(self.intrinsics[number] for number in numbers)
         poses = self.world_to_camera[list(numbers)]
-        return Trajectory(poses, lenses, self.fps, radius=self.radius, pivot=self.pivot)
+        return Trajectory(
+            poses,
+            lenses,
+            self.fps,
+            radius=self.radius,
+            pivot=self.pivot,
+            frame_of_reference=self.frame_of_reference,
+        )
 
 
 def load_camera(

@@ -17,6 +17,7 @@ from .document import (
     DEFAULT_RADIUS,
     FOV_RANGE,
     FPS_RANGE,
+    FRAMES_OF_REFERENCE,
     KEY_DEFAULTS,
     MAX_COORDINATE,
     MAX_ROLL,
@@ -48,6 +49,12 @@ def document_schema() -> dict[str, Any]:
             "interpolation": {"enum": list(INTERPOLATIONS), "default": "linear"},
             "pivot": _vector(3, MAX_COORDINATE, "What the path turns around; by default (0, 0, radius)."),
             "radius": _number(*RADIUS_RANGE, "Scale of the scene.", default=DEFAULT_RADIUS),
+            "frame_of_reference": {
+                "enum": list(FRAMES_OF_REFERENCE),
+                "default": FRAMES_OF_REFERENCE[0],
+                "description": "source: the path rides on the source camera. world: it stands in the world of that "
+                "camera's first frame. The same where the source camera does not move.",
+            },
             "source": {
                 "description": "The preset that decides alone; null = the keyframes do.",
                 "oneOf": [{"type": "null"}, *(_source(preset) for preset in PRESETS.values())],

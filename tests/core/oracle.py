@@ -24,7 +24,7 @@ def ray_trace(
     mesh: DWMesh, t: int, world_to_camera: np.ndarray, camera: Intrinsics, near: float = 1e-3, far: float = 1e3
 ) -> Truth:
     """The mesh's own vertices, faces, validity and colours, seen by rays through the pixel centres."""
-    vertices = mesh.vertices(t).double().numpy() @ world_to_camera[:3, :3].T + world_to_camera[:3, 3]
+    vertices = mesh.vertices_in_camera(t).double().numpy() @ world_to_camera[:3, :3].T + world_to_camera[:3, 3]
     faces = mesh.faces.numpy()
     valid = mesh.face_valid(t).numpy()
     colors, alpha = mesh.vertex_colors(t).double().numpy(), mesh.vertex_alpha(t).double().numpy()

@@ -166,7 +166,7 @@ def test_presets_and_their_parameters_are_the_same(browser):
 
 
 def test_a_document_has_the_same_fields(browser):
-    whole = parse_document(json.dumps(KEYED)).to_dict()
+    whole = parse_document(json.dumps(KEYED | {"frame_of_reference": "world"})).to_dict()
     assert sorted(browser["constants"]["fields"]) == sorted(whole)
     free = parse_document(KEYED | {"keyframes": [FREE]}).to_dict()
     keys = set(whole["keyframes"][0]) | set(free["keyframes"][0])

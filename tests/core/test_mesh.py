@@ -76,17 +76,17 @@ def test_vertices_lie_on_the_rays_of_their_style():
     camera = Intrinsics(10.0, 12.0, 4.0, 3.0, 8, 6)
     for style, offset in (("released", 0.0), ("paper", 0.5)):
         mesh = build_dw_mesh(colors(1, 6, 8), depth, camera, style=style, border_depth=50)
-        vertex = mesh.vertices(0)[2 * 8 + 5]
+        vertex = mesh.vertices_in_camera(0)[2 * 8 + 5]
         expected = torch.tensor([3.0 * (5 + offset - 4.0) / 10.0, 3.0 * (2 + offset - 3.0) / 12.0, 3.0])
         assert torch.allclose(vertex, expected, atol=1e-6)
-        assert mesh.vertices(0).shape[0] == mesh.vertex_colors(0).shape[0] == mesh.vertex_valid(0).shape[0]
-        assert int(mesh.faces.max()) == mesh.vertices(0).shape[0] - 1
+        assert mesh.vertices_in_camera(0).shape[0] == mesh.vertex_colors(0).shape[0] == mesh.vertex_valid(0).shape[0]
+        assert int(mesh.faces.max()) == mesh.vertices_in_camera(0).shape[0] - 1
         assert mesh.face_valid(0).shape[0] == mesh.faces.shape[0]
 
 
 def test_extra_vertex_is_the_middle_of_the_back_plate():
     mesh = build_dw_mesh(colors(1, 8, 10), flat(), style="paper", border_depth=60.0)
-    points = mesh.vertices(0)
+    points = mesh.vertices_in_camera(0)
     corners = points[[0, 9, 70, 79]]
     assert torch.allclose(points[-1], corners.mean(0))
     assert points[-1, 2] == 60.0

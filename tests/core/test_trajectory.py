@@ -65,7 +65,8 @@ def test_evaluates_as_recorded(case):
 
 
 def test_the_golden_file_is_as_it_would_be_made_today():
-    assert {name: GOLDEN[name] for name in ("eases", "interpolations", "presets")} == make_trajectory.choices()
+    choices = make_trajectory.choices()
+    assert {name: GOLDEN[name] for name in choices} == choices
     assert GOLDEN["refused"] == make_trajectory.REFUSED
     assert [case["name"] for case in GOLDEN["cases"]] == list(make_trajectory.documents())
 
@@ -436,3 +437,32 @@ def test_numbers_may_be_numpy_s():
 def test_rates_that_no_document_may_have_are_refused(fps):
     with pytest.raises(EX4DError, match="fps"):
         Trajectory(np.eye(4)[None], fps=fps)
+
+
+def test_the_frame_of_reference_is_written_only_where_it_is_the_world():
+    riding, standing = (Trajectory.preset("orbit", frames=5, frame_of_reference=f) for f in ("source", "world"))
+    assert "frame_of_reference" not in json.loads(riding.to_json())
+    assert json.loads(standing.to_json())["frame_of_reference"] == "world"
+    assert Trajectory.from_json(standing.to_json()).frame_of_reference == "world"
+    assert Trajectory.from_json(riding.to_json()).frame_of_reference == "source"
+
+
+def test_the_frame_of_reference_survives_whatever_is_made_of_a_path():
+    path = Trajectory.preset("orbit", frames=9, frame_of_reference="world")
+    document = path.document()
+    for made in (bake_document(document), resample_document(document, 4), scale_document(document, 2.0)):
+        assert made.frame_of_reference == "world"
+    assert path.part(slice(2, 5)).frame_of_reference == "world"
+    assert path.part(slice(2, 5)).document().frame_of_reference == "world"
+
+
+def test_a_path_that_rides_on_a_zooming_camera_zooms_with_it():
+    lenses = tuple(Intrinsics.from_focal(focal, 64, 48) for focal in (60.0, 70.0, 80.0))
+    source = Trajectory(np.tile(np.eye(4), (3, 1, 1)), lenses)
+    riding, standing = (Trajectory.preset("static", frames=3, frame_of_reference=f) for f in ("source", "world"))
+    assert riding.for_scene(lenses[0], source).intrinsics == lenses
+    assert standing.for_scene(lenses[0], source).intrinsics == lenses[:1] * 3
+    own = Trajectory.from_json(keyed({"frame": 0, "position": [0, 0, 0], "fov": 40}, frames=3))
+    assert [lens.vertical_fov for lens in own.for_scene(lenses[0], source).intrinsics] == pytest.approx([40] * 3)
+    with pytest.raises(EX4DError, match="3 frames and the source camera that it rides on 2"):
+        riding.for_scene(lenses[0], source.part([0, 1]))

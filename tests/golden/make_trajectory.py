@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from ex4d_core.camera import Intrinsics
 from ex4d_core.trajectory import (
     EASES,
+    FRAMES_OF_REFERENCE,
     INTERPOLATIONS,
     PRESETS,
     bake_document,
@@ -87,6 +88,9 @@ def documents() -> dict[str, dict]:
     cases["sweep of few frames"] = asked("sweep", frames=5, angle=45)
     cases["sweep of two frames"] = asked("sweep", frames=2, angle=45)
     cases["baked orbit"] = bake_document(preset_document("orbit", angle=170)).to_dict()
+    cases["keyframes in the world"] = document(positions, frame_of_reference="world")
+    cases["a preset in the world"] = asked("orbit", frames=9, frame_of_reference="world")
+    cases["riding on the source, said"] = document(positions, frame_of_reference="source")
     cases["resampled keyframes"] = resample_document(parse_document(cases["positions smooth"]), 40).to_dict()
     cases["resampled until keys collide"] = resample_document(parse_document(cases["quaternions linear"]), 3).to_dict()
     return cases
@@ -116,6 +120,8 @@ REFUSED = {
     "parameters in a list": {"version": 1, "frames": 5, "source": {"preset": "orbit", "params": []}},
     "parameters that are no object": {"version": 1, "frames": 5, "source": {"preset": "orbit", "params": 0}},
     "parameter out of range": {"version": 1, "frames": 5, "source": {"preset": "orbit", "params": {"angle": 1e9}}},
+    "unknown frame of reference": document([key(0, [0, 0, 0])], frame_of_reference="camera"),
+    "no frame of reference": document([key(0, [0, 0, 0])], frame_of_reference=None),
     "half a size": document([key(0, [0, 0, 0])], width=640),
     "through the target": document([key(0, [0, 0, 0]), key(24, [0, 0, 5.4])], interpolation="linear"),
 }
@@ -132,7 +138,12 @@ def choices() -> dict:
         }
         for preset in PRESETS.values()
     ]
-    return {"eases": list(EASES), "interpolations": list(INTERPOLATIONS), "presets": presets}
+    return {
+        "eases": list(EASES),
+        "frames_of_reference": list(FRAMES_OF_REFERENCE),
+        "interpolations": list(INTERPOLATIONS),
+        "presets": presets,
+    }
 
 
 def golden() -> dict:

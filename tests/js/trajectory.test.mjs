@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import {
   EASES,
+  FRAMES_OF_REFERENCE,
   INTERPOLATIONS,
   PRESETS,
   TrajectoryError,
@@ -41,6 +42,7 @@ for (const { name, document, times, world_to_camera, intrinsics, baked } of gold
 test('choices are the same as in Python', () => {
   assert.deepEqual(EASES, golden.eases)
   assert.deepEqual(INTERPOLATIONS, golden.interpolations)
+  assert.deepEqual(FRAMES_OF_REFERENCE, golden.frames_of_reference)
 })
 
 test('presets are the same as in Python', () => {
@@ -111,6 +113,16 @@ test('a text of many imported poses is short', () => {
   }))
   const text = compactText(parseDocument({ version: 1, frames: 1500, keyframes }))
   assert.ok(text.length < 1500 * 125, `${text.length}`)
+})
+
+test('the frame of reference is written only where a path stands in the world, and edits keep it', () => {
+  for (const { document } of golden.cases) {
+    const parsed = parseDocument(document)
+    const said = document.frame_of_reference === 'world' ? 'world' : undefined
+    assert.equal('frame_of_reference' in parsed, said !== undefined)
+    for (const edited of [bakeDocument(parsed), resampleDocument(parsed, parsed.frames + 3)])
+      assert.equal(edited.frame_of_reference, said)
+  }
 })
 
 test('baking keeps a preset within the tolerance, with few keys', () => {

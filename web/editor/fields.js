@@ -344,7 +344,8 @@ export class PathBar {
           height: document.height,
           radius: state.scene?.radius ?? document.radius,
           pivot: state.scene?.pivot ?? document.pivot,
-          interpolation: document.interpolation === 'linear' ? 'catmull-rom' : document.interpolation
+          interpolation: document.interpolation === 'linear' ? 'catmull-rom' : document.interpolation,
+          frame_of_reference: document.frame_of_reference
         })
       )
     } else state.edit('keys', baked)

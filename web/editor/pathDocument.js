@@ -35,12 +35,15 @@ import { EASES, PRESETS } from './presets.js'
  * @property {Interpolation} interpolation
  * @property {Vec3} pivot
  * @property {number} radius
+ * @property {'world'} [frame_of_reference] only where it stands still while the source camera moves; else it rides on that
  * @property {Source | null} source
  * @property {Keyframe[]} keyframes
  */
 
 export const VERSION = 1
 export const INTERPOLATIONS = /** @type {const} */ (['linear', 'smooth', 'catmull-rom'])
+/** What a path's coordinates are counted from: the source camera at each frame, or where it began. */
+export const FRAMES_OF_REFERENCE = /** @type {const} */ (['source', 'world'])
 export const MAX_FRAMES = 10000
 export const FPS_RANGE = /** @type {const} */ ([1e-3, 1000])
 export const DEFAULT_RADIUS = 10000 / 3900 + 0.15
@@ -55,6 +58,7 @@ export const TOP_FIELDS = [
   'interpolation',
   'pivot',
   'radius',
+  'frame_of_reference',
   'source',
   'keyframes'
 ]
@@ -127,6 +131,7 @@ export function parseDocument(textOrDocument) {
       vector(raw.pivot === undefined ? [0, 0, radius] : raw.pivot, `${path} pivot`, 3, 1e9, { field: 'pivot' })
     ),
     radius,
+    ...referenceOf(raw.frame_of_reference),
     source: sourceOf(raw.source),
     keyframes: keyframesOf(raw.keyframes === undefined ? [] : raw.keyframes, frames)
   }
@@ -177,6 +182,18 @@ function parsed(text) {
     const why = error instanceof Error ? error.message : error
     throw new TrajectoryError(`The camera path is not valid JSON: ${why}. Paste it as the editor wrote it.`)
   }
+}
+
+/**
+ * Present only where it says something, so that other documents open in versions that do not know it.
+ * @param {unknown} raw @returns {{frame_of_reference?: 'world'}}
+ */
+function referenceOf(raw) {
+  if (raw === undefined) return {}
+  const value = choice(raw, "The camera path's frame_of_reference", FRAMES_OF_REFERENCE, {
+    field: 'frame_of_reference'
+  })
+  return value === 'world' ? { frame_of_reference: value } : {}
 }
 
 /** @param {unknown} raw @returns {Source | null} */
@@ -371,7 +388,8 @@ export function show(value) {
  * The document that asks for a preset.
  * @param {string} name
  * @param {{frames?: number, fps?: number, radius?: number, pivot?: ArrayLike<number> | null, width?: number | null,
- *   height?: number | null, interpolation?: Interpolation, params?: Record<string, unknown>}} [options]
+ *   height?: number | null, interpolation?: Interpolation, frame_of_reference?: 'source' | 'world',
+ *   params?: Record<string, unknown>}} [options]
  * @returns {PathDocument}
  */
 export function presetDocument(name, options = {}) {
@@ -385,6 +403,7 @@ export function presetDocument(name, options = {}) {
     interpolation: options.interpolation ?? 'catmull-rom',
     pivot: pivot ? Array.from(pivot) : [0, 0, radius],
     radius,
+    frame_of_reference: options.frame_of_reference,
     source: { preset: name, params: options.params ?? {} },
     keyframes: []
   })

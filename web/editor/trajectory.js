@@ -21,6 +21,7 @@ import {
 
 export {
   DEFAULT_RADIUS,
+  FRAMES_OF_REFERENCE,
   INTERPOLATIONS,
   MAX_FRAMES,
   TrajectoryError,
