@@ -10,6 +10,7 @@ the two together.
 
 from ..camera import MAX_FRAMES
 from .bake import bake_document, document_from_lenses, document_from_poses, resample_document, scale_document
+from .base import BASE_CHOICES, BASES, Base, BaseChoice, laid_on, smoothed
 from .curves import EASES, INTERPOLATIONS, Ease, Interpolation
 from .document import DEFAULT_RADIUS, FRAMES_OF_REFERENCE, VERSION, FrameOfReference, Keyframe, PathDocument
 from .evaluate import Evaluated, evaluate_document
@@ -21,6 +22,8 @@ from .summary import Summary, summarize
 from .viewpoint import move_to_viewpoint
 
 __all__ = [
+    "BASES",
+    "BASE_CHOICES",
     "DEFAULT_RADIUS",
     "EASES",
     "FRAMES_OF_REFERENCE",
@@ -29,6 +32,8 @@ __all__ = [
     "PRESETS",
     "PUBLISHED",
     "VERSION",
+    "Base",
+    "BaseChoice",
     "Ease",
     "Evaluated",
     "FrameOfReference",
@@ -46,6 +51,7 @@ __all__ = [
     "document_from_poses",
     "evaluate_document",
     "in_the_world",
+    "laid_on",
     "load_camera",
     "move_to_viewpoint",
     "parse_document",
@@ -54,6 +60,7 @@ __all__ = [
     "resample_document",
     "save_camera",
     "scale_document",
+    "smoothed",
     "source_camera_of",
     "summarize",
 ]
