@@ -27,14 +27,15 @@ KEEP_FIRST_FRAME: dict[str, KeepFirstFrame] = {"auto": "auto", "yes": True, "no"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; the published script's keep their names."""
-    _add_video(parser.add_argument_group("video"))
-    _add_depth(parser.add_argument_group("depth"))
+    add_video(parser.add_argument_group("video"))
+    add_depth(parser.add_argument_group("depth"))
     _add_camera(parser.add_argument_group("camera"))
     _add_mesh(parser.add_argument_group("mesh and rendering"))
     _add_output(parser.add_argument_group("output"))
 
 
-def _add_video(group: argparse._ArgumentGroup) -> None:
+def add_video(group: argparse._ArgumentGroup) -> None:
+    """Which frames of which video, on which pixel grid."""
     from ..video import FITS
 
     add = group.add_argument
@@ -52,7 +53,8 @@ def _add_video(group: argparse._ArgumentGroup) -> None:
     add("--fit", choices=FITS, default="crop", help="how the picture fills the size (default crop)")
 
 
-def _add_depth(group: argparse._ArgumentGroup) -> None:
+def add_depth(group: argparse._ArgumentGroup) -> None:
+    """Where the depth comes from, and the lens."""
     from ..depth.files import KINDS
 
     add = group.add_argument

@@ -1,0 +1,8 @@
+"""The source camera's path from the clip itself: points followed through it (``tracks``), poses from those points and the
+depth (``bundle``), and the whole of it with what can go wrong (``camera``).
+"""
+
+from .camera import Solution, solve_source_camera
+from .tracks import Tracks, follow_points
+
+__all__ = ["Solution", "Tracks", "follow_points", "solve_source_camera"]
