@@ -6,12 +6,13 @@ tracks -> a robust pose a frame -> all poses, points and depth scales together -
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from ..camera import DEFAULT_FPS, Intrinsics
+from ..depth import DepthClip
 from ..errors import Cancelled, EX4DError
 from ..pixels import to_uint8
 from ..trajectory import Trajectory
@@ -53,6 +54,7 @@ class Solution:
         still: (N,) bool, those that were found to stand still, on which the solution rests.
         residual: median distance in pixels from where the solution puts the still points; NaN where there is none.
         depth_scale: (T,) by which each frame's depth is multiplied to agree with the others'.
+        scale: units of the depth per unit of the path, where that was given.
     """
 
     camera: Trajectory
@@ -61,6 +63,16 @@ class Solution:
     still: np.ndarray
     residual: float
     depth_scale: np.ndarray
+    scale: float = 1.0
+
+    def on(self, clip: DepthClip) -> DepthClip:
+        """The clip with its source camera, and its depth levelled where it flickers; as it was where there is trouble."""
+        if self.trouble is not None:
+            return clip
+        if self.flickers:
+            levels = torch.from_numpy(self.depth_scale).to(clip.depth)
+            clip = replace(clip, depth=clip.depth * levels[:, None, None])
+        return clip.with_source_camera(self.camera)
 
     @property
     def flickers(self) -> bool:
@@ -101,19 +113,10 @@ def solve_source_camera(
             f"{tuple(depth.shape)}. Resize the depth to the frames."
         )
     count, height, width = depth.shape
-    total, done = 2 * count + 6, 0
-
-    def step(*_: int) -> None:
-        nonlocal done
-        if cancel is not None and cancel():
-            raise Cancelled("Solving the source camera was cancelled.")
-        done = min(done + 1, total)
-        if progress is not None:
-            progress(done, total)
-
-    tracks = follow_points(_grey(frames), progress=step, cancel=cancel)
+    step = Progress(2 * count + 3, progress, cancel)
+    tracks = follow_points(grey_frames(frames), progress=step, cancel=cancel)
     lens = intrinsics or Intrinsics.default(width, height)
-    work = _Work(tracks, depth.cpu().numpy(), np.tile(lens_array(lens), (count, 1)), width / 512, step)
+    work = Work(tracks, depth.cpu().numpy(), np.tile(lens_array(lens), (count, 1)), width / 512, step)
     nothing = Trajectory(np.tile(np.eye(4), (count, 1, 1)), fps=fps, frame_of_reference="world")
     still = np.zeros(len(tracks), bool)
     try:
@@ -126,12 +129,41 @@ def solve_source_camera(
         own = Intrinsics.from_focal(lens.fx * found.focal, width, height)
         lenses = (own,) * count
     camera = Trajectory(found.poses, lenses, fps, frame_of_reference="world")
-    if progress is not None:
-        progress(total, total)
+    step.finish()
     return Solution(camera, None, tracks, still, residual, found.depth_scale)
 
 
-def _grey(frames: torch.Tensor) -> np.ndarray:
+class Progress:
+    """Counts steps towards a ``progress`` callback, and looks at ``cancel`` at each.
+
+    Args:
+        total: steps.
+        progress: called with (steps done, total); or None.
+        cancel: True raises Cancelled; or None.
+    """
+
+    def __init__(
+        self, total: int, progress: Callable[[int, int], None] | None, cancel: Callable[[], bool] | None
+    ) -> None:
+        self.total, self.progress, self.cancel, self.done = total, progress, cancel, 0
+
+    def __call__(self, *_: int) -> None:
+        """One step more, whatever a part of the work counts."""
+        if self.cancel is not None and self.cancel():
+            raise Cancelled("Solving the source camera was cancelled.")
+        if self.done < self.total:
+            self.done += 1
+            if self.progress is not None:
+                self.progress(self.done, self.total)
+
+    def finish(self) -> None:
+        """All that is left at once."""
+        if self.done < self.total and self.progress is not None:
+            self.progress(self.total, self.total)
+        self.done = self.total
+
+
+def grey_frames(frames: torch.Tensor) -> np.ndarray:
     """(T, H, W) uint8, a frame at a time."""
     result = np.empty(frames.shape[:3], np.uint8)
     for target, frame in zip(result, frames, strict=True):
@@ -140,7 +172,7 @@ def _grey(frames: torch.Tensor) -> np.ndarray:
     return result
 
 
-class _Work:
+class Work:
     """The tracks with the depth at them, and what is worked out from both.
 
     Args:
@@ -157,12 +189,12 @@ class _Work:
         self.tracks, self.lenses, self.scale, self.step = tracks, lenses, scale, step
         self.frames = len(depth)
         self.seen = np.isfinite(tracks.position[..., 0])
+        self.points = np.full((len(tracks), 3), np.nan)
         self.depth = np.stack([depth_at(depth[t], tracks.position[:, t]) for t in range(self.frames)], axis=1)
 
     def poses_by_frame(self) -> np.ndarray:
         """(T, 4, 4): each frame's pose from the points that earlier frames have placed in the world."""
         poses = np.tile(np.eye(4), (self.frames, 1, 1))
-        self.points = np.full((len(self.tracks), 3), np.nan)
         self._place(0, poses[0], 1.0)
         agreeing = []
         for t in range(1, self.frames):
@@ -215,6 +247,18 @@ class _Work:
         missed = np.linalg.norm(away[track, frame] - expected, axis=1)
         share = float((missed < 2 * TOLERANCE * self.scale).mean()) if len(missed) else 0.0
         return share, float(np.ptp(zoom))
+
+    def depth_scales(self, poses: np.ndarray) -> np.ndarray:
+        """(T,) by which each frame's depth is multiplied to agree with what earlier frames saw, where poses are known."""
+        scales = np.ones(self.frames)
+        self._place(0, poses[0], 1.0)
+        for t in range(1, self.frames):
+            known = np.flatnonzero(self.seen[:, t] & np.isfinite(self.points[:, 0]))
+            pixels, _ = projected(self.points[known], poses[t], self.lenses[t])
+            away = np.linalg.norm(pixels - self.tracks.position[known, t], axis=1)
+            scales[t] = self._depth_scale(known[away < 2 * TOLERANCE * self.scale], t, poses[t])
+            self._place(t, poses[t], float(scales[t]))
+        return scales
 
     def _place(self, t: int, pose: np.ndarray, scale: float) -> None:
         """Put the points that frame ``t`` saw first into the world."""

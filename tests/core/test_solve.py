@@ -10,9 +10,11 @@ import torch
 
 from ex4d_core.camera import Intrinsics, invert_pose
 from ex4d_core.demo_scene import DemoScene
+from ex4d_core.depth import DepthClip
 from ex4d_core.errors import Cancelled, EX4DError
-from ex4d_core.solve import bundle, solve_source_camera
+from ex4d_core.solve import bundle, fit_source_camera, solve_source_camera
 from ex4d_core.solve.camera import depth_at
+from ex4d_core.trajectory import Trajectory
 
 pytest.importorskip("cv2")
 SIZE, FRAMES = 256, 13
@@ -157,3 +159,54 @@ def test_jacobians_are_those_of_the_projection():
         step = np.eye(6)[axis] * 1e-6
         ahead, behind = (bundle.projected(point[None], bundle.moved(pose, s), lens)[0][0] for s in (step, -step))
         np.testing.assert_allclose(slope[:, axis], (ahead - behind) / 2e-6, rtol=1e-5, atol=1e-4)
+
+
+def given_path(move="handheld", scale=1.0):
+    scene, rgb, depth = filmed(move)
+    poses, lenses = scene.source_cameras()
+    poses = poses @ bundle.moved(np.eye(4), np.array([0.3, -0.2, 0.1, 1.0, 2.0, 3.0]))  # in a world of its own
+    poses[:, :3, 3] *= scale
+    return scene, rgb, depth, Trajectory(poses, lenses)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.013, 250.0])
+def test_a_given_path_is_brought_to_the_unit_of_the_depth(scale):
+    scene, rgb, depth, path = given_path(scale=scale)
+    solution = fit_source_camera(rgb, depth, path)
+    assert solution.scale == pytest.approx(1 / scale, rel=0.02)
+    angle, away = errors(solution, scene)
+    assert angle < 0.03 and away < 0.005 and solution.residual < 1
+
+
+def test_a_given_path_levels_flickering_depth():
+    _, rgb, depth, path = given_path()
+    flicker = torch.exp(0.05 * torch.randn(FRAMES, generator=torch.Generator().manual_seed(3)))
+    flicker[0] = 1
+    solution = fit_source_camera(rgb, depth * flicker[:, None, None], path)
+    np.testing.assert_allclose(solution.depth_scale * flicker.numpy(), 1, atol=0.02)
+    levelled = solution.on(DepthClip(depth * flicker[:, None, None]))
+    assert float((levelled.depth / depth - 1).abs().max()) < 0.02
+    assert levelled.source_camera is not None and levelled.intrinsics is not None
+
+
+def test_a_path_of_another_clip_is_refused():
+    scene, rgb, depth, _ = given_path()
+    turned = np.stack([bundle.moved(np.eye(4), np.array([0, 0.02 * t, 0, 0.2 * t, 0, 0])) for t in range(FRAMES)])
+    with pytest.raises(EX4DError, match="does not belong to this clip"):
+        fit_source_camera(rgb, depth, Trajectory(turned), scene.intrinsics)
+    with pytest.raises(EX4DError, match="5 poses and the clip 13 frames"):
+        fit_source_camera(rgb, depth, Trajectory(turned[:5]), scene.intrinsics)
+
+
+def test_a_path_that_only_turns_has_no_scale_to_fit():
+    scene, rgb, depth = filmed("zoom")
+    poses, lenses = scene.source_cameras()
+    solution = fit_source_camera(rgb, depth, Trajectory(poses, lenses))
+    assert solution.scale == 1 and solution.residual < 0.5
+    assert solution.camera.intrinsics[-1].fx == pytest.approx(lenses[-1].fx)
+
+
+def test_a_clip_in_trouble_is_left_as_it_is():
+    _, rgb, depth = filmed("handheld")
+    clip = DepthClip(depth)
+    assert solve_source_camera(torch.full_like(rgb, 128), depth).on(clip) is clip
