@@ -19,8 +19,18 @@ from ..errors import Cancelled
 from ..storage.npz import NpzWriter
 from ..storage.staging import staged_folder
 from .console import ProgressBar, interrupted, say
-from .recon_flags import add_arguments, recon_job
-from .recon_job import CHUNK_FRAMES, CameraPath, ClipJob, DepthEstimate, DepthFile, MeshJob, ReconJob, RenderJob
+from .recon_flags import add_arguments, read_source_camera, recon_job
+from .recon_job import (
+    CHUNK_FRAMES,
+    CameraPath,
+    ClipJob,
+    DepthEstimate,
+    DepthFile,
+    MeshJob,
+    ReconJob,
+    RenderJob,
+    SourceCameraJob,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +66,8 @@ def reconstruct(job: ReconJob, stage: Path) -> None:
     clip = read_video(job.clip)
     depth = depth_of(clip)
     del depth_of  # and with it the networks
+    if job.source_camera is not None:
+        depth = with_source_camera(job.source_camera, job.mesh, clip, depth)
     if job.outputs.depth:
         save_depth(stage / "depth.npz", depth)
     mesh = build_mesh(job.mesh, clip, depth)
@@ -133,6 +145,32 @@ def save_depth(path: Path, depth: DepthClip) -> None:
             archive.array("disparity_range", np.array(depth.disparity_range))
 
 
+def with_source_camera(job: SourceCameraJob, mesh: MeshJob, clip: VideoClip, depth: DepthClip) -> DepthClip:
+    """The depth with the path of the camera that filmed it, from a file or solved; levelled where its scale flickers."""
+    from ..camera import Intrinsics
+    from ..solve import fit_source_camera, solve_source_camera
+
+    _, height, width = depth.depth.shape
+    lens = mesh.lens((width, height)) or depth.intrinsics
+    if job.file is not None:
+        path = read_source_camera(job, lens or Intrinsics.default(width, height))
+        if job.scale is not None or len(depth) == 1:
+            return depth.with_source_camera(path)
+        with ProgressBar("fitting the camera") as bar:
+            solution = fit_source_camera(clip.frames, depth.depth, path, lens, progress=bar, cancel=interrupted)
+        say(f"source camera: {solution.scale:.4g} units of the depth per unit, {solution.residual:.2f} pixels off")
+    else:
+        with ProgressBar("solving the camera") as bar:
+            solution = solve_source_camera(
+                clip.frames, depth.depth, lens, fps=float(clip.fps), progress=bar, cancel=interrupted
+            )
+        if solution.trouble is not None:
+            say(f"note: {solution.trouble} The source camera is taken as fixed.")
+        else:
+            say(f"source camera: {int(solution.still.sum())} points, {solution.residual:.2f} pixels off")
+    return solution.on(depth)
+
+
 def build_mesh(job: MeshJob, clip: VideoClip, depth: DepthClip) -> DWMesh:
     """A watertight surface for every frame."""
     from ..mesh import build_dw_mesh
@@ -155,10 +193,12 @@ def build_mesh(job: MeshJob, clip: VideoClip, depth: DepthClip) -> DWMesh:
 
 def render_path(job: ReconJob, mesh: DWMesh, camera: CameraPath, clip: VideoClip, stage: Path) -> None:
     """The files of one camera path; only a few of its frames are held at a time."""
-    from ..render import with_lenses
+    from ..render import source_along, with_lenses
+    from ..trajectory import laid_on
     from .shot import shot_writer
 
     trajectory = camera.trajectory(job.frames, clip.fps, mesh.radius, mesh.intrinsics)
+    trajectory = laid_on(trajectory, camera.base, source_along(trajectory, mesh), seconds=camera.seconds)
     trajectory = with_lenses(trajectory, mesh)
     if job.outputs.cameras:
         trajectory.save(stage / f"camera_{camera.name}.npz")

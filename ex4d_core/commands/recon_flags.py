@@ -14,14 +14,27 @@ from ..machine.memory import check_memory
 from ..storage.staging import check_sources, check_targets
 from .console import say
 from .flags import add_renderer, check_renderer, number, size, whole
-from .recon_job import CameraPath, ClipJob, DepthEstimate, DepthFile, MeshJob, Outputs, ReconJob, RenderJob
+from .recon_job import (
+    CameraPath,
+    ClipJob,
+    DepthEstimate,
+    DepthFile,
+    MeshJob,
+    Outputs,
+    ReconJob,
+    RenderJob,
+    SourceCameraJob,
+)
 
 if TYPE_CHECKING:
     from ..camera import Intrinsics
     from ..render import KeepFirstFrame
+    from ..trajectory import BaseChoice, Trajectory
     from ..video import VideoInfo
 
 DEFAULT_FRAMES = 49
+SOLVE = "solve"
+"""What --source_camera takes in place of a file."""
 KEEP_FIRST_FRAME: dict[str, KeepFirstFrame] = {"auto": "auto", "yes": True, "no": False}
 
 
@@ -75,13 +88,14 @@ def add_depth(group: argparse._ArgumentGroup) -> None:
 
 def _add_camera(group: argparse._ArgumentGroup) -> None:
     from ..camera_io import read_suffixes
-    from ..trajectory import PRESETS
+    from ..trajectory import BASE_CHOICES, BASES, LONGEST_SHAKE, PRESETS, SHAKE_SECONDS
 
     group.add_argument(
         "--cam",
         nargs="+",
         default=[],
-        help=f"presets, with their parameters, as orbit:angle=-90,rise=0.1; there are: {', '.join(PRESETS)}",
+        help=f"presets, with their parameters, as orbit:angle=-90,rise=0.1; there are: {', '.join(PRESETS)}; "
+        f"and {', '.join(BASES)}, a still camera on that base",
     )
     group.add_argument("--camera", nargs="+", default=[], help=f"camera files: {' '.join(read_suffixes())}")
     group.add_argument(
@@ -89,6 +103,29 @@ def _add_camera(group: argparse._ArgumentGroup) -> None:
         type=number(0.1, 240),
         help="rate of the scene that a glTF camera was exported from, at which its keys are sampled (default: told by the "
         "keys, else 24)",
+    )
+    group.add_argument(
+        "--source_camera",
+        metavar="FILE",
+        help="path of the camera that filmed the clip, in any camera file's format, a pose for each frame used; or "
+        f"'{SOLVE}' to find it (default: it does not move)",
+    )
+    group.add_argument(
+        "--source_scale", type=number(1e-9, 1e9), help="units of the depth per unit of that file (default: fitted)"
+    )
+    group.add_argument(
+        "--base",
+        choices=BASE_CHOICES,
+        default=BASE_CHOICES[0],
+        help="where the source camera moves, what paths are laid on: where it began (locked), its path without the shake "
+        "(stabilised), or itself (follow); default auto: locked; paths whose JSON says 'world' keep that",
+    )
+    group.add_argument(
+        "--stabilise",
+        type=number(0, LONGEST_SHAKE, "seconds"),
+        metavar="SECONDS",
+        default=SHAKE_SECONDS,
+        help=f"for stabilised: motion faster than this is shake (default {SHAKE_SECONDS:g})",
     )
 
 
@@ -141,7 +178,7 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
     check_mesh_parameters(mesh.style, mesh.min_angle, mesh.depth_jump, mesh.border_depth)
     check_renderer(args.backend, args.device)
     render = RenderJob(args.backend, args.device, args.supersample, KEEP_FIRST_FRAME[args.keep_first_frame])
-    cameras = camera_paths(args.cam, args.camera, args.camera_fps)
+    cameras = camera_paths(args.cam, args.camera, args.base, args.stabilise, args.camera_fps)
     outputs = Outputs(
         folder=Path(args.output_dir),
         mesh=args.save_mesh,
@@ -159,7 +196,9 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
     clip = ClipJob(args.input_video, args.start, source_frames, args.fps, shape, args.fit)
     check_length(clip, info)
     depth = depth_job(args)
-    job = ReconJob(clip, depth, mesh, cameras, frames, render, outputs)
+    lens = mesh.lens(shape) or Intrinsics.default(*shape)
+    source_camera = source_camera_job(args.source_camera, args.source_scale, source_frames, lens)
+    job = ReconJob(clip, depth, source_camera, mesh, cameras, frames, render, outputs)
     check_memory(job.least_memory(), "This clip", "Ask for fewer frames or a smaller --size.")
     if isinstance(depth, DepthFile):
         job = replace(job, depth=checked_depth(depth, info, source_frames))
@@ -197,10 +236,41 @@ def checked_depth(depth: DepthFile, info: VideoInfo, frames: int) -> DepthFile:
         ) from error
 
 
-def camera_paths(presets: list[str], files: list[str], fps: float | None = None) -> tuple[CameraPath, ...]:
+def source_camera_job(asked: str | None, scale: float | None, frames: int, lens: Intrinsics) -> SourceCameraJob | None:
+    """What --source_camera asks for; the file is read once to be refused early."""
+    from ..machine import extras
+
+    if asked is None:
+        if scale is not None:
+            raise EX4DError("--source_scale is for a --source_camera, but none was given.")
+        return None
+    if asked == SOLVE or scale is None:
+        extras.check("cv2", "Solving a source camera, or fitting one to the clip,")
+    if asked == SOLVE:
+        if scale is not None:
+            raise EX4DError("--source_scale is for a camera file; a camera that is solved is in the depth's own unit.")
+        return SourceCameraJob(None, None)
+    job = SourceCameraJob(Path(asked), scale)
+    poses = len(read_source_camera(job, lens))
+    if poses < frames:
+        raise EX4DError(f"The source camera '{asked}' has {poses} poses, but the clip has {frames} frames.")
+    return job
+
+
+def read_source_camera(job: SourceCameraJob, lens: Intrinsics) -> Trajectory:
+    """The path in a job's file, at the scale asked for; ``lens`` is the clip's, which it may inherit."""
+    from ..trajectory import Trajectory
+
+    assert job.file is not None
+    return Trajectory.load(job.file, intrinsics=lens, size=(lens.width, lens.height), scale=job.scale or 1.0)
+
+
+def camera_paths(
+    presets: list[str], files: list[str], base: BaseChoice, seconds: float, fps: float | None = None
+) -> tuple[CameraPath, ...]:
     """--cam and --camera, in the order given; none, or two of one name, are refused."""
-    cameras = [preset_camera(text) for text in presets]
-    cameras += [CameraPath(Path(file).stem, None, {}, Path(file), fps) for file in files]
+    cameras = [preset_camera(text, base, seconds) for text in presets]
+    cameras += [CameraPath(Path(file).stem, None, {}, Path(file), base, seconds, fps) for file in files]
     if not cameras:
         raise EX4DError(
             "No camera path was given: pass --cam with a preset (180, sweep, zoom_in ...) or --camera FILE."
@@ -215,10 +285,13 @@ def camera_paths(presets: list[str], files: list[str], fps: float | None = None)
     return tuple(cameras)
 
 
-def preset_camera(text: str) -> CameraPath:
-    """``orbit:angle=-90,rise=0.1`` -> the preset and its parameters."""
-    from ..trajectory import preset_document
+def preset_camera(text: str, base: BaseChoice, seconds: float) -> CameraPath:
+    """``orbit:angle=-90,rise=0.1`` -> the preset and its parameters; a base's name -> a still camera on it."""
+    from ..trajectory import BASES, preset_document
 
+    for own in BASES:
+        if text.strip() == own:
+            return CameraPath(own, "static", {}, None, own, seconds)
     preset, _, rest = text.partition(":")
     params: dict[str, Any] = {}
     for part in filter(None, rest.split(",")):
@@ -232,7 +305,7 @@ def preset_camera(text: str) -> CameraPath:
     source = preset_document(preset, **params).source  # refuses unknown names and values
     assert source is not None
     name = source.preset + "".join(f"_{key}{_in_file_name(value)}" for key, value in params.items())
-    return CameraPath(name, source.preset, params, None)
+    return CameraPath(name, source.preset, params, None, base, seconds)
 
 
 def _in_file_name(value: float | str) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..depth.source import Kind
     from ..mesh import Style
     from ..render import BackendChoice, KeepFirstFrame
-    from ..trajectory import Trajectory
+    from ..trajectory import BaseChoice, Trajectory
     from ..video.fit import Fit
 
 CHUNK_FRAMES = 16
@@ -61,6 +61,19 @@ class DepthEstimate:
 
 
 @dataclass(frozen=True)
+class SourceCameraJob:
+    """How the camera that filmed the clip moves.
+
+    Attributes:
+        file: a camera file; None = it is solved from clip and depth.
+        scale: units of the depth per unit of the file; None = fitted to the clip.
+    """
+
+    file: Path | None
+    scale: float | None
+
+
+@dataclass(frozen=True)
 class MeshJob:
     """Parameters of the mesh.
 
@@ -88,12 +101,15 @@ class CameraPath:
     """One path asked for: a preset with parameters, or a file; ``name`` is what its outputs are called.
 
     ``file_fps`` is the rate at which a file of curves is sampled; None = as the file tells.
+    ``base`` and ``seconds`` say what it is laid on where the source camera moves (`laid_on`).
     """
 
     name: str
     preset: str | None
     params: dict[str, Any]
     file: Path | None
+    base: BaseChoice
+    seconds: float
     file_fps: float | None = None
 
     def trajectory(self, frames: int, fps: float, radius: float | None, intrinsics: Intrinsics) -> Trajectory:
@@ -145,6 +161,7 @@ class ReconJob:
 
     clip: ClipJob
     depth: DepthFile | DepthEstimate
+    source_camera: SourceCameraJob | None
     mesh: MeshJob
     cameras: tuple[CameraPath, ...]
     frames: int

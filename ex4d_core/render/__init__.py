@@ -24,6 +24,7 @@ from .color_mask import (
     default_range,
     render_color_mask,
     shown_frames,
+    source_along,
     with_lenses,
 )
 
@@ -41,5 +42,6 @@ __all__ = [
     "default_range",
     "render_color_mask",
     "shown_frames",
+    "source_along",
     "with_lenses",
 ]

@@ -149,7 +149,7 @@ def default_range(mesh: DWMesh) -> tuple[float, float]:
 def _views(mesh: DWMesh, trajectory: Trajectory, width: int, height: int, supersample: int) -> list[View]:
     shown = shown_frames(trajectory, mesh)
     trajectory = with_lenses(trajectory, mesh)
-    poses = relative_to_source(trajectory, _source_at(mesh, shown))
+    poses = relative_to_source(trajectory, source_along(trajectory, mesh))
     cameras = trajectory.intrinsics or (mesh.intrinsics,) * len(shown)
     lenses = [camera.fitted(width, height).resized(width * supersample, height * supersample) for camera in cameras]
     return [View(t, frame, poses[t], lenses[t]) for t, frame in enumerate(shown)]
@@ -176,11 +176,16 @@ def with_lenses(trajectory: Trajectory, mesh: DWMesh) -> Trajectory:
     Raises:
         EX4DError: frame counts that do not fit.
     """
-    return trajectory.for_scene(mesh.intrinsics, _source_at(mesh, shown_frames(trajectory, mesh)))
+    return trajectory.for_scene(mesh.intrinsics, source_along(trajectory, mesh))
 
 
-def _source_at(mesh: DWMesh, shown: list[int]) -> Trajectory | None:
-    """The source camera when it saw each of the frames shown."""
+def source_along(trajectory: Trajectory, mesh: DWMesh) -> Trajectory | None:
+    """The source camera when it saw what each frame of the path shows; None where it does not move.
+
+    Raises:
+        EX4DError: frame counts that do not fit.
+    """
+    shown = shown_frames(trajectory, mesh)
     return None if mesh.source_camera is None else mesh.source_camera.part(shown)
 
 

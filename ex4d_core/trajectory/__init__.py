@@ -10,7 +10,7 @@ the two together.
 
 from ..camera import MAX_FRAMES
 from .bake import bake_document, document_from_lenses, document_from_poses, resample_document, scale_document
-from .base import BASE_CHOICES, BASES, Base, BaseChoice, laid_on, smoothed
+from .base import BASE_CHOICES, BASES, LONGEST_SHAKE, SHAKE_SECONDS, Base, BaseChoice, laid_on, smoothed
 from .curves import EASES, INTERPOLATIONS, Ease, Interpolation
 from .document import DEFAULT_RADIUS, FRAMES_OF_REFERENCE, VERSION, FrameOfReference, Keyframe, PathDocument
 from .evaluate import Evaluated, evaluate_document
@@ -28,9 +28,11 @@ __all__ = [
     "EASES",
     "FRAMES_OF_REFERENCE",
     "INTERPOLATIONS",
+    "LONGEST_SHAKE",
     "MAX_FRAMES",
     "PRESETS",
     "PUBLISHED",
+    "SHAKE_SECONDS",
     "VERSION",
     "Base",
     "BaseChoice",

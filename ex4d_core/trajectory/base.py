@@ -26,12 +26,14 @@ BaseChoice = Literal["auto"] | Base
 BASE_CHOICES: tuple[BaseChoice, ...] = ("auto", *BASES)
 """``auto`` is locked where a source camera is known, else follow, which is then the same."""
 
-SECONDS = 1.5
+SHAKE_SECONDS = 1.5
 """Shake that is faster than this is taken out, unless told otherwise."""
-LONGEST = 3600.0
+LONGEST_SHAKE = 3600.0
 
 
-def laid_on(path: Trajectory, base: BaseChoice, source: Trajectory | None, *, seconds: float = SECONDS) -> Trajectory:
+def laid_on(
+    path: Trajectory, base: BaseChoice, source: Trajectory | None, *, seconds: float = SHAKE_SECONDS
+) -> Trajectory:
     """A path on its base, where it says nothing of that itself.
 
     Args:
@@ -63,7 +65,7 @@ def laid_on(path: Trajectory, base: BaseChoice, source: Trajectory | None, *, se
             f"The camera path has {len(path)} frames and the source camera that it is laid on {len(source)}. "
             "Make them equal."
         )
-    steady = smoothed(source, seconds)
+    steady = smoothed(replace(source, fps=path.fps), seconds)
     poses = path.world_to_camera.astype(np.float64) @ steady.world_to_camera
     lenses = steady.intrinsics if path.takes_the_scenes_lens and steady.intrinsics is not None else path.intrinsics
     if lenses is None and path.path is not None and path.path.sets_the_lens:
@@ -94,8 +96,8 @@ def smoothed(source: Trajectory, seconds: float) -> Trajectory:
     Source: Whittaker, "On a new method of graduation" (1923), with the second difference; quaternions are smoothed by
     components and brought back to length one.
     """
-    if not is_finite(seconds) or not 0 <= seconds <= LONGEST:
-        raise EX4DError(f"Shake is told in seconds, 0 to {LONGEST:g}, got {seconds}.")
+    if not is_finite(seconds) or not 0 <= seconds <= LONGEST_SHAKE:
+        raise EX4DError(f"Shake is told in seconds, 0 to {LONGEST_SHAKE:g}, got {seconds}.")
     weight = (seconds * source.fps / (2 * math.pi)) ** 4
     pose = invert_pose(check_poses(source.world_to_camera))
     quaternions = quaternion_from_matrix(pose[:, :3, :3])

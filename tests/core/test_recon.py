@@ -53,7 +53,7 @@ def test_every_file_is_there_and_nothing_else(results):
 def test_the_names_checked_before_work_are_those_written(results):
     from ex4d_core.commands.recon_job import CameraPath, Outputs
 
-    cameras = tuple(CameraPath(name, name, {}, None) for name in ("30", "zoom_in", "orbit_angle-60"))
+    cameras = tuple(CameraPath(name, name, {}, None, "auto", 1.5) for name in ("30", "zoom_in", "orbit_angle-60"))
     outputs = Outputs(results, mesh=True, cameras=True, frames=True, depth=True, crf=12)
     assert sorted(outputs.names(cameras)) == sorted(p.name for p in results.iterdir())
 
