@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import EX4DError
-from . import chan, gltf, json_path, npz, re10k, transforms
+from . import chan, colmap, gltf, json_path, npz, re10k, transforms
 from .cameras import Format, Hints
 
 FORMATS: dict[str, Format] = {
@@ -23,6 +23,8 @@ FORMATS: dict[str, Format] = {
         transforms.FORMAT,
         gltf.GLTF,
         gltf.GLB,
+        colmap.TEXT,
+        colmap.FOLDER,
     )
 }
 """By name, the ones that are chosen most first. Where two share an ending, the first is written."""

@@ -84,18 +84,18 @@ def test_a_format_may_be_written_only(add, tmp_path):
 
 def test_a_format_may_be_a_folder(add, tmp_path):
     (tmp_path / "sparse").mkdir()
-    with pytest.raises(EX4DError, match="sparse is a folder"):
-        load_camera(tmp_path / "sparse")
     add(
         made_up(
-            "colmap",
+            "slam",
             suffixes=(),
             is_folder=True,
-            read=lambda data, hints: Cameras(POSES, fps=float((hints.folder / "images.txt").read_text())),
-            looks_like=lambda data, hints: (hints.folder / "images.txt").exists(),
+            read=lambda data, hints: Cameras(POSES, fps=float((hints.folder / "poses.txt").read_text())),
+            looks_like=lambda data, hints: (hints.folder / "poses.txt").exists(),
         )
     )
-    with pytest.raises(EX4DError, match="sparse: this is none of the camera formats that it could be: colmap"):
+    with pytest.raises(
+        EX4DError, match=r"sparse: this is none of the camera formats that it could be: COLMAP model .*, slam"
+    ):
         load_camera(tmp_path / "sparse")
-    (tmp_path / "sparse" / "images.txt").write_text("24")
+    (tmp_path / "sparse" / "poses.txt").write_text("24")
     assert load_camera(tmp_path / "sparse").fps == 24
