@@ -198,8 +198,12 @@ def render_path(job: ReconJob, mesh: DWMesh, camera: CameraPath, clip: VideoClip
     from .shot import shot_writer
 
     trajectory = camera.trajectory(job.frames, clip.fps, mesh.radius, mesh.intrinsics)
-    trajectory = laid_on(trajectory, camera.base, source_along(trajectory, mesh), seconds=camera.seconds)
+    shown = tuple(trajectory.shown_frames(mesh.frames)) if trajectory.bends_time else None
+    source = source_along(trajectory, mesh)
+    trajectory = laid_on(trajectory, camera.base, source, seconds=camera.seconds, shown=shown)
     trajectory = with_lenses(trajectory, mesh)
+    if shown is not None and clip.has_audio:
+        say(f"note: {camera.name} bends time, so its video has no sound.")
     if job.outputs.cameras:
         trajectory.save(stage / f"camera_{camera.name}.npz")
     total = len(trajectory)
@@ -208,7 +212,7 @@ def render_path(job: ReconJob, mesh: DWMesh, camera: CameraPath, clip: VideoClip
         camera.name,
         (total, mesh.height, mesh.width),
         clip.fps,
-        sound=clip if clip.has_audio else None,
+        sound=clip if clip.has_audio and shown is None else None,
         crf=job.outputs.crf,
         lossless=job.outputs.frames,
     )
@@ -228,11 +232,12 @@ def rendered_frames(job: RenderJob, mesh: DWMesh, trajectory: Trajectory) -> Ite
     from ..render import default_range, render_color_mask
 
     near, far = default_range(mesh)
+    shown = trajectory.shown_frames(mesh.frames)
     for begin in range(0, len(trajectory), CHUNK_FRAMES):
         chunk = slice(begin, begin + CHUNK_FRAMES)
         color, mask, _ = render_color_mask(
-            mesh if mesh.frames == 1 else mesh.part(chunk),
-            trajectory.part(chunk),
+            mesh if mesh.frames == 1 else mesh.part(chunk if not trajectory.bends_time else shown[chunk]),
+            replace(trajectory.part(chunk), shown=None),  # the mesh's part has the frames in this order
             backend=job.backend,
             device=job.device,
             keep_first_frame=job.keep_first_frame if begin == 0 else False,

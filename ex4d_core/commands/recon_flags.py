@@ -320,8 +320,12 @@ def largest_size(info: VideoInfo) -> tuple[int, int]:
 
 
 def path_length(asked: int | None, cameras: tuple[CameraPath, ...], lens: Intrinsics) -> int:
-    """Frames of every path: --num_frames, or those of the camera files, or 49."""
-    lengths = {c.name: len(c.trajectory(1, 15.0, None, lens)) for c in cameras if c.file is not None}
+    """Frames of the clip and of every path: --num_frames, or those of the camera files, or 49.
+
+    A file whose keys say which frames of the clip they show has a length of its own.
+    """
+    paths = {camera.name: camera.trajectory(1, 15.0, None, lens) for camera in cameras if camera.file is not None}
+    lengths = {name: len(path) for name, path in paths.items() if not path.bends_time}
     frames = asked or (next(iter(lengths.values())) if lengths else DEFAULT_FRAMES)
     for name, length in lengths.items():
         if length != frames:

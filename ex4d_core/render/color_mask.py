@@ -48,7 +48,8 @@ def render_color_mask(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Render the colour video, the mask of what was seen, and the depth along a camera path.
 
-    Frame t of the path shows frame t of the mesh; a mesh of one frame serves a path of any length.
+    Frame t of the path shows frame t of the mesh, or the one that the path's times name; a mesh of one frame serves a path of
+    any length.
 
     Args:
         mesh: the watertight mesh.
@@ -125,7 +126,7 @@ def render_color_mask(
 
     poll()
     if kept:
-        _keep_source(mesh, picture)
+        _keep_source(mesh, views[0].source, picture)
         frame_done()
         views = views[1:]
     antialias = mesh.style == "released" if antialias is None else antialias
@@ -161,13 +162,7 @@ def shown_frames(trajectory: Trajectory, mesh: DWMesh) -> list[int]:
     Raises:
         EX4DError: frame counts that do not fit.
     """
-    frames = len(trajectory)
-    if mesh.frames not in (1, frames):
-        raise EX4DError(
-            f"The mesh has {mesh.frames} frames, the camera path {frames}. Make them equal "
-            "(a mesh of one frame serves a path of any length)."
-        )
-    return list(range(frames)) if mesh.frames > 1 else [0] * frames
+    return trajectory.shown_frames(mesh.frames)
 
 
 def with_lenses(trajectory: Trajectory, mesh: DWMesh) -> Trajectory:
@@ -209,9 +204,9 @@ def _keeps_first_frame(keep: KeepFirstFrame, mesh: DWMesh, first: View) -> bool:
     return False
 
 
-def _keep_source(mesh: DWMesh, picture: Picture) -> None:
-    """Frame 0 of the source clip, unrendered, resized where the output has another size."""
-    color, depth = mesh.rgb[0].to(picture.color.device), mesh.depth[0].to(picture.color.device)
+def _keep_source(mesh: DWMesh, frame: int, picture: Picture) -> None:
+    """A frame of the source clip as the first of the output, unrendered, resized where that has another size."""
+    color, depth = mesh.rgb[frame].to(picture.color.device), mesh.depth[frame].to(picture.color.device)
     if tuple(depth.shape) != (picture.height, picture.width):
         shape = (picture.height, picture.width)
         planes = color.permute(2, 0, 1)[None].float()

@@ -19,6 +19,7 @@ from .path import Trajectory, load_camera, save_camera
 from .presets import PRESETS, PUBLISHED, Param, Preset, PresetSource
 from .source_camera import check_source_camera, in_the_world, relative_to_source, source_camera_of
 from .summary import Summary, summarize
+from .time import source_frames, source_times
 from .viewpoint import move_to_viewpoint
 
 __all__ = [
@@ -64,5 +65,7 @@ __all__ = [
     "scale_document",
     "smoothed",
     "source_camera_of",
+    "source_frames",
+    "source_times",
     "summarize",
 ]

@@ -14,6 +14,7 @@ from .document import DEFAULT_RADIUS, MAX_COORDINATE, RADIUS_RANGE, VERSION, Key
 from .evaluate import Evaluated, evaluate_document, preset_shot, turn_frames
 from .parse import parse_document
 from .presets import PRESETS, Shot
+from .time import key_times
 
 BAKE_TOLERANCE = 0.02
 """How far a baked path may be from its preset: share of the radius, and radians of orientation."""
@@ -138,6 +139,8 @@ def resample_document(document: PathDocument, frames: int, intrinsics: Intrinsic
             "Give the scene's lens, or set the field of view on every keyframe."
         )
     keys = _quaternion_keys(whole.position, whole.rotation, whole.fov, whole.lens_shift)
+    timed = key_times(document, whole.times)
+    keys = tuple(replace(key, time=time) for key, time in zip(keys, timed, strict=True))
     return replace(document, frames=frames, keyframes=keys)
 
 

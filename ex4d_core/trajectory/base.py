@@ -32,7 +32,12 @@ LONGEST_SHAKE = 3600.0
 
 
 def laid_on(
-    path: Trajectory, base: BaseChoice, source: Trajectory | None, *, seconds: float = SHAKE_SECONDS
+    path: Trajectory,
+    base: BaseChoice,
+    source: Trajectory | None,
+    *,
+    seconds: float = SHAKE_SECONDS,
+    shown: tuple[int, ...] | None = None,
 ) -> Trajectory:
     """A path on its base, where it says nothing of that itself.
 
@@ -43,6 +48,7 @@ def laid_on(
             camera, else follow.
         source: the source camera, as many frames; None where it does not move, and every base is the same.
         seconds: for "stabilised": what moves faster is shake.
+        shown: frames of the clip that the path shows, kept with a path that loses its document; None = its own numbers.
 
     Returns:
         With "stabilised" a path of poses and lenses without a document, else the same path with its frame of reference.
@@ -70,7 +76,15 @@ def laid_on(
     lenses = steady.intrinsics if path.takes_the_scenes_lens and steady.intrinsics is not None else path.intrinsics
     if lenses is None and path.path is not None and path.path.sets_the_lens:
         raise EX4DError("This camera path sets the lens, which is worked out with the scene's. Give that first.")
-    return Trajectory(poses, lenses, path.fps, radius=path.radius, pivot=path.pivot, frame_of_reference="world")
+    return Trajectory(
+        poses,
+        lenses,
+        path.fps,
+        radius=path.radius,
+        pivot=path.pivot,
+        frame_of_reference="world",
+        shown=shown,
+    )
 
 
 def in_frame_of_world(path: Trajectory) -> Trajectory:

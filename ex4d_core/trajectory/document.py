@@ -15,6 +15,9 @@ present, the preset alone decides and the keyframes are ignored. docs/trajectory
 
 ``"frame_of_reference": "world"`` lays the path in the world, the source camera's first frame; it is written only there.
 Without it the path rides on the source camera: what it says is seen from where that is at each frame.
+
+A key may hold ``"time"``: the frame of the clip that is shown there, may be fractional; written only where it is set. Without
+any, frame n of the path shows frame n of the clip (:mod:`ex4d_core.trajectory.time`).
 """
 
 from __future__ import annotations
@@ -67,6 +70,7 @@ class Keyframe:
         fov: vertical field of view in degrees; None = the scene's.
         lens_shift: moves the principal point by shares of the image's width and height.
         ease: time warp of the segment that ends here.
+        time: frame of the clip that is shown here, may be fractional; None = as the keys around it say.
     """
 
     frame: int
@@ -77,12 +81,14 @@ class Keyframe:
     fov: float | None = None
     lens_shift: tuple[float, float] = (0.0, 0.0)
     ease: Ease = "linear"
+    time: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As the JSON has it: with a target or a quaternion."""
         aim = {"quaternion": list(self.quaternion or ())} if self.target is None else {"target": list(self.target)}
         return {
             "frame": self.frame,
+            **({} if self.time is None else {"time": self.time}),
             "position": list(self.position),
             **aim,
             "roll": self.roll,
@@ -124,6 +130,11 @@ class PathDocument:
         """Whether the path asks for a lens that is not simply the scene's."""
         keys = () if self.source is not None else self.keyframes
         return self.width is not None or any(key.fov is not None or any(key.lens_shift) for key in keys)
+
+    @property
+    def sets_the_time(self) -> bool:
+        """Whether some key says which frame of the clip it shows."""
+        return self.source is None and any(key.time is not None for key in self.keyframes)
 
     def to_dict(self) -> dict[str, Any]:
         """What :func:`json.dumps` takes; the caller's own."""

@@ -45,7 +45,7 @@ DOCUMENT_FIELDS = (
     "source",
     "keyframes",
 )
-KEYFRAME_FIELDS = ("frame", "position", "target", "quaternion", "roll", "fov", "lens_shift", "ease")
+KEYFRAME_FIELDS = ("frame", "time", "position", "target", "quaternion", "roll", "fov", "lens_shift", "ease")
 
 
 def parse_document(text_or_dict: str | Mapping[str, Any]) -> PathDocument:
@@ -204,7 +204,7 @@ def _keyframe(raw: Any, index: int, frames: int) -> Keyframe:
     position = _point(raw.get("position"), f"{name}: position")
     target, quaternion = _aim(raw, position, name)
     given = {**KEY_DEFAULTS, **raw}
-    fov = given["fov"]
+    fov, time = given["fov"], raw.get("time")
     return Keyframe(
         frame,
         position,
@@ -214,6 +214,7 @@ def _keyframe(raw: Any, index: int, frames: int) -> Keyframe:
         fov=None if fov is None else _number(fov, f"{name}: fov", *FOV_RANGE),
         lens_shift=_pair(given["lens_shift"], f"{name}: lens_shift"),
         ease=_choice(given["ease"], f"{name}: ease", EASES),
+        time=None if time is None else _number(time, f"{name}: time", 0, MAX_FRAMES - 1),
     )
 
 

@@ -17,6 +17,7 @@ from .document import FPS_RANGE, FrameOfReference, PathDocument, Vector
 from .evaluate import evaluate_document
 from .files import blaming, placed, read_cameras, write_cameras
 from .parse import parse_document, preset_document
+from .time import source_frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,8 @@ class Trajectory:
         pivot: (x, y, z) in the world that the path turns around; None = not known.
         frame_of_reference: "source": the poses count from where the source camera is at each frame, as published;
             "world": from where it began. One and the same where it does not move.
+        shown: (T,) whole frames of the clip that a path without a document shows; None = frame n shows frame n. A
+            document's keys tell it themselves (:meth:`shown_frames`).
 
     Raises:
         EX4DError: poses that are not finite and rigid, or a wrong number of lenses.
@@ -44,6 +47,7 @@ class Trajectory:
     radius: float | None = None
     pivot: Vector | None = None
     frame_of_reference: FrameOfReference = "source"
+    shown: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         poses = np.ascontiguousarray(check_poses(self.world_to_camera), dtype=np.float32)
@@ -53,6 +57,8 @@ class Trajectory:
             object.__setattr__(self, "intrinsics", tuple(self.intrinsics))
             if len(self.intrinsics) != len(poses):
                 raise EX4DError(f"A path of {len(poses)} frames needs as many lenses, got {len(self.intrinsics)}.")
+        if self.shown is not None and len(self.shown) != len(poses):
+            raise EX4DError(f"A path of {len(poses)} frames shows as many of the clip, got {len(self.shown)}.")
         if not FPS_RANGE[0] <= self.fps <= FPS_RANGE[1]:
             raise EX4DError(f"A camera path's fps must lie between {FPS_RANGE[0]} and {FPS_RANGE[1]}, got {self.fps}.")
         if self.path is not None:
@@ -224,6 +230,38 @@ class Trajectory:
             return replace(self, intrinsics=(intrinsics,) * len(self))
         return Trajectory.from_document(self.path, intrinsics=intrinsics)
 
+    @property
+    def bends_time(self) -> bool:
+        """Whether the path says which frames of the clip it shows."""
+        return self.shown is not None if self.path is None else self.path.sets_the_time
+
+    def shown_frames(self, clip_frames: int) -> list[int]:
+        """The frame of the clip that each frame of the path shows.
+
+        Args:
+            clip_frames: length of the clip; of one frame it is shown throughout.
+
+        Raises:
+            EX4DError: a time beyond the clip, or another number of frames where the path says nothing of time.
+        """
+        if clip_frames == 1:
+            return [0] * len(self)
+        shown = self.shown if self.path is None else source_frames(self.path, clip_frames)
+        if shown is None:
+            if clip_frames != len(self):
+                raise EX4DError(
+                    f"The mesh has {clip_frames} frames, the camera path {len(self)}. Make them equal "
+                    "(a mesh of one frame serves a path of any length)."
+                )
+            return list(range(clip_frames))
+        frames = [int(frame) for frame in shown]
+        if not 0 <= min(frames) <= max(frames) < clip_frames:
+            raise EX4DError(
+                f"The camera path shows frames {min(frames)} to {max(frames)} of a clip of {clip_frames}. Move its times into "
+                "the clip."
+            )
+        return frames
+
     def resized(self, width: int, height: int) -> Trajectory:
         """The same views on another pixel grid; a path without lenses is returned as it is.
 
@@ -245,7 +283,8 @@ class Trajectory:
         return replace(self, intrinsics=tuple(lens.resized(width, height) for lens in self.intrinsics))
 
     def part(self, frames: slice | Sequence[int]) -> Trajectory:
-        """Some of the frames, in the same scene: radius and pivot stay, as does the rate.
+        """Some of the frames, in the same scene: radius and pivot stay, as does the rate. A document's times do not: who
+        takes parts knows by :meth:`shown_frames` what they show.
 
         Args:
             frames: a slice, or frame numbers.
@@ -269,6 +308,7 @@ class Trajectory:
             radius=self.radius,
             pivot=self.pivot,
             frame_of_reference=self.frame_of_reference,
+            shown=None if self.shown is None else tuple(self.shown[number] for number in numbers),
         )
 
 

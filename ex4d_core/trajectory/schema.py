@@ -113,6 +113,10 @@ def _keyframe() -> dict[str, Any]:
     aims = [{"required": [name], "properties": {name: {"type": "array"}}} for name in ("target", "quaternion")]
     properties = {
         "frame": _number(0, MAX_FRAMES - 1, "Counted from 0.", type="integer"),
+        "time": {
+            **_number(0, MAX_FRAMES - 1, "Frame of the clip that is shown here, may be fractional; null = not said."),
+            "type": ["number", "null"],
+        },
         "position": _vector(3, MAX_COORDINATE, "Camera centre."),
         "target": {**target, "type": ["array", "null"]},
         "quaternion": {**quaternion, "type": ["array", "null"]},

@@ -168,7 +168,7 @@ def test_presets_and_their_parameters_are_the_same(browser):
 def test_a_document_has_the_same_fields(browser):
     whole = parse_document(json.dumps(KEYED | {"frame_of_reference": "world"})).to_dict()
     assert sorted(browser["constants"]["fields"]) == sorted(whole)
-    free = parse_document(KEYED | {"keyframes": [FREE]}).to_dict()
+    free = parse_document(KEYED | {"keyframes": [FREE | {"time": 2}]}).to_dict()
     keys = set(whole["keyframes"][0]) | set(free["keyframes"][0])
     assert set(browser["constants"]["keyframe_fields"]) == keys
 

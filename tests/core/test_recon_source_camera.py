@@ -145,3 +145,17 @@ def test_the_depth_that_was_lent_stays_as_it_was(shot):
     solution = Solution(still, None, none, np.zeros(0, bool), 0.1, np.array([1.0, 2.0]))
     clip = DepthClip(depth.clone())
     assert float(solution.on(clip).depth[1].max()) == 6 and torch.equal(clip.depth, depth)
+
+
+def test_a_path_that_bends_time_shows_its_frames_and_has_its_own_length(shot, tmp_path):
+    _, folder = shot
+    times = [2, 2, 8, 0]
+    keys = [{"frame": 6 * i, "time": t, "position": [0, 0, 0], "target": [0, 0, 3]} for i, t in enumerate(times)]
+    Trajectory.from_json({"version": 1, "frames": 19, "keyframes": keys}).save(tmp_path / "bend.json")
+    assert cli.main(words(folder, tmp_path / "out", "--camera", tmp_path / "bend.json")) == 0
+    color = np.load(tmp_path / "out" / "frames_bend.npz")["color"].astype(int)
+    clip = np.load(folder / "clip.npz")["rgb"].astype(int)
+    assert len(color) == 19
+    for frame, shown in ((0, 2), (6, 2), (9, 5), (12, 8), (18, 0)):
+        seen = color[frame].any(axis=-1)
+        assert np.abs(color[frame] - clip[shown])[seen].mean() < 1, f"frame {frame}"

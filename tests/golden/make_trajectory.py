@@ -24,6 +24,7 @@ from ex4d_core.trajectory import (
     parse_document,
     preset_document,
     resample_document,
+    source_frames,
 )
 
 SCENE = Intrinsics(500.0, 500.0, 300.0, 250.0, 512, 512)
@@ -91,6 +92,14 @@ def documents() -> dict[str, dict]:
     cases["keyframes in the world"] = document(positions, frame_of_reference="world")
     cases["a preset in the world"] = asked("orbit", frames=9, frame_of_reference="world")
     cases["riding on the source, said"] = document(positions, frame_of_reference="source")
+    timed = [key(0, [0, 0, 0], time=3.25), key(7, [1, 0, 0], time=20), key(12, [1, 1, 0]), key(18, [2, 0, 1], time=20)]
+    cases["slow, then frozen, then on"] = document([*timed, key(24, [2, 2, 2])])
+    cases["backwards from a key in the middle"] = document([key(4, [0, 0, 0], time=23), key(20, [1, 0, 0], time=0.5)])
+    cases["one time alone"] = document(
+        [key(0, [0, 0, 0]), key(24, [1, 0, 0]), key(30, [2, 0, 0], time=11.5)], frames=40
+    )
+    spun = [{**key, "time": time} for key, time in zip(turns, (0, 10, 5, 24), strict=True)]
+    cases["times resampled until keys collide"] = resample_document(parse_document(document(spun)), 3).to_dict()
     cases["resampled keyframes"] = resample_document(parse_document(cases["positions smooth"]), 40).to_dict()
     cases["resampled until keys collide"] = resample_document(parse_document(cases["quaternions linear"]), 3).to_dict()
     return cases
@@ -122,6 +131,8 @@ REFUSED = {
     "parameter out of range": {"version": 1, "frames": 5, "source": {"preset": "orbit", "params": {"angle": 1e9}}},
     "unknown frame of reference": document([key(0, [0, 0, 0])], frame_of_reference="camera"),
     "no frame of reference": document([key(0, [0, 0, 0])], frame_of_reference=None),
+    "time before the clip": document([key(0, [0, 0, 0], time=-1)]),
+    "time that is text": document([key(0, [0, 0, 0], time="3")]),
     "half a size": document([key(0, [0, 0, 0])], width=640),
     "through the target": document([key(0, [0, 0, 0]), key(24, [0, 0, 5.4])], interpolation="linear"),
 }
@@ -162,6 +173,11 @@ def golden() -> dict:
                 "times": times,
                 "world_to_camera": evaluated.world_to_camera.reshape(-1, 16).round(12).tolist(),
                 "intrinsics": [[k.fx, k.fy, k.cx, k.cy, k.width, k.height] for k in lenses],
+                "shown": {
+                    str(count): frames.tolist()
+                    for count in (25, 31)
+                    if (frames := source_frames(parsed, count)) is not None
+                },
                 "baked": [key.frame for key in bake_document(parsed).keyframes],
                 "compact": json.loads(parsed.to_compact_json())["keyframes"],
             }

@@ -53,7 +53,7 @@ test('the editor knows nothing of ComfyUI, and no part of it knows the editor', 
 })
 
 test('the path and its mathematics are plain values: no page, no state, no graphics', () => {
-  const plain = ['math', 'curves', 'poses', 'presets', 'pathDocument', 'trajectory', 'edits'].map((name) =>
+  const plain = ['math', 'curves', 'poses', 'presets', 'pathDocument', 'time', 'trajectory', 'edits'].map((name) =>
     join('editor', `${name}.js`)
   )
   for (const name of plain) {

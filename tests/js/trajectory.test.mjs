@@ -15,6 +15,7 @@ import {
   presetDocument,
   resampleDocument
 } from '../../web/editor/trajectory.js'
+import { setsTheTime, sourceFrame } from '../../web/editor/time.js'
 
 const golden = JSON.parse(readFileSync(new URL('../golden/trajectory.json', import.meta.url), 'utf8'))
 const [fx, fy, cx, cy, width, height] = golden.scene
@@ -24,7 +25,7 @@ const scene = { intrinsics: { fx, fy, cx, cy, width, height } }
 const apart = (a, b) =>
   a.reduce((most, v, i) => Math.max(most, Math.abs(v - b[i])), a.length === b.length ? 0 : Infinity)
 
-for (const { name, document, times, world_to_camera, intrinsics, baked } of golden.cases) {
+for (const { name, document, times, world_to_camera, intrinsics, baked, shown } of golden.cases) {
   test(`evaluates like Python: ${name}`, () => {
     const path = evaluateDocument(document, scene, times)
     world_to_camera.forEach((pose, i) => {
@@ -32,6 +33,12 @@ for (const { name, document, times, world_to_camera, intrinsics, baked } of gold
       const k = path.intrinsics[i]
       assert.ok(apart(intrinsics[i], [k.fx, k.fy, k.cx, k.cy, k.width, k.height]) < 1e-7, `lens at frame ${times[i]}`)
     })
+    const parsed = parseDocument(document)
+    assert.equal(setsTheTime(parsed), Object.keys(shown).length > 0)
+    for (const [count, frames] of Object.entries(shown)) {
+      const ours = frames.map((_, i) => sourceFrame(parsed, Number(count), i))
+      assert.deepEqual(ours, frames, `frames of a clip of ${count}`)
+    }
     assert.deepEqual(
       bakeDocument(parseDocument(document)).keyframes.map((key) => key.frame),
       baked
@@ -123,6 +130,21 @@ test('the frame of reference is written only where a path stands in the world, a
     for (const edited of [bakeDocument(parsed), resampleDocument(parsed, parsed.frames + 3)])
       assert.equal(edited.frame_of_reference, said)
   }
+})
+
+test('times are written only where they are set, and a path without them shows frame by frame', () => {
+  const timed = { frame: 3, time: 1.5, position: [0, 0, 0], target: [0, 0, 1] }
+  const plain = { frame: 9, position: [0, 0, 0], target: [0, 0, 1], time: null }
+  const parsed = parseDocument({ version: 1, frames: 10, keyframes: [timed, plain] })
+  assert.deepEqual(
+    parsed.keyframes.map((key) => 'time' in key),
+    [true, false]
+  )
+  assert.equal(sourceFrame(parsed, 4, 9), 3)
+  assert.equal(sourceFrame(parsed, 1, 9), 0)
+  assert.equal(sourceFrame(presetDocument('orbit'), 49, 7), 7)
+  const beyond = parseDocument({ version: 1, frames: 10, keyframes: [{ ...timed, time: 30 }] })
+  assert.equal(sourceFrame(beyond, 4, 3), 3, 'the last frame, for a look; rendering refuses it')
 })
 
 test('baking keeps a preset within the tolerance, with few keys', () => {

@@ -12,6 +12,7 @@ import { EASES, PRESETS } from './presets.js'
 /**
  * @typedef {object} Keyframe
  * @property {number} frame
+ * @property {number} [time] frame of the clip that is shown here, may be fractional; only where it is set
  * @property {Vec3} position world
  * @property {Vec3} [target] world; a keyframe has a target or a quaternion
  * @property {Quat} [quaternion] camera-to-world
@@ -62,7 +63,7 @@ export const TOP_FIELDS = [
   'source',
   'keyframes'
 ]
-export const KEY_FIELDS = ['frame', 'position', 'target', 'quaternion', 'roll', 'fov', 'lens_shift', 'ease']
+export const KEY_FIELDS = ['frame', 'time', 'position', 'target', 'quaternion', 'roll', 'fov', 'lens_shift', 'ease']
 /** What a keyframe has where its JSON says nothing of it. @type {Readonly<Record<string, unknown>>} */
 export const KEY_DEFAULTS = { roll: 0, fov: null, lens_shift: [0, 0], ease: 'linear' }
 /** Decimals of a keyframe as text; its lengths get more where the scene or the way to the target is small. */
@@ -294,6 +295,7 @@ function keyframeOf(raw, index, frames) {
   const shift = vector(given('lens_shift'), `${name}: lens_shift`, 2, 100, at('lens_shift'))
   return {
     frame,
+    ...(raw.time == null ? {} : { time: number(raw.time, `${name}: time`, 0, MAX_FRAMES - 1, at('time')) }),
     position,
     ...aim,
     roll: number(given('roll'), `${name}: roll`, -36000, 36000, at('roll')),

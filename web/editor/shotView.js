@@ -244,7 +244,7 @@ export class ShotView {
    */
   drawSource(box) {
     const { context } = this.surface
-    const image = this.scene.clip?.frames[0]?.image
+    const image = this.scene.clip?.frames[Math.max(0, this.scene.index)]?.image
     if (this.modes.mode === 'mask' || !image) {
       context.fillStyle = '#ffffff'
       context.fillRect(0, 0, box.width, box.height)

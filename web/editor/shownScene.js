@@ -7,6 +7,7 @@
  */
 import { isIdentity, pixelRay, resized } from './math.js'
 import { groundHeight, meetSurface } from './picking.js'
+import { sourceFrame } from './time.js'
 
 export class ShownScene {
   /** @param {EditorState} state */
@@ -39,7 +40,12 @@ export class ShownScene {
 
   /** The clip's stored frame for the playhead, -1 = none. */
   get index() {
-    return this.clip ? this.clip.indexOf(this.state.frame) : -1
+    return this.clip ? this.clip.indexOf(this.sourceFrame(this.clip)) : -1
+  }
+
+  /** The frame of a clip that the path shows at the playhead. @param {Clip} clip */
+  sourceFrame(clip) {
+    return sourceFrame(this.state.document, clip.header.clip_frames, this.state.frame)
   }
 
   /** Whether the renderer passes the source frame through here: frame 0, seen from where it was taken. */

@@ -18,6 +18,7 @@ import {
   slerp,
   verticalFov
 } from './poses.js'
+import { keyTimes } from './time.js'
 
 export {
   DEFAULT_RADIUS,
@@ -427,9 +428,11 @@ export function resampleDocument(doc, frames, scene = null) {
       { field: 'fov' }
     )
   }
+  const timed = keyTimes(doc, times)
   /** @type {Keyframe[]} */
   const keyframes = whole.position.map((position, frame) => ({
     frame,
+    ...(timed[frame] === undefined ? {} : { time: timed[frame] }),
     position,
     quaternion: quaternionFromMatrix(whole.rotation[frame]),
     roll: 0,

@@ -19,6 +19,7 @@
  */
 import { eyeOf, isIdentity } from './math.js'
 import { insideSurface } from './picking.js'
+import { sourceFrame } from './time.js'
 
 /** Pause between measurements, and how long one may go on, in milliseconds. */
 const [PAUSE, SPELL] = [40, 20]
@@ -35,6 +36,8 @@ export class Warnings {
     this.holes = []
     /** Poses that `holes` belongs to. @type {(ArrayLike<number> | null)[]} */
     this.poses = []
+    /** Frames of the clip that `holes` belongs to. @type {number[]} */
+    this.shown = []
     /** @type {boolean[]} */
     this.inside = []
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -56,10 +59,10 @@ export class Warnings {
     const { path } = this.state
     if (!path) return
     const count = path.poses.length
-    this.holes.length = this.poses.length = count
+    this.holes.length = this.poses.length = this.shown.length = count
     for (let i = 0; i < count; i++) {
       const known = this.poses[i]
-      if (!known || !equalPoses(known, path.poses[i])) this.holes[i] = this.holes[i] >= 0 && known ? this.holes[i] : -1
+      if (!this.isKnown(i)) this.holes[i] = this.holes[i] >= 0 && known ? this.holes[i] : -1
     }
     this.refreshInside()
     this.schedule()
@@ -73,7 +76,7 @@ export class Warnings {
       return
     }
     this.inside = path.poses.map((pose, i) => {
-      const frame = clip.frames[clip.indexOf(i)]
+      const frame = clip.frames[clip.indexOf(this.sourceFrame(clip, i))]
       return !!frame && insideSurface(clip.header, frame.depth, eyeOf(pose))
     })
   }
@@ -86,6 +89,18 @@ export class Warnings {
     }, PAUSE)
   }
 
+  /** The frame of the clip that a frame of the path shows. @param {Clip} clip @param {number} i */
+  sourceFrame(clip, i) {
+    return sourceFrame(this.state.document, clip.header.clip_frames, i)
+  }
+
+  /** Whether the share of a frame was measured with the camera and the moment that it has. @param {number} i */
+  isKnown(i) {
+    const { clip } = this.scene
+    const [known, pose] = [this.poses[i], this.state.path?.poses[i]]
+    return !!known && !!pose && equalPoses(known, pose) && (!clip || this.shown[i] === this.sourceFrame(clip, i))
+  }
+
   /** Frames whose share of holes is not known and can be had, from the playhead outwards. @returns {number[]} */
   unknown() {
     const { clip } = this.scene
@@ -93,10 +108,10 @@ export class Warnings {
     if (!clip || !path) return []
     const { frames, frame_numbers: numbers, clip_frames: count } = clip.header
     return outwards(path.poses.length, frame).filter((i) => {
-      const known = this.poses[i]
-      if (known && equalPoses(known, path.poses[i])) return false
-      const index = clip.indexOf(i)
-      return index >= 0 && (clip.loaded === frames || numbers[index] === i || count === 1)
+      if (this.isKnown(i)) return false
+      const wanted = this.sourceFrame(clip, i)
+      const index = clip.indexOf(wanted)
+      return index >= 0 && (clip.loaded === frames || numbers[index] === wanted || count === 1)
     })
   }
 
@@ -134,11 +149,12 @@ export class Warnings {
     const renderer = /** @type {HoleMeter} */ (this.renderer)
     const pose = state.path?.poses[i]
     if (!pose) return false
+    const shown = this.sourceFrame(clip, i)
     // A frame that cannot be drawn stays unknown until its camera moves, and is in no other's way.
     let share = -1
     try {
       const camera = /** @type {Camera} */ (state.camera(i))
-      share = i === 0 && isIdentity(pose) ? 0 : await renderer.holeShare(clip, clip.indexOf(i), camera)
+      share = i === 0 && isIdentity(pose) ? 0 : await renderer.holeShare(clip, clip.indexOf(shown), camera)
       if (share < 0) return false
     } catch (error) {
       console.error(`EX-4D: the holes of frame ${i} were not measured.`, error)
@@ -147,6 +163,7 @@ export class Warnings {
     if (this.disposed || scene.clip !== clip) return false
     this.holes[i] = share
     this.poses[i] = pose
+    this.shown[i] = shown
     this.measured = true
     this.redraw('time')
     return true

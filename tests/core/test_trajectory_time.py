@@ -1,0 +1,125 @@
+"""Time along a path: which frame of the clip each frame shows, in the document, the renderer and parts of a path."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ex4d_core.errors import EX4DError
+from ex4d_core.mesh import build_dw_mesh
+from ex4d_core.render import render_color_mask
+from ex4d_core.trajectory import (
+    Trajectory,
+    bake_document,
+    laid_on,
+    parse_document,
+    preset_document,
+    resample_document,
+    source_frames,
+    source_times,
+)
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "trajectory.json").read_text("utf-8"))
+TIMED = [case for case in GOLDEN["cases"] if case["shown"]]
+
+
+def key(frame, time=None, x=0.0):
+    timed = {} if time is None else {"time": time}
+    return {"frame": frame, "position": [x, 0, 0], "target": [x, 0, 3], **timed}
+
+
+def document(*keys, frames, **more):
+    return {"version": 1, "frames": frames, "keyframes": list(keys), **more}
+
+
+def path(*keys, frames, **more):
+    return Trajectory.from_json(document(*keys, frames=frames, **more))
+
+
+def counted(frames, size=16):
+    """A clip whose every frame is of its own grey, before a flat wall."""
+    grey = torch.arange(frames, dtype=torch.uint8)[:, None, None, None] * 10
+    depth = torch.full((frames, size, size), 3.0) + torch.linspace(0, 0.1, size)
+    return build_dw_mesh(grey.expand(frames, size, size, 3).contiguous(), depth)
+
+
+def greys(color):
+    middle = color.shape[1] // 2
+    return [round(float(frame[middle, middle, 0])) // 10 for frame in color]
+
+
+@pytest.mark.parametrize("case", TIMED, ids=lambda case: case["name"])
+def test_shows_the_frames_that_are_recorded(case):
+    for count, frames in case["shown"].items():
+        assert source_frames(parse_document(case["document"]), int(count)).tolist() == frames
+
+
+def test_time_goes_evenly_between_keys_and_from_end_to_end_of_the_clip():
+    held = parse_document(document(key(2, 4), key(4), key(6, 4), frames=10))
+    np.testing.assert_allclose(source_times(held, 11), [0, 2, 4, 4, 4, 4, 4, 6, 8, 10])
+    back = parse_document(document(key(0, 8), key(9, 0.5), frames=10))
+    np.testing.assert_allclose(source_times(back, 9), np.linspace(8, 0.5, 10))
+    assert source_frames(back, 9)[-1] == 1, "halves are rounded up"
+
+
+def test_without_times_nothing_changes():
+    plain = path(key(0), key(4), frames=5)
+    assert source_times(plain.path, 5) is None and not plain.bends_time
+    assert plain.shown_frames(5) == [0, 1, 2, 3, 4] and plain.shown_frames(1) == [0] * 5
+    with pytest.raises(EX4DError, match="mesh has 4 frames, the camera path 5"):
+        plain.shown_frames(4)
+    assert "time" not in json.loads(plain.to_json())["keyframes"][0]
+
+
+def test_the_renderer_shows_the_frames_that_the_path_says():
+    mesh = counted(6)
+    frozen = path(key(0, 0), key(3, 3), key(7, 3), key(9, 5), frames=10)
+    color, mask, _ = render_color_mask(mesh, frozen, out_dtype="uint8")
+    assert greys(color) == [0, 1, 2, 3, 3, 3, 3, 3, 4, 5] and len(mask) == 10
+    short = path(key(0, 5), key(2, 1), frames=3)
+    assert greys(render_color_mask(mesh, short, out_dtype="uint8")[0]) == [5, 3, 1]
+
+
+def test_the_first_frame_that_is_kept_is_the_one_shown_there():
+    mesh = counted(6)
+    color, mask, _ = render_color_mask(mesh, path(key(0, 4), key(2, 0), frames=3), out_dtype="uint8")
+    assert torch.equal(color[0], mesh.rgb[4]) and mask[0].min() == 255
+
+
+def test_one_frame_serves_every_time():
+    mesh = counted(6).part([2])
+    color, _, _ = render_color_mask(mesh, path(key(0, 0), key(4, 5), frames=5), out_dtype="uint8")
+    assert greys(color) == [2] * 5
+
+
+def test_times_beyond_the_clip_are_refused_with_the_keyframe():
+    late = path(key(0, 0), key(4, 7.5), frames=5)
+    with pytest.raises(EX4DError, match=r"Keyframe 1 \(frame 4\) shows frame 7.5 of the clip, which ends at 5"):
+        render_color_mask(counted(6), late)
+    lost = Trajectory(np.tile(np.eye(4), (2, 1, 1)), shown=(0, 9))
+    with pytest.raises(EX4DError, match="frames 0 to 9 of a clip of 6"):
+        lost.shown_frames(6)
+    with pytest.raises(EX4DError, match="shows as many"):
+        Trajectory(np.tile(np.eye(4), (2, 1, 1)), shown=(0,))
+
+
+def test_what_is_made_of_a_timed_path_keeps_its_times():
+    timed = parse_document(document(key(0, 1), key(4), key(8, 9), frames=9))
+    longer = resample_document(timed, 17)
+    assert [(k.frame, k.time) for k in longer.keyframes] == [(0, 1), (8, None), (16, 9)]
+    crowded = resample_document(parse_document(document(*(key(t, t / 2) for t in range(9)), frames=9)), 3)
+    assert [(k.frame, k.time) for k in crowded.keyframes] == [(0, 0), (1, 2), (2, 4)]
+    assert bake_document(timed) is timed
+    assert not bake_document(preset_document("orbit", frames=9)).sets_the_time
+
+
+def test_a_stabilised_path_still_shows_what_it_showed():
+    source = Trajectory(np.tile(np.eye(4), (3, 1, 1)), frame_of_reference="world")
+    timed = path(key(0, 4), key(2, 0), frames=3)
+    laid = laid_on(timed, "stabilised", source, shown=tuple(timed.shown_frames(6)))
+    assert laid.path is None and laid.bends_time and laid.shown_frames(6) == [4, 2, 0]
+    assert laid.part([1, 2]).shown == (2, 0)
