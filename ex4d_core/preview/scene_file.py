@@ -35,6 +35,7 @@ from ..errors import Cancelled, EX4DError
 from ..machine.cores import cores
 from ..mesh import DWMesh, reduced_size, sample_nearest, set_border
 from ..storage.staging import staged_file, write_errors
+from ..trajectory import Trajectory
 from .pictures import from_jpeg, jpeg, shrink
 
 MAGIC = b"EX4DPRV1"
@@ -71,16 +72,30 @@ class Preview:
         header, depth = self.header, torch.from_numpy(self.depth.copy())
         for frame in depth:
             set_border(frame, header["border_depth"])
+        lens = Intrinsics(**header["intrinsics"], width=header["width"], height=header["height"])
         return DWMesh(
             torch.from_numpy(self.rgb.copy()),
             depth,
-            Intrinsics(**header["intrinsics"], width=header["width"], height=header["height"]),
+            lens,
             header["style"],
             header["border_depth"],
             header["min_angle"],
             math.inf if header["max_jump"] is None else header["max_jump"],
             header["radius"],
+            self._source_camera(lens),
         )
+
+    def _source_camera(self, lens: Intrinsics) -> Trajectory | None:
+        if "source_poses" not in self.header:
+            return None
+        lenses = self.header.get("source_lenses")
+        each = (
+            None
+            if lenses is None
+            else tuple(Intrinsics(fx, fy, cx, cy, lens.width, lens.height) for fx, fy, cx, cy in lenses)
+        )
+        poses = np.array(self.header["source_poses"]).reshape(-1, 3, 4)
+        return Trajectory(poses, each, frame_of_reference="world")
 
 
 def pack_depth(depth: np.ndarray, near: float, far: float, levels: int) -> bytes:
@@ -145,7 +160,9 @@ def encode_preview(
         The file's bytes. Its header holds: version, width, height, frames (in this file), clip_frames,
         frame_numbers, near, far, levels, style, min_angle (degrees), max_jump (depth units; null in released style),
         border_depth, radius, pivot [x, y, z], intrinsics {fx, fy, cx, cy} for the preview's size,
-        source [width, height] and sizes [[colour bytes, depth bytes], ...].
+        source [width, height] and sizes [[colour bytes, depth bytes], ...]. Where the source camera moves also source_poses
+        [[12 numbers, the rows of world to camera], ...] of the frames in this file, and source_lenses [[fx, fy, cx, cy],
+        ...] where they change.
 
     Raises:
         EX4DError: a mesh whose depth is not finite and positive.
@@ -198,11 +215,23 @@ def encode_preview(
         "pivot": [float(v) for v in mesh.pivot],
         "intrinsics": {name: float(getattr(intrinsics, name)) for name in ("fx", "fy", "cx", "cy")},
         "source": [int(mesh.width), int(mesh.height)],
+        **_source_camera(mesh, numbers, (width, height)),
         "sizes": [[len(picture), len(depth)] for picture, depth in zip(pictures, packed, strict=True)],
     }
     text = json.dumps(header, separators=(",", ":")).encode()
     body = b"".join(part for pair in zip(pictures, packed, strict=True) for part in pair)
     return MAGIC + struct.pack("<I", len(text)) + text + body
+
+
+def _source_camera(mesh: DWMesh, numbers: list[int], size: tuple[int, int]) -> dict[str, Any]:
+    """What the header says of a source camera that moves: poses of the stored frames, and lenses where they change."""
+    if mesh.source_camera is None:
+        return {}
+    source = mesh.source_camera.part(numbers).resized(*size)
+    told: dict[str, Any] = {"source_poses": source.world_to_camera[:, :3].reshape(-1, 12).tolist()}
+    if source.intrinsics is not None and len(set(source.intrinsics)) > 1:
+        told["source_lenses"] = [[k.fx, k.fy, k.cx, k.cy] for k in source.intrinsics]
+    return told
 
 
 def _depth_range(depths: list[np.ndarray]) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from ex4d_core.demo_scene import DemoScene
 from ex4d_core.depth import DepthClip
 from ex4d_core.errors import EX4DError
 from ex4d_core.mesh import build_dw_mesh
+from ex4d_core.preview.scene_file import decode_preview, encode_preview
 from ex4d_core.render import available_backends, render_color_mask
 from ex4d_core.trajectory import Trajectory, in_the_world
 
@@ -192,3 +193,20 @@ def test_a_source_camera_told_by_fields_of_view_gets_the_clip_s_size():
     clip = DepthClip(torch.rand(3, 12, 16) + 2).with_source_camera(path)
     assert [lens.vertical_fov for lens in clip.source_camera.intrinsics] == pytest.approx([40, 41, 42])
     assert {(lens.width, lens.height) for lens in clip.source_camera.intrinsics} == {(16, 12)}
+
+
+@pytest.mark.parametrize("move", ["handheld", "zoom"])
+def test_the_editor_s_scene_file_tells_the_source_camera_of_its_frames(move):
+    _, mesh = filmed(move)
+    read = decode_preview(encode_preview(mesh)).mesh()
+    np.testing.assert_allclose(read.source_camera.world_to_camera, mesh.source_camera.world_to_camera, atol=1e-6)
+    assert read.lens(2).fx / read.width == pytest.approx(mesh.lens(2).fx / mesh.width)
+    path = Trajectory.preset("static", frames=3, frame_of_reference="world")
+    shown, truth = (render_color_mask(m, path, size=(96, 96))[1] for m in (read, mesh))
+    assert (shown == truth).float().mean() > 0.95
+
+
+def test_the_scene_file_of_a_still_camera_says_nothing_of_it():
+    _, mesh = filmed("locked-off")
+    still = decode_preview(encode_preview(replace(mesh, source_camera=None)))
+    assert not [name for name in still.header if name.startswith("source_")] and still.mesh().source_camera is None

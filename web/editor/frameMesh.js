@@ -10,6 +10,7 @@
 import { gridIndices, gridStops } from './grid.js'
 import { buildProgram } from './program.js'
 import { fullScreenVertex, nothingFragment, occlusionFragment, pointsVertex } from './shaders.js'
+import { withLensOf } from './sourceCamera.js'
 
 /** Floats of position, colour and place in the vertex buffer. */
 const VERTEX = [3, 4, 3]
@@ -78,7 +79,7 @@ export class FrameMesh {
     const depth = make(gl.R16UI)
     gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RED_INTEGER, gl.UNSIGNED_SHORT, frame.depth)
     const textures = { colours, depth, occlusion: make(gl.RG8) }
-    this.applyRule(clip, textures)
+    this.applyRule(clip, frame.index, textures)
     return textures
   }
 
@@ -86,11 +87,12 @@ export class FrameMesh {
    * Uniforms and depth that the occlusion rule and the vertices share.
    * @param {Program} program
    * @param {Clip} clip
+   * @param {number} index
    * @param {FrameTextures} textures
    */
-  bindScene(program, clip, textures) {
+  bindScene(program, clip, index, textures) {
     const gl = this.gl
-    const h = clip.header
+    const h = withLensOf(clip.header, index)
     gl.useProgram(program.program)
     gl.activeTexture(gl.TEXTURE0)
     gl.bindTexture(gl.TEXTURE_2D, textures.depth)
@@ -103,12 +105,12 @@ export class FrameMesh {
     gl.uniform1i(program.at('paper'), h.style === 'paper' ? 1 : 0)
   }
 
-  /** @param {Clip} clip @param {FrameTextures} textures */
-  applyRule(clip, textures) {
+  /** @param {Clip} clip @param {number} index @param {FrameTextures} textures */
+  applyRule(clip, index, textures) {
     const { gl, rule } = this
     const { width, height, min_angle: angle, max_jump: jump } = clip.header
     const cosine = Math.cos((angle * Math.PI) / 180)
-    this.bindScene(rule, clip, textures)
+    this.bindScene(rule, clip, index, textures)
     gl.uniform1f(rule.at('angleLimit'), 4 * cosine * cosine)
     gl.uniform1f(rule.at('maxJump'), jump ?? 1e30)
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.ruleTarget)
@@ -146,7 +148,7 @@ export class FrameMesh {
     const rows = gridStops(clip.header.height, step).length
     const count = columns * rows + 1
     const bytes = 4 * VERTEX_FLOATS * count
-    this.bindScene(points, clip, textures)
+    this.bindScene(points, clip, index, textures)
     this.bindColours(points, textures)
     gl.uniform1i(points.at('gridStep'), step)
     gl.uniform2i(points.at('gridSize'), columns, rows)

@@ -4,7 +4,7 @@
  * @import { Handle } from './handles.js'
  * @import { Camera, Intrinsics, Vec3 } from './math.js'
  */
-import { add, axesOf, clamp, eyeOf, IDENTITY_POSE, pixelRay, project, scale, toCamera } from './math.js'
+import { add, axesOf, clamp, eyeOf, pixelRay, project, scale, toCamera } from './math.js'
 import { AXES, gizmoArms, gizmoSquares } from './handles.js'
 import { COLOURS } from './theme.js'
 import { word } from './words.js'
@@ -212,7 +212,7 @@ function frustumCorners(camera, depth) {
 /**
  * @param {Pen} pen
  * @param {{poses: ArrayLike<number>[], frame: number, keys: {frame: number, position: Vec3}[], selected: number | null,
- *   camera: Camera, sourceLens: Intrinsics, target: Vec3 | null, pivot: Vec3, radius: number,
+ *   camera: Camera, sourceLens: Intrinsics, sourcePose: ArrayLike<number>, target: Vec3 | null, pivot: Vec3, radius: number,
  *   keyCameras: {frame: number, camera: Camera}[], hot: Handle | null, inside: boolean[]}} scene
  */
 export function drawPath(pen, scene) {
@@ -222,7 +222,7 @@ export function drawPath(pen, scene) {
   const isHot = (/** @type {Handle['kind']} */ kind, key = -1) =>
     hot?.kind === kind && (hot.kind !== 'key' || hot.frame === key)
 
-  pen.frustums([{ pose: IDENTITY_POSE, intrinsics: scene.sourceLens }], size * 1.25, COLOURS.source, 1.2, 0.8)
+  pen.frustums([{ pose: scene.sourcePose, intrinsics: scene.sourceLens }], size * 1.25, COLOURS.source, 1.2, 0.8)
   pen.stroke(
     () => {
       for (let i = 0; i + 1 < eyes.length; i++) pen.segment(eyes[i], eyes[i + 1])

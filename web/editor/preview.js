@@ -5,7 +5,8 @@
  *   frame_numbers: number[], near: number, far: number, levels: number, style: 'released' | 'paper',
  *   min_angle: number, max_jump: number | null, border_depth: number, radius: number, pivot: [number, number, number],
  *   intrinsics: {fx: number, fy: number, cx: number, cy: number}, source: [number, number],
- *   sizes: [number, number][]}} PreviewHeader
+ *   sizes: [number, number][], source_poses?: number[][], source_lenses?: number[][]}} PreviewHeader the last two where the
+ *   source camera moves: per stored frame the first three rows of world to camera, and fx, fy, cx, cy where they change
  * @typedef {{index: number, image: ImageBitmap, depth: Uint16Array}} PreviewFrame
  * @typedef {{filename: string, subfolder: string, type: string}} FileReference
  */

@@ -9,6 +9,7 @@
  * @property {Clip | null} clip
  * @property {number} index stored frame of the clip, -1 = none
  * @property {Camera} camera
+ * @property {Camera} [meshCamera] the same in the frame of the source camera, where that moves
  * @property {number} width pixels
  * @property {number} height
  * @property {DrawMode} mode
@@ -127,6 +128,7 @@ export class Renderer {
       clip,
       index,
       camera,
+      meshCamera = camera,
       width,
       height,
       mode,
@@ -146,8 +148,8 @@ export class Renderer {
     gl.clearColor(0, 0, 0, opaque ? 1 : 0)
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT)
     const far = Math.max(shotRange(clip?.header).far, mode === 'scene' ? 4 * (clip?.header.far ?? 0) : 0)
-    const matrix = clipMatrix(camera, near, far)
     if (clip && there) {
+      const matrix = clipMatrix(meshCamera, near, far)
       const shade = this.tools.shade[clip.header.style]
       gl.useProgram(shade.program)
       gl.uniformMatrix4fv(shade.at('clipFromWorld'), true, matrix)

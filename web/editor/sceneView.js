@@ -42,6 +42,7 @@ import { aimed, orbited, translated, withPivot } from './edits.js'
 import { Surface, make, onDrag, wheelSteps } from './dom.js'
 import { drawCompass, drawGizmo, drawPath, drawStage, drawTag, Pen } from './overlay.js'
 import { dragged, pick, spots, worldSize } from './handles.js'
+import { cameraFrom } from './sourceCamera.js'
 import { word } from './words.js'
 
 const VIEW_FOV = 42
@@ -292,6 +293,7 @@ export class SceneView {
         selected: state.selected,
         camera,
         sourceLens: state.lens,
+        sourcePose: this.scene.sourcePose,
         target,
         pivot,
         radius,
@@ -315,12 +317,13 @@ export class SceneView {
   drawBackdrop(pen, width, height) {
     const { backdrop, scene, renderer, pace } = this
     const { radius } = this.state.document
-    const { clip, index, groundHeight } = scene
+    const { clip, index, groundHeight, sourcePose: source } = scene
     const key = [
       ...Array.from(pen.view.pose),
       width,
       height,
       index,
+      ...Array.from(source),
       clip?.serial,
       radius,
       groundHeight,
@@ -339,6 +342,7 @@ export class SceneView {
         clip,
         index,
         camera: pen.view,
+        meshCamera: cameraFrom(pen.view, source),
         width,
         height,
         mode: 'scene',

@@ -23,10 +23,11 @@
  * @property {() => void} focus gives the editor the keys
  * @property {Redraw} redraw
  */
-import { axesOf, distance, eyeOf, normalize, radians, add, scale, resized } from './math.js'
+import { IDENTITY_POSE, axesOf, distance, eyeOf, normalize, radians, add, scale, resized } from './math.js'
 import { dollied, looked, orbited, spherical, translated } from './edits.js'
 import { Surface, button, make, onDrag, wheelSteps } from './dom.js'
 import { drawPath, drawTag, Pen } from './overlay.js'
+import { cameraFrom } from './sourceCamera.js'
 
 /** Turning speed of a drag over the whole height of the picture, radians. */
 const TURN = 1.6
@@ -227,7 +228,8 @@ export class ShotView {
     if (showsSource) this.drawSource(box)
     else if (clip && renderer) {
       if (mode === 'checker') drawChecker(context, width, height, 9 * unit)
-      renderer.paint(context, { clip, index, camera, width, height, mode, step: this.pace.step })
+      const meshCamera = cameraFrom(camera, scene.sourcePose)
+      renderer.paint(context, { clip, index, camera, meshCamera, width, height, mode, step: this.pace.step })
     } else this.drawEmpty(camera, box)
     context.restore()
     const holes = this.warnings.holes[state.frame]
@@ -287,6 +289,7 @@ export class ShotView {
       selected: null,
       camera,
       sourceLens: state.lens,
+      sourcePose: IDENTITY_POSE,
       target: null,
       pivot: state.document.pivot,
       radius: state.document.radius,

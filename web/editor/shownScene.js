@@ -5,8 +5,9 @@
  * @import { Camera, Vec3 } from './math.js'
  * @import { EditorState, SceneFacts } from './state.js'
  */
-import { isIdentity, pixelRay, resized } from './math.js'
+import { IDENTITY_POSE, isIdentity, pixelRay, resized } from './math.js'
 import { groundHeight, meetSurface } from './picking.js'
+import { cameraFrom, inWorld, seenFrom, sourcePose, withLensOf } from './sourceCamera.js'
 import { sourceFrame } from './time.js'
 
 export class ShownScene {
@@ -48,11 +49,16 @@ export class ShownScene {
     return sourceFrame(this.state.document, clip.header.clip_frames, this.state.frame)
   }
 
+  /** Where the source camera stands in the path's world at the playhead. */
+  get sourcePose() {
+    return this.clip ? sourcePose(this.clip.header, Math.max(0, this.index), this.state.document) : IDENTITY_POSE
+  }
+
   /** Whether the renderer passes the source frame through here: frame 0, seen from where it was taken. */
   showsSource() {
     if (this.state.frame !== 0 || !this.clip?.frames[0]) return false
     const pose = this.state.path?.poses[0]
-    return !!pose && isIdentity(pose)
+    return !!pose && isIdentity(seenFrom(pose, this.sourcePose))
   }
 
   /**
@@ -63,8 +69,13 @@ export class ShownScene {
    * @returns {Vec3 | null}
    */
   surfacePoint(camera, x, y) {
-    const frame = this.clip?.frames[Math.max(0, this.index)]
-    return frame && this.clip ? meetSurface(this.clip.header, frame.depth, pixelRay(camera, x, y)) : null
+    const index = Math.max(0, this.index)
+    const frame = this.clip?.frames[index]
+    if (!frame || !this.clip) return null
+    const source = this.sourcePose
+    const ray = pixelRay(cameraFrom(camera, source), x, y)
+    const point = meetSurface(withLensOf(this.clip.header, index), frame.depth, ray)
+    return point && inWorld(point, source)
   }
 
   dispose() {

@@ -19,6 +19,7 @@
  */
 import { eyeOf, isIdentity } from './math.js'
 import { insideSurface } from './picking.js'
+import { cameraFrom, seenFrom, sourcePose, withLensOf } from './sourceCamera.js'
 import { sourceFrame } from './time.js'
 
 /** Pause between measurements, and how long one may go on, in milliseconds. */
@@ -76,8 +77,10 @@ export class Warnings {
       return
     }
     this.inside = path.poses.map((pose, i) => {
-      const frame = clip.frames[clip.indexOf(this.sourceFrame(clip, i))]
-      return !!frame && insideSurface(clip.header, frame.depth, eyeOf(pose))
+      const index = clip.indexOf(this.sourceFrame(clip, i))
+      const frame = clip.frames[index]
+      const eye = eyeOf(seenFrom(pose, sourcePose(clip.header, index, this.state.document)))
+      return !!frame && insideSurface(withLensOf(clip.header, index), frame.depth, eye)
     })
   }
 
@@ -154,7 +157,9 @@ export class Warnings {
     let share = -1
     try {
       const camera = /** @type {Camera} */ (state.camera(i))
-      share = i === 0 && isIdentity(pose) ? 0 : await renderer.holeShare(clip, clip.indexOf(shown), camera)
+      const index = clip.indexOf(shown)
+      const seen = cameraFrom(camera, sourcePose(clip.header, index, state.document))
+      share = i === 0 && isIdentity(seen.pose) ? 0 : await renderer.holeShare(clip, index, seen)
       if (share < 0) return false
     } catch (error) {
       console.error(`EX-4D: the holes of frame ${i} were not measured.`, error)
