@@ -12,7 +12,18 @@ from .sockets import check_sockets
 
 log = logging.getLogger(__name__)
 
-STAGES = ("video", "depth", "depthcrafter", "mesh", "trajectory", "render", "adapter", "conditioning", "sampler")
+STAGES = (
+    "video",
+    "depth",
+    "depthcrafter",
+    "source_camera",
+    "mesh",
+    "trajectory",
+    "render",
+    "adapter",
+    "conditioning",
+    "sampler",
+)
 """Modules beside this one, in the order of the pipeline. Each defines ``NODES``, a list of V3 node classes."""
 
 

@@ -17,8 +17,21 @@ from comfy_api.latest import io
 from ..ex4d_core.camera import MAX_FRAMES, UnknownLens
 from ..ex4d_core.camera_io import FORMATS, read_suffixes, written_formats
 from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.render import source_along
 from ..ex4d_core.storage.staging import write_errors
-from ..ex4d_core.trajectory import DEFAULT_RADIUS, EASES, PRESETS, Trajectory, move_to_viewpoint, parse_document
+from ..ex4d_core.trajectory import (
+    BASE_CHOICES,
+    DEFAULT_RADIUS,
+    EASES,
+    LONGEST_SHAKE,
+    PRESETS,
+    SHAKE_SECONDS,
+    BaseChoice,
+    Trajectory,
+    laid_on,
+    move_to_viewpoint,
+    parse_document,
+)
 from . import files, previews, types
 from .progress import Job
 from .schema import NOT_CONNECTED, choice_problem, schema
@@ -37,7 +50,7 @@ RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|.*[. ]", re.IGNOREC
 
 def readable_formats() -> str:
     """The camera files that can be read, by title and ending."""
-    readable = [entry for entry in FORMATS.values() if entry.read]
+    readable = [entry for entry in FORMATS.values() if entry.read and not entry.is_folder]
     return ", ".join(
         " ".join((entry.title, *(s for s in entry.suffixes if s not in entry.title))) for entry in readable
     )
@@ -158,13 +171,31 @@ class EX4DCameraTrajectory(io.ComfyNode):
                     "its viewer, level and at the scene's radius times scale, since a viewer has units of its own. Takes "
                     "the place of preset and file; frames, fps, ease and scale count.",
                 ),
+                io.Combo.Input(
+                    "base",
+                    options=list(BASE_CHOICES),
+                    default="auto",
+                    optional=True,
+                    tooltip="Where the clip's own camera moves (Source Camera): what the move is laid on. locked: where that "
+                    "camera began. stabilised: its path without the shake. follow: that camera itself. auto: locked. The "
+                    "editor's path says it itself.",
+                ),
+                io.Float.Input(
+                    "stabilise",
+                    default=SHAKE_SECONDS,
+                    min=0.0,
+                    max=LONGEST_SHAKE,
+                    step=0.1,
+                    optional=True,
+                    tooltip="For stabilised, in seconds: motion faster than this is shake and taken out.",
+                ),
             ],
             outputs=[types.Trajectory.Output(display_name="trajectory", tooltip="One camera pose per frame.")],
         )
 
     @classmethod
-    def validate_inputs(cls, path=None, file=None, viewpoint=NOT_CONNECTED, preset=None, ease=None):
-        if problem := choice_problem(cls, preset=preset, ease=ease):
+    def validate_inputs(cls, path=None, file=None, viewpoint=NOT_CONNECTED, preset=None, ease=None, base=None):
+        if problem := choice_problem(cls, preset=preset, ease=ease, base=base):
             return problem
         if path and path.strip():
             try:
@@ -197,8 +228,10 @@ class EX4DCameraTrajectory(io.ComfyNode):
         mesh=None,
         path="",
         viewpoint=None,
+        base: BaseChoice = "auto",
+        stabilise=SHAKE_SECONDS,
     ) -> io.NodeOutput:
-        if problem := choice_problem(cls, preset=preset, ease=ease):
+        if problem := choice_problem(cls, preset=preset, ease=ease, base=base):
             raise EX4DError(problem)
         intrinsics = None if mesh is None else mesh.intrinsics
         if path and path.strip():
@@ -223,7 +256,22 @@ class EX4DCameraTrajectory(io.ComfyNode):
             values = {"angle": angle, "distance": distance, "turns": turns, "rise": rise, "follow": follow}
             trajectory = preset_trajectory(preset, values, ease, frames, fps, scale, mesh)
             origin = PRESETS[preset].label
+        if mesh is not None and not (path and path.strip()):
+            trajectory = on_base(trajectory, mesh, base, stabilise)
         return io.NodeOutput(trajectory, ui=trajectory_ui(trajectory, mesh, origin))
+
+
+def on_base(trajectory: Trajectory, mesh: DWMesh, base: BaseChoice, seconds: float) -> Trajectory:
+    """The path laid on its base; where the counts differ, which the preview tells, only one that needs no counts."""
+    source = mesh.source_camera
+    if source is not None and fits(trajectory, mesh):
+        source = source_along(trajectory, mesh)
+    return laid_on(trajectory, base, source, seconds=seconds)
+
+
+def fits(trajectory: Trajectory, mesh: DWMesh) -> bool:
+    """Whether the mesh has the frames that the path shows, as far as counts tell."""
+    return trajectory.bends_time or mesh.frames in (1, len(trajectory))
 
 
 @contextmanager
@@ -275,7 +323,7 @@ def trajectory_ui(trajectory: Trajectory, mesh, origin: str) -> dict:
 
     facts = {} if trajectory.path is not None or mesh is None else {"radius": mesh.radius, "pivot": mesh.pivot}
     lines = [origin, *summarize(trajectory, **facts).lines()]
-    if mesh is not None and mesh.frames not in (1, len(trajectory)):
+    if mesh is not None and not fits(trajectory, mesh):
         lines.append(
             f"The mesh has {mesh.frames} frames, the path {len(trajectory)}: give both the same count to render."
         )

@@ -12,6 +12,7 @@ from comfy_api.latest import io
 #   .depth            float32 tensor (T, H, W), planar z > 0, OpenCV camera of the source frames
 #   .intrinsics       the lens that belongs to it, or None where the source knows none
 #   .disparity_range  (low, high) of the disparity it came from, or None
+#   .source_camera    the path of the camera that filmed it, an EX4D_TRAJECTORY from frame 0 on; None = it does not move
 Depth = io.Custom("EX4D_DEPTH")
 
 # EX4D_DWMESH: ex4d_core.mesh.DWMesh
@@ -20,8 +21,9 @@ Depth = io.Custom("EX4D_DEPTH")
 Mesh = io.Custom("EX4D_DWMESH")
 
 # EX4D_TRAJECTORY: ex4d_core.trajectory.Trajectory
-#   .world_to_camera  float32 array (T, 4, 4), OpenCV; the source camera is the identity
+#   .world_to_camera  float32 array (T, 4, 4), OpenCV; the source camera is the identity, at frame 0 where it moves
 #   .intrinsics       one lens per frame, or None = the mesh's
+#   .frame_of_reference  "source": poses count from the source camera at each frame; "world": from where it began
 #   .fps, .path       frame rate, and the editable JSON document it was evaluated from (or None)
 Trajectory = io.Custom("EX4D_TRAJECTORY")
 

@@ -12,6 +12,7 @@ import folder_paths
 import torch
 from comfy_api.latest import InputImpl, Types, io
 
+from ..ex4d_core.demo_scene import CAMERA_MOVES, CameraMove
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.preview.film import small_frames
 from ..ex4d_core.video.fit import FITS
@@ -281,6 +282,14 @@ class EX4DDemoClip(io.ComfyNode):
                 io.Int.Input("frames", default=49, min=1, max=1000, tooltip="How many frames; Wan works on 4n+1."),
                 io.Int.Input("width", default=512, min=16, max=2048, step=16, tooltip="Width in pixels."),
                 io.Int.Input("height", default=512, min=16, max=2048, step=16, tooltip="Height in pixels."),
+                io.Combo.Input(
+                    "camera",
+                    options=list(CAMERA_MOVES),
+                    default=CAMERA_MOVES[0],
+                    optional=True,
+                    tooltip="How the clip is filmed: from a stand, by hand, gliding forward, or zooming. The depth does not "
+                    "tell; try Source Camera on it.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The frames."),
@@ -294,11 +303,17 @@ class EX4DDemoClip(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, frames: int, width: int, height: int) -> io.NodeOutput:
+    def validate_inputs(cls, camera: str | None = None) -> str | bool:
+        return choice_problem(cls, camera=camera) or True
+
+    @classmethod
+    def execute(cls, frames: int, width: int, height: int, camera: CameraMove = "locked-off") -> io.NodeOutput:
         from ..ex4d_core.demo_scene import DemoScene
         from ..ex4d_core.depth import DepthClip
 
-        scene = DemoScene(width, height, frames, samples=2)
+        if problem := choice_problem(cls, camera=camera):
+            raise EX4DError(problem)
+        scene = DemoScene(width, height, frames, samples=2, camera=camera)
         with Job() as job:
             rgb, depth = scene.clip(progress=job.progress, cancel=job.cancel)
         inverse = depth.reciprocal()

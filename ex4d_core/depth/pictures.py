@@ -16,6 +16,7 @@ from torch import Tensor
 from ..camera import Intrinsics
 from ..errors import EX4DError
 from ..published import BORDER_DEPTH, NEAREST_DEPTH
+from ..trajectory import Trajectory
 from .clip import DepthClip
 from .convert import brightness, depth_from_inverse, depth_from_metric
 
@@ -121,13 +122,45 @@ def _of_depths_shape(geometry: Mapping[str, Any], name: str, depth: Tensor) -> T
     return mask.reshape(depth.shape).to(depth.device)
 
 
+def path_from_geometry(geometry: Mapping[str, Any]) -> Trajectory:
+    """The camera's path that Depth Anything 3 found in a clip, in its own unit and world.
+
+    Args:
+        geometry: ``extrinsics`` (1, T, 3, 4) or (1, T, 4, 4), world to camera, OpenCV; ``depth`` as in
+            ``clip_from_geometry`` and, where it has them, ``intrinsics`` for every frame.
+
+    Raises:
+        EX4DError: no cameras in it, or poses that are not rigid.
+    """
+    extrinsics, depth = (
+        geometry.get(name) if isinstance(geometry, Mapping) else None for name in ("extrinsics", "depth")
+    )
+    if not isinstance(extrinsics, Tensor) or not isinstance(depth, Tensor):
+        raise EX4DError(
+            "This geometry holds no cameras. Depth Anything 3 puts them out where it is run on the whole clip as several "
+            "views of one scene (Small and Base models)."
+        )
+    poses = extrinsics.double().cpu().reshape(-1, *extrinsics.shape[-2:]).numpy()
+    matrices = geometry.get("intrinsics")
+    lenses = None
+    if isinstance(matrices, Tensor) and matrices.numel() == 9 * len(poses):
+        height, width = depth.shape[-2:]
+        each = [_lens_of(matrix, width, height) for matrix in matrices.reshape(-1, 3, 3).double().cpu()]
+        lenses = tuple(lens for lens in each if lens is not None)
+    return Trajectory(poses, lenses if lenses and len(lenses) == len(poses) else None)
+
+
 def _geometry_lens(geometry: Mapping[str, Any], depth: Tensor) -> Intrinsics | None:
     """The lens of the first frame; None where the geometry has none."""
     matrix = geometry.get("intrinsics")
     if not isinstance(matrix, Tensor):
         return None
-    matrix = matrix.reshape(-1, 3, 3)[0].double()
     height, width = depth.shape[-2:]
+    return _lens_of(matrix.reshape(-1, 3, 3)[0].double(), width, height)
+
+
+def _lens_of(matrix: Tensor, width: int, height: int) -> Intrinsics | None:
+    """A (3, 3) matrix of either unit as a lens for this size; None where its principal point tells no unit."""
     # Both put the principal point at the centre, which tells the unit: 0.5 = shares, else pixels of the model's input.
     across, down = float(matrix[0, 2]) * 2, float(matrix[1, 2]) * 2
     if not (across > 0 and down > 0):

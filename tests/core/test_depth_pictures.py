@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ex4d_core.depth import DepthClip, depth_from_disparity
-from ex4d_core.depth.pictures import PICTURE_KINDS, clip_from_geometry, clip_from_pictures
+from ex4d_core.depth.pictures import PICTURE_KINDS, clip_from_geometry, clip_from_pictures, path_from_geometry
 from ex4d_core.errors import EX4DError
 
 
@@ -118,3 +118,20 @@ def test_from_disparity_is_the_conversion_and_the_range():
     assert clip.disparity_range == (float(disparity.min()), float(disparity.max()))
     with pytest.raises(EX4DError, match="everywhere"):
         DepthClip.from_disparity(torch.ones((1, 3, 3)))
+
+
+def test_the_cameras_of_depth_anything_are_a_path_with_its_lenses():
+    poses = torch.eye(4).repeat(1, 3, 1, 1)
+    poses[0, :, 0, 3] = torch.tensor([0.0, 0.5, 1.0])
+    lens = torch.tensor([[400.0, 0.0, 252.0], [0.0, 420.0, 189.0], [0.0, 0.0, 1.0]]).repeat(1, 3, 1, 1)
+    depth = torch.full((1, 3, 6, 8), 2.0)
+    path = path_from_geometry({"depth": depth, "extrinsics": poses[..., :3, :], "intrinsics": lens})
+    assert np.allclose(path.world_to_camera, poses[0].numpy())
+    assert [k.fx for k in path.intrinsics] == [pytest.approx(400 * 8 / 504)] * 3
+    assert path_from_geometry({"depth": depth, "extrinsics": poses}).intrinsics is None
+
+
+@pytest.mark.parametrize("value", [None, {"depth": torch.ones(1, 2, 4, 4)}, {"extrinsics": torch.eye(4)[None, None]}])
+def test_geometry_without_cameras_is_refused(value):
+    with pytest.raises(EX4DError, match="holds no cameras"):
+        path_from_geometry(value)
