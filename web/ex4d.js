@@ -202,24 +202,33 @@ class NodeBridge {
    * @param {Record<string, any>} output
    */
   recover(output) {
-    const { node, origin } = this
-    const lacksPath = origin.needsRun && !origin.result && output[MADE]
-    if (lacksPath || (!node.properties[SCENE] && output[SCENE])) this.executed({ ...output })
+    const { node, origin, editor } = this
+    if (origin.lacksResult) {
+      origin.recover(output[MADE]?.[0])
+      editor.refresh()
+      editor.redraw()
+    }
+    if (!node.properties[SCENE]) this.showScene(output[SCENE]?.[0])
   }
 
   /** Takes what a run has made. @param {Record<string, any> | undefined} output */
   executed(output) {
-    const { node, editor } = this
-    if (output?.images) delete output.images
-    this.origin.survey()
-    if (output) this.origin.keep(output[MADE]?.[0])
+    const { origin, editor } = this
+    if (!output) return
+    delete output.images
+    origin.survey()
+    origin.keep(output[MADE]?.[0])
     editor.refresh()
     editor.redraw()
-    const reference = output?.[SCENE]?.[0]
+    this.showScene(output[SCENE]?.[0])
+  }
+
+  /** @param {unknown} reference of the scene that a run has written */
+  showScene(reference) {
     if (!isReference(reference)) return
     const { filename, subfolder, type } = reference
-    node.properties[SCENE] = { filename, subfolder, type }
-    void editor.loader.load(reference)
+    this.node.properties[SCENE] = { filename, subfolder, type }
+    void this.editor.loader.load(reference)
   }
 }
 

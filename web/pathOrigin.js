@@ -30,6 +30,10 @@ export const PRESET_WIDGETS = [PRESET, ...SOME, ...ALWAYS]
 const RESULT = 'ex4d_path'
 const RESULT_OF = 'ex4d_path_of'
 
+/** What the last runs of this page belonged to, by what they made. @type {Map<string, [string, string]>} */
+const runs = new Map()
+const REMEMBERED = 50
+
 /** @param {Source | null | undefined} source @returns {source is Known} */
 const isKnown = (source) => !!source && 'widget' in source
 
@@ -99,7 +103,7 @@ export class PathOrigin {
     const preset = this.preset
     const params = preset.params.map(({ name }) => name)
     const taken = this.isUnknown(PRESET) ? SOME : SOME.filter((name) => params.includes(name))
-    return [PRESET, ...taken, ...ALWAYS, ...(this.isUnknown(FILE) ? [FILE] : [])]
+    return [PRESET, ...taken, ...ALWAYS]
   }
 
   /** Inputs that decide the path and whose values only a run knows. @returns {string[]} */
@@ -151,12 +155,22 @@ export class PathOrigin {
   keep(text) {
     const { properties } = this.node
     if (typeof text === 'string' && this.needsRun) {
-      properties[RESULT] = text
-      properties[RESULT_OF] = [this.kind, this.values]
+      runs.delete(text)
+      runs.set(text, [this.kind, this.values])
+      if (runs.size > REMEMBERED) runs.delete([...runs.keys()][0])
+      this.recover(text)
     } else {
       delete properties[RESULT]
       delete properties[RESULT_OF]
     }
+  }
+
+  /** Takes what a run of this page has made, which the node may have forgotten. @param {unknown} text */
+  recover(text) {
+    const of = runs.get(String(text))
+    if (!of) return
+    this.node.properties[RESULT] = text
+    this.node.properties[RESULT_OF] = of
   }
 
   /** What the last run made, where that is what would be sent now as far as it can be known. @returns {string} */
@@ -166,6 +180,11 @@ export class PathOrigin {
     const of = this.node.properties[RESULT_OF]
     // Older graphs keep the result of a camera alone, without a word of what it belongs to.
     return (of ? of[0] === this.kind : this.takesCamera) ? text : ''
+  }
+
+  /** Whether the node has no result, though it would show one. */
+  get lacksResult() {
+    return this.needsRun && !this.node.properties[RESULT]
   }
 
   /** Whether values that the result was made of are others now. */

@@ -174,3 +174,21 @@ test('a graph of an older version shows the camera path that it kept', () => {
   node.properties.ex4d_path = made(17)
   assert.equal(new PathOrigin(node).document(null).source.params.angle, 17)
 })
+
+test('a node that was made anew takes the result of its run again, and no result of another camera', () => {
+  const { node, widget } = cameraNode({ file: 'a.json' })
+  const origin = new PathOrigin(node)
+  origin.keep(made(61))
+  node.properties = {}
+  assert.ok(origin.lacksResult)
+  origin.recover(made(61))
+  assert.equal(origin.document(null).source.params.angle, 61)
+  widget('file').value = 'b.json'
+  origin.survey()
+  assert.equal(origin.lacksResult, false)
+  node.properties = {}
+  origin.recover(made(61))
+  assert.equal(origin.result, '')
+  origin.recover(made(62)) // of a run that this page knows nothing of
+  assert.equal(origin.result, '')
+})
