@@ -13,6 +13,7 @@ from ..ex4d_core.preview.film import colored_depth
 from ..ex4d_core.published import BORDER_DEPTH, NEAREST_DEPTH
 from . import previews, types
 from .schema import choice_problem, range_problem, schema
+from .settings import preview_pixels
 
 NO_NEAR = f"near must be above 0 for inverse depth; EX-4D's is {NEAREST_DEPTH:.3f}."
 
@@ -108,7 +109,7 @@ class EX4DDepthFromImage(io.ComfyNode):
         frames, height, width = clip.depth.shape
         low, high = (float(value) for value in torch.aminmax(clip.depth))
         lines = f"{frames} frames, {width}x{height}", f"depth {low:.3g} to {high:.5g}"
-        video = previews.save_video(lambda: colored_depth(clip.depth), 15, total=frames)
+        video = previews.save_video(lambda: colored_depth(clip.depth, preview_pixels()), 15, total=frames)
         return io.NodeOutput(clip, ui=previews.ui_video(video, *lines))
 
 

@@ -24,6 +24,7 @@ from ..ex4d_core.published import DEPTH_OVERLAP, DEPTH_SEED, DEPTH_SIZE_LIMIT, D
 from . import models, previews, types
 from .progress import Job
 from .schema import choice_problem, range_problem, schema
+from .settings import preview_pixels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -302,7 +303,7 @@ class EX4DDepthCrafter(io.ComfyNode):
         grey = ((disparity - low) / (high - low))[..., None].expand(-1, -1, -1, 3).contiguous()
         frames, height, width = disparity.shape
         lines = f"{frames} frames, {width}x{height}", f"disparity {low:.3f} to {high:.3f}", *warnings
-        video = previews.save_video(lambda: colored_depth(clip.depth), 15, total=len(clip))
+        video = previews.save_video(lambda: colored_depth(clip.depth, preview_pixels()), 15, total=len(clip))
         return io.NodeOutput(clip, grey, ui=previews.ui_video(video, *lines))
 
 

@@ -22,6 +22,7 @@ from ..ex4d_core.trajectory import Trajectory
 from . import previews, types
 from .progress import Job
 from .schema import choice_problem, range_problem, schema
+from .settings import preview_pixels
 
 RENDER_PREVIEW = 49
 """Frames shown at most of a finished move, which is judged by its motion."""
@@ -127,7 +128,8 @@ class EX4DRenderColorMask(io.ComfyNode):
         color, seen, depth = color.cpu(), seen.cpu(), depth.cpu()
 
         def film() -> FilmFrames:
-            return side_by_side(*(small_frames(clip, RENDER_PREVIEW) for clip in (color, seen)))
+            pixels = preview_pixels()
+            return side_by_side(*(small_frames(clip, RENDER_PREVIEW, pixels) for clip in (color, seen)))
 
         with previews.background_video(film, trajectory.fps, total=len(color)) as video:
             holes, pictures, shares = holes_and_depth(seen, depth)
@@ -235,7 +237,9 @@ class EX4DDraftFill(io.ComfyNode):
         with Job() as job:
             filled = draft_fill(color[..., :3], seen, depth, progress=job.progress, cancel=job.cancel)
         text = f"{filled.shape[0]} frames, {filled.shape[2]}x{filled.shape[1]}, draft"
-        video = previews.save_video(lambda: small_frames(filled, RENDER_PREVIEW), fps, total=len(filled))
+        video = previews.save_video(
+            lambda: small_frames(filled, RENDER_PREVIEW, preview_pixels()), fps, total=len(filled)
+        )
         return io.NodeOutput(filled, ui=previews.ui_video(video, text))
 
 

@@ -14,11 +14,12 @@ from comfy_api.latest import InputImpl, Types, io
 
 from ..ex4d_core.demo_scene import CAMERA_MOVES, CameraMove
 from ..ex4d_core.errors import EX4DError
-from ..ex4d_core.preview.film import small_frames
+from ..ex4d_core.preview.film import FilmFrames, small_frames
 from ..ex4d_core.video.fit import FITS
 from . import files, previews, types
 from .progress import Job, run_on_thread
 from .schema import NOT_CONNECTED, choice_problem, range_problem, schema
+from .settings import preview_pixels
 
 if TYPE_CHECKING:
     from comfy_api.latest import Input
@@ -171,7 +172,11 @@ class EX4DLoadVideo(io.ComfyNode):
             progress=job.progress,
             cancel=job.cancel,
         )
-        with previews.background_video(lambda: small_frames(clip.frames), clip.fps, total=len(clip)) as preview:
+
+        def film() -> FilmFrames:
+            return small_frames(clip.frames, pixels=preview_pixels())
+
+        with previews.background_video(film, clip.fps, total=len(clip)) as preview:
             images = clip.images()
             rate = Fraction(clip.fps).limit_denominator(1001)
             if clip.has_audio and not isinstance(source, PicturesInMemory):
@@ -319,7 +324,7 @@ class EX4DDemoClip(io.ComfyNode):
         inverse = depth.reciprocal()
         pictures = ((inverse - inverse.min()) / (inverse.max() - inverse.min()))[..., None].repeat(1, 1, 1, 3)
         images = rgb.float().div_(255)
-        preview = previews.save_video(lambda: small_frames(rgb), 15, total=frames)
+        preview = previews.save_video(lambda: small_frames(rgb, pixels=preview_pixels()), 15, total=frames)
         ui = previews.ui_video(preview, clip_text(images, 15.0, False))
         return io.NodeOutput(images, DepthClip(depth, scene.intrinsics), pictures, 15.0, ui=ui)
 

@@ -80,10 +80,10 @@ class FilmFrames:
             yield from pool.map(self.make, self.numbers)
 
 
-def small_frames(images: Tensor, most: int = LONGEST_FILM) -> FilmFrames:
-    """A clip (T, H, W, 3) or (T, H, W), float 0..1 or uint8, as a film of at most ``most`` frames."""
+def small_frames(images: Tensor, most: int = LONGEST_FILM, pixels: int = PREVIEW_PIXELS) -> FilmFrames:
+    """A clip (T, H, W, 3) or (T, H, W), float 0..1 or uint8, as a film of at most ``most`` frames of so many ``pixels``."""
     count, rows, columns = images.shape[:3]
-    width, height = film_size(columns, rows)
+    width, height = film_size(columns, rows, pixels)
     images = images.detach()
 
     def shown(number: int) -> list[np.ndarray]:
@@ -103,10 +103,10 @@ def _levels(frame: Tensor) -> np.ndarray:
         return np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)
 
 
-def colored_depth(depth: Tensor) -> FilmFrames:
-    """Depth (T, H, W) in colours: near warm, far cold, one scale for the clip; 0 (a hole) is black."""
+def colored_depth(depth: Tensor, pixels: int = PREVIEW_PIXELS) -> FilmFrames:
+    """Depth (T, H, W) in colours: near warm, far cold, one scale for the clip; 0 (a hole) is black. At most ``pixels``."""
     count, rows, columns = depth.shape
-    width, height = film_size(columns, rows)
+    width, height = film_size(columns, rows, pixels)
     clip = [sample_nearest(depth[t].detach(), width, height).cpu().float().numpy() for t in thinned(count)]
     sample = np.stack([frame[::4, ::4] for frame in clip])
     sample = sample[sample > 0]

@@ -31,6 +31,14 @@ def test_films_have_even_sides_and_no_more_pixels_than_asked_for(width, height):
     assert across * down <= 1.02 * 256 * 256 and across <= width + 1 and down <= height + 1
 
 
+def test_pictures_and_depth_come_in_the_size_asked_for():
+    clip = ramp(2, 512, 512)
+    for pixels in (128**2, 384**2):
+        for shown in (film.small_frames(clip, pixels=pixels), film.colored_depth(clip[..., 0] + 1, pixels)):
+            ((picture,), _) = shown
+            assert 0.95 * pixels < picture.shape[0] * picture.shape[1] <= pixels
+
+
 def test_a_file_shows_the_clip_in_order_at_its_rate(tmp_path):
     film.encode_film(tmp_path / "film", film.small_frames(ramp(10)), 12.5)
     frames, rate = decoded(tmp_path / "film")

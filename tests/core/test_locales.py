@@ -101,3 +101,20 @@ def test_help_pages_have_the_parts_of_the_english_one(name, language):
 def test_no_page_is_translated_into_a_language_that_is_not_offered():
     assert {path.stem for path in DOCS.glob("*/*.md")} == set(LANGUAGES)
     assert {path.parent.name for path in DOCS.glob("*/*.md")} == set(MAIN_NODES)
+
+
+def test_settings_are_named_in_every_language():
+    script = (ROOT / "web" / "settings.js").read_text(encoding="utf-8")
+    ids = re.findall(r"(?:id: |BACKEND_SETTING = )'(EX4D\.[\w.]+)'", script)
+    assert len(ids) == 3
+    english = json.loads((LOCALES / "en" / "settings.json").read_text(encoding="utf-8"))
+    assert english.keys() == {name.replace(".", "_") for name in ids}
+    for entry in english.values():
+        assert f"'{entry['name']}'" in script and f"'{entry['tooltip']}'" in script
+    for language in LANGUAGES:
+        translated = json.loads((LOCALES / language / "settings.json").read_text(encoding="utf-8"))
+        assert translated.keys() == english.keys()
+        for key, entry in translated.items():
+            assert not entry["name"].isascii() and not entry["tooltip"].isascii()
+            kept = re.findall(r"(?<![\w])[a-z]+(?=:)", english[key]["tooltip"])
+            assert not [word for word in kept if word not in entry["tooltip"]]

@@ -11,6 +11,18 @@ const SELDOM = 200
 /** Frame times that are looked back at. */
 const REMEMBERED = 120
 
+/** How pictures keep up while something moves: by what the machine does, always in full, or always coarser. */
+export const AUTOMATIC = 'automatic'
+const FINE = 'fine'
+const FAST = 'fast'
+export const PACES = [AUTOMATIC, FINE, FAST]
+let preferred = AUTOMATIC
+
+/** Chooses one of `PACES` for all editors of the page. @param {string} pace */
+export function preferPace(pace) {
+  preferred = PACES.includes(pace) ? pace : AUTOMATIC
+}
+
 export class Pace {
   /** @param {boolean} software graphics emulated by the processor @param {(step: number) => void} changed */
   constructor(software, changed) {
@@ -39,6 +51,11 @@ export class Pace {
 
   /** Coarsens or restores the picture. @param {number} now @param {boolean} moving */
   adapt(now, moving) {
+    if (preferred !== AUTOMATIC) {
+      const step = moving && preferred === FAST ? 2 : 1
+      if (step !== this.step) this.setStep(step)
+      return
+    }
     const interval = now - this.lastDraw
     // Emulated graphics that were too slow once will be again: the next movement starts as the last one ended.
     if (moving && this.software && this.wasSlow && this.step === 1) this.setStep(2)
