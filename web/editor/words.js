@@ -18,9 +18,13 @@ let table = null
 /** Lookups that are remembered; numbers that change while something moves would fill any memory. */
 const REMEMBERED = 500
 
-/** Chooses the language: the host's code for it, such as "zh". English where there is no table. @param {string} [code] */
+/**
+ * Chooses the language: the host's code for it, such as "zh". English where there is no table, as for "zh-TW", in which the
+ * host says the nodes' names in English too.
+ * @param {string} [code]
+ */
 export function speak(code = '') {
-  table = LANGUAGES[code] ?? LANGUAGES[code.split('-')[0]] ?? null
+  table = LANGUAGES[code] ?? null
   known.clear()
   patterns = Object.entries(table ?? {})
     .filter(([text]) => text.includes('{}'))
