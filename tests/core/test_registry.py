@@ -105,3 +105,22 @@ def test_shipped_code_runs_no_text_and_installs_nothing(path):
 def test_what_users_do_not_need_is_not_published():
     ignored = (ROOT / ".comfyignore").read_text(encoding="utf-8").split()
     assert {"tests/", "benchmarks/", "dev.py", ".github/"} <= set(ignored)
+
+
+def test_the_bug_form_asks_for_versions_and_the_graph():
+    yaml = pytest.importorskip("yaml")
+    form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / "bug.yml").read_text(encoding="utf-8"))
+    required = {field["id"] for field in form["body"] if field.get("validations", {}).get("required")}
+    assert {"graph", "pack", "host", "machine", "what"} <= required
+
+
+def test_workflows_are_read_by_github_and_publishing_waits_for_the_id():
+    yaml = pytest.importorskip("yaml")
+    flows = {
+        path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
+        for path in (ROOT / ".github" / "workflows").glob("*.yml")
+    }
+    assert flows.keys() == {"publish", "test"}
+    *_, fill, publish = flows["publish"]["jobs"]["publish"]["steps"]
+    assert f"python {PUBLISH.relative_to(ROOT).as_posix()}" in fill["run"]
+    assert publish["if"] == "steps.fill.outputs.publish == 'yes'"
