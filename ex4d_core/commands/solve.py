@@ -1,7 +1,7 @@
 """Find the path of the camera that filmed a clip, from the clip and its depth; no network and no download.
 
 Writes the path as a camera file of any format, for recon --source_camera or another program, and with --picture what it
-rests on. Where the clip cannot be solved it says why and writes nothing. Needs OpenCV (the extra "solve").
+rests on. Where the clip cannot be solved it says why and writes nothing. Needs OpenCV (the extra "tracking").
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "numba": ("numba>=0.59",),
     "depthcrafter": ("diffusers>=0.31", "transformers>=4.46"),
     "exr": ("OpenEXR>=3.3",),
-    "solve": ("opencv-python-headless>=4.8",),
+    "tracking": ("opencv-python-headless>=4.8",),
 }
 """What each extra installs. A copy of pyproject.toml, which a pack in ComfyUI is run without; a test compares the two."""
 
@@ -23,7 +23,7 @@ MODULES = {
     "diffusers": ("diffusers", "depthcrafter"),
     "transformers": ("transformers", "depthcrafter"),
     "OpenEXR": ("OpenEXR", "exr"),
-    "cv2": ("OpenCV", "solve"),
+    "cv2": ("OpenCV", "tracking"),
 }
 """By what is imported: the package's name for people, and the extra that brings it."""
 
