@@ -104,7 +104,7 @@ class Client:
         self,
         prompt: dict,
         *,
-        timeout: float = 120,
+        timeout: float = 300,
         on_message: Callable[[str, dict], None] | None = None,
         extra_data: dict | None = None,
     ) -> Result:
