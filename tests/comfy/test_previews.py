@@ -43,7 +43,8 @@ def test_a_page_that_was_loaded_anew_is_shown_what_comes_from_the_cache(client):
     prompt = {"clip": clip, "record": record("clip")}
     first, again = client.queue(prompt).ok(), client.queue(prompt).ok()
     assert "clip" in again.cached and "clip" not in again.executed
-    shown = {"clip": first.outputs["clip"]} if "has_intermediate_output" in client.object_info()["EX4DDemoClip"] else {}
+    info = client.object_info("EX4DDemoClip")["EX4DDemoClip"]
+    shown = {"clip": first.outputs["clip"]} if "has_intermediate_output" in info else {}
     assert {key: value for key, value in again.outputs.items() if key == "clip"} == shown
 
 

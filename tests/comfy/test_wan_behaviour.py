@@ -8,7 +8,7 @@ from io import BytesIO
 import pytest
 import torch
 from harness import workflow
-from harness.wan import Tiny, distance, node
+from harness.wan import WINDOWS, Tiny, distance, node
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -117,7 +117,7 @@ def test_other_wrappers_and_block_replacements_stay_at_work(tiny, client, final)
 
 def cached_run(tiny: Tiny, client, kind: str, order: str, name: str, **settings) -> dict:
     """Eight steps through a stock node that leaves forwards out, before or after EX-4D Conditioning, and a spy."""
-    inputs = workflow.widget_defaults(client.object_info()[kind])
+    inputs = workflow.widget_defaults(client.object_info(kind)[kind])
     inputs |= {"reuse_threshold": 3.0, "start_percent": 0.0, "end_percent": 1.0, **settings}
     if order == "after":
         prompt = tiny.loaders() | tiny.conditioning() | tiny.ksampler(8, 2.0, ("spy", 0), seed=12)
@@ -204,7 +204,7 @@ def test_context_windows_of_an_unknown_kind_are_refused_with_the_hosts_release(t
 
 
 def test_a_frame_kept_in_every_window_brings_its_prior(tiny, client, host):
-    if "retain_first_frame" not in workflow.widget_defaults(client.object_info()["WanContextWindowsManual"]):
+    if "retain_first_frame" not in workflow.widget_defaults(client.object_info(WINDOWS)[WINDOWS]):
         pytest.skip(f"ComfyUI {host.version} keeps no frame in every window")
     calls, added = spied(tiny, windowed_run(tiny, retain_first_frame=True), "windows")
     for call, values in zip(calls, added, strict=True):

@@ -29,6 +29,8 @@ LAYOUTS = {
     "Wan2.2 TI2V 5B": (48, False, 48, {}),
 }
 """Name -> input channels, whether it sees CLIP vision, channels of its latent, weights that it has more."""
+WINDOWS = "WanContextWindowsManual"
+"""The stock node for context windows over Wan's frames."""
 WIDTH, HEIGHT, FRAMES = 192, 128, 9
 """The size at which it was recorded: a latent of 3 x 16 x 24."""
 
@@ -140,11 +142,11 @@ class Tiny:
 
     def windows(self, model=("adapter", 0), **settings) -> dict:
         """Node: windows (the stock one for Wan), of two latent frames that share one; settings as far as this host has them."""
-        inputs = workflow.widget_defaults(self.server.client.object_info()["WanContextWindowsManual"])
+        inputs = workflow.widget_defaults(self.server.client.object_info(WINDOWS)[WINDOWS])
         inputs |= {"context_length": 5, "context_overlap": 1, "context_schedule": "standard_static"}
         settings = {"fuse_method": "pyramid", "freenoise": False, **settings}
         inputs |= {name: value for name, value in settings.items() if name in inputs}
-        return {"windows": node("WanContextWindowsManual", model=list(model), **inputs)}
+        return {"windows": node(WINDOWS, model=list(model), **inputs)}
 
     def sampler(self, model=("noise", 0), adapter=("adapter", 0), **settings) -> dict:
         """Nodes: noise (recorded), sampled (WanEX4DSampler), latent (normalised)."""
