@@ -133,7 +133,7 @@ def _of_told_kind(source: DepthSource, key: str) -> DepthSource:
         return source.of_kind("disparity")
     if meaning == "depth" and source.matrix is None and source.disparity_range is None:
         low, high = _range(source)
-        if low <= 0 or high == 1:
+        if low <= 0 or high <= 1:
             raise UnknownKind(
                 f"'{key}' in '{source.path}' goes from {low:g} to {high:g}, as disparity and other relative maps do, while "
                 "depth must be positive. Give the kind: disparity (larger = nearer) or depth (larger = farther)."

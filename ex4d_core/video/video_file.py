@@ -27,6 +27,7 @@ from .source import (
     source_name,
 )
 from .timeline import FARTHEST_DRIFT, JUMP, Timeline, timeline_of
+from .wholeness import is_whole
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -439,7 +440,8 @@ def _check_end(
     """Refuse a clip whose last frame ended at ``end``, seconds from its first, well before the file says it does.
 
     A transport stream (.ts) says nothing of its length, and a recording may well stop anywhere, so that one only warns.
-    So do lengths that are estimates; and where a header has two lengths, both must lie beyond the end.
+    So do lengths that are estimates, and wrong ones of files that are whole; and where a header has two lengths, both must
+    lie beyond the end.
     """
     if container.format.name == "mpegts" and all(container.size % packet for packet in TRANSPORT_PACKETS):
         log.warning("'%s' ends in the middle of a packet: it is cut off after %d frames.", info.path, end * info.fps)
@@ -457,13 +459,13 @@ def _check_end(
         missing = min(missing, Fraction(stream.frames - count))
     if missing <= max(3, 0.02 * announced):
         return
-    if _format_of(container) in STATED:
+    if _format_of(container) in STATED and not is_whole(info.path):
         raise EX4DError(
             f"'{info.path}' is cut off: it announces {announced} frames and ends after "
             f"{max(0, round(end * info.fps))}. Ask for fewer frames or use an intact file."
         )
     log.warning(
-        "'%s' ends after %d frames, while its length was estimated as %d; it may be cut off.",
+        "'%s' ends after %d frames, while its length is told or estimated as %d; it may be cut off.",
         info.path,
         max(0, round(end * info.fps)),
         announced,

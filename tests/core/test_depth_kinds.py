@@ -73,6 +73,9 @@ def test_relative_maps_of_any_scale_are_asked_about(tmp_path, video, scale):
     np.savez(tmp_path / "d.npz", depth=0.01 + 0.99 * relative())  # normalised, with a floor
     with pytest.raises(UnknownKind, match=r"from 0\.01 to 1"):
         check_depth_file(tmp_path / "d.npz", None, probe_video(video), None)
+    np.savez(tmp_path / "d.npz", depth=0.02 + 0.9 * relative())  # a part of what was normalised
+    with pytest.raises(UnknownKind, match=r"from 0\.02 to 0\.92"):
+        check_depth_file(tmp_path / "d.npz", None, probe_video(video), None)
 
 
 def test_the_command_line_asks_for_its_own_flag(tmp_path, video, capfd):

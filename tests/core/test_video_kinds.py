@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import struct
@@ -168,6 +169,34 @@ def test_the_count_of_samples_comes_before_a_wrong_length(tmp_path, ticks):
     assert (info.fps, info.frames, info.pictures) == (30, 60, 60)
     assert numbers(load_video(path)) == repeated(60)
     assert numbers(load_video(path, start=50)) == repeated(10, 50)
+
+
+@pytest.mark.parametrize("seconds", [0.4, 9.0])
+def test_a_wrong_length_of_a_matroska_file_is_no_damage(tmp_path, caplog, seconds):
+    path = tmp_path / "wrong.mkv"
+    data = write_clip(path, [numbered(i) for i in range(60)]).read_bytes()
+    at = data.index(b"\x44\x89\x88") + 3  # Duration, a double, in milliseconds
+    data = data[:at] + struct.pack(">d", 1000 * seconds) + data[at + 8 :]
+    told = b"00:00:%012.9f" % seconds
+    path.write_bytes(data.replace(b"00:00:02.000000000", told))
+    assert probe_video(path).frames == round(30 * seconds), "the header is still right, so this tests nothing"
+    with caplog.at_level(logging.WARNING):
+        assert numbers(load_video(path)) == repeated(60)
+    assert ("ends after 60 frames" in caplog.text) == (seconds > 2)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.raises(EX4DError, match="cut off") if seconds > 2 else contextlib.nullcontext():
+        load_video(path)
+
+
+def test_the_length_of_an_avi_that_was_never_closed_is_that_of_its_pictures(tmp_path):
+    path = tmp_path / "crashed.avi"
+    data = bytearray(write_clip(path, [numbered(i) for i in range(60)], codec="mjpeg", pixels="yuvj420p").read_bytes())
+    for box, offset in ((b"avih", 24), (b"strh", 40)):  # where each header counts the frames
+        at = data.index(box) + offset
+        data[at : at + 4] = bytes(4)
+    path.write_bytes(data)
+    assert probe_video(path, thorough=True).pictures == 60
+    assert numbers(load_video(path)) == repeated(60)
 
 
 def test_an_estimated_length_is_no_limit(tmp_path, monkeypatch):
