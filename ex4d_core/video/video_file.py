@@ -6,7 +6,7 @@ import logging
 import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from itertools import chain
 from os import PathLike
@@ -117,18 +117,20 @@ def open_video_file(source: FileSource, *, thorough: bool = False) -> Iterator[t
         thorough: count the pictures whatever the header says, which reads the whole file.
     """
     path = source_name(source)
-    with open_container(source) as container:
+    # Of a stream only one container can be open, so whatever may be needed is read now.
+    only_now = not isinstance(source, (str, PathLike))
+    with ExitStack() as opened:
+        container = opened.enter_context(open_container(source))
         stream = best_track(container, path)
-        # Of a stream only one container can be open, so whatever may be needed is read now.
-        only_now = not isinstance(source, (str, PathLike))
         unsure = not _header_is_sure(container, stream)
         timeline = None
         if thorough or (unsure and (only_now or _header_is_wrong(container, stream))):
             timeline = _timeline(container, stream)
-    if only_now:
-        cast("BinaryIO", source).seek(0)
-    with open_container(source) as container:
-        stream = best_track(container, path)
+            opened.close()
+            if only_now:
+                cast("BinaryIO", source).seek(0)
+            container = opened.enter_context(open_container(source))
+            stream = best_track(container, path)
         context = stream.codec_context
         if context is None:
             raise EX4DError(f"'{path}' is coded in a way that cannot be decoded here. Re-export it as H.264 in MP4.")
@@ -143,7 +145,7 @@ def open_video_file(source: FileSource, *, thorough: bool = False) -> Iterator[t
 
         def timed(begin: Fraction) -> Iterator[TimedFrame]:
             known, steady = timeline, timeline is not None and timeline.is_steady(info.fps)
-            if known is None and unsure and begin > SEEK_FROM:
+            if known is None and unsure and not only_now and begin > SEEK_FROM:
                 with open_container(source) as other:
                     known = _timeline(other, best_track(other, path))
             elif known is not None:
