@@ -26,7 +26,7 @@ from .source import (
     check_picture_size,
     source_name,
 )
-from .timeline import FARTHEST_DRIFT, JUMP, Timeline, timeline_of
+from .timeline import FARTHEST_DRIFT, JUMP, PAUSE, Timeline, timeline_of
 from .wholeness import is_whole
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ HDR_CURVES = (16, 18)
 
 TRANSPORT_PACKETS = (188, 192, 204)
 """Bytes, of MPEG transport streams: plain, with a time (.m2ts), with error correction."""
+
+SHORTEST_PAUSE = 1
+"""Seconds for which a film must stand still for it to be said."""
 
 SEEK_FROM = Fraction(2)
 """Seconds into the clip from which seeking beats decoding up to the first frame wanted."""
@@ -148,8 +151,8 @@ def open_video_file(source: FileSource, *, thorough: bool = False) -> Iterator[t
             if known is None and unsure and not only_now and begin > SEEK_FROM:
                 with open_container(source) as other:
                     known = _timeline(other, best_track(other, path))
-            elif known is not None:
-                _tell_pauses(known, info)
+            elif known is not None and max(known.pace().pauses, default=0) >= SHORTEST_PAUSE:
+                _tell_pause(max(known.pace().pauses), info)
             return _timed(container, stream, info, first, chain([first], frames), begin, known, steady=steady)
 
         yield info, timed
@@ -262,17 +265,14 @@ def _rate_and_length(
     return rate, None, None
 
 
-def _tell_pauses(timeline: Timeline, info: VideoInfo) -> None:
-    pauses = timeline.pace().pauses
-    if pauses and max(pauses) >= 1:
-        log.warning(
-            "'%s' stands still %s, for up to %.3g s. Its rate without that is %.6g frames a second, and a picture is "
-            "repeated for as long as it stands.",
-            info.path,
-            "once" if len(pauses) == 1 else f"{len(pauses)} times",
-            float(max(pauses)),
-            float(info.fps),
-        )
+def _tell_pause(longest: Fraction, info: VideoInfo) -> None:
+    log.warning(
+        "'%s' stands still, for %.3g s at least once. Its rate without that is %.6g frames a second, and a picture is "
+        "repeated for as long as it stands.",
+        info.path,
+        float(longest),
+        float(info.fps),
+    )
 
 
 def _plausible(stated: Fraction, measured: Fraction) -> Fraction:
@@ -403,6 +403,7 @@ def _timed(
     if begin > SEEK_FROM and origin is not None and runs_on:
         frames = _seek(container, stream, info, origin, begin - interval * (FARTHEST_DRIFT + 1 if steady else 1))
     time, end, number, jumps = -interval, Fraction(0), None, 0
+    pause_told = timeline is not None
     offset = origin or Fraction(0)
     for frame in deinterlaced(frames, info.path):
         stamp = _frame_time(frame, stream)
@@ -413,6 +414,9 @@ def _timed(
             jumps += 1
             offset += time - expected
             time = expected
+        if not pause_told and number is not None and time - expected > max(SHORTEST_PAUSE, PAUSE * interval):
+            pause_told = True
+            _tell_pause(time - expected + interval, info)
         duration = getattr(frame, "duration", None)
         end = time + (Fraction(duration) * Fraction(frame.time_base) if duration and frame.time_base else interval)
         if number is not None:

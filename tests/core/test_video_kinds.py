@@ -101,9 +101,21 @@ def test_a_pause_neither_slows_a_film_down_nor_hides_its_first_picture(tmp_path,
     with caplog.at_level(logging.WARNING):
         clip = load_video(path, count=49)
     assert clip.fps == pytest.approx(30) and numbers(clip) == repeated(49)
-    assert "stands still once" in caplog.text
+    assert "stands still" in caplog.text
     resumed = load_video(path, start=1200, count=5)
     assert resumed.source_frames == (60, 61, 62, 63, 64) and numbers(resumed) == repeated(5, 60)
+
+
+def test_a_pause_in_a_film_of_a_stated_rate_is_told_where_it_is_met(tmp_path, caplog):
+    path = write_times(tmp_path / "pause.mkv", [*np.arange(30) / 30, *(5 + np.arange(30) / 30)])
+    with caplog.at_level(logging.WARNING):
+        clip = load_video(path)
+    assert clip.fps == 30 and numbers(clip)[:30] == repeated(30) and clip.source_frames[-1] == 59 and len(clip) == 180
+    assert caplog.text.count("stands still") == 1
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        load_video(path, start=20, count=20)
+    assert caplog.text.count("stands still") == 1
 
 
 def test_a_gif_that_holds_a_picture_keeps_its_rate(tmp_path):
