@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import math
-import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from ..camera import Intrinsics, matrix_from_quaternion
 from ..errors import EX4DError
+from ..storage.names import natural_order
 from .cameras import Cameras, Format, Hints, row_of_numbers, text_of
 
 MODELS = {
@@ -89,7 +89,7 @@ def _together(lenses: dict[int, Intrinsics], images: list[Image]) -> Cameras:
     """One camera a picture, in the order of their names, numbers in them counted as numbers."""
     if not images:
         raise EX4DError("this COLMAP model has no images. Give the model of a reconstruction that succeeded.")
-    images = sorted(images, key=lambda image: _in_order(image.name))
+    images = sorted(images, key=lambda image: natural_order(image.name))
     unknown = next((image for image in images if image.camera not in lenses), None)
     if unknown is not None:
         raise EX4DError(f"the image {unknown.name!r} has the camera {unknown.camera}, which the model does not list.")
@@ -103,11 +103,6 @@ def _together(lenses: dict[int, Intrinsics], images: list[Image]) -> Cameras:
     poses[:, :3, :3] = matrix_from_quaternion(values[:, :4])
     poses[:, :3, 3] = values[:, 4:]
     return Cameras(poses, tuple(lenses[image.camera] for image in images))
-
-
-def _in_order(name: str) -> list[str | int]:
-    """Sorts frame2 before frame10."""
-    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name))]
 
 
 def _lens(number: int, model: str, width: int, height: int, values: list[float]) -> Intrinsics:

@@ -32,7 +32,7 @@ def read(data: bytes, hints: Hints) -> Cameras:
         if len(words) != 19:
             raise EX4DError(
                 f"line {number} has {len(words)} values; RealEstate10K cameras have 19 a frame, and other trajectories in text "
-                "(TUM, KITTI, COLMAP) are not read. Export the camera as glTF, .chan or transforms.json."
+                "(TUM, KITTI) are not read. Export the camera as glTF, .chan or transforms.json."
             )
     rows = np.array([row_of_numbers(words, number) for number, words in lines])
     if (rows[:, 1:3] <= 0).any():

@@ -1,7 +1,8 @@
 """transforms.json of NeRF, instant-ngp and nerfstudio: camera-to-world matrices, OpenGL cameras, y-up world (ours).
 
 Frames go by the numbers in their ``file_path``, since tools that match pictures list them in any order; without paths they
-keep the file's order. The lens is ``camera_angle_x``, ``camera_angle_y`` or ``fl_x, fl_y, cx, cy, w, h``, for all or per frame.
+keep the file's order. nerfstudio's viewer exports its camera paths as another list of the same matrices. The lens is
+``camera_angle_x``, ``camera_angle_y`` or ``fl_x, fl_y, cx, cy, w, h``, for all or per frame.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from .cameras import Cameras, Format, Hints, text_of
 
 PINHOLES = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "FULL_OPENCV", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
 """Camera models (COLMAP's and nerfstudio's names) that are pinholes where their distortion is 0."""
+VIEWER_PATH = "camera_path"
 DISTORTION = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
 
 
@@ -36,12 +38,14 @@ def looks_like(data: bytes, _hints: Hints) -> bool:
         raw = json.loads(data)
     except (ValueError, RecursionError):
         return False
-    return isinstance(raw, dict) and isinstance(raw.get("frames"), list)
+    return isinstance(raw, dict) and any(isinstance(raw.get(name), list) for name in ("frames", VIEWER_PATH))
 
 
 def read(data: bytes, hints: Hints) -> Cameras:
     """Reads all frames; lens distortion is refused, since a pinhole cannot show it."""
     raw = json.loads(text_of(data))
+    if not isinstance(raw.get("frames"), list):
+        raw = _from_viewer(raw)
     frames = raw["frames"]
     if not frames:
         raise EX4DError("this transforms.json has no frames.")
@@ -58,6 +62,21 @@ def read(data: bytes, hints: Hints) -> Cameras:
         tuple(known) if len(known) == len(lenses) else None,
         fps=None if fps is None else float(fps),
     )
+
+
+def _from_viewer(raw: dict[str, Any]) -> dict[str, Any]:
+    """A camera path that nerfstudio's viewer exported, as transforms: matrices of 16 numbers, vertical degrees."""
+    width, height = raw.get("render_width"), raw.get("render_height")
+    frames = []
+    for index, camera in enumerate(raw[VIEWER_PATH]):
+        matrix = np.array(camera["camera_to_world"], dtype=np.float64)
+        if matrix.size != 16:
+            raise EX4DError(f"camera_to_world of frame {index} must be 16 numbers, got {matrix.size}.")
+        angle = {} if camera.get("fov") is None else {"camera_angle_y": math.radians(camera["fov"])}
+        frames.append({"transform_matrix": matrix.reshape(4, 4), **angle})
+    size = {} if width is None or height is None else {"w": width, "h": height}
+    kind = raw.get("camera_type", "perspective")
+    return {"frames": frames, "fps": raw.get("fps"), "camera_model": kind, **size}
 
 
 def in_order_of_paths(frames: list[Any]) -> list[Any]:

@@ -188,7 +188,8 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
         crf=args.crf,
     )
     check_targets(outputs.folder, outputs.names(cameras))
-    check_sources(outputs.folder, outputs.names(cameras), (args.input_video, args.depth, *args.camera))
+    read = (args.input_video, args.depth, args.source_camera, *args.camera)
+    check_sources(outputs.folder, outputs.names(cameras), read)
     info = probe_video(args.input_video)
     shape = args.size or largest_size(info)
     frames = path_length(args.num_frames, cameras, mesh.lens(shape) or Intrinsics.default(*shape))

@@ -127,8 +127,8 @@ def test_the_command_line_gives_the_scene_s_rate(tmp_path):
     from ex4d_core.commands.recon_flags import camera_paths, path_length
 
     path = saved(tmp_path, "keys.glb", glb({(1, "translation"): slide(np.arange(13) / 6, 4)}))
-    assert path_length(None, camera_paths([], [str(path)]), SQUARE) == 49
-    assert path_length(None, camera_paths([], [str(path)], 12.0), SQUARE) == 25
+    assert path_length(None, camera_paths([], [str(path)], "auto", 1.0), SQUARE) == 49
+    assert path_length(None, camera_paths([], [str(path)], "auto", 1.0, 12.0), SQUARE) == 25
 
 
 # -- RealEstate10K ----------------------------------------------------------------------------------------------------
@@ -163,11 +163,7 @@ def test_our_own_file_remembers_the_shape_of_its_picture(tmp_path):
     assert wide.fx == wide.fy == pytest.approx(600 / 288 * 512, rel=1e-6)
 
 
-@pytest.mark.parametrize(
-    "line",
-    ["0.03 1 0 0 0 0 0 1", "1 0 0 0 0 1 0 0 0 0 1 0", "1 1 0 0 0 0 0 0 1 frame_1.jpg"],
-    ids=["TUM", "KITTI", "COLMAP"],
-)
+@pytest.mark.parametrize("line", ["0.03 1 0 0 0 0 0 1", "1 0 0 0 0 1 0 0 0 0 1 0"], ids=["TUM", "KITTI"])
 def test_other_trajectories_in_text_are_told_what_to_become(tmp_path, line):
     with pytest.raises(EX4DError, match=r"are not read\. Export the camera as glTF"):
         load_camera(saved(tmp_path, "poses.txt", f"{line}\n" * 3))
@@ -238,6 +234,30 @@ def turned(vector, axis, degrees):
     result = np.array(vector, float)
     result[a], result[b] = cosine * vector[a] - sine * vector[b], sine * vector[a] + cosine * vector[b]
     return result
+
+
+def viewer_path(**fields):
+    """As nerfstudio's viewer exports it."""
+    cameras = []
+    for index in range(5):
+        pose = np.eye(4)
+        pose[0, 3] = index
+        cameras.append({"camera_to_world": pose.ravel().tolist(), "fov": 50 + index, "aspect": 1.78})
+    document = {"camera_type": "perspective", "render_width": 1920, "render_height": 1080, "fps": 24, "seconds": 0.2}
+    return json.dumps(document | {"camera_path": cameras} | fields)
+
+
+def test_a_path_of_nerfstudio_s_viewer_is_read(tmp_path):
+    path = load_camera(saved(tmp_path, "path.json", viewer_path()))
+    np.testing.assert_allclose(centres(path)[:, 0], np.arange(5))
+    assert path.fps == 24 and [k.vertical_fov for k in path.intrinsics] == pytest.approx([50, 51, 52, 53, 54])
+    for changes in (
+        {"camera_type": "equirectangular"},
+        {"camera_path": [{"camera_to_world": [1, 2]}]},
+        {"camera_path": [1]},
+    ):
+        with pytest.raises(EX4DError):
+            load_camera(saved(tmp_path, "path.json", viewer_path(**changes)))
 
 
 # -- .chan ------------------------------------------------------------------------------------------------------------

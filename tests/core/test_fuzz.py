@@ -15,6 +15,7 @@ import json
 import os
 import random
 import shutil
+import struct
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -56,12 +57,14 @@ class Reader:
         read: reads one; a folder of pictures is given the folder with one of them damaged.
         cases: so many seeds in CI.
         in_folder: whether ``read`` gets the folder of the file.
+        together: whether the other whole files of the kind lie beside the damaged one.
     """
 
     make: Callable[[Path], list[Path]]
     read: Callable[[Path], object]
     cases: int
     in_folder: bool = False
+    together: bool = False
 
 
 def damaged(data: bytes, draw: random.Random) -> bytes:
@@ -241,12 +244,37 @@ def camera_files(suffixes: tuple[str, ...]) -> Callable[[Path], list[Path]]:
         for name, entry in FORMATS.items():
             if entry.write is not None and entry.suffixes[0] in suffixes:
                 made.append(path.save(folder / f"{name}{entry.suffixes[0]}", format=name))
+        if ".json" in suffixes:
+            cameras = [{"camera_to_world": np.eye(4).ravel().tolist(), "fov": 50} for _ in range(FRAMES)]
+            (folder / "viewer.json").write_text(
+                json.dumps({"camera_path": cameras, "fps": 24, "render_width": 64, "render_height": 48})
+            )
+            made.append(folder / "viewer.json")
         if ".chan" in suffixes:
             (folder / "h.chan").write_text("".join(f"{i / 8} 1 5 0 {i} 0 50\n" for i in range(FRAMES)))
             made.append(folder / "h.chan")
         return made
 
     return make
+
+
+def colmap_model(folder: Path) -> list[Path]:
+    """A model as text."""
+    (folder / "cameras.txt").write_text("# lenses\n1 PINHOLE 64 48 50 50 32 24\n2 OPENCV 64 48 50 50 32 24 0 0 0 0\n")
+    poses = "".join(f"{i} 1 0 0 0 {i / 10} 0 0 {1 + i % 2} frame_{i:03d}.png\n\n" for i in range(1, FRAMES))
+    (folder / "images.txt").write_text(poses)
+    return [folder / "cameras.txt", folder / "images.txt"]
+
+
+def colmap_binary(folder: Path) -> list[Path]:
+    """The same in binary."""
+    lens = struct.pack("<QiiQQ4d", 1, 1, 1, 64, 48, 50, 50, 32, 24)
+    (folder / "cameras.bin").write_bytes(lens)
+    images = [
+        struct.pack("<i7di", i, 1, 0, 0, 0, i / 10, 0, 0, 1) + b"%d.png\0" % i + struct.pack("<Q", 0) for i in range(4)
+    ]
+    (folder / "images.bin").write_bytes(struct.pack("<Q", len(images)) + b"".join(images))
+    return [folder / "cameras.bin", folder / "images.bin"]
 
 
 def read_camera(path: Path) -> None:
@@ -322,6 +350,8 @@ READERS = {
     "camera json": Reader(camera_files((".json",)), read_camera, 800),
     "camera gltf": Reader(camera_files((".gltf",)), read_camera, 600),
     "camera glb": Reader(camera_files((".glb",)), read_camera, 400),
+    "camera model": Reader(colmap_model, read_camera, 400, in_folder=True, together=True),
+    "camera binary model": Reader(colmap_binary, read_camera, 400, in_folder=True, together=True),
     "path document": Reader(lambda folder: camera_files((".json",))(folder)[:1], read_document, 800),
 }
 
@@ -357,11 +387,14 @@ def test_damaged_files_end_in_a_result_or_in_our_sentence(tmp_path, clip, name):
 
     told = tried = 0
     for path, data in whole:  # what is not damaged is read
-        spoiled = tmp_path / "spoiled" / path.name
+        spoiled = (tmp_path / "whole" if reader.together else tmp_path / "spoiled") / path.name
         spoiled.write_bytes(data)
         told += refused(read, spoiled.parent if reader.in_folder else spoiled)
-        spoiled.unlink()
+        if not reader.together:
+            spoiled.unlink()
     assert told == 0, "whole files are refused"
+    for path, data in whole * reader.together:
+        (tmp_path / "spoiled" / path.name).write_bytes(data)
     for seed in seeds(reader.cases):
         draw, tried = random.Random(seed), tried + 1
         path, data = draw.choice(whole)
@@ -373,7 +406,7 @@ def test_damaged_files_end_in_a_result_or_in_our_sentence(tmp_path, clip, name):
         except BaseException as error:
             kept = shutil.copy(spoiled, KEEP or tmp_path)
             raise AssertionError(f"{name}, seed {seed}: {type(error).__name__} of {kept}") from error
-        spoiled.unlink()
+        spoiled.write_bytes(data) if reader.together else spoiled.unlink()
     print(f"{name}: {tried} files, {told} refused")
     assert told, "nothing was refused, so nothing was damaged"
 
