@@ -29,6 +29,7 @@ from ..video.video_file import open_video_file
 from .arrays import one_lens, one_map, open_arrays
 from .clip import DepthClip, border_of
 from .convert import resize_depth
+from .pfm import read_pfm
 from .source import GIVE_THE_KIND, KINDS, DepthSource, Kind, UnknownKind
 
 if TYPE_CHECKING:
@@ -276,6 +277,8 @@ def _read_picture(path: Path, kind: Kind) -> np.ndarray:
         return read_exr(path, nothing=np.inf if kind == "depth" else 0.0)
     if suffix in ARRAY_SUFFIXES:
         return one_map(path, kind)
+    if suffix == ".pfm":
+        return read_pfm(path)
     if suffix in (".tif", ".tiff") and (values := _plain_tiff(path)) is not None:
         return values
     frame, turned = read_picture(path)

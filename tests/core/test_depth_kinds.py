@@ -340,6 +340,20 @@ def test_tiff_of_floats_and_of_32_bits_is_read(tmp_path):
         pass
 
 
+@pytest.mark.parametrize(("order", "scale"), [("<f4", b"-1.0"), (">f4", b"1"), ("<f4", b"-0.00392")])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_float_map_is_read_upright_in_either_order(tmp_path, order, scale, channels):
+    values = planes(1)[0]
+    stored = np.repeat(values[::-1, :, None], channels, axis=2).astype(order)
+    head = b"%s\n%d %d\n%s\n" % (b"Pf" if channels == 1 else b"PF", WIDTH, HEIGHT, scale)
+    (tmp_path / "0.pfm").write_bytes(head + stored.tobytes())
+    with open_depth(tmp_path, "depth") as source:
+        np.testing.assert_array_equal(next(source.maps()), values)
+    (tmp_path / "0.pfm").write_bytes((head + stored.tobytes())[:-1])
+    with pytest.raises(EX4DError, match="cut off"), open_depth(tmp_path, "depth"):
+        pass
+
+
 # -- EXR --------------------------------------------------------------------------------------------------------------
 
 
