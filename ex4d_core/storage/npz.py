@@ -44,7 +44,11 @@ class NpzFrames:
             self._zip = zipfile.ZipFile(self.path)
         except FileNotFoundError as error:
             raise EX4DError(f"There is no file '{path}'. Check the path.") from error
-        except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        except MemoryError:
+            raise
+        except (
+            Exception
+        ) as error:  # of damage in its table zipfile raises a dozen classes, UnicodeDecodeError among them
             raise EX4DError(f"'{path}' is not an .npz file, or it is cut off ({error}).") from error
         try:
             self.names = tuple(name.removesuffix(".npy") for name in self._zip.namelist())

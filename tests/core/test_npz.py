@@ -79,3 +79,15 @@ def test_a_header_that_promises_more_than_there_is_is_told_before_it_is_read(tmp
     (tmp_path / "a.npz").write_bytes(promised)
     with pytest.raises(EX4DError, match="cut off"):
         NpzFrames(tmp_path / "a.npz", ("color",))
+
+
+def test_a_name_that_is_no_text_is_damage(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, depth=np.zeros((2, 3)))
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"PK\1\2")
+    data[entry + 9] |= 0x08  # "the name is UTF-8"
+    data[entry + 46] = 0xEA
+    path.write_bytes(data)
+    with pytest.raises(EX4DError, match=r"is not an \.npz file"):
+        NpzFrames(path, ("depth",))
