@@ -140,6 +140,10 @@ try {
   // Promoted to the face of a subgraph.
   await placeAlone(page, 'EX4DCameraTrajectory')
   await attached()
+  // Newer frontends give a new node the values of the one that had its number.
+  await inEditor((editor, node) => {
+    node.widgets.find((widget) => widget.name === 'path').value = ''
+  })
   await page.evaluate(async () => {
     const { app } = window
     const { node: outer } = app.graph.convertToSubgraph(new Set([app.graph.nodes[0]]))
