@@ -76,15 +76,19 @@ try {
   await page.evaluate(`(() => {
     const node = ${CAMERA_NODE}
     const given = window.LiteGraph.createNode('PrimitiveString')
+    given.pos = [-400, 120] // beside the camera node: whatever lies over the editor would get the drop
     window.app.graph.add(given)
     given.connect(0, node, node.inputs.findIndex((each) => each.name === 'path'))
   })()`)
   await page.waitForTimeout(800)
   await drop(await middle('.ex4d-scene canvas'), given(json, 'application/json'))
-  await page.waitForTimeout(1500)
+  const told = page.getByText('Camera file not used', { exact: true }).first()
   report.refused = {
-    file: await chosen(),
-    told: await page.getByText('Camera file not used', { exact: true }).count()
+    told: await told.waitFor({ timeout: 8000 }).then(
+      () => true,
+      () => false
+    ),
+    file: await chosen()
   }
 
   // A saved graph goes on to the host, which opens it.

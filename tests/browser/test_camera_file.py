@@ -47,6 +47,6 @@ def check(browse, server, folder, renderer: str) -> None:
     assert report["onNode"]["nodes"] == report["onEditor"]["nodes"] == ["EX4DCameraTrajectory"]
     for file in (dropped, text):
         assert (server.input / file.name).read_bytes() == file.read_bytes()
-    assert report["refused"] == {"file": text.name, "told": 1}
+    assert report["refused"] == {"file": text.name, "told": True}
     # A graph is no camera file.
     assert report["graph"] == ["Note"] and report["leaves"] == 0

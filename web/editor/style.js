@@ -83,7 +83,7 @@ body:has(> .ex4d-large) > :not(.ex4d-large) {
   flex: none;
 }
 .ex4d-bar .ex4d-space {
-  flex: 1 1 8px;
+  flex: 1 1 0;
 }
 .ex4d-group {
   display: inline-flex;
@@ -151,7 +151,7 @@ body:has(> .ex4d-large) > :not(.ex4d-large) {
 }
 .ex4d-editor select {
   cursor: pointer;
-  max-width: 170px;
+  max-width: 150px;
 }
 .ex4d-editor select:focus-visible,
 .ex4d-editor input:focus-visible {
