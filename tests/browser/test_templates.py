@@ -11,7 +11,9 @@ from harness import workflow
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNING = ["Re-shoot geometry only", "From any depth node", "Custom path from JSON", "All in one subgraph"]
-OPENED = sorted({path.stem for path in (ROOT / "workflows").glob("*.json")} - set(RUNNING))
+APP = "Re-shoot a video"
+"""Shows a form in place of the graph, and switches the frontend to Vue nodes: test_vue_templates.py opens it."""
+OPENED = sorted({path.stem for path in (ROOT / "workflows").glob("*.json")} - {*RUNNING, APP})
 """These need model files; here they are only looked at."""
 PLAYING = {"EX4DDemoClip", "EX4DDepthFromImage", "EX4DRenderColorMask", "EX4DDraftFill"}
 WIDEST = "Single image to 4D"

@@ -42,6 +42,23 @@ def test_every_loader_names_its_file_where_the_host_looks_for_downloads(path):
             assert model["name"] in note, "the note lists it too, with its licence"
 
 
+def test_the_app_asks_for_a_clip_and_a_camera_and_shows_draft_and_video():
+    """As ComfyUI's App mode stores it: a form of widgets by node and name, and the nodes whose results it shows."""
+    graph = load(ROOT / "workflows" / f"{APP}.json")
+    assert graph["extra"]["linearMode"] is True
+    kinds = {node["id"]: node["type"] for node in graph["nodes"]}
+    form = graph["extra"]["linearData"]
+    # The editor is a widget that web/ex4d.js adds; it is in no schema.
+    assert [(kinds[node], widget) for node, widget, *_ in form["inputs"]] == [
+        ("EX4DLoadVideo", "file"),
+        ("EX4DCameraTrajectory", "camera_editor"),
+    ]
+    assert f"'{form['inputs'][1][1]}'" in (ROOT / "web" / "ex4d.js").read_text(encoding="utf-8")
+    assert [kinds[node] for node in form["outputs"]] == ["EX4DDraftFill", "SaveVideo"]
+    others = [load(path).get("extra", {}) for path in GRAPHS if path.stem != APP]
+    assert not any("linearMode" in extra for extra in others)
+
+
 def test_the_gallery_shows_every_graph_beside_its_own_geometry():
     page = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
     shown = [name for graphs in gallery.PICTURES.values() for name in graphs]

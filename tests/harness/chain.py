@@ -28,6 +28,7 @@ NEEDS_MODELS = {"UNETLoader", "VAELoader", "CLIPLoader", "CLIPVisionLoader", "EX
 WIDTH, HEIGHT = 96, 64
 GRAPHS = {
     "Re-shoot full EX-4D": (9, 25),
+    "Re-shoot a video": (9, 4),
     "Few steps": (9, 4),
     "Small GPU (fp8 or GGUF)": (9, 4),
     "Long clip": (13, 25 * 2),

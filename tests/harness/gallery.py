@@ -23,6 +23,7 @@ PICTURES = {
     "any-depth": ("From any depth node",),
     "custom-path": ("Custom path from JSON",),
     "orbit-90": (
+        "Re-shoot a video",
         "Re-shoot full EX-4D",
         "Few steps",
         "Re-shoot with stock samplers",

@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 SIDE, STRIP, FRAMES = 560, 64, 49
 CAPTIONS = {
+    "Re-shoot a video": ("Re-shoot a video", "app"),
     "Re-shoot full EX-4D": ("Full EX-4D", "25 steps, cfg 5"),
     "Re-shoot with stock samplers": ("Stock samplers", "KSampler + EX-4D adapter"),
     "Few steps": ("4 steps", "distilled LoRA, cfg 1"),
