@@ -64,6 +64,7 @@ class EX4DAdapterLoader(io.ComfyNode):
             description="Puts the EX-4D adapter on Wan2.1 I2V 14B: a LoRA that works like any other, and the encoder that "
             "tells the model what the render shows and where its holes are.",
             search_aliases=["ex4d", "ex-4d", "lora", "wan adapter", "camera control", "novel view"],
+            has_intermediate_output=True,
             inputs=[
                 io.Model.Input(
                     "model",

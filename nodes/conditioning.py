@@ -130,6 +130,7 @@ class EX4DConditioning(io.ComfyNode):
             description="Prepares colour and mask for any stock sampler: widens the holes, encodes both videos, starts from "
             "the first frame. For the published run in a KSampler take euler, simple, 25 steps, cfg 5.",
             search_aliases=["ex4d", "ex-4d", "wan image to video", "camera control", "i2v conditioning"],
+            has_intermediate_output=True,
             inputs=[
                 MODEL,
                 io.Conditioning.Input("positive", tooltip="Text prompt (umt5-xxl, CLIP type wan)."),

@@ -81,6 +81,7 @@ class WanEX4DSampler(io.ComfyNode):
             description="Renders the final video from colour and mask with Wan2.1 and the EX-4D adapter, as published: "
             "Euler, 25 steps, cfg 5, shift 5. Clips longer than a segment are made in overlapping segments.",
             search_aliases=["ex4d", "ex-4d", "wan sampler", "re-shoot", "camera control", "video to video"],
+            has_intermediate_output=True,
             inputs=[
                 MODEL,
                 VAE,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -116,7 +118,8 @@ class EX4DSourceCamera(io.ComfyNode):
             low, high = float(solution.depth_scale.min()), float(solution.depth_scale.max())
             lines.append(f"depth levelled by factors of {low:.3f} to {high:.3f}")
         result = solution.on(depth)
-        picture = source_picture(colors[0], result, solution.camera, solution.tracks.position, solution.still)
+        seen = solution.tracks.position, solution.still
+        picture = partial(source_picture, colors[0], result, solution.camera, *seen)
         return io.NodeOutput(result, solution.camera, ui=source_ui(picture, solution.camera, *filter(None, lines)))
 
 
@@ -138,7 +141,7 @@ def with_path(images: torch.Tensor, depth: DepthClip, path: Trajectory, scale: f
     camera = result.source_camera
     assert camera is not None
     none = np.zeros((0, len(depth), 2), np.float32)
-    picture = source_picture(to_uint8(images[0, ..., :3]), result, camera, none, np.zeros(0, bool))
+    picture = partial(source_picture, to_uint8(images[0, ..., :3]), result, camera, none, np.zeros(0, bool))
     return io.NodeOutput(result, camera, ui=source_ui(picture, camera, f"scale {scale:.4g}"))
 
 
@@ -157,7 +160,7 @@ def source_picture(
     )
 
 
-def source_ui(picture: np.ndarray, camera: Trajectory, *lines: str) -> dict[str, Any]:
+def source_ui(picture: Callable[[], np.ndarray], camera: Trajectory, *lines: str) -> dict[str, Any]:
     """The picture and the numbers that matter."""
     from ..ex4d_core.camera import invert_pose
 

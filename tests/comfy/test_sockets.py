@@ -13,12 +13,27 @@ from test_geometry_nodes import images, record, scene
 from test_render_nodes import render_of
 from test_trajectory_nodes import camera
 
+from ex4d_core.trajectory import Trajectory
+
 TENSORS = {"IMAGE", "MASK", "LATENT", "SIGMAS"}
+SOURCES = {
+    "IMAGE": ["clip", 0],
+    "MASK": ["clip", 1],
+    "EX4D_DEPTH": ["metric", 0],
+    "EX4D_DWMESH": ["mesh", 0],
+    "EX4D_TRAJECTORY": ["path", 0],
+}
+"""What a node that the prompt below does not name is connected to, by the kind of its sockets."""
+SETTINGS = {
+    "EX4DSourceCamera": {"file": "sockets.json", "scale": 1.0},
+    "EX4DSimulateMasks": {"kind": "random"},
+}
+"""With which such a node needs neither OpenCV nor more than its required sockets."""
 
 
 @pytest.fixture(scope="module")
 def everything(server, reference):
-    """A prompt with every node of the pack that takes or gives tensors, its node ids being the classes."""
+    """A prompt with every node of the pack."""
     tiny = Tiny(server, reference)
     load = {"file": "", "start": 0, "frames": 0, "fps": 0.0, "width": 0, "height": 0, "fit": "crop"}
     parts = scene(min_angle=4.0) | {
@@ -36,22 +51,21 @@ def everything(server, reference):
     for key in ("ready", "sampled"):
         wan[key]["inputs"] |= {"color": ["wan_clip", 0], "mask": ["wan_clip", 1]}
     del wan["clip"]
+    prompt = parts | wan
+    Trajectory.preset("orbit", frames=5, radius=3.0).save(server.input / "sockets.json")
+    for name, info in pack_nodes(server.client.object_info()).items():
+        if name not in classes(prompt).values():
+            types = {key: str(spec[0]) for key, spec in info["input"]["required"].items()}
+            sockets = {key: SOURCES[kind] for key, kind in types.items() if kind in SOURCES}
+            prompt[name] = node(name, **workflow.widget_defaults(info) | sockets | SETTINGS.get(name, {}))
     with chain.depth_models(server, reference):
-        yield parts | wan
+        yield prompt
 
 
 def kinds(client, names: dict[str, str]) -> dict[str, dict]:
-    """The pack's nodes of a prompt, id -> what the host says of its class; all of them that have tensors are there."""
+    """The pack's nodes of a prompt, id -> what the host says of its class."""
     pack = pack_nodes(client.object_info())
-    found = {key: pack[kind] for key, kind in names.items() if kind in pack}
-    with_tensors = {
-        kind
-        for kind, info in pack.items()
-        if TENSORS
-        & ({spec[0] for spec in workflow.input_specs(info).values() if isinstance(spec[0], str)} | {*info["output"]})
-    }
-    assert with_tensors <= {names[key] for key in found}, "a node that this test leaves out"
-    return found
+    return {key: pack[kind] for key, kind in names.items() if kind in pack}
 
 
 def classes(prompt: dict) -> dict[str, str]:
@@ -69,6 +83,7 @@ def test_every_tensor_that_leaves_a_node_is_an_ordinary_one(client, everything):
     assert len(links) >= 13
     sinks = {f"{key} {slot}": node("EX4DTestInPlace", value=[key, slot]) for key, slot in links}
     result = client.queue(everything | sinks).ok()
+    assert "no preview" not in "".join(result.text(key) for key in everything), "which would hide a mistake of ours"
     told = {name: json.loads(result.text(name)) for name in sinks}
     assert {name for name, tensor in told.items() if not tensor["contiguous"]} == set()
     places = [tensor["storage"] for tensor in told.values()]
