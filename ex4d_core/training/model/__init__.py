@@ -1,0 +1,20 @@
+"""Wan2.1 image-to-video as a module of our own: the published names, gradients, and nothing but torch."""
+
+from .adapter import adapter_off, adapter_state, add_adapter, prior_of, set_adapter, trained
+from .geometry import Geometry, geometry_of
+from .load import load_wan
+from .wan import Checkpointing, Wan
+
+__all__ = [
+    "Checkpointing",
+    "Geometry",
+    "Wan",
+    "adapter_off",
+    "adapter_state",
+    "add_adapter",
+    "geometry_of",
+    "load_wan",
+    "prior_of",
+    "set_adapter",
+    "trained",
+]
