@@ -1,0 +1,109 @@
+"""Train the adapter on prepared clips.
+
+The configuration is a TOML file; what is not in it takes its default, and all of it is written into the run's folder.
+Several GPUs: start the same command through torchrun or accelerate launch. A run that ends early, by Ctrl-C, SIGTERM or
+a crash, goes on with --resume from its newest saved step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import EX4DError
+from .console import interrupted, say
+
+if TYPE_CHECKING:
+    from ..training.config import RunConfig
+
+SHOWN_SECONDS = 2.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    add = parser.add_argument
+    add("--config", required=True, help="the run's .toml or .json")
+    add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="change values, as optimiser.steps=200")
+    add("--resume", action="store_true", help="go on from the newest saved step")
+    add("--dry_run", action="store_true", help="check everything, say what it takes, and end")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train to the last step; interrupted, the step is saved."""
+    from ..training.config import load_config
+    from ..training.ranks import joined
+
+    config = load_config(args.config, args.set)
+    with joined(config.device) as ranks:
+        if args.dry_run:
+            from ..training import saved
+            from ..training.loop import check_start
+
+            check_start(config, ranks.count, saved.steps_in(Path(config.output)), args.resume)
+            if ranks.first:
+                print(dry_run(config, ranks.count))
+            return 0
+        from ..training.loop import StepReport, begin, train
+
+        state = begin(config, ranks, resume=args.resume)
+        began, first, shown = time.monotonic(), state.step, 0.0
+
+        def report(step: StepReport) -> None:
+            nonlocal shown
+            now = time.monotonic()
+            if now - shown >= SHOWN_SECONDS or step.step == config.optimiser.steps:
+                shown = now
+                left = (now - began) / (step.step - first) * (config.optimiser.steps - step.step)
+                say(
+                    f"step {step.step}/{config.optimiser.steps}  loss {step.loss:.5f}  {step.seconds:.2f} s a step, "
+                    f"{step.tokens_per_second:,.0f} tokens/s, {_clock(left)} left"
+                )
+
+        done = train(state, ranks, report=report, say=say, cancel=interrupted)
+        if ranks.first:
+            print(state.folder)
+            if not done:
+                say(f"interrupted after step {state.step}, which is saved; --resume goes on.")
+    return 0
+
+
+def dry_run(config: RunConfig, ranks: int) -> str:
+    """What a run will take, in lines for people.
+
+    Raises:
+        EX4DError: files that are missing or do not fit.
+    """
+    from ..training.cache import open_cache
+    from ..training.estimate import GIB, estimate
+    from ..training.model.geometry import geometry_of
+    from ..training.model.load import stored_tensors
+
+    cache = open_cache(config.data.cache)
+    stored = stored_tensors(config.model.base)
+    geometry = geometry_of({name: each.shape for name, each in stored.items()}, config.model.base)
+    clips = cache.split("train")
+    missing = [clip.file for clip in cache.clips if not (cache.folder / clip.file).is_file()]
+    if missing:
+        raise EX4DError(f"{len(missing)} prepared clips are missing in '{cache.folder}' ({missing[0]} first).")
+    largest = max((clip.shape for clip in clips), key=lambda shape: shape[0] * shape[1] * shape[2])
+    found = estimate(geometry, largest, config)
+    steps, batch = config.optimiser.steps, config.optimiser.batch
+    lines = [
+        f"{len(clips)} clips to train on, {len(cache.clips) - len(clips)} for validation, "
+        f"{sum(clip.variants for clip in clips)} masks",
+        f"{steps} steps of {batch} samples on {ranks} process{'es' if ranks > 1 else ''}: "
+        f"each clip about {steps * batch / len(clips):.1f} times",
+        f"{found.trained / 1e6:.1f} million numbers are trained",
+        f"{found.tokens} tokens a sample at most; {found.flops / 1e12:.1f} TFLOP a sample, "
+        f"{found.executed / 1e12:.1f} with what is computed twice",
+        *(f"  {size / GIB:7.2f} GiB  {part}" for part, size in found.memory.items()),
+        f"  {found.total / GIB:7.2f} GiB  together, about, on each device",
+    ]
+    return "\n".join(lines)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -1,0 +1,76 @@
+"""What a run will take, from the sizes alone: memory by part, and arithmetic a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..wan.backbone import WAN21_I2V
+from .config import RunConfig
+from .model.geometry import Geometry
+
+GIB = 2**30
+CLIP_TOKENS = 257
+WORKSPACE = 2 * GIB
+"""Context, workspaces and fragmentation on a GPU; a rule of thumb."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of one sample on one device.
+
+    Attributes:
+        tokens: of the video.
+        trained: numbers that are trained.
+        memory: part -> bytes.
+        flops: of a step of one sample that count: forward, and backward without gradients of frozen weights.
+        executed: those and what is computed again.
+    """
+
+    tokens: int
+    trained: int
+    memory: dict[str, int]
+    flops: float
+    executed: float
+
+    @property
+    def total(self) -> int:
+        """Bytes."""
+        return sum(self.memory.values())
+
+
+def estimate(geometry: Geometry, shape: tuple[int, int, int], config: RunConfig) -> Estimate:
+    """Memory and arithmetic for latents of ``shape`` (F, H, W).
+
+    Activations are an upper estimate: what a block keeps is counted in values of its width, in the type it is kept in.
+    """
+    size = geometry.size
+    tokens = shape[0] * shape[1] * shape[2] // (WAN21_I2V.patch[1] * WAN21_I2V.patch[2])
+    context = WAN21_I2V.text_tokens + CLIP_TOKENS
+    dim, ffn = size.dim, size.ffn_dim
+    linear = 2 * (tokens * (6 * dim * dim + 2 * dim * ffn) + 2 * context * dim * dim)
+    attention = 4 * tokens * (tokens + context) * dim
+    forward = size.blocks * (linear + attention)
+    # Frozen weights need no gradients of their own. Attention's backward is twice its forward, and its kernels compute the
+    # forward's scores once more.
+    backward = size.blocks * (linear + 2 * attention)
+    scores = size.blocks * attention / 2
+    again = {"off": 0, "attention": size.blocks * linear}.get(config.model.checkpointing, forward)
+    rank, width = config.model.rank, config.model.prior_width
+    lora = size.blocks * rank * (8 * 2 * dim + 2 * (dim + ffn))
+    prior = 2 * WAN21_I2V.latent_channels * width + 2 * width * width + 3 * width + 4 * width * dim + dim
+    weights = size.blocks * (10 * dim * dim + 2 * dim * ffn) + 6 * dim * dim
+    number, stream = (2 if kind == "bfloat16" else 4 for kind in (config.model.precision, config.model.residual))
+    block = tokens * ((11 * dim + 2 * ffn) * number + 5 * dim * stream)
+    kept = {"off": size.blocks * block, "offloaded": 2 * tokens * dim * stream}.get(
+        config.model.checkpointing, size.blocks * tokens * dim * stream
+    )
+    if config.model.checkpointing == "attention":
+        kept += size.blocks * 3 * tokens * dim * number
+    memory = {
+        "frozen weights": weights * number,
+        "adapter, its gradients and moments": (16 + (4 if config.optimiser.ema else 0)) * (lora + prior),
+        "kept for the backward pass": kept,
+        "one block at work": 2 * block,
+        "context and workspaces": WORKSPACE,
+    }
+    return Estimate(tokens, lora + prior, memory, forward + backward, forward + backward + scores + again)

@@ -1,0 +1,373 @@
+"""The run: samples in, gradients summed over all ranks, a step of the optimiser, files and numbers out."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import EX4DError
+from ..wan.checkpoint import load_adapter, parse_adapter
+from . import saved
+from .cache import SPLITS, Cache, CachedClip, load_sample, open_cache
+from .config import RunConfig, differences
+from .draws import stream
+from .model import Wan, adapter_state, add_adapter, load_wan, set_adapter, trained
+from .model.load import stored_tensors
+from .objective import draw_level
+from .optimiser import make_optimiser
+from .ranks import Ranks
+from .step import Sample, error_of
+from .validation import validate, validation_clips
+
+TOLD = ("loss", "error", "sigma", "stop", "bad", "wait", "tokens")
+"""What travels with the gradients in the one all-reduce of a step: sums over samples or ranks."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One step of the run, as the log has it.
+
+    Attributes:
+        step: its number, from 1.
+        loss: mean of the weighted errors.
+        error: mean of the unweighted ones.
+        sigma: mean noise level.
+        norm_lora, norm_prior: of the gradients, before clipping.
+        seconds: it took.
+        wait: seconds of it in which rank 0 waited for samples.
+        tokens_per_second: of all ranks.
+        memory: most bytes that torch has held on rank 0's GPU; 0 on the CPU.
+    """
+
+    step: int
+    loss: float
+    error: float
+    sigma: float
+    norm_lora: float
+    norm_prior: float
+    seconds: float
+    wait: float
+    tokens_per_second: float
+    memory: int
+
+
+@dataclass
+class Run:
+    """A run in progress.
+
+    Attributes:
+        config: of the run.
+        cache: what it trains on.
+        wan: the network with its adapter.
+        parameters: what is trained, by name.
+        optimiser: of them.
+        ema: the averaged copy; None without one.
+        step: steps done.
+        fingerprints: of base and cache.
+        best_step, best_loss: the best validation so far.
+    """
+
+    config: RunConfig
+    cache: Cache
+    wan: Wan
+    parameters: dict[str, nn.Parameter]
+    optimiser: torch.optim.AdamW
+    ema: dict[str, Tensor] | None
+    fingerprints: dict[str, str]
+    step: int = 0
+    best_step: int | None = None
+    best_loss: float | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where its files go."""
+        return Path(self.config.output)
+
+
+def begin(
+    config: RunConfig, ranks: Ranks, *, resume: bool = False, progress: Callable[[int, int], None] | None = None
+) -> Run:
+    """Load everything that a run needs.
+
+    Args:
+        config: checked.
+        ranks: this process among all.
+        resume: go on from the newest saved step of the output folder.
+        progress: called with (tensors of the base read, tensors).
+
+    Raises:
+        EX4DError: files that are missing or do not fit, a batch that the ranks cannot share, an output folder with a run
+            in it, or, resuming, none, or one that was configured otherwise.
+    """
+    steps = saved.steps_in(Path(config.output))
+    check_start(config, ranks.count, steps, resume)
+    cache = open_cache(config.data.cache)
+    fingerprints = {"base": base_fingerprint(config.model.base), "cache": cache.digest()}
+    before = saved.load(steps[-1]) if resume else None
+    if before is not None:
+        check_same(before, config, fingerprints)
+    dtype = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+    wan = load_wan(config.model.base, dtype=dtype[config.model.precision], device=ranks.device, progress=progress)
+    wan.residual, wan.checkpointing = dtype[config.model.residual], config.model.checkpointing
+    add_adapter(wan, rank=config.model.rank, hidden=config.model.prior_width, seed=config.seed)
+    if before is not None:
+        set_adapter(wan, parse_adapter(before.adapter, str(steps[-1])))
+    elif config.model.adapter:
+        set_adapter(wan, load_adapter(config.model.adapter))
+    parameters = trained(wan)
+    options = config.optimiser
+    optimiser = make_optimiser(parameters, learning_rate=options.learning_rate, weight_decay=options.weight_decay)
+    ema = {name: value.detach().clone() for name, value in parameters.items()} if options.ema else None
+    run = Run(config, cache, wan, parameters, optimiser, ema, fingerprints)
+    if before is not None:
+        saved.set_moments(optimiser, parameters, before.moments, before.step)
+        if before.ema is not None:
+            run.ema = {name: value.to(ranks.device) for name, value in before.ema.items()}
+        run.step, run.best_step, run.best_loss = before.step, before.best_step, before.best_loss
+    return run
+
+
+def check_start(config: RunConfig, ranks: int, steps: list[Path], resume: bool) -> None:
+    """Refuse what needs no file to be refused."""
+    if config.optimiser.batch % ranks:
+        raise EX4DError(
+            f"A batch of {config.optimiser.batch} cannot be shared by {ranks} processes. Use a multiple of {ranks}."
+        )
+    if resume and not steps:
+        raise EX4DError(f"There is no saved step in '{config.output}' to go on from.")
+    if steps and not resume:
+        raise EX4DError(
+            f"'{config.output}' holds a run already, saved at {steps[-1].name}. Resume it, or choose another folder."
+        )
+
+
+def check_same(before: saved.Saved, config: RunConfig, fingerprints: Mapping[str, str]) -> None:
+    """Refuse to go on with something else."""
+    changed = differences(before.config, config)
+    if changed:
+        raise EX4DError(f"The run was configured otherwise ({changed[0]}). Resume it as it was, or start another one.")
+    for name, value in fingerprints.items():
+        if before.fingerprints.get(name) != value:
+            raise EX4DError(f"The run was begun with another {name}. Resume it with that, or start another one.")
+
+
+def base_fingerprint(path: str) -> str:
+    """Tells two bases apart without reading 30 GB: names, shapes and sizes of the files."""
+    stored = stored_tensors(path)
+    sizes = sorted({(each.file.name, each.file.stat().st_size) for each in stored.values()})
+    text = repr((sizes, sorted((name, each.shape) for name, each in stored.items())))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def train(
+    run: Run,
+    ranks: Ranks,
+    *,
+    report: Callable[[StepReport], None] | None = None,
+    say: Callable[[str], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> bool:
+    """Go on to the run's last step.
+
+    Saved by steps, by minutes, at the end, and when it is cancelled; a line of log.jsonl for every step and validation.
+
+    Args:
+        run: of `begin`; changed in place.
+        ranks: this process among all.
+        report: called on rank 0 after each step.
+        say: called on rank 0 with sentences for people.
+        cancel: polled on every rank once a step; True on any of them stops all after it.
+
+    Returns:
+        Whether the last step was reached.
+
+    Raises:
+        EX4DError: a loss that is not finite (names the sample), or files that cannot be read or written.
+    """
+    options = run.config.optimiser
+    say = say or (lambda _text: None)
+    if ranks.first:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        saved.note_config(run.folder, run.config)
+    if run.step == 0:
+        _validate(run, ranks, say)
+    last_saved, stopped = time.monotonic(), False
+    while run.step < options.steps and not stopped:
+        numbers, stopped = _one_step(run, ranks, cancel)
+        if ranks.first:
+            saved.append_log(run.folder, asdict(numbers))
+            if report is not None:
+                report(numbers)
+        done = run.step == options.steps or stopped
+        if _due(run.step, run.config.validation.every_steps) or (
+            run.step == options.steps and run.config.validation.every_steps
+        ):
+            _validate(run, ranks, say)
+        # Rank 0 alone looks at the clock and writes; nobody waits for it.
+        minutes = run.config.save.every_minutes
+        timely = bool(minutes) and time.monotonic() - last_saved >= 60 * minutes
+        if ranks.first and (done or timely or _due(run.step, run.config.save.every_steps)):
+            say(f"saved {_save(run).name}")
+            last_saved = time.monotonic()
+    ranks.meet()
+    return run.step == options.steps
+
+
+def samples_of(step: int, batch: int, ranks: Ranks) -> list[int]:
+    """Numbers of this rank's samples in a step (counted from 0): together the ranks have the whole batch, each its share."""
+    return [number for number in range(step * batch, (step + 1) * batch) if number % ranks.count == ranks.rank]
+
+
+def draw_sample(cache: Cache, clips: tuple[CachedClip, ...], config: RunConfig, number: int) -> Sample:
+    """The clip and mask variant of a sample, read from the cache; drawn with replacement, as the base trainer does."""
+    seed = config.seed
+    clip = clips[int(stream(seed, number, "clip").integers(len(clips)))]
+    variant = int(stream(seed, number, "variant").integers(clip.variants))
+    sample = load_sample(cache, clip, variant)
+    if config.data.caption_dropout and stream(seed, number, "caption").random() < config.data.caption_dropout:
+        sample = replace(sample, text=torch.zeros_like(sample.text[:1]))
+    return sample
+
+
+def _one_step(run: Run, ranks: Ranks, cancel: Callable[[], bool] | None) -> tuple[StepReport, bool]:
+    """Forward, backward, all-reduce, update; the step's numbers, and whether some rank was asked to stop."""
+    began = time.monotonic()
+    options = run.config.optimiser
+    clips = run.cache.split(SPLITS[0])
+    run.optimiser.zero_grad(set_to_none=True)
+    told: dict[str, float] = dict.fromkeys(TOLD, 0.0)
+    bad = ""
+    for number, sample in _ahead(run, clips, samples_of(run.step, options.batch, ranks), told):
+        sample = sample.to(ranks.device)
+        shape = tuple(sample.target.shape)
+        noise = stream(run.config.seed, number, "noise").standard_normal(shape, dtype="float32")
+        level = draw_level(
+            stream(run.config.seed, number, "timestep"), options.objective, round_timestep=options.round_timestep
+        )
+        error = error_of(run.wan, sample, torch.from_numpy(noise).to(ranks.device), level)
+        (error * (level.weight / options.batch)).backward()
+        value = float(error.detach())
+        told["loss"] += level.weight * value / options.batch
+        told["error"] += value / options.batch
+        told["sigma"] += level.sigma / options.batch
+        told["tokens"] += shape[1] * shape[2] * shape[3] / 4
+        if not math.isfinite(value) and not bad:
+            bad = f"sample {number} (clip {sample.name}, timestep {level.timestep:.1f})"
+    told["bad"], told["stop"] = float(bool(bad)), float(cancel is not None and cancel())
+    told = _share(run.parameters, told, ranks)
+    if told["bad"]:
+        where = bad or "a sample of another process"
+        raise EX4DError(
+            f"The loss is not a finite number in step {run.step + 1}, from {where}. Nothing of this step was kept; the saved "
+            "steps are whole. Look at that clip, or lower the learning rate."
+        )
+    norms = _norms(run.parameters)
+    if options.clip_norm:
+        nn.utils.clip_grad_norm_(list(run.parameters.values()), options.clip_norm)
+    run.optimiser.step()
+    _average(run)
+    run.step += 1
+    seconds = time.monotonic() - began
+    memory = torch.cuda.max_memory_allocated(ranks.device) if ranks.device.type == "cuda" else 0
+    numbers = StepReport(
+        run.step,
+        told["loss"],
+        told["error"],
+        told["sigma"],
+        *norms,
+        seconds,
+        told["wait"],
+        told["tokens"] / seconds,
+        memory,
+    )
+    return numbers, told["stop"] > 0
+
+
+def _ahead(
+    run: Run, clips: tuple[CachedClip, ...], numbers: list[int], told: dict[str, float]
+) -> Iterator[tuple[int, Sample]]:
+    """Samples of a step; the next one is read while the network works on this one."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1, "ex4d-samples") as reader:
+        coming = [reader.submit(draw_sample, run.cache, clips, run.config, number) for number in numbers[:1]]
+        for place, number in enumerate(numbers):
+            began = time.monotonic()
+            sample = coming.pop().result()
+            told["wait"] += time.monotonic() - began
+            if place + 1 < len(numbers):
+                coming = [reader.submit(draw_sample, run.cache, clips, run.config, numbers[place + 1])]
+            yield number, sample
+
+
+def _share(parameters: Mapping[str, nn.Parameter], told: dict[str, float], ranks: Ranks) -> dict[str, float]:
+    """Sum gradients and numbers over all ranks, in one buffer; a single process has nothing to add."""
+    gradients = [value.grad if value.grad is not None else torch.zeros_like(value) for value in parameters.values()]
+    if ranks.count == 1:
+        return told
+    extra = torch.tensor([told[name] for name in TOLD], dtype=torch.float32, device=ranks.device)
+    wait = told["wait"]
+    flat = ranks.sum(torch.cat([gradient.flatten() for gradient in gradients] + [extra]))
+    parts = flat[: -len(TOLD)].split([gradient.numel() for gradient in gradients])
+    for value, part in zip(parameters.values(), parts):
+        value.grad = part.view_as(value)
+    return dict(zip(TOLD, flat[-len(TOLD) :].tolist())) | {"wait": wait}
+
+
+def _norms(parameters: Mapping[str, nn.Parameter]) -> tuple[float, float]:
+    """Norms of the gradients of the low-rank matrices and of the prior encoder."""
+    squares = [0.0, 0.0]
+    for name, value in parameters.items():
+        if value.grad is not None:
+            squares[0 if ".lora_" in name else 1] += float(value.grad.double().square().sum())
+    return math.sqrt(squares[0]), math.sqrt(squares[1])
+
+
+@torch.no_grad()
+def _average(run: Run) -> None:
+    if run.ema is not None:
+        for name, value in run.parameters.items():
+            run.ema[name].lerp_(value, 1 - run.config.optimiser.ema)
+
+
+def _due(step: int, every: int) -> bool:
+    return bool(every) and step % every == 0
+
+
+def _validate(run: Run, ranks: Ranks, say: Callable[[str], None]) -> None:
+    """Measure, log, and remember the best by what the holes say."""
+    options = run.config.validation
+    if not options.every_steps:
+        return
+    found = validate(run.wan, run.cache, validation_clips(run.cache, options.clips), run.config.seed, ranks)
+    loss = found.adapter["holes"] if found.adapter["holes"] is not None else found.adapter["all"]
+    if loss is not None and (run.best_loss is None or loss < run.best_loss):
+        run.best_step, run.best_loss = run.step, loss
+    if ranks.first:
+        record: dict[str, Any] = {"step": run.step, "validation": {"adapter": found.adapter, "base": found.base}}
+        saved.append_log(run.folder, record)
+        words = [
+            f"{name} {value:.5f} (base {found.base[name]:.5f})"
+            for name, value in found.adapter.items()
+            if value is not None
+        ]
+        say(f"validation at step {run.step}: {', '.join(words)}")
+
+
+def _save(run: Run) -> Path:
+    ema = None if run.ema is None else {name: value.detach().cpu().clone() for name, value in run.ema.items()}
+    moments = saved.moments_of(run.optimiser, run.parameters)
+    state = saved.Saved(
+        run.step, run.config, run.fingerprints, run.best_step, run.best_loss, adapter_state(run.wan), ema, moments
+    )
+    target = saved.save(run.folder, state)
+    saved.drop_old(run.folder, run.config.save.keep, run.best_step)
+    return target
