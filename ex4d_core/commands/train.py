@@ -8,6 +8,7 @@ a crash, goes on with --resume from its newest saved step.
 from __future__ import annotations
 
 import argparse
+import gc
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from .console import interrupted, say
 
 if TYPE_CHECKING:
     from ..training.config import RunConfig
+    from ..training.ranks import Ranks
 
 SHOWN_SECONDS = 2.0
 
@@ -44,29 +46,35 @@ def run(args: argparse.Namespace) -> int:
             check_start(config, ranks.count, saved.steps_in(Path(config.output)), args.resume)
             if ranks.first:
                 print(dry_run(config, ranks.count))
-            return 0
-        from ..training.loop import StepReport, begin, train
-
-        state = begin(config, ranks, resume=args.resume)
-        began, first, shown = time.monotonic(), state.step, 0.0
-
-        def report(step: StepReport) -> None:
-            nonlocal shown
-            now = time.monotonic()
-            if now - shown >= SHOWN_SECONDS or step.step == config.optimiser.steps:
-                shown = now
-                left = (now - began) / (step.step - first) * (config.optimiser.steps - step.step)
-                say(
-                    f"step {step.step}/{config.optimiser.steps}  loss {step.loss:.5f}  {step.seconds:.2f} s a step, "
-                    f"{step.tokens_per_second:,.0f} tokens/s, {_clock(left)} left"
-                )
-
-        done = train(state, ranks, report=report, say=say, cancel=interrupted)
-        if ranks.first:
-            print(state.folder)
-            if not done:
-                say(f"interrupted after step {state.step}, which is saved; --resume goes on.")
+        else:
+            go(config, ranks, args.resume)
+            gc.collect()  # what is left of a spread network must go before the group of processes does
     return 0
+
+
+def go(config: RunConfig, ranks: Ranks, resume: bool) -> None:
+    """The run, with its progress on the console of rank 0."""
+    from ..training.loop import StepReport, begin, train
+
+    state = begin(config, ranks, resume=resume)
+    began, first, shown = time.monotonic(), state.step, 0.0
+
+    def report(step: StepReport) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown >= SHOWN_SECONDS or step.step == config.optimiser.steps:
+            shown = now
+            left = (now - began) / (step.step - first) * (config.optimiser.steps - step.step)
+            say(
+                f"step {step.step}/{config.optimiser.steps}  loss {step.loss:.5f}  {step.seconds:.2f} s a step, "
+                f"{step.tokens_per_second:,.0f} tokens/s, {_clock(left)} left"
+            )
+
+    done = train(state, ranks, report=report, say=say, cancel=interrupted)
+    if ranks.first:
+        print(state.folder)
+        if not done:
+            say(f"interrupted after step {state.step}, which is saved; --resume goes on.")
 
 
 def dry_run(config: RunConfig, ranks: int) -> str:

@@ -31,6 +31,8 @@ class ModelConfig:
         precision: of the frozen weights, and so of the arithmetic.
         residual: of the stream between blocks; float32 in the published numerics.
         checkpointing: what blocks keep for the backward pass.
+        sharded: spread the frozen weights over the ranks instead of keeping a copy on each; for cards that cannot hold them.
+        compiled: compile each block; the first step then takes a minute longer.
         rank: of the low-rank matrices.
         prior_width: channels inside the prior encoder.
         adapter: a file to start from; empty for a fresh adapter.
@@ -40,6 +42,8 @@ class ModelConfig:
     precision: Precision = "bfloat16"
     residual: Precision = "float32"
     checkpointing: Checkpointing = "full"
+    sharded: bool = False
+    compiled: bool = False
     rank: int = RANK
     prior_width: int = HIDDEN
     adapter: str = ""
@@ -140,6 +144,7 @@ MAY_DIFFER = (
     "output",
     "device",
     "model.checkpointing",
+    "model.sharded",
     "model.base",
     "data.cache",
     "optimiser.steps",

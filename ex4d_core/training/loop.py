@@ -24,6 +24,7 @@ from .model.load import stored_tensors
 from .objective import draw_level
 from .optimiser import make_optimiser
 from .ranks import Ranks
+from .sharding import shard
 from .step import Sample, error_of
 from .validation import validate, validation_clips
 
@@ -115,13 +116,19 @@ def begin(
     if before is not None:
         check_same(before, config, fingerprints)
     dtype = {"bfloat16": torch.bfloat16, "float32": torch.float32}
-    wan = load_wan(config.model.base, dtype=dtype[config.model.precision], device=ranks.device, progress=progress)
+    device = "cpu" if config.model.sharded else ranks.device  # shards are cut from there
+    wan = load_wan(config.model.base, dtype=dtype[config.model.precision], device=device, progress=progress)
     wan.residual, wan.checkpointing = dtype[config.model.residual], config.model.checkpointing
     add_adapter(wan, rank=config.model.rank, hidden=config.model.prior_width, seed=config.seed)
     if before is not None:
         set_adapter(wan, parse_adapter(before.adapter, str(steps[-1])))
     elif config.model.adapter:
         set_adapter(wan, load_adapter(config.model.adapter))
+    if config.model.sharded:
+        shard(wan, ranks)
+    if config.model.compiled:
+        for block in wan.blocks:
+            block.compile()
     parameters = trained(wan)
     options = config.optimiser
     optimiser = make_optimiser(parameters, learning_rate=options.learning_rate, weight_decay=options.weight_decay)

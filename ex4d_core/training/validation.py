@@ -53,8 +53,11 @@ def validate(wan: Wan, cache: Cache, clips: tuple[CachedClip, ...], seed: int, r
         ranks: all of them call this together.
     """
     sums = torch.zeros(2, len(REGIONS), 2, dtype=torch.float64)
-    for number in range(ranks.rank, len(clips), ranks.count):
-        clip = clips[number]
+    rounds = -(-len(clips) // ranks.count)
+    for number in range(ranks.rank, rounds * ranks.count, ranks.count):
+        # All ranks go through the network equally often: where its weights are spread, none can stay away.
+        counts = number < len(clips)
+        clip = clips[number if counts else 0]
         sample = load_sample(cache, clip, 0).to(ranks.device)
         regions = _regions(load_seen(cache, clip, 0), clip.shape).to(ranks.device)
         for place, sigma in enumerate(SIGMAS):
@@ -71,8 +74,8 @@ def validate(wan: Wan, cache: Cache, clips: tuple[CachedClip, ...], seed: int, r
                 bare = predict(wan, sample, latent, level * LEVELS).float() - velocity(sample.target, noise)
             for row, values in enumerate((error, bare.square().mean(0))):
                 for column, region in enumerate(regions):
-                    sums[row, column, 0] += float(values[region].sum())
-                    sums[row, column, 1] += int(region.sum())
+                    sums[row, column, 0] += counts * float(values[region].sum())
+                    sums[row, column, 1] += counts * int(region.sum())
     sums = ranks.sum(sums.to(ranks.device))
     adapter, base = (_means(row) for row in sums.tolist())
     return Validation(adapter, base)

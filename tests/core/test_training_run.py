@@ -394,26 +394,39 @@ def free_port():
         return found.getsockname()[1]
 
 
+def test_sharding_takes_more_than_one_process(folder):
+    with pytest.raises(EX4DError, match="spreads the weights over several processes, but there is one"):
+        go(write_config(folder, "a", model={"sharded": True}))
+
+
 def test_two_and_four_processes_do_what_one_does(folder):
     """The same batch in another order of summation: gradients within rounding, updates within what that does to Adam."""
-    go(write_config(folder, "one", optimiser={"steps": 10, "learning_rate": 3e-5}))
+    go(write_config(folder, "one", optimiser={"steps": 10, "learning_rate": 3e-5}, **VALIDATED))
     start = fresh(folder)
-    for world in (2, 4):
-        config, port = write_config(folder, f"many{world}", optimiser={"steps": 10, "learning_rate": 3e-5}), free_port()
+    for name, world, sharded in (("two", 2, False), ("four", 4, False), ("sharded", 2, True)):
+        options = {"steps": 10, "learning_rate": 3e-5}
+        model = {"sharded": sharded, "checkpointing": "full" if sharded else "off"}
+        config, port = write_config(folder, name, optimiser=options, model=model, **VALIDATED), free_port()
         running = [process(config, rank=rank, world=world, port=port) for rank in range(world)]
         told = [each.communicate(timeout=240) for each in running]
         assert [each.returncode for each in running] == [0] * world, told
-        one, many = (
-            load_file(folder / name / "step-000010" / "adapter.safetensors") for name in ("one", f"many{world}")
-        )
+        one, many = (load_file(folder / each / "step-000010" / "adapter.safetensors") for each in ("one", name))
         moved = sum(float((one[name] - start[name]).square().sum()) for name in one) ** 0.5
         apart = sum(float((one[name] - many[name]).square().sum()) for name in one) ** 0.5
         assert apart / moved <= 5e-4
         assert max(float((one[name] - many[name]).abs().max()) for name in one) <= 3e-5
-        losses = [[line["loss"] for line in log_of(folder / name)] for name in ("one", f"many{world}")]
-        assert losses[1] == pytest.approx(losses[0], rel=3e-6)
-        first = [log_of(folder / name)[0]["norm_lora"] for name in ("one", f"many{world}")]
-        assert first[1] == pytest.approx(first[0], rel=3e-6)
+        logs = [log_of(folder / each) for each in ("one", name)]
+        losses, norms = ([[line[key] for line in log if key in line] for log in logs] for key in ("loss", "norm_lora"))
+        assert losses[1] == pytest.approx(losses[0], rel=3e-6) and len(losses[1]) == 10
+        assert norms[1][0] == pytest.approx(norms[0][0], rel=3e-6)
+        measured = [[line["validation"] for line in log if "validation" in line] for log in logs]
+        assert len(measured[1]) == 2
+        for one_found, found in zip(*measured):
+            assert found["base"] == pytest.approx(one_found["base"], rel=1e-6)
+            assert found["adapter"] == pytest.approx(one_found["adapter"], rel=1e-5)
+
+
+VALIDATED = {"validation": {"every_steps": 10, "clips": 3}}
 
 
 def fresh(folder):
