@@ -36,8 +36,8 @@ def recorded(large_reference):
 
 
 class TestSchedule:
-    def test_the_tables_are_the_recorded_ones_to_the_bit(self, recorded):
-        schedule = load_file(recorded / "schedule.safetensors")
+    def test_the_tables_are_the_recorded_ones_to_the_bit(self, reference):
+        schedule = load_file(reference / "training" / "schedule.safetensors")
         table = tables()
         for name in ("sigma", "timestep", "weight"):
             assert torch.equal(getattr(table, name), schedule[name]), name
@@ -125,17 +125,31 @@ def relative(got, wanted):
 
 @pytest.mark.parametrize("run", RUNS)
 def test_twenty_steps_are_the_recorded_ones(recorded, run):
+    samples = load_file(recorded / "samples.safetensors")
+    follow(recorded, run, [samples[f"draws_{RUNS[run]}_noise_{step:02d}"] for step in range(20)])
+
+
+def test_the_run_of_the_small_set_is_the_recorded_one(reference):
+    """In every clone. Its noise is that of a generator seeded anew before each step, as it was recorded."""
+    samples = load_file(reference / "training" / "samples.safetensors")
+    shapes = [samples[f"s{int(clip)}_target"].shape for clip in samples["order"]]
+    seeded = (torch.Generator().manual_seed(4500 + step) for step in range(20))
+    noise = [torch.randn(shape, generator=generator) for shape, generator in zip(shapes, seeded)]
+    follow(reference / "training", "random_r4", noise)
+
+
+def follow(recorded, run, noises):
+    """Twenty steps; whatever is recorded of them is compared."""
     wan, steps = started(recorded, run)
     samples = load_file(recorded / "samples.safetensors")
-    draws = RUNS[run]
+    indices = samples[f"draws_{RUNS[run]}_index"]
     parameters = trained(wan)
     start = {name: value.detach().clone() for name, value in parameters.items()}
     optimiser = make_optimiser(parameters)
-    for step in range(20):
-        sample = sample_of(samples, int(samples["order"][step]))
-        noise = samples[f"draws_{draws}_noise_{step:02d}"]
-        level = level_of(int(samples[f"draws_{draws}_index"][step]))
-        if step == 0:
+    compared = 0
+    for step, noise in enumerate(noises):
+        sample, level = sample_of(samples, int(samples["order"][step])), level_of(int(indices[step]))
+        if step == 0 and "noisy_step1" in steps:
             latent = noisy(sample.target, noise, level.sigma)
             assert torch.equal(latent, steps["noisy_step1"])
             with torch.no_grad():
@@ -144,20 +158,24 @@ def test_twenty_steps_are_the_recorded_ones(recorded, run):
         optimiser.zero_grad()
         error = error_of(wan, sample, noise, level)
         (level.weight * error).backward()
-        error = error.detach()
+        value = float(error.detach())
         assert level.timestep == float(steps["timestep"][step])
-        assert float(error) == pytest.approx(float(steps["mse"][step]), rel=5e-6)
-        assert level.weight * float(error) == pytest.approx(float(steps["loss"][step]), rel=5e-6)
-        if step == 0:
+        assert value == pytest.approx(float(steps["mse"][step]), rel=5e-6)
+        assert level.weight * value == pytest.approx(float(steps["loss"][step]), rel=5e-6)
+        norm = sum(float(each.grad.double().square().sum()) for each in parameters.values()) ** 0.5
+        assert norm == pytest.approx(float(steps["gradient_norm"][step]), rel=1e-4)
+        if step == 0 and any(name.startswith("grad/") for name in steps):
             check_gradients(parameters, steps)
         optimiser.step()
         limit = {1: 2e-3, 2: 2e-3, 10: 5e-4, 20: 3e-4}.get(step + 1)
-        if limit:
+        if limit and any(name.startswith(f"after_{step + 1}/") for name in steps):
+            compared += 1
             wanted = {name: steps[f"after_{step + 1}/{name}"] for name in start}
             got = {name: value.detach() for name, value in parameters.items()}
             updates = ({name: each[name] - start[name] for name in start} for each in (got, wanted))
             assert relative(*updates) <= limit, step
             assert max(float((got[name] - wanted[name]).abs().max()) for name in got) <= LR
+    assert step == 19 and compared
 
 
 def check_gradients(parameters, steps):

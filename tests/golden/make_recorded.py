@@ -69,7 +69,21 @@ KEPT = {
         "tiny8_z_mask_double",
         "tiny8_z_mask_single",
     ],
+    "training/schedule.safetensors": ["sigma", "timestep", "weight"],
+    "training/samples.safetensors": [
+        *(f"s{clip}_{part}" for clip in range(3) for part in ("target", "colour", "mask_latent", "y")),
+        "order",
+        "draws_b_index",
+    ],
+    "training/steps_random_r4.safetensors": ["loss", "mse", "timestep", "gradient_norm", "after_20/"],
 }
+"""File -> tensors that are stored; a name that ends with / stands for all that begin with it."""
+TRAINING = "training/samples.safetensors"
+FEATURES = {
+    **{f"s{clip}_context": (f"train:text{clip}", 0.5) for clip in range(3)},
+    **{f"s{clip}_clip_fea": (f"train:clipfea{clip}", 1.0) for clip in range(2)},
+}
+"""Stand-ins for text and CLIP: the name that seeds each, and its deviation; rounded to bfloat16."""
 PATCH, SMALL_PATCH = (256, 192, 64, 96), (64, 72, 16, 36)
 """Top, left, height, width of the colours that are kept, at 512x512 and at 192x128; no output pixel straddles it."""
 FILES = (
@@ -198,7 +212,7 @@ def main(reference: Path) -> None:
     shutil.rmtree(SOURCE / "files", ignore_errors=True)
     large = {file: load(reference / file) for file in (*SEEDS, *KEPT, UNET, VAE, CLIP)}
     inputs = large["adapter/inputs.safetensors"] = load(reference / "adapter/inputs.safetensors")
-    stored: dict[str, dict[str, np.ndarray]] = {name: {} for name in ("adapter", "depthcrafter", "render")}
+    stored: dict[str, dict[str, np.ndarray]] = {name: {} for name in ("adapter", "depthcrafter", "render", "training")}
 
     def keep(file: str, name: str, value: torch.Tensor | np.ndarray) -> None:
         stored[file.split("/")[0]][f"{file}/{name}"] = np.asarray(value)
@@ -211,10 +225,18 @@ def main(reference: Path) -> None:
     for file, (kind, prefixes) in SEEDS.items():
         rules = {name: rule_by_name(kind, [p + name for p in prefixes], value) for name, value in large[file].items()}
         by_name[file] = {"generator": kind, "tensors": all_of(rules)}
+    features = {name: large[TRAINING][name] for name in FEATURES}
+    drawn = {name: [seed, list(features[name].shape), 0, scale] for name, (seed, scale) in FEATURES.items()}
+    by_name[TRAINING] = {"generator": "bfloat16", "tensors": drawn}
     for file, names in KEPT.items():
-        large[file] = {name: large[file][name] for name in names}
+        large[file] = {
+            name: value
+            for name, value in large[file].items()
+            if name in names or any(name.startswith(each) for each in names if each.endswith("/"))
+        }
         for name, value in large[file].items():
             keep(file, name, value)
+    large[TRAINING] |= features
 
     entries, given = stream_rules({file: large[file] for file in recorded.STREAMED})
     for file in (UNET, VAE, CLIP):

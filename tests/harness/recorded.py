@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -40,7 +41,8 @@ Tensors = dict[str, torch.Tensor]
 
 def digest(tensor: torch.Tensor) -> str:
     """24 hexadecimal digits of a tensor's type, shape and bytes."""
-    array = np.asarray(tensor.numpy(), order="C")
+    bits = tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor  # numpy does not know it
+    array = np.asarray(bits.numpy(), order="C")
     text = f"{array.dtype} {list(array.shape)} ".encode()
     return hashlib.sha256(text + array.tobytes()).hexdigest()[:24]
 
@@ -54,8 +56,10 @@ def normal(kind: str, name: str, shape: list[int]) -> torch.Tensor:
 
 
 def drawn_by_name(entries: dict[str, list], kind: str) -> Tensors:
-    """Tensors from name -> [name that seeds, shape, mean, deviation]."""
-    return {name: mean + normal(kind, seed, shape) * scale for name, (seed, shape, mean, scale) in entries.items()}
+    """Tensors from name -> [name that seeds, shape, mean, deviation]; the kind "bfloat16" is torch's, stored so."""
+    source = "torch" if kind == "bfloat16" else kind
+    drawn = {name: mean + normal(source, seed, shape) * scale for name, (seed, shape, mean, scale) in entries.items()}
+    return {name: value.bfloat16() for name, value in drawn.items()} if kind == "bfloat16" else drawn
 
 
 def drawn_in_order(seed: int, entries: list[list]) -> Iterator[tuple[str, str, torch.Tensor]]:
@@ -68,6 +72,13 @@ def drawn_in_order(seed: int, entries: list[list]) -> Iterator[tuple[str, str, t
         values = torch.empty(shape).uniform_(-bound, bound, generator=generator)
         if name:
             yield STREAMED[number], name, values * factor
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """(file, tensor) of a stored key; a tensor's name may have a / of its own."""
+    at = re.match(r".+?\.(?:safetensors|npz|ckpt)(?=/)", key)
+    end = at.end() if at else key.rindex("/")
+    return key[:end], key[end + 1 :]
 
 
 def pick(stored: dict[str, np.ndarray], file: str) -> dict[str, np.ndarray]:
@@ -155,7 +166,7 @@ def tensors() -> dict[str, Tensors]:
     done = (*(f"depthcrafter/{case}.npz/" for case in CASES), "adapter/preprocess_golden.safetensors/")
     for key, value in stored.items():
         if not key.startswith(done):
-            file, _, name = key.rpartition("/")
+            file, name = split_key(key)
             files[file][name] = torch.from_numpy(np.asarray(value))
     scene = files.pop("render/synth")
     for name in ("synth_90", "synth_180"):
