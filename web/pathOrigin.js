@@ -20,6 +20,8 @@ export const FILE = 'file'
 const VIEWPOINT = 'viewpoint'
 const NO_FILE = 'none'
 const PRESET = 'preset'
+/** What the path is laid on where the source camera moves, and how much of its shake is taken out. */
+const [BASE, STABILISE] = ['base', 'stabilise']
 /** Widgets that every preset takes, and those that some take. */
 const ALWAYS = ['ease', 'frames', 'fps', 'scale']
 const SOME = ['angle', 'distance', 'turns', 'rise', 'follow']
@@ -51,7 +53,7 @@ export class PathOrigin {
   /** Looks at links and values again. @returns {boolean} whether anything has changed */
   survey() {
     this.sources.clear()
-    for (const name of [PATH, FILE, VIEWPOINT, ...PRESET_WIDGETS]) {
+    for (const name of [PATH, FILE, VIEWPOINT, BASE, STABILISE, ...PRESET_WIDGETS]) {
       const source = sourceOf(this.node, name)
       if (source) this.sources.set(name, source)
     }
@@ -98,12 +100,18 @@ export class PathOrigin {
 
   /** The inputs that decide the path while its text is empty. @returns {string[]} */
   get deciding() {
-    if (this.isUnknown(VIEWPOINT)) return [VIEWPOINT, ...ALWAYS]
-    if (this.takesCamera) return [FILE, 'scale']
+    const base = this.isStabilised ? [BASE, STABILISE] : [BASE]
+    if (this.isUnknown(VIEWPOINT)) return [VIEWPOINT, ...ALWAYS, ...base]
+    if (this.takesCamera) return [FILE, 'scale', ...base]
     const preset = this.preset
     const params = preset.params.map(({ name }) => name)
     const taken = this.isUnknown(PRESET) ? SOME : SOME.filter((name) => params.includes(name))
-    return [PRESET, ...taken, ...ALWAYS]
+    return [PRESET, ...taken, ...ALWAYS, ...base]
+  }
+
+  /** Whether the path rides on the source camera's own without the shake, which only Python works out. */
+  get isStabilised() {
+    return this.value(BASE) === 'stabilised'
   }
 
   /** Inputs that decide the path and whose values only a run knows. @returns {string[]} */
@@ -114,7 +122,8 @@ export class PathOrigin {
 
   /** Whether only a run knows the path. */
   get needsRun() {
-    return !this.pathWidget || (!this.text.trim() && (this.takesCamera || this.unknown.length > 0))
+    const onlyPython = this.takesCamera || this.isStabilised || this.unknown.length > 0
+    return !this.pathWidget || (!this.text.trim() && onlyPython)
   }
 
   /** Why an edit would not count; empty = it does. */
@@ -143,7 +152,7 @@ export class PathOrigin {
   get kind() {
     if (!this.pathWidget) return PATH
     if (this.isUnknown(VIEWPOINT)) return VIEWPOINT
-    if (!this.takesCamera) return PRESET
+    if (!this.takesCamera) return this.isStabilised ? `${PRESET} ${STABILISE}` : PRESET
     return `${FILE} ${this.isUnknown(FILE) ? '' : this.value(FILE)}`
   }
 
@@ -217,7 +226,14 @@ export class PathOrigin {
     for (const { name } of preset.params) if (typeof given[name] === 'number') params[name] = given[name]
     const frames = Number(this.value('frames')) || (scene && scene.frames > 1 ? scene.frames : 49)
     const radius = (Number(this.value('scale')) || 1) * (scene?.radius ?? DEFAULT_RADIUS)
-    return presetDocument(preset.name, { frames, fps: Number(this.value('fps')) || 15, radius, params })
+    const stands = scene?.moves && this.value(BASE) !== 'follow'
+    return presetDocument(preset.name, {
+      frames,
+      fps: Number(this.value('fps')) || 15,
+      radius,
+      params,
+      frame_of_reference: stands ? 'world' : 'source'
+    })
   }
 
   /** What the user should know about the shown path. @returns {Note} */
@@ -233,10 +249,10 @@ export class PathOrigin {
     const last = this.hasChanged
       ? 'This is the last run; other values have changed since: run again.'
       : 'This is what the last run made.'
-    if (links.length) {
+    if (links.length || (this.isStabilised && !this.takesCamera)) {
       const run = "Run the node to see its path; until then the node's own values are shown."
       const edits = this.pathWidget ? 'An edit here takes the place of what is linked.' : 'Edits here would not count.'
-      return [this.phrase(links), this.result ? last : run, edits]
+      return [...(links.length ? [this.phrase(links)] : []), this.result ? last : run, edits]
     }
     if (this.result) return this.hasChanged ? [last] : []
     const camera = this.isUnknown(VIEWPOINT) ? 'viewer' : 'file'

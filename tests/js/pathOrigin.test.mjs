@@ -192,3 +192,29 @@ test('a node that was made anew takes the result of its run again, and no result
   origin.recover(made(62)) // of a run that this page knows nothing of
   assert.equal(origin.result, '')
 })
+
+test('where the source camera moves a preset stands in the world, unless it follows that camera', () => {
+  const scene = { radius: 2, pivot: [0, 0, 2], intrinsics: null, frames: 9, moves: true }
+  const of = (given, shown = scene) => new PathOrigin(cameraNode(given).node).document(shown).frame_of_reference
+  for (const base of ['auto', 'locked']) assert.equal(of({ base, stabilise: 1.5 }), 'world')
+  assert.equal(of({ base: 'follow', stabilise: 1.5 }), undefined)
+  assert.equal(of({ base: 'auto', stabilise: 1.5 }, { ...scene, moves: false }), undefined)
+  assert.equal(of({}), 'world', 'a graph from before there was a base is read by Python as auto')
+})
+
+test('a stabilised path is what the last run made, and says when it is of other values', () => {
+  const { node, widget } = cameraNode({ base: 'stabilised', stabilise: 1.5 })
+  const origin = new PathOrigin(node)
+  assert.ok(origin.needsRun && origin.lacksResult)
+  assert.match(text(origin), /Run the node to see its path/)
+  origin.keep(made(12))
+  assert.equal(origin.document(null).source.params.angle, 12)
+  assert.match(text(origin), /This is what the last run made/)
+  widget('stabilise').value = 3
+  origin.survey()
+  assert.match(text(origin), /other values have changed since/)
+  widget('base').value = 'locked'
+  origin.survey()
+  assert.equal(origin.result, '', 'another base is another path')
+  assert.equal(text(origin), '')
+})

@@ -35,6 +35,7 @@ export class ShownScene {
       radius: header.radius,
       pivot: header.pivot,
       frames: header.clip_frames,
+      moves: !!header.source_poses,
       intrinsics: resized({ ...header.intrinsics, width: header.width, height: header.height }, width, height)
     }
   }

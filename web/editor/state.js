@@ -4,7 +4,8 @@
  * @import { EvaluatedPath } from './edits.js'
  * @import { Camera, Intrinsics, Vec3 } from './math.js'
  * @import { Keyframe, PathDocument } from './pathDocument.js'
- * @typedef {{radius: number, pivot: Vec3, intrinsics: Intrinsics, frames: number}} SceneFacts
+ * @typedef {{radius: number, pivot: Vec3, intrinsics: Intrinsics, frames: number,
+ *   moves?: boolean}} SceneFacts
  */
 import { add, axesOf, distance, eyeOf, intrinsicsFromFov, scale } from './math.js'
 import { keyAt, withKey } from './edits.js'
