@@ -6,6 +6,7 @@ tracks -> a robust pose a frame -> all poses, points and depth scales together -
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,6 +32,10 @@ EDGE = 1.08
 """Depth around a point that changes by this factor more than around most is the edge of something: it tells nothing."""
 LEAST_ZOOM = 0.03
 """Logarithm of the focal length's range below which nobody would call it a zoom."""
+JOINT = 120
+"""Frames refined together at most, whose unknowns are solved at once: 0.2 GB of memory. The others follow one by one."""
+PASSES = (4, 4, 12)
+"""Steps of refinement, at most; after each pass what disagrees is left out of the next."""
 REFINED = 220
 """Points of each frame that are refined together, the ones that are followed longest."""
 PIXEL_SIGMA = 0.15
@@ -106,6 +111,9 @@ def solve_source_camera(
     Raises:
         EX4DError: shapes that do not fit, or OpenCV is not installed.
         Cancelled: ``cancel`` returned True.
+
+    Memory: a byte a pixel and frame, 20 bytes for every point and frame (49 frames of 512x512 have 7000 points, points grow
+    with the frames), and what is refined together (``JOINT``).
     """
     if frames.ndim != 4 or depth.shape != frames.shape[:3]:
         raise EX4DError(
@@ -113,7 +121,7 @@ def solve_source_camera(
             f"{tuple(depth.shape)}. Resize the depth to the frames."
         )
     count, height, width = depth.shape
-    step = Progress(2 * count + 3, progress, cancel)
+    step = Progress(2 * count + sum(PASSES), progress, cancel)
     tracks = follow_points(grey_frames(frames), progress=step, cancel=cancel)
     lens = intrinsics or Intrinsics.default(width, height)
     work = Work(tracks, depth.cpu().numpy(), np.tile(lens_array(lens), (count, 1)), width / 512, step)
@@ -121,7 +129,10 @@ def solve_source_camera(
     still = np.zeros(len(tracks), bool)
     try:
         poses = work.poses_by_frame()
-        found, still, residual = work.refined(poses, refine_focal=intrinsics is None)
+        together = joint_frames(count)
+        thinned = work.thinned(together)
+        found, still, residual = thinned.refined(poses[together], refine_focal=intrinsics is None)
+        found = work.filled_in(found, together, thinned.points, still)
     except _Unsolvable as error:
         return Solution(nothing, str(error), tracks, still, float("nan"), np.ones(count))
     lenses = None
@@ -161,6 +172,11 @@ class Progress:
         if self.done < self.total and self.progress is not None:
             self.progress(self.total, self.total)
         self.done = self.total
+
+
+def joint_frames(count: int) -> np.ndarray:
+    """The frames that are refined together: all, or `JOINT` of a longer clip, evenly."""
+    return np.unique(np.linspace(0, count - 1, min(count, JOINT)).round().astype(np.int64))
 
 
 def grey_frames(frames: torch.Tensor) -> np.ndarray:
@@ -277,12 +293,12 @@ class Work:
         return float(np.exp(np.median(np.log(ratio)))) if len(ratio) else 1.0
 
     def refined(self, poses: np.ndarray, *, refine_focal: bool) -> tuple[Adjusted, np.ndarray, float]:
-        """Everything together, twice: what disagrees with the first result moves by itself and is left out of the second."""
+        """Everything together, in passes: what disagrees with a result moves by itself and is left out of the next."""
         use = self._longest(np.isfinite(self.points[:, 0]) & (self.seen.sum(axis=1) >= 3))
         depth_sigma = FIRST_DEPTH_SIGMA
         pixel_sigma = PIXEL_SIGMA * self.scale
         points, found = self.points, None
-        for steps in (4, 4, 12):
+        for steps in PASSES:
             sights, chosen = self._sights(use)
             if len(chosen) < FEWEST:
                 raise _Unsolvable("Too few points stand still over the clip to tell how its camera moves.")
@@ -295,12 +311,11 @@ class Work:
                 depth_sigma=depth_sigma,
                 refine_focal=refine_focal,
                 steps=steps,
-                poll=None,
+                poll=self.step,
             )
-            self.step()
             points = points.copy()
             points[chosen] = found.points
-            poses = found.poses
+            poses, self.points = found.poses, points
             pixel_error, depth_error = self._errors(found, sights, len(chosen))
             depth_sigma = max(LEAST_DEPTH_SIGMA, 1.48 * float(np.nanmedian(depth_error)))
             pixel_limit = max(0.6 * self.scale, 4 * float(np.median(pixel_error)))
@@ -316,6 +331,34 @@ class Work:
                 "depth may not belong to the clip, or the lens zooms."
             )
         return found, still, residual
+
+    def thinned(self, frames: np.ndarray) -> Work:
+        """The same points, looked at in some of the frames only."""
+        part = copy(self)
+        part.tracks = Tracks(self.tracks.position[:, frames], self.tracks.anchor)
+        part.seen, part.depth = self.seen[:, frames], self.depth[:, frames]
+        part.lenses, part.frames = self.lenses[frames], len(frames)
+        return part
+
+    def filled_in(self, found: Adjusted, together: np.ndarray, points: np.ndarray, still: np.ndarray) -> Adjusted:
+        """Poses and depth scales of all frames from those of some: each other frame sees points that are known by now."""
+        if len(together) == self.frames:
+            return found
+        self.points = points
+        poses, scales = np.tile(np.eye(4), (self.frames, 1, 1)), np.ones(self.frames)
+        poses[together], scales[together] = found.poses, found.depth_scale
+        self.lenses = self.lenses * np.array([found.focal, found.focal, 1.0, 1.0])
+        for t in np.setdiff1d(np.arange(self.frames), together):
+            known = np.flatnonzero(self.seen[:, t] & still)
+            if len(known) < FEWEST // 2:
+                raise _Unsolvable(f"Frame {t} shows too few of the points that stand still ({len(known)}).")
+            pixels = self.tracks.position[known, t].astype(np.float64)
+            # poses of frames before it are known by now, together with theirs or one by one
+            poses[t], _ = pose_of_frame(
+                points[known], pixels, self.lenses[t], poses[t - 1], tolerance=0.5 * self.scale, seed=int(t)
+            )
+            scales[t] = self._depth_scale(known, int(t), poses[t])
+        return replace(found, poses=poses, depth_scale=scales)
 
     def _longest(self, use: np.ndarray) -> np.ndarray:
         """Of the points that may be used, those that are among the longest followed in some frame."""

@@ -12,7 +12,7 @@ from ex4d_core.camera import Intrinsics, invert_pose
 from ex4d_core.demo_scene import DemoScene
 from ex4d_core.depth import DepthClip
 from ex4d_core.errors import Cancelled, EX4DError
-from ex4d_core.solve import bundle, fit_source_camera, solve_source_camera
+from ex4d_core.solve import bundle, camera, fit_source_camera, solve_source_camera
 from ex4d_core.solve.camera import depth_at
 from ex4d_core.trajectory import Trajectory
 
@@ -46,6 +46,15 @@ def test_exact_depth_gives_the_camera(move):
     assert angle < 0.25 and away < 0.005, (angle, away)
     assert solution.residual < 0.5 and not solution.flickers
     assert np.array_equal(solution.camera.world_to_camera[0], np.eye(4, dtype=np.float32))
+
+
+def test_the_frames_of_a_long_clip_that_are_not_refined_together_follow(monkeypatch):
+    scene, rgb, depth = filmed("handheld")
+    monkeypatch.setattr(camera, "JOINT", 5)
+    solution = solve_source_camera(rgb, depth, scene.intrinsics)
+    angle, away = errors(solution, scene)
+    assert solution.trouble is None and angle < 0.25 and away < 0.01, (angle, away)
+    assert len(solution.camera) == len(solution.depth_scale) == FRAMES and not solution.flickers
 
 
 def test_noisy_depth_still_gives_it():
