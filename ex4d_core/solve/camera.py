@@ -298,6 +298,7 @@ class Work:
         depth_sigma = FIRST_DEPTH_SIGMA
         pixel_sigma = PIXEL_SIGMA * self.scale
         points, found = self.points, None
+        chosen, pixel_error = np.zeros(0, np.int64), np.zeros(0)
         for steps in PASSES:
             sights, chosen = self._sights(use)
             if len(chosen) < FEWEST:
