@@ -28,6 +28,7 @@ from ..ex4d_core.trajectory import (
     SHAKE_SECONDS,
     BaseChoice,
     Trajectory,
+    in_the_world,
     laid_on,
     move_to_viewpoint,
     parse_document,
@@ -408,13 +409,23 @@ class EX4DSaveTrajectory(io.ComfyNode):
         if problem := choice_problem(cls, format=format) or name_problem(name):
             raise EX4DError(problem)
         if mesh is not None:
-            trajectory = trajectory.for_scene(mesh.intrinsics)
+            trajectory = for_other_programs(trajectory, mesh, FORMATS[format].holds_document)
         folder, stem, counter, subfolder = output_place(name)
         file_name = f"{stem}_{counter:05}_{FORMATS[format].suffixes[0]}"
         with mesh_knows_the_lens():
             trajectory.save(os.path.join(folder, file_name), format=format)
         text = f"{len(trajectory)} frames saved as {os.path.join(subfolder, file_name)} in ComfyUI's output folder"
         return io.NodeOutput(ui={"text": (text,)})
+
+
+def for_other_programs(trajectory: Trajectory, mesh: DWMesh, keeps_document: bool) -> Trajectory:
+    """The path with its lenses; one that rides on a source camera that moves as it goes through the world, unless the
+    format says by itself that it rides.
+    """
+    if keeps_document or mesh.source_camera is None:
+        return trajectory.for_scene(mesh.intrinsics)
+    source = source_along(trajectory, mesh)
+    return in_the_world(trajectory.for_scene(mesh.intrinsics, source), source)
 
 
 def name_problem(name: str) -> str | None:

@@ -194,7 +194,7 @@ def build_mesh(job: MeshJob, clip: VideoClip, depth: DepthClip) -> DWMesh:
 def render_path(job: ReconJob, mesh: DWMesh, camera: CameraPath, clip: VideoClip, stage: Path) -> None:
     """The files of one camera path; only a few of its frames are held at a time."""
     from ..render import source_along, with_lenses
-    from ..trajectory import laid_on
+    from ..trajectory import in_the_world, laid_on
     from .shot import shot_writer
 
     trajectory = camera.trajectory(job.frames, clip.fps, mesh.radius, mesh.intrinsics)
@@ -205,7 +205,7 @@ def render_path(job: ReconJob, mesh: DWMesh, camera: CameraPath, clip: VideoClip
     if shown is not None and clip.has_audio:
         say(f"note: {camera.name} bends time, so its video has no sound.")
     if job.outputs.cameras:
-        trajectory.save(stage / f"camera_{camera.name}.npz")
+        in_the_world(trajectory, source).save(stage / f"camera_{camera.name}.npz")
     total = len(trajectory)
     files = shot_writer(
         stage,

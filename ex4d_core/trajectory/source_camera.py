@@ -85,23 +85,21 @@ def relative_to_source(path: Trajectory, source: Trajectory | None) -> np.ndarra
 
 
 def in_the_world(path: Trajectory, source: Trajectory | None) -> Trajectory:
-    """A path that rides on a source camera, as it moves through the world.
+    """A path that rides on a source camera, as it moves through the world: what other programs can take.
 
     Args:
-        path: any path; one that stands in the world is returned as it is.
-        source: the source camera, as many frames; None where it does not move.
+        path: any path; one that stands in the world is returned as it is. Give it its lenses first, the document goes.
+        source: the source camera when it saw what each frame shows; None where it does not move, and nothing changes.
 
     Raises:
         EX4DError: another number of frames.
     """
-    if path.frame_of_reference == "world":
+    if path.frame_of_reference == "world" or source is None:
         return path
-    poses = path.world_to_camera.astype(np.float64)
-    if source is not None:
-        if len(source) != len(path):
-            raise EX4DError(
-                f"The camera path has {len(path)} frames and the source camera that it rides on {len(source)}. "
-                "Make them equal."
-            )
-        poses = poses @ source.world_to_camera.astype(np.float64)
+    if len(source) != len(path):
+        raise EX4DError(
+            f"The camera path has {len(path)} frames and the source camera that it rides on {len(source)}. "
+            "Make them equal."
+        )
+    poses = path.world_to_camera.astype(np.float64) @ source.world_to_camera.astype(np.float64)
     return replace(path, world_to_camera=poses, path=None, frame_of_reference="world")

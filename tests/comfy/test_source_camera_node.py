@@ -12,7 +12,7 @@ from test_geometry_nodes import images, mesh_from, record, recorded
 from test_trajectory_nodes import camera
 
 from ex4d_core.demo_scene import DemoScene
-from ex4d_core.trajectory import Trajectory
+from ex4d_core.trajectory import Trajectory, load_camera
 
 pytest.importorskip("cv2")
 FRAMES, SIZE = 9, 256
@@ -55,6 +55,15 @@ def test_a_stabilised_move_is_a_path_of_its_own(client):
     follow = {**prompt, "path": camera("mesh", preset="static", base="follow")}
     result = client.queue({**follow, "record": record("path")}).ok()
     assert "frame_of_reference" not in json.loads(result.outputs["path"]["ex4d_path"][0])
+
+
+def test_a_path_that_rides_on_the_camera_is_saved_as_it_goes_through_the_world(client, server):
+    prompt = {**solved(), "path": camera("mesh", preset="static", base="follow")}
+    inputs = {"trajectory": ["path", 0], "mesh": ["mesh", 0], "name": "EX-4D/riding", "format": "npz"}
+    client.queue({**prompt, "save": {"class_type": "EX4DSaveTrajectory", "inputs": inputs}}).ok()
+    saved = load_camera(server.base / "output" / "EX-4D" / "riding_00001_.npz").world_to_camera
+    truth, _ = DemoScene(SIZE, SIZE, FRAMES, camera="dolly").source_cameras()
+    np.testing.assert_allclose(saved, truth, atol=0.05)
 
 
 def test_a_camera_file_is_fitted_or_taken_at_its_scale(client, server):

@@ -63,6 +63,9 @@ def test_a_camera_file_makes_it_stand_still(shot, tmp_path, how, capsys):
     seen = frames["mask"][-1] > 0
     source = np.load(folder / "clip.npz")["rgb"][-1].astype(int)
     assert np.abs(frames["color"][-1].astype(int) - source)[seen].max() <= 3
+    # Other programs know no source camera: what rides on it is saved as it moves through the world.
+    saved = load_camera(tmp_path / "camera_follow.npz").world_to_camera
+    np.testing.assert_allclose(saved, scene.source_cameras()[0], atol=0.02)
     if not how:
         assert f"source camera: {1 / SCALE:.2f}"[:-1] in capsys.readouterr().err
 
