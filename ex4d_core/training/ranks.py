@@ -66,8 +66,8 @@ def joined(device: str = "auto") -> Iterator[Ranks]:
     kind = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     if kind.startswith("cuda") and not torch.cuda.is_available():
         raise EX4DError(f"The device {device} was asked for, but torch sees no CUDA device here; cpu always is.")
-    if launched and kind == "cuda":
-        kind = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    if kind == "cuda":
+        kind = f"cuda:{os.environ.get('LOCAL_RANK', '0') if launched else torch.cuda.current_device()}"
     where = torch.device(kind)
     if where.type == "cuda":
         torch.cuda.set_device(where)
