@@ -27,7 +27,6 @@ class EX4DBuildDWMesh(io.ComfyNode):
             description="Builds a depth-watertight mesh of every frame: the scene as seen, closed behind, with the "
             "surfaces marked that the camera never saw (pink in the preview).",
             search_aliases=["depth mesh", "watertight", "reconstruct", "point cloud", "video to 3d"],
-            has_intermediate_output=True,
             is_output_node=True,
             inputs=[
                 io.Image.Input("images", tooltip="The frames of the clip."),

@@ -40,7 +40,6 @@ class EX4DRenderColorMask(io.ComfyNode):
             description="Films the mesh along the camera path: what was seen, in colour, and where nothing is known "
             "and has to be generated.",
             search_aliases=["render mesh", "novel view", "reproject", "occlusion mask", "control video", "vace mask"],
-            has_intermediate_output=True,
             is_output_node=True,
             inputs=[
                 types.Mesh.Input("mesh", tooltip="The DW-Mesh of the clip."),
@@ -194,7 +193,6 @@ class EX4DDraftFill(io.ComfyNode):
             description="Closes the holes smoothly within a second or two, to judge a shot before spending time on "
             "sampling. A look, not a result.",
             search_aliases=["inpaint preview", "fill holes", "push pull", "quick look"],
-            has_intermediate_output=True,
             is_output_node=True,
             inputs=[
                 io.Image.Input("color", tooltip="Colour from Render Color + Mask."),

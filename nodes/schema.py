@@ -16,7 +16,7 @@ def schema(**keywords) -> io.Schema:
 
     One unknown keyword would otherwise lose the whole pack. 0.3.64 knows neither ``search_aliases`` nor
     ``has_intermediate_output``: with it a newer host shows a node's previews again where the node itself comes from the
-    cache, as after the page was loaded anew.
+    cache, as after the page was loaded anew. It does so for output nodes anyway, and for those that say both twice.
     """
     keywords.setdefault("category", CATEGORY)
     known = {field.name for field in dataclasses.fields(io.Schema)}

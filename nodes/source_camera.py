@@ -36,6 +36,7 @@ class EX4DSourceCamera(io.ComfyNode):
             "under the new path. From the clip and its depth alone (needs OpenCV), from a camera file, or from Depth "
             "Anything 3.",
             search_aliases=["camera solve", "match move", "camera tracking", "stabilize", "colmap", "slam", "handheld"],
+            has_intermediate_output=True,
             inputs=[
                 io.Image.Input("images", tooltip="The frames of the clip."),
                 types.Depth.Input("depth", tooltip="Their depth, one per frame; its unit is the path's."),

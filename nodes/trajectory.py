@@ -66,7 +66,6 @@ class EX4DCameraTrajectory(io.ComfyNode):
             description="The path of the new camera: a preset, keyframes drawn in the editor, or a camera file from "
             "another program. Connect the mesh to fit the path to the scene and to see both.",
             search_aliases=["camera path", "camera control", "orbit", "keyframes", "camera motion", "import camera"],
-            has_intermediate_output=True,
             is_output_node=True,
             inputs=[
                 io.Combo.Input(
