@@ -93,7 +93,7 @@ class Pace:
 def _usual_rate(rate: Fraction, uncertainty: Fraction) -> Fraction:
     """The usual rate that is meant, where rounded times cannot tell it from ``rate``; ``uncertainty`` is a share."""
     near = [usual for usual in USUAL_RATES if abs(usual / rate - 1) <= uncertainty]
-    return min(near, key=lambda usual: abs(usual - rate)) if near else rate.limit_denominator(100_000)
+    return min(near, key=lambda usual: abs(usual - rate)) if near else rate.limit_denominator(100_000) or rate
 
 
 def timeline_of(

@@ -138,6 +138,7 @@ def test_the_rate_of_a_timeline_is_that_of_its_moving_pictures():
     assert ms(*[100] * 20, *[20] * 20).pace().pauses == ()
     assert not ms(*[100] * 20, *[20] * 20).is_steady(Fraction(17)) and ms(30, 36, 33).is_steady(Fraction(30))
     assert timeline_of([], tick, "h264") is None
+    assert Timeline([Fraction(0), Fraction(10**9)], None, tick).pace().rate == Fraction(1, 10**9), "never 0"
 
 
 class Packet(bytes):
