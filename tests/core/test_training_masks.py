@@ -36,6 +36,7 @@ from ex4d_core.training.trackers import (
     load_tracks,
     save_tracks,
 )
+from ex4d_core.training.trackers.grade import grade
 
 FRAMES, SIZE = 5, 64
 
@@ -353,3 +354,35 @@ class TestCrops:
         frames = torch.from_numpy(texture(32, 48)[None])
         whole = CropWindow(np.array([[0.5, 0.5]]), np.array([1.0]))
         assert torch.equal(crop_frames(frames, whole), frames)
+
+
+class TestGrading:
+    """Four points of three frames, given in the first one; a picture of 256 pixels a side."""
+
+    def tracks(self, path, seen):
+        return Tracks(np.array(path, np.float32), np.array(seen))
+
+    def test_exact_tracks_are_perfect(self):
+        truth = self.tracks([[[1, 1], [5, 5]]] * 3, [[True, True], [True, False], [True, True]])
+        found = grade(truth, truth, (256, 256), 0)
+        assert (found.delta_avg, found.occlusion_accuracy, found.average_jaccard) == (1, 1, 1)
+
+    def test_each_measure_counts_what_it_says(self):
+        truth = self.tracks([[[10, 10], [90, 90]]] * 2, [[True, True], [True, False]])
+        found = self.tracks([[[10, 10], [90, 90]], [[13, 10], [90, 90]]], [[True, True], [True, True]])
+        grades = grade(found, truth, (256, 256), 0)
+        assert grades.delta_avg == pytest.approx(3 / 5)  # 3 pixels off: within 4, 8 and 16
+        assert grades.occlusion_accuracy == pytest.approx(1 / 2)
+        # Within 4 and more: 1 hit, 1 visible, 1 claimed where nothing is; below: no hit at all.
+        assert grades.average_jaccard == pytest.approx(3 / 5 / 2)
+
+    def test_distances_are_those_at_256_pixels(self):
+        truth = self.tracks([[[10, 10]]] * 2, [[True], [True]])
+        found = self.tracks([[[10, 10]], [[16, 10]]], [[True], [True]])
+        assert grade(found, truth, (512, 512), 0).delta_avg == grade(found, truth, (256, 512), 0).delta_avg == 3 / 5
+
+    def test_what_is_missed_lowers_the_jaccard_index(self):
+        truth = self.tracks([[[10, 10]]] * 3, [[True]] * 3)
+        found = self.tracks([[[10, 10]]] * 3, [[True], [True], [False]])
+        grades = grade(found, truth, (256, 256), 0)
+        assert (grades.delta_avg, grades.occlusion_accuracy, grades.average_jaccard) == (1, 0.5, 0.5)

@@ -19,7 +19,7 @@ from .tracks import Tracks
 SIDE, LEVELS, STEPS = 21, 3, 20
 """Of the window in pixels; halvings of the picture; Newton steps at most."""
 STILL = 0.01
-"""Pixels: a step that moves no point farther is the last."""
+"""Pixels: a point that a step moves no farther has arrived."""
 LEAST_TEXTURE = 1e-3
 """Smallest eigenvalue, per pixel of the window and for values 0..255, of a window that can be followed."""
 
@@ -68,13 +68,15 @@ def _move(before: list[Tensor], after: list[Tensor], points: Tensor) -> tuple[Te
         textured = least > LEAST_TEXTURE
         determinant = torch.where(textured, determinant, torch.ones_like(determinant))
         local = shift / 2**level
+        moving = textured.nonzero()[:, 0]
         for _ in range(STEPS):
-            error = own - _sample(after[level], places + local[:, None])
-            bx, by = (dx * error).sum(-1), (dy * error).sum(-1)
-            step = torch.stack([yy * bx - xy * by, xx * by - xy * bx], dim=-1) / determinant[:, None]
-            step = torch.where(textured[:, None], step, torch.zeros_like(step))
-            local = local + step
-            if not len(step) or float(step.abs().max()) < STILL:
+            error = own[moving] - _sample(after[level], places[moving] + local[moving][:, None])
+            bx, by = (dx[moving] * error).sum(-1), (dy[moving] * error).sum(-1)
+            a, b, c = xx[moving], xy[moving], yy[moving]
+            step = torch.stack([c * bx - b * by, a * by - b * bx], dim=-1) / determinant[moving][:, None]
+            local[moving] += step
+            moving = moving[step.abs().amax(-1) >= STILL]
+            if not len(moving):
                 break
         shift = local * 2**level
         if level == 0:
