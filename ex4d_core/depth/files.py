@@ -316,7 +316,13 @@ def _open_video(path: Path, kind: Kind) -> Iterator[DepthSource]:
         def maps() -> Iterator[np.ndarray]:
             for frame in timed_frames(Fraction(0)):
                 assert isinstance(frame.picture, VideoFrame)  # a film's are; arrays come from other sources
-                yield (frame.turned or info.turned).upright(_luma(frame.picture, str(path)))
+                values = (frame.turned or info.turned).upright(_luma(frame.picture, str(path)))
+                if values.shape != (info.height, info.width):
+                    raise EX4DError(
+                        f"'{path}' changes its size from {info.width}x{info.height} to {values.shape[1]}x{values.shape[0]} "
+                        "pixels. All maps of a clip must have one size."
+                    )
+                yield values
 
         yield DepthSource(kind, info.pictures or info.frames, info.width, info.height, maps, None, str(path))
 

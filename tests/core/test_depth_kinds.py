@@ -312,6 +312,14 @@ def test_a_depth_film_is_turned_as_its_display_matrix_says(tmp_path, matrix):
     assert ((depth < 500) == white).mean() > 0.95
 
 
+def test_a_depth_film_that_changes_its_size_is_refused(tmp_path, clip):
+    pieces = [np.full((3, height, WIDTH), 400, np.uint16) for height in (HEIGHT, 2 * HEIGHT)]
+    data = [write_depth_film(tmp_path / f"{i}.ts", piece).read_bytes() for i, piece in enumerate(pieces)]
+    (tmp_path / "d.ts").write_bytes(b"".join(data))
+    with pytest.raises(EX4DError, match="changes its size from 64x48 to 64x96"):
+        load_depth(tmp_path / "d.ts", clip, kind="depth")
+
+
 def test_depth_pictures_are_turned_by_their_exif(tmp_path):
     values = (planes(1, 48, 64)[0] * 1000).astype(np.uint16)
     values[:20, :10] = 9000
