@@ -2,16 +2,19 @@
 // The machine may be slow, so every moment is waited for: what the film shows is drawn in full, at the film's own speed.
 
 import { join } from 'node:path'
-import { inEditor, open, openTemplate, run, waitForEditor } from './comfy.mjs'
+import { inEditor, loadTemplate, open, run, waitForEditor } from './comfy.mjs'
 
 const [url, pack, folder] = process.argv.slice(2)
-const WINDOW = { width: 1200, height: 720 }
-/** The node in pixels of the window, its title and what is not the editor left out. */
-const NODE = { left: 70, top: 90, width: 1060, height: 640 }
-/** Milliseconds after which the picture is drawn in full again. */
-const REST = 260
+const WINDOW = { width: 1200, height: 900 }
+/** Where the node stands in the window. */
+const NODE = { left: 70, top: 40, width: 1060, height: 840 }
+/** Milliseconds that a picture takes to be drawn; the editor is told to draw it in full while something moves. */
+const REST = 60
 
-const { browser, page } = await open(url, { ...WINDOW })
+const { browser, page } = await open(url, {
+  ...WINDOW,
+  settings: { 'Comfy.VueNodes.Enabled': false, 'EX4D.Editor.Pace': 'fine' }
+})
 let count = 0
 let region
 
@@ -49,7 +52,7 @@ async function drag(from, [dx, dy], pictures) {
     await take()
   }
   await page.mouse.up()
-  await take(2)
+  await take()
 }
 
 const middle = async (selector) => {
@@ -58,14 +61,16 @@ const middle = async (selector) => {
 }
 
 try {
-  await openTemplate(page, pack, 'Re-shoot geometry only')
+  await loadTemplate(page, pack, 'Re-shoot geometry only')
   const { status, error } = await run(page, 120000)
   if (status !== 'success') throw new Error(`the graph did not run: ${status} ${error}`)
   await waitForEditor(page, ({ clip, loader }) => clip && clip.loaded === clip.header.frames && !loader.note, 40000)
   await inEditor(
     page,
     (editor, node, place) => {
-      const { canvas } = window.app
+      const { canvas, graph } = window.app
+      // The others' films would lie over it.
+      for (const other of graph.nodes) if (other !== node) other.pos[0] += 4000 * (other.pos[0] < node.pos[0] ? -1 : 1)
       node.setSize([place.width, place.height])
       canvas.ds.scale = 1
       canvas.ds.offset[0] = place.left - node.pos[0]
@@ -77,35 +82,37 @@ try {
   await page.waitForTimeout(1500)
   await addPointer()
   const { box } = await middle('.ex4d-editor')
+  const edge = 4
+  const [left, top] = [Math.max(0, Math.floor(box.x) - edge), Math.max(0, Math.floor(box.y) - edge)]
   region = {
-    x: Math.floor(box.x) - 4,
-    y: Math.floor(box.y) - 4,
-    width: Math.ceil(box.width) + 8,
-    height: Math.ceil(box.height) + 8
+    x: left,
+    y: top,
+    width: Math.min(WINDOW.width, Math.ceil(box.x + box.width) + edge) - left,
+    height: Math.min(WINDOW.height, Math.ceil(box.y + box.height) + edge) - top
   }
   const last = await inEditor(page, (editor) => editor.state.document.frames - 1)
   // From the source view: the playhead to the end, then the shot is dragged around.
   const time = await middle('.ex4d-time canvas')
   await page.mouse.move(time.box.x + 14, time.box.y + 8)
   await inEditor(page, (editor) => editor.state.goTo(0))
-  await take(3)
+  await take(2)
   await page.mouse.down()
-  for (let i = 1; i <= 12; i++) {
-    await page.mouse.move(time.box.x + 14 + ((time.box.width - 28) * i) / 12, time.box.y + 8)
+  for (let i = 1; i <= 8; i++) {
+    await page.mouse.move(time.box.x + 14 + ((time.box.width - 28) * i) / 8, time.box.y + 8)
     await take()
   }
   await page.mouse.up()
   await inEditor(page, (editor, node, frame) => editor.state.goTo(frame), last)
   const shot = await middle('.ex4d-shot canvas')
-  await drag({ x: shot.x + 90, y: shot.y }, [-230, 20], 18)
-  await drag({ x: shot.x - 60, y: shot.y }, [190, 90], 16)
+  await drag({ x: shot.x + 90, y: shot.y }, [-230, 20], 13)
+  await drag({ x: shot.x - 60, y: shot.y }, [190, 90], 11)
   // The way there, as it has become.
   await page.mouse.move(shot.x + 40, shot.box.y + shot.box.height + 24)
-  for (let frame = 0; frame <= last; frame += 2) {
+  for (let frame = 0; frame <= last; frame += 4) {
     await inEditor(page, (editor, node, at) => editor.state.goTo(at), frame)
     await take()
   }
-  await take(4)
+  await take(3)
   console.log(JSON.stringify({ pictures: count, region }))
 } finally {
   await browser.close()
