@@ -62,7 +62,7 @@ const middle = async (selector) => {
 
 try {
   await loadTemplate(page, pack, 'Re-shoot geometry only')
-  const { status, error } = await run(page, 120000)
+  const { status, error } = await run(page, 300000)
   if (status !== 'success') throw new Error(`the graph did not run: ${status} ${error}`)
   await waitForEditor(page, ({ clip, loader }) => clip && clip.loaded === clip.header.frames && !loader.note, 40000)
   await inEditor(

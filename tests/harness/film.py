@@ -27,7 +27,7 @@ def record(folder: Path) -> list[Path]:
     arguments = ("--front-end-root", str(newest_frontend()))
     with Server(find_hosts()[-1], folder / "base", arguments=arguments, test_nodes=False) as server:
         script = ROOT / "tests" / "browser" / "film.mjs"
-        subprocess.run(["node", script, server.url, server.folder_name, pictures], cwd=ROOT, check=True, timeout=420)
+        subprocess.run(["node", script, server.url, server.folder_name, pictures], cwd=ROOT, check=True, timeout=600)
     return sorted(pictures.glob("*.png"))
 
 
