@@ -95,7 +95,7 @@ try {
   await shoot('1-numbers')
   // Undo makes the node anew, as it was before the run.
   await page.evaluate(() => {
-    window.app.graph.nodes.find((node) => node.type === 'PrimitiveFloat').pos[0] -= 40
+    window.app.graph.nodes.find((node) => node.type === 'PrimitiveFloat').widgets[0].value = 34
   })
   await capture()
   await page.evaluate(() => window.app.extensionManager.command.execute('Comfy.Undo'))
