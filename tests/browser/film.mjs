@@ -13,7 +13,7 @@ const REST = 60
 
 const { browser, page } = await open(url, {
   ...WINDOW,
-  settings: { 'Comfy.VueNodes.Enabled': false, 'EX4D.Editor.Pace': 'fine' }
+  settings: { 'Comfy.Locale': 'en', 'Comfy.VueNodes.Enabled': false, 'EX4D.Editor.Pace': 'fine' }
 })
 let count = 0
 let region

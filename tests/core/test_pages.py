@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from media import numbered, write_clip
+from PIL import Image
 
 from ex4d_core import Trajectory, load_video
 from ex4d_core.commands.flags import Parser
@@ -64,6 +65,17 @@ def test_the_readme_s_commands_are_understood(line):
     parser = Parser(name, command.__doc__)
     command.add_arguments(parser)
     parser.parse_args(words)
+
+
+def test_the_readme_stays_short_and_shows_a_film():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    first_screen = "\n".join(text.splitlines()[:20])
+    (film,) = re.findall(r"!\[[^\]]+\]\((docs/[\w-]+\.webp)\)", first_screen)
+    assert (ROOT / film).stat().st_size <= 4_000_000
+    with Image.open(ROOT / film) as picture:
+        assert picture.n_frames > 40 and picture.width >= 800
+    assert "ComfyUI-Manager" in first_screen and first_screen.index("ComfyUI-Manager") < text.index("git clone")
 
 
 def test_scripts_and_tests_named_beside_a_measurement_exist():
