@@ -15,7 +15,7 @@ from .bundle import lens_array
 from .camera import AGREEING, TOLERANCE, Progress, Solution, Work, grey_frames
 from .tracks import follow_points
 
-SCALES = np.geomspace(1e-4, 1e4, 161)
+SCALES = np.logspace(-4, 4, 161)
 """Units of the depth per unit of the path that are tried before the best is refined."""
 STANDS = 1e-6
 """A path whose positions spread by less of the depth's nearest has no scale to fit."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-THETA = 10000.0
+THETA = 10_000
 """Longest wavelength of both; Wan2.1's network."""
 
 
