@@ -14,6 +14,7 @@ from ...wan.prior import PriorEncoder
 from .block import Block, Head
 from .geometry import HEAD_WIDTH, Geometry
 from .layers import Linear
+from .offload import run_offloaded
 from .rotary import rotation, timestep_embedding
 
 Checkpointing = Literal["off", "full", "attention", "offloaded"]
@@ -119,14 +120,13 @@ class Wan(nn.Module):
             kind = next(encoder.parameters()).dtype
             return encoder(color.to(kind), mask.to(kind)).to(self.residual)
 
-    def _run(self, block: nn.Module, *inputs: object) -> Tensor:
+    def _run(self, block: nn.Module, tokens: Tensor, *inputs: object) -> Tensor:
         if self.checkpointing == "off" or not torch.is_grad_enabled():
-            return block(*inputs)
+            return block(tokens, *inputs)
+        if self.checkpointing == "offloaded":
+            return run_offloaded(block, tokens, *inputs)
         contexts = _keeping_attention if self.checkpointing == "attention" else _keeping_nothing
-        offloaded = self.checkpointing == "offloaded"
-        place = torch.autograd.graph.save_on_cpu(pin_memory=torch.cuda.is_available()) if offloaded else nullcontext()
-        with place:
-            return cast(Tensor, checkpoint(block, *inputs, use_reentrant=False, context_fn=contexts))
+        return cast(Tensor, checkpoint(block, tokens, *inputs, use_reentrant=False, context_fn=contexts))
 
 
 def patches_to_latent(values: Tensor, grid: tuple[int, int, int]) -> Tensor:
