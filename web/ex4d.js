@@ -31,6 +31,10 @@ const MADE = 'ex4d_path'
  * a change on a subgraph's face nor of many others.
  */
 const LOOK_EVERY = 300
+/** Class of the element in which the editor lies. */
+const FRAME = 'ex4d-frame'
+/** Until then (milliseconds) a frontend has drawn a graph; the last for busy machines. */
+const SETTLED_AFTER = [50, 400, 2000]
 /** Sizes in pixels of the graph. */
 const LEAST_HEIGHT = 460
 const FRESH = [760, 860]
@@ -54,6 +58,8 @@ class NodeBridge {
     })
     /** While the editor is seen. @type {ReturnType<typeof setInterval> | undefined} */
     this.looking = undefined
+    /** What holds the editor in the node. @type {HTMLElement} */
+    this.frame = document.createElement('div')
     /** The editor's place in the node. */
     this.home = this.addHome()
     /** Values that the widgets had last. @type {Map<Widget, unknown>} */
@@ -114,7 +120,8 @@ class NodeBridge {
   /** The editor as a widget, behind all others and in no saved value. */
   addHome() {
     const { node } = this
-    const element = document.createElement('div')
+    const element = this.frame
+    element.className = FRAME
     element.style.cssText = 'width:100%;height:100%;min-height:0'
     this.editor.page.mount(element)
     const home = node.addDOMWidget('camera_editor', 'EX4D_CAMERA_EDITOR', element, {
@@ -130,6 +137,15 @@ class NodeBridge {
     hidePresetWidgets(node)
     node.setSize([Math.max(node.size[0], FRESH[0]), Math.max(node.size[1], FRESH[1])])
     return home
+  }
+
+  /**
+   * Vue nodes of frontend 1.58 keep the element of another node of the same number: of the one before an undo, or in
+   * the graph around a subgraph. Edits in that editor would go to a node that is not here; this one's takes its place.
+   */
+  takeOver() {
+    if (this.editor.disposed || this.frame.isConnected) return
+    document.querySelector(`[data-node-id="${this.node.id}"] .${FRAME}`)?.replaceWith(this.frame)
   }
 
   rememberValues() {
@@ -245,9 +261,19 @@ function hidePictures(node) {
 /** @type {WeakMap<GraphNode, NodeBridge>} */
 const bridges = new WeakMap()
 
+/** Once the frontend has drawn a graph that it has loaded or opened, each camera node shows its own editor. */
+function settle() {
+  const takeOver = () => {
+    for (const node of app.canvas.graph?.nodes ?? []) bridges.get(node)?.takeOver()
+  }
+  for (const wait of SETTLED_AFTER) setTimeout(takeOver, wait)
+}
+
 app.registerExtension({
   name: 'EX4D.CameraPath',
   init: () => speak(app.ui.settings.getSettingValue('Comfy.Locale')),
+  setup: () => app.canvas.canvas.addEventListener('litegraph:set-graph', settle),
+  afterConfigureGraph: settle,
   nodeCreated(/** @type {any} */ node) {
     if ((node.constructor?.comfyClass ?? node.comfyClass) !== NODE || node.ex4dEditor) return
     const widget = widgetOf(node, PATH)
