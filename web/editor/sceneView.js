@@ -46,8 +46,10 @@ import { cameraFrom } from './sourceCamera.js'
 import { word } from './words.js'
 
 const VIEW_FOV = 42
-/** Share of the view's height that its name and the note take, where no path should begin. */
+/** Share of the view's height that its name takes, where no path should begin. */
 const HEADROOM = 0.16
+/** Pixels from a camera to the handle above it. */
+const HANDLE = 12
 
 export class SceneView {
   /** @param {SceneViewOptions} options */
@@ -91,12 +93,20 @@ export class SceneView {
     this.reach = 2.35 * reach
     this.yaw = radians(-38)
     this.pitch = radians(24)
+    const { headroom } = this
     const rises = () => {
       const { view } = this
-      return path?.poses.some((pose) => project(view, eyeOf(pose))[1] < HEADROOM * view.intrinsics.height)
+      return path?.poses.some((pose) => project(view, eyeOf(pose))[1] < headroom * view.intrinsics.height)
     }
     for (let tries = 0; tries < 8 && rises(); tries++) this.reach *= 1.1
     this.redraw()
+  }
+
+  /** Share of the view's height to leave free of the path: for the name, and for the note, which wraps in narrow views. */
+  get headroom() {
+    const { note, element } = this
+    const below = note.textContent ? note.offsetTop + note.offsetHeight + HANDLE : 0
+    return Math.max(HEADROOM, below / Math.max(element.clientHeight, 1))
   }
 
   /** @param {'top' | 'side' | 'back'} name */
