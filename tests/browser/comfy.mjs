@@ -205,10 +205,15 @@ export async function prompt(page) {
   return page.evaluate(async () => (await window.app.graphToPrompt()).output)
 }
 
-/** Open the template browser and click the card of one of a pack's example graphs. */
+/**
+ * Open the template browser and click the card of one of a pack's example graphs.
+ * @returns {Promise<string | null>} what the frontend says of missing model files in a dialog, which is closed; null where
+ *   it shows none
+ */
 export async function openTemplate(page, pack, name) {
   await page.evaluate(() => window.app.extensionManager.command.execute('Comfy.BrowseTemplates'))
-  const dialog = page.locator('.p-dialog, [role=dialog]').last()
+  const dialogs = page.locator('.p-dialog, [role=dialog]')
+  const dialog = dialogs.filter({ has: page.getByText(pack, { exact: true }) }).last()
   await dialog.waitFor({ timeout: 20000 })
   await dialog.getByText(pack, { exact: true }).first().click()
   const card = dialog.getByText(name, { exact: true }).first()
@@ -222,19 +227,13 @@ export async function openTemplate(page, pack, name) {
     await page.screenshot({ path: '/tmp/ex4d-template-dialog.png' })
     throw new Error(`the template ${name} did not open`)
   }
-  await page.waitForTimeout(1000)
-}
-
-/** Open one of a pack's example graphs as the template browser does once its card is clicked. */
-export async function loadTemplate(page, pack, name) {
-  await page.evaluate(
-    async ([pack, name]) => {
-      const graph = await (await fetch(`/api/workflow_templates/${pack}/${encodeURIComponent(name)}.json`)).json()
-      await window.app.loadGraphData(graph, true, true, name)
-    },
-    [pack, name]
-  )
   await page.waitForTimeout(1500)
+  const missing = dialogs.filter({ hasText: 'Missing Models' }).last()
+  if (!(await missing.isVisible())) return null
+  const text = await missing.innerText()
+  await page.keyboard.press('Escape')
+  await missing.waitFor({ state: 'hidden', timeout: 15000 })
+  return text
 }
 
 /** Press Run and wait for the end; returns {status, error, shown}, shown being the ids of nodes that sent pictures. */

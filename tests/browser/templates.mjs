@@ -67,8 +67,8 @@ const { browser, page, seen } = await open(url, WINDOW)
 const report = {}
 try {
   for (const name of [...running, ...opened]) {
-    await openTemplate(page, pack, name)
-    const loaded = { widgets: await widgets(page), prompt: await prompt(page), boxes: await boxes(page) }
+    const offered = await openTemplate(page, pack, name)
+    const loaded = { offered, widgets: await widgets(page), prompt: await prompt(page), boxes: await boxes(page) }
     loaded.views = [small[name], { ...WINDOW, ...(await view(page)) }]
     await page.screenshot({ path: `${screenshots}/${name}.png` })
     if (!running.includes(name)) {

@@ -24,6 +24,8 @@ TOOLS, SHOWN = (60, 95), (0.5, 20)
 """Pixels of the window under bars at the left and top; the part of a node's width, and its pixels, that must show."""
 HOSTS_OWN = "/assets/missingModelMetadata"
 """The script of newer frontends that asks the web how large a graph's missing models are; the host's policy stops it."""
+DIALOG_UNTIL = (0, 4)
+"""From here on the frontend is not held to a dialog of missing models."""
 MODEL_FILES = (".safetensors", ".ckpt", ".gguf")
 
 
@@ -54,6 +56,17 @@ def test_templates_open_with_every_value_in_its_place(report, client, name):
             # Files are not on this machine; every other choice is one that the node has.
             lacking = choices is not None and value not in choices
             assert not lacking or str(value).endswith((*MODEL_FILES, ".mp4", ".png")), f"{node['type']}: {widget}"
+
+
+@pytest.mark.parametrize("name", [*RUNNING, *OPENED])
+def test_the_dialog_of_missing_models_offers_every_file(report, host, name):
+    """Where the host's frontend has one: newer ones mark the loaders instead."""
+    offered, saved = report["graphs"][name]["offered"], workflow.load(ROOT / "workflows" / f"{name}.json")
+    files = [model for node in saved["nodes"] for model in node["properties"].get("models", [])]
+    if host.release < DIALOG_UNTIL and files:
+        assert offered is not None
+    for file in files if offered else ():
+        assert f"{file['directory']} / {file['name']}" in offered
 
 
 @pytest.mark.parametrize("name", [*RUNNING, *OPENED])
