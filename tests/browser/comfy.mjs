@@ -236,6 +236,18 @@ export async function openTemplate(page, pack, name) {
   return text
 }
 
+/** Open one of a pack's example graphs as the template browser does once its card is clicked. */
+export async function loadTemplate(page, pack, name) {
+  await page.evaluate(
+    async ([pack, name]) => {
+      const graph = await (await fetch(`/api/workflow_templates/${pack}/${encodeURIComponent(name)}.json`)).json()
+      await window.app.loadGraphData(graph, true, true, name)
+    },
+    [pack, name]
+  )
+  await page.waitForTimeout(1500)
+}
+
 /** Press Run and wait for the end; returns {status, error, shown}, shown being the ids of nodes that sent pictures. */
 export async function run(page, timeout = 180000) {
   const ended = page.evaluate(
