@@ -78,3 +78,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.comfy)
         if "browser" in item.path.parts:
             item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Threads cost more than they give where tensors are tiny and cores busy."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

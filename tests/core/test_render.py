@@ -31,13 +31,7 @@ HEIGHT, WIDTH = 11, 13
 CAMERA = Intrinsics(12.0, 13.0, 6.2, 5.7, WIDTH, HEIGHT)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_torch_thread():
-    """Pictures this small gain nothing from threads, and waiting threads cost a busy machine dearly."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def still(count: int = 1) -> Trajectory:

@@ -29,13 +29,7 @@ from ex4d_core.wan.checkpoint import load_adapter, parse_adapter
 EQUAL = 2e-5
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Threads cost more than they give where tensors are tiny and cores busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def distance(got, wanted):

@@ -18,13 +18,7 @@ RUNS = {"zero_r16": "a", "random_r16": "b", "zero_r4": "a", "random_r4": "b"}
 LR = 3e-5
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Threads cost more than they give where tensors are tiny and cores busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -35,13 +35,7 @@ TRACKING = MaskSettings(kind="tracking", grid=(6, 8))
 SETTINGS = PrepareSettings(frames=5, size=(64, 48), fps=15, variants=2, masks=TRACKING)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Threads cost more than they give where tensors are tiny and cores busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def stand_in(name="a"):
