@@ -27,6 +27,14 @@ Mesh = io.Custom("EX4D_DWMESH")
 #   .fps, .path       frame rate, and the editable JSON document it was evaluated from (or None)
 Trajectory = io.Custom("EX4D_TRAJECTORY")
 
+# EX4D_POINTMAP: ex4d_core.pointmap.PointMap
+#   .points           float32 tensor (T, H, W, 3), x y z for every pixel; axes as in the OpenCV camera
+#   .valid            bool tensor (T, H, W), False where a pixel has no point (sky)
+#   .colors           uint8 tensor (T, H, W, 3)
+#   .space            "cube" (4DNeX: every frame moved by an unknown amount), "world" or "camera"
+#   .fps, .pixel_aspect  frame rate, and fy / fx of the lens (1 = square pixels)
+PointMap = io.Custom("EX4D_POINTMAP")
+
 # MOGE_GEOMETRY, DA3_GEOMETRY: what the core's MoGe and Depth Anything 3 nodes put out on hosts that have them.
 # Dictionaries; see ex4d_core/depth/pictures.py for the keys that are read.
 MoGeGeometry = io.Custom("MOGE_GEOMETRY")

@@ -35,6 +35,7 @@ from ex4d_core.camera_io import FORMATS
 from ex4d_core.depth.files import load_depth
 from ex4d_core.depth.source import KINDS
 from ex4d_core.errors import EX4DError
+from ex4d_core.pointmap import PointMap, load_pointmap, save_pointmap
 from ex4d_core.trajectory import Trajectory, parse_document
 from ex4d_core.video import clip_sound, load_video, probe_video, save_video
 from ex4d_core.wan.checkpoint import convert, load_adapter
@@ -328,6 +329,16 @@ def read_rendered(path: Path) -> None:
     read_color_and_mask(path, path if path.suffix != ".npz" else None)
 
 
+def pointmaps(folder: Path) -> list[Path]:
+    """Of both compressions, and with an array missing."""
+    draw = torch.Generator().manual_seed(1)
+    points = torch.rand((2, 8, 12, 3), generator=draw)
+    map_ = PointMap.from_pictures(points, points, valid=points[..., 0] > 0.1)
+    paths = [save_pointmap(folder / f"{packed}.npz", map_, compressed=packed) for packed in (True, False)]
+    np.savez(folder / "foreign.npz", world_points=points.numpy(), images=points.movedim(-1, 1).numpy())
+    return [*paths, folder / "foreign.npz"]
+
+
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     path = write_clip(tmp_path_factory.mktemp("clip") / "v.mp4", [numbered(i) for i in range(FRAMES)])
@@ -344,6 +355,7 @@ READERS = {
     "weights": Reader(weights, read_weights, 400),
     "adapters": Reader(adapters, read_adapter, 200),
     "rendered frames": Reader(rendered_frames, read_rendered, 120),
+    "point maps": Reader(pointmaps, load_pointmap, 400),
     "camera npz": Reader(camera_files((".npz",)), read_camera, 400),
     "camera txt": Reader(camera_files((".txt",)), read_camera, 400),
     "camera chan": Reader(camera_files((".chan",)), read_camera, 400),
