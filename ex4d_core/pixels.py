@@ -1,6 +1,10 @@
-"""The one place where colours from 0 to 1 become bytes, so that every step rounds alike and refuses the same types."""
+"""The one place where colours from 0 to 1 become bytes, so that every step rounds alike and refuses the same types; and
+the names of colours that mark holes.
+"""
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 import torch
@@ -10,6 +14,48 @@ from .errors import EX4DError
 
 PIECE = 2**20
 """Values rounded at a time; their floats stay in a processor's cache."""
+HOLE_COLORS: dict[str, tuple[float, float, float]] = {
+    "black": (0.0, 0.0, 0.0),
+    "grey": (0.5, 0.5, 0.5),
+    "magenta": (1.0, 0.0, 1.0),
+    "white": (1.0, 1.0, 1.0),
+}
+"""What marks a hole in the colour video, RGB 0..1, by name. Black: EX-4D. Grey: VACE, which takes 0.5 for nothing given.
+Magenta: LoRAs of the CrossView kind, which know holes by their colour and take no mask."""
+
+
+def hole_color_of(name: str) -> tuple[float, float, float]:
+    """The RGB 0..1 of a hole colour: one of `HOLE_COLORS`, or as #rrggbb.
+
+    Raises:
+        EX4DError: another text.
+
+    Example:
+        >>> hole_color_of("#ff8000")
+        (1.0, 0.5019607843137255, 0.0)
+    """
+    if not isinstance(name, str):
+        raise EX4DError(f"A hole colour is a name or #rrggbb, got {name!r}.")
+    if name in HOLE_COLORS:
+        return HOLE_COLORS[name]
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", name.strip()):
+        raise EX4DError(f"A hole colour is one of {', '.join(HOLE_COLORS)}, or #rrggbb as in #00b140; got '{name}'.")
+    red, green, blue = bytes.fromhex(name.strip()[1:])
+    return red / 255, green / 255, blue / 255
+
+
+def lay_into_holes(color: Tensor, mask: Tensor, hole_color: tuple[float, float, float]) -> None:
+    """Write one colour, in place, where a mask is 0; seen pixels stay as they are.
+
+    Args:
+        color: (T, H, W, 3) float 0..1 or uint8.
+        mask: (T, H, W), 0 = hole.
+        hole_color: RGB 0..1.
+    """
+    value = torch.tensor(hole_color, dtype=torch.float32, device=color.device)
+    value = to_uint8(value) if color.dtype == torch.uint8 else value.to(color.dtype)
+    for frame, seen in zip(color, mask, strict=True):
+        frame[seen == 0] = value
 
 
 def to_uint8(values: Tensor) -> Tensor:

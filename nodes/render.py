@@ -7,8 +7,10 @@ import torch
 from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.holes import masks
 from ..ex4d_core.machine.buffers import empty
 from ..ex4d_core.mesh import DWMesh
+from ..ex4d_core.pixels import HOLE_COLORS, hole_color_of
 from ..ex4d_core.preview.film import FilmFrames, side_by_side, small_frames
 from ..ex4d_core.render import (
     BACKEND_CHOICES,
@@ -28,6 +30,8 @@ RENDER_PREVIEW = 49
 """Frames shown at most of a finished move, which is judged by its motion."""
 TOGETHER = 4
 """Frames that are turned into holes and depth pictures at once."""
+PICKED = "picked"
+"""The hole colour that `picked_color` names."""
 KEEP: dict[str, KeepFirstFrame] = {"auto": "auto", "yes": True, "no": False}
 
 
@@ -69,9 +73,41 @@ class EX4DRenderColorMask(io.ComfyNode):
                     max=4,
                     tooltip="Rays per pixel side. 2 or 3 give smoother edges and take longer; EX-4D was trained with 1.",
                 ),
+                io.Combo.Input(
+                    "hole_color",
+                    options=[*HOLE_COLORS, PICKED],
+                    default="black",
+                    optional=True,
+                    tooltip="What marks a hole in the colour video. black: EX-4D. grey: VACE, which takes it for nothing "
+                    "given. magenta: LoRAs that know holes by their colour (CrossView). picked: the colour below. Never mixed "
+                    "with what was seen.",
+                ),
+                io.String.Input(
+                    "picked_color",
+                    default="#00b140",
+                    optional=True,
+                    tooltip="Colour of holes as #rrggbb, where hole_color is picked.",
+                ),
+                io.Int.Input(
+                    "grow_holes",
+                    default=0,
+                    min=0,
+                    max=masks.MOST_PIXELS,
+                    optional=True,
+                    tooltip="Pixels taken away around every hole, in colour and masks. For models other than EX-4D, whose nodes "
+                    "widen holes by themselves.",
+                ),
+                io.Int.Input(
+                    "feather",
+                    default=0,
+                    min=0,
+                    max=masks.MOST_PIXELS,
+                    optional=True,
+                    tooltip="Pixels over which the masks blend from seen to hole, on the seen side. Colour stays as it is.",
+                ),
             ],
             outputs=[
-                io.Image.Output(display_name="color", tooltip="What the new camera sees; holes are black."),
+                io.Image.Output(display_name="color", tooltip="What the new camera sees; holes have the hole colour."),
                 io.Mask.Output(display_name="seen", tooltip="1 = seen in the clip, 0 = hole. For EX-4D nodes."),
                 io.Mask.Output(
                     display_name="holes",
@@ -90,9 +126,12 @@ class EX4DRenderColorMask(io.ComfyNode):
         height: int | None = None,
         backend: str | None = None,
         first_frame: str | None = None,
+        hole_color: str | None = None,
+        picked_color: str | None = None,
     ) -> bool | str:
         problem = range_problem(cls, width=width, height=height)
-        if problem := problem or choice_problem(cls, backend=backend, first_frame=first_frame):
+        problem = problem or choice_problem(cls, backend=backend, first_frame=first_frame, hole_color=hole_color)
+        if problem := problem or picked_problem(hole_color, picked_color):
             return problem
         if None not in (width, height) and (width == 0) != (height == 0):
             return "Give both width and height, or 0 for both to take the mesh's size."
@@ -108,11 +147,17 @@ class EX4DRenderColorMask(io.ComfyNode):
         height: int,
         first_frame: str,
         supersample: int,
+        hole_color: str = "black",
+        picked_color: str = "#00b140",
+        grow_holes: int = 0,
+        feather: int = 0,
     ) -> io.NodeOutput:
         if (width == 0) != (height == 0):
             raise EX4DError("Give both width and height, or 0 for both to take the mesh's size.")
-        if problem := choice_problem(cls, first_frame=first_frame):
+        problem = choice_problem(cls, first_frame=first_frame, hole_color=hole_color)
+        if problem := problem or picked_problem(hole_color, picked_color):
             raise EX4DError(problem)
+        marker = picked_color if hole_color == PICKED else hole_color
         with Job() as job:
             color, seen, depth = render_color_mask(
                 mesh,
@@ -121,22 +166,40 @@ class EX4DRenderColorMask(io.ComfyNode):
                 backend=backend,
                 keep_first_frame=KEEP[first_frame],
                 supersample=supersample,
+                hole_color=marker,
                 progress=job.progress,
                 cancel=job.cancel,
             )
         color, seen, depth = color.cpu(), seen.cpu(), depth.cpu()
+        if grow_holes:
+            seen = masks.grow_holes(color, seen, grow_holes, marker)
+            depth *= seen
+        blended = masks.feather(seen, feather)
 
         def film() -> FilmFrames:
             pixels = preview_pixels()
-            return side_by_side(*(small_frames(clip, RENDER_PREVIEW, pixels) for clip in (color, seen)))
+            return side_by_side(*(small_frames(clip, RENDER_PREVIEW, pixels) for clip in (color, blended)))
 
         with previews.background_video(film, trajectory.fps, total=len(color)) as video:
             holes, pictures, shares = holes_and_depth(seen, depth)
+            if feather:
+                torch.sub(1, blended, out=holes)
             lines = [render_text(color, shares)]
             slow = backend_problem("numba") if backend == "auto" and mesh.device.type == "cpu" else None
             if slow and choose_backend("auto", mesh, None) == "torch":
                 lines.append(f"rendered by torch, which takes several times longer than numba; {slow}")
-            return io.NodeOutput(color, seen, holes, pictures, ui=previews.ui_video(video.result(), *lines))
+            return io.NodeOutput(color, blended, holes, pictures, ui=previews.ui_video(video.result(), *lines))
+
+
+def picked_problem(hole_color: str | None, picked_color: str | None) -> str | None:
+    """The sentence for a picked colour that is none; None where it is one, or not asked for."""
+    if hole_color != PICKED or picked_color is None:
+        return None
+    try:
+        hole_color_of(picked_color)
+    except EX4DError as error:
+        return f"picked_color: {error}"
+    return None
 
 
 def render_text(color: torch.Tensor, holes: list[float]) -> str:

@@ -229,6 +229,7 @@ def render_path(job: ReconJob, mesh: DWMesh, camera: CameraPath, clip: VideoClip
 
 def rendered_frames(job: RenderJob, mesh: DWMesh, trajectory: Trajectory) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Colour (H, W, 3) and mask (H, W) of one frame after the other, uint8; rendered in chunks, each then forgotten."""
+    from ..holes.masks import feather, grow_holes
     from ..render import default_range, render_color_mask
 
     near, far = default_range(mesh)
@@ -242,11 +243,13 @@ def rendered_frames(job: RenderJob, mesh: DWMesh, trajectory: Trajectory) -> Ite
             device=job.device,
             keep_first_frame=job.keep_first_frame if begin == 0 else False,
             supersample=job.supersample,
+            hole_color=job.hole_color,
             near=near,
             far=far,
             out_dtype="uint8",
             cancel=interrupted,
         )
+        mask = feather(grow_holes(color, mask, job.grow_holes, job.hole_color), job.feather)
         for picture in zip(color.cpu().numpy(), mask.cpu().numpy()):
             if interrupted():
                 raise Cancelled

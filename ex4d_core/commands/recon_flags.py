@@ -130,7 +130,9 @@ def _add_camera(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_mesh(group: argparse._ArgumentGroup) -> None:
+    from ..holes.masks import MOST_PIXELS
     from ..mesh import STYLES
+    from ..pixels import HOLE_COLORS
 
     add = group.add_argument
     add("--style", choices=STYLES, default="released", help="as the published code, or as the paper (default released)")
@@ -145,6 +147,18 @@ def _add_mesh(group: argparse._ArgumentGroup) -> None:
         choices=KEEP_FIRST_FRAME,
         default="auto",
         help="pass the source's frame 0 through (default auto: where the path starts at the source camera)",
+    )
+    add(
+        "--hole_color",
+        default="black",
+        metavar="COLOR",
+        help=f"what marks a hole in the colour video: {', '.join(HOLE_COLORS)} or #rrggbb (default black, which EX-4D takes; "
+        "grey for VACE, magenta for CrossView). An .mp4 mixes it with its neighbours: --save_frames does not",
+    )
+    pixels = whole(0, MOST_PIXELS)
+    add("--grow_holes", type=pixels, default=0, metavar="PX", help="pixels taken away around every hole (default 0)")
+    add(
+        "--feather", type=pixels, default=0, metavar="PX", help="pixels over which the mask falls to a hole (default 0)"
     )
 
 
@@ -172,12 +186,22 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
     """
     from ..camera import Intrinsics
     from ..mesh import check_mesh_parameters
+    from ..pixels import hole_color_of
     from ..video import probe_video
 
     mesh = MeshJob(args.style, args.min_angle, args.depth_jump, args.border_depth, args.focal)
     check_mesh_parameters(mesh.style, mesh.min_angle, mesh.depth_jump, mesh.border_depth)
     check_renderer(args.backend, args.device)
-    render = RenderJob(args.backend, args.device, args.supersample, KEEP_FIRST_FRAME[args.keep_first_frame])
+    hole_color_of(args.hole_color)
+    render = RenderJob(
+        args.backend,
+        args.device,
+        args.supersample,
+        KEEP_FIRST_FRAME[args.keep_first_frame],
+        args.hole_color,
+        args.grow_holes,
+        args.feather,
+    )
     cameras = camera_paths(args.cam, args.camera, args.base, args.stabilise, args.camera_fps)
     outputs = Outputs(
         folder=Path(args.output_dir),

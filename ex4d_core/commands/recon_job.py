@@ -134,6 +134,9 @@ class RenderJob:
     device: str | None
     supersample: int
     keep_first_frame: KeepFirstFrame
+    hole_color: str = "black"
+    grow_holes: int = 0
+    feather: int = 0
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..camera import same_aspect
 from ..errors import Cancelled, EX4DError
 from ..mesh import DWMesh
+from ..pixels import hole_color_of, lay_into_holes
 from ..published import RENDER_FAR, RENDER_NEAR
 from ..trajectory import Trajectory, relative_to_source
 from .choose import BackendChoice, backend_of, choose_backend, compute_device
@@ -40,6 +41,7 @@ def render_color_mask(
     keep_first_frame: KeepFirstFrame = "auto",
     supersample: int = 1,
     antialias: bool | None = None,
+    hole_color: str = "black",
     near: float | None = None,
     far: float | None = None,
     out_dtype: OutDtype = "float32",
@@ -68,6 +70,9 @@ def render_color_mask(
         antialias: blend silhouettes as the published renderer does, nvdiffrast only; None = in released style. The
             other backends draw hard silhouettes: up to 0.2 % of the mask's pixels differ along them. In paper style
             nvdiffrast's 1/16 pixel vertices move up to 0.4 % of them at steep angles.
+        hole_color: what holes are filled with: "black", as EX-4D takes it, "grey", "magenta", "white" (`HOLE_COLORS`) or
+            "#rrggbb". It is laid in last, on whole pixels. With another than black, seen colours do not fade to black at
+            the rims of holes either, as they do in released style.
         near: planar depth closer than this is cut off, > 0; None = 1e-3, as published, or a fifth of the scene's
             nearest depth where that is closer.
         far: planar depth beyond this is cut off; None = 1e3, as published. A scene in other units is not cut: where
@@ -77,7 +82,7 @@ def render_color_mask(
         cancel: polled at least every second; True raises Cancelled.
 
     Returns:
-        color (T, H, W, 3), black in holes; mask (T, H, W), 1 = seen, 0 = hole; depth (T, H, W) float32, planar depth of
+        color (T, H, W, 3), ``hole_color`` in holes; mask (T, H, W), 1 = seen, 0 = hole; depth (T, H, W) float32, planar depth of
         the viewing camera, 0 in holes.
 
     Raises:
@@ -102,6 +107,8 @@ def render_color_mask(
     default_near, default_far = default_range(mesh)
     near, far = default_near if near is None else near, default_far if far is None else far
     _check_options(supersample, near, far, out_dtype, keep_first_frame)
+    filling = hole_color_of(hole_color)
+    black = not any(filling)
     views = _views(mesh, trajectory, width, height, supersample)
     name = choose_backend(backend, mesh, device)
     compute = compute_device(name, mesh, device)
@@ -131,9 +138,10 @@ def render_color_mask(
         views = views[1:]
     antialias = mesh.style == "released" if antialias is None else antialias
     if views:
-        backend_of(name).render(
-            mesh, views, picture, Settings(near, far, supersample, antialias, compute, frame_done, poll)
-        )
+        settings = Settings(near, far, supersample, antialias, black, compute, frame_done, poll)
+        backend_of(name).render(mesh, views, picture, settings)
+    if not black:
+        lay_into_holes(picture.color, picture.mask, filling)
     return picture.color.to(result), picture.mask.to(result), picture.depth.to(result)
 
 

@@ -118,7 +118,9 @@ def _draw(
         target, index = work.samples, 0
     color, mask, z = target.color[index].numpy(), target.mask[index].numpy(), target.depth[index].numpy()
     scale, guard, full = (1.0, rounding(not paper), 255) if target.is_uint8 else (1.0 / 255.0, 0.0, 1)
-    numba_kernels.shade(depth, rgb, rays, pose, lens, paper, work.keys, work.valid, scale, guard, full, color, mask, z)
+    numba_kernels.shade(
+        depth, rgb, rays, pose, lens, paper, settings.fade, work.keys, work.valid, scale, guard, full, color, mask, z
+    )
     if work.samples is not None:
         fine = work.samples
         pixels = reduce_samples(fine.color * 255.0, fine.mask > 0, fine.depth, settings.supersample)

@@ -267,7 +267,7 @@ def _large_triangle(depth, rays, pose, lens, near, farthest, tie, keys, face):  
 
 
 @_compile
-def shade(depth, rgb, rays, pose, lens, paper, keys, valid, scale, guard, full, color, mask, out_depth):
+def shade(depth, rgb, rays, pose, lens, paper, fade, keys, valid, scale, guard, full, color, mask, out_depth):
     """Colour, mask and depth of every sample from its winning face."""
     height, width = depth.shape
     rows, columns = keys.shape
@@ -301,6 +301,9 @@ def shade(depth, rgb, rays, pose, lens, paper, keys, valid, scale, guard, full, 
                 if not paper:
                     w0, w1, w2 = w0 * valid[i0, j0], w1 * valid[i1, j1], w2 * valid[i2, j2]
                     seen = (w0 + w1 + w2) * 255.0 > VISIBLE_ALPHA
+                    if seen and not fade:
+                        norm = 1.0 / (w0 + w1 + w2)
+                        w0, w1, w2 = w0 * norm, w1 * norm, w2 * norm
             if seen:
                 mask[y, x] = full
                 out_depth[y, x] = z

@@ -99,6 +99,9 @@ def _draw(
     if settings.antialias:
         color = dr.antialias(color, raster, clip, faces, topology_hash=topology)
     mask = color[..., 3] > VISIBLE_ALPHA
+    if not settings.fade:
+        # Colour is premultiplied with opacity, over black: what is seen gets back its own.
+        color = color * (255.0 / color[..., 3:].clamp(min=VISIBLE_ALPHA))
     # Blending can leave a seen pixel over the background, where no face gives it a depth: take the far plane's.
     z = torch.where(raster[..., 3] > 0, z, settings.far)
     return color[..., :3], mask, z

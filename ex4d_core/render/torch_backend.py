@@ -72,7 +72,7 @@ def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings
         scene = _set_up(mesh, view, settings)
         keys = _rasterise(scene, rows, columns, settings)
         rgb = mesh.rgb[view.source].to(settings.device).reshape(-1, 3)
-        color, mask, depth = (s[None] for s in _shade(scene, keys, rgb, rows, columns))
+        color, mask, depth = (s[None] for s in _shade(scene, keys, rgb, rows, columns, settings.fade))
         pixels = reduce_samples(color, mask, depth, settings.supersample)
         store(picture, slice(view.output, view.output + 1), *pixels, released=not scene.paper)
         settings.frame_done()
@@ -246,7 +246,9 @@ def _expand(start: Tensor, count: Tensor, budget: int) -> Iterator[tuple[Tensor,
         begin, done = stop, reached
 
 
-def _shade(scene: _Scene, keys: Tensor, rgb: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+def _shade(
+    scene: _Scene, keys: Tensor, rgb: Tensor, rows: int, columns: int, fade: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """Colour 0..255 (rows, columns, 3), mask and depth of every sample from its winning face."""
     sample = keys.nonzero()[:, 0]
     face = 0xFFFFFFFF - (keys[sample] & 0xFFFFFFFF)
@@ -270,6 +272,8 @@ def _shade(scene: _Scene, keys: Tensor, rgb: Tensor, rows: int, columns: int) ->
         visible = weights.sum(0) * 255.0 > VISIBLE_ALPHA
         sample, z, weights = sample[visible], z[visible], weights[:, visible]
         corners = tuple(v[visible] for v in corners)
+        if not fade:
+            weights = weights / weights.sum(0)
     mixed = (weights[..., None] * torch.stack([rgb[v].double() for v in corners])).sum(0)
     color = torch.zeros((rows * columns, 3), dtype=torch.float32, device=keys.device)
     mask = torch.zeros(rows * columns, dtype=torch.bool, device=keys.device)

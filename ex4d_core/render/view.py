@@ -81,6 +81,7 @@ class Settings:
         near, far: planar depth range that is drawn.
         supersample: samples per pixel and axis.
         antialias: blend silhouettes as the published renderer does (nvdiffrast only).
+        fade: released style: colours fade to black towards occluded vertices, as published; False = they keep their own.
         device: where to compute.
         frame_done: a backend calls it after each finished frame, in the caller's thread; it may raise.
         poll: a backend calls it at least every second, in the caller's thread; it raises Cancelled.
@@ -90,6 +91,7 @@ class Settings:
     far: float
     supersample: int
     antialias: bool
+    fade: bool
     device: torch.device
     frame_done: Callable[[], None]
     poll: Callable[[], None]

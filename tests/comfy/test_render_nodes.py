@@ -150,3 +150,24 @@ def test_draft_fill_refuses_another_clips_mask(client):
     }
     result = client.queue(prompt)
     assert result.status == "error" and "64x48" in result.message and "32x32" in result.message
+
+
+def test_hole_colours_and_grown_holes(client, server):
+    """Grey as VACE reads it, two pixels larger, feathered over three; the first frame stays whole."""
+    _, black = tensors(client, server, shot("60"), seen=1)
+    changed = shot("60") | {"render": render_of(hole_color="grey", grow_holes=2, feather=3)}
+    _, out = tensors(client, server, changed, color=0, seen=1, holes=2, depth=3)
+    hole = out["holes"] == 1
+    assert (out["color"][hole] == 0.5).all() and (out["depth"][hole] == 0).all()
+    assert torch.equal(out["holes"], 1 - out["seen"])
+    grown = torch.nn.functional.max_pool2d(1 - black["seen"][:, None], 5, stride=1, padding=2)[:, 0] == 1
+    assert torch.equal(hole, grown) and hole.any() and not hole[0].any()
+    assert set(out["seen"].unique().tolist()) == {0, 0.25, 0.5, 0.75, 1}
+    picked = shot("60") | {"render": render_of(hole_color="picked", picked_color="#ff00ff")}
+    _, out = tensors(client, server, picked, color=0, seen=1)
+    assert torch.equal(out["color"][out["seen"] == 0].unique(dim=0), torch.tensor([[1.0, 0.0, 1.0]]))
+
+
+def test_a_colour_that_is_none_is_refused_before_the_run(client):
+    result = client.queue(shot("60") | {"render": render_of(hole_color="picked", picked_color="green")})
+    assert "render" in result.node_errors and "#rrggbb" in result.message

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ex4d_core.errors import EX4DError
-from ex4d_core.holes.masks import dilate, erode, random_kernels
+from ex4d_core.holes.masks import dilate, erode, feather, grow_holes, random_kernels
 
 
 @given(
@@ -68,3 +68,37 @@ def test_random_kernels_are_seeded_and_cover_the_range() -> None:
 def test_bad_input(mask: torch.Tensor, kernel, says: str) -> None:
     with pytest.raises(EX4DError, match=says):
         erode(mask, kernel)
+
+
+def test_grown_holes_take_whole_pixels_and_the_holes_colour() -> None:
+    mask = torch.ones(2, 9, 9, dtype=torch.uint8) * 255
+    mask[0, 4, 4] = 0
+    color = torch.full((2, 9, 9, 3), 90, dtype=torch.uint8)
+    color[0, 4, 4] = torch.tensor([255, 0, 255], dtype=torch.uint8)
+    grown = grow_holes(color, mask, 2, "magenta")
+    assert torch.equal(grown, erode(mask, 5)) and int((grown == 0).sum()) == 25
+    assert (color[grown == 0] == torch.tensor([255, 0, 255])).all() and (color[grown == 255] == 90).all()
+    assert grow_holes(color, mask, 0) is mask
+
+
+@pytest.mark.parametrize("pixels", [0, 1, 3, 8])
+def test_feather_is_the_distance_to_the_next_hole(pixels: int) -> None:
+    mask = (torch.rand(1, 30, 40, generator=torch.Generator().manual_seed(pixels)) > 0.01).float()
+    ramp = feather(mask, pixels)
+    # The chessboard distance, by trying every hole.
+    y, x = torch.meshgrid(torch.arange(30), torch.arange(40), indexing="ij")
+    holes = (mask[0] == 0).nonzero()
+    away = torch.stack([torch.maximum((y - hole[0]).abs(), (x - hole[1]).abs()) for hole in holes]).amin(0)
+    assert torch.allclose(ramp[0], (away / (pixels + 1)).clamp(max=1))
+    assert torch.equal(ramp == 0, mask == 0)
+    as_bytes = feather((mask * 255).to(torch.uint8), pixels)
+    assert (as_bytes.float() - ramp * 255).abs().max() <= 0.5
+
+
+@pytest.mark.parametrize("pixels", [-1, 65, 1.5])
+def test_refuses_other_numbers_of_pixels(pixels: float) -> None:
+    mask = torch.ones(1, 4, 4)
+    with pytest.raises(EX4DError, match="0 to 64 whole pixels"):
+        feather(mask, pixels)
+    with pytest.raises(EX4DError, match="0 to 64 whole pixels"):
+        grow_holes(torch.ones(1, 4, 4, 3), mask, pixels)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from media import numbered, write_clip
 
 from ex4d_core.commands import cli
@@ -75,6 +76,21 @@ def test_frames_are_lossless_and_the_videos_show_them(scene, results):
     shown = load_video(results / "mask_30.mp4").frames[..., 0].numpy() > 127
     assert (shown == (mask == 255)).mean() > 0.995
     assert np.abs(load_video(results / "color_30.mp4").frames.numpy().astype(int) - color).mean() < 3
+
+
+def test_holes_for_other_models(scene, results, tmp_path, capsys):
+    """Magenta, two pixels larger than the black ones, and a mask that falls to them."""
+    words = ["--cam", "30", "--save_frames", "--hole_color", "magenta", "--grow_holes", 2, "--feather", 1]
+    recon(scene, tmp_path, *words)
+    black, frames = np.load(results / "frames_30.npz"), np.load(tmp_path / "frames_30.npz")
+    hole = frames["mask"] == 0
+    grown = torch.nn.functional.max_pool2d(torch.from_numpy((black["mask"] == 0).astype(np.float32)), 5, 1, 2)
+    assert np.array_equal(hole, grown.numpy() == 1)
+    assert (frames["color"][hole] == (255, 0, 255)).all()
+    assert set(np.unique(frames["mask"])) == {0, 128, 255}
+    with pytest.raises(AssertionError):
+        recon(scene, tmp_path / "none", "--cam", "30", "--hole_color", "pink")
+    assert "#rrggbb" in capsys.readouterr().err
 
 
 def test_the_camera_file_is_the_path_that_was_rendered(results):

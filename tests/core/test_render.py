@@ -503,6 +503,9 @@ def test_auto_takes_the_cpu_backend_for_a_cpu_mesh_when_told_so():
         {"far": float("nan")},
         {"out_dtype": "int16"},
         {"keep_first_frame": "maybe"},
+        {"hole_color": "pink"},
+        {"hole_color": "#12345"},
+        {"hole_color": (0, 0, 0)},
     ],
 )
 def test_refuses_bad_options(options):
@@ -515,3 +518,35 @@ def test_names_the_backend_that_is_missing():
         pytest.skip("nvdiffrast is here")
     with pytest.raises(EX4DError, match="nvdiffrast"):
         render_color_mask(wavy("released", 8, 8), still(), backend="nvdiffrast")
+
+
+@pytest.mark.parametrize("backend", EXACT)
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_hole_colour_is_never_mixed_with_what_was_seen(backend, style, factor):
+    """A scene of one colour: every pixel has that colour or the holes', and mask and depth are those of black holes."""
+    mesh = replace(scene(style, "step"), rgb=torch.full((1, HEIGHT, WIDTH, 3), 200, dtype=torch.uint8))
+    path = Trajectory(np.stack([VIEWS["plus 90"], VIEWS["minus 45"]]))
+    given = {"backend": backend, "supersample": factor, "keep_first_frame": False, "size": (40, 34)}
+    black = render_color_mask(mesh, path, out_dtype="uint8", **given)
+    assert 0.02 < (black[1] == 0).float().mean() < 0.98
+    for name, expected in (("magenta", (255, 0, 255)), ("grey", (128, 128, 128)), ("#0180fF", (1, 128, 255))):
+        color, mask, depth = render_color_mask(mesh, path, hole_color=name, out_dtype="uint8", **given)
+        assert torch.equal(mask, black[1]) and torch.equal(depth, black[2])
+        assert (color[mask == 255] == 200).all()
+        assert (color[mask == 0] == torch.tensor(expected)).all()
+    color, mask, _ = render_color_mask(mesh, path, hole_color="grey", **given)
+    assert (color[mask == 0] == 0.5).all(), "WanVaceToVideo centres at exactly this"
+
+
+@pytest.mark.parametrize("backend", EXACT)
+def test_black_holes_keep_the_published_fade(backend):
+    """In released style colours darken towards occluded vertices, and only there; naming black changes nothing."""
+    mesh = replace(scene("released", "step"), rgb=torch.full((1, HEIGHT, WIDTH, 3), 200, dtype=torch.uint8))
+    path = Trajectory(np.stack([VIEWS["minus 45"]]))
+    given = {"backend": backend, "keep_first_frame": False, "size": (40, 34), "out_dtype": "uint8"}
+    color, mask, _ = render_color_mask(mesh, path, **given)
+    seen = color[mask == 255]
+    assert 97 <= seen.min() < 199 and seen.max() == 200
+    assert torch.equal(color, render_color_mask(mesh, path, hole_color="black", **given)[0])
+    assert torch.equal(color, render_color_mask(mesh, path, hole_color="#000000", **given)[0])
