@@ -52,3 +52,11 @@ EROSION = (2, 8)
 """Least and greatest side, in pixels, of the box by which each frame's mask is eroded."""
 SEEN_LEVEL = 128
 """A mask's level, 0..255, from which on a pixel counts as seen."""
+
+# 4DNeX: one picture to colour and points, on the same video model. Paper: arXiv 2508.13154; code: 3DTopia/4DNeX.
+FOURDNEX_FRAMES, FOURDNEX_FPS = 49, 24.0
+FOURDNEX_AREA = 480 * 720
+"""Pixels of one half of its video, before its sides are rounded down to whole tokens."""
+FOURDNEX_STEPS, FOURDNEX_CFG, FOURDNEX_SHIFT, FOURDNEX_SEED = 50, 5.0, 3.0, 42
+FOURDNEX_SCALE, FOURDNEX_OFFSET = 1.70, -0.13
+"""From what the network makes of a point map to its VAE latent, both normalised: times the one, plus the other."""

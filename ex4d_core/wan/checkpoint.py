@@ -11,20 +11,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ..errors import EX4DError
-from ..storage.staging import staged_file
+from . import lora
 from .backbone import WAN21_I2V, ModelSize, backbone_of
+from .lora import first
 from .weights import read_tensors
 
-SUFFIX = ".safetensors"
 BLOCK_MODULES = WAN21_I2V.block_modules
 PRIOR_KEYS = tuple(
     f"{module}.{kind}"
@@ -35,10 +33,8 @@ REPOSITORY, FILE = "yihouxiang/EX-4D", "ex4d.ckpt"
 """Where the published adapter lies on Hugging Face."""
 
 _LORA_KEY = re.compile(
-    rf"(?:diffusion_model\.)?(?P<module>blocks\.\d+\.(?:{'|'.join(map(re.escape, BLOCK_MODULES))}))\."
-    r"(?P<part>lora_A|lora_B|lora_down|lora_up|alpha)(?:\.default)?(?:\.weight)?"
+    rf"(?:diffusion_model\.)?(?P<module>blocks\.\d+\.(?:{'|'.join(map(re.escape, BLOCK_MODULES))})){lora.PART}"
 )
-_SIDES = {"lora_A": "down", "lora_down": "down", "lora_B": "up", "lora_up": "up", "alpha": "alpha"}
 
 
 @dataclass(frozen=True)
@@ -124,38 +120,37 @@ def parse_adapter(state: Mapping[str, Tensor], source: str) -> Adapter:
     Raises:
         EX4DError: keys that belong to no adapter, missing ones, shapes that contradict each other, values not finite.
     """
-    sides: dict[str, dict[str, Tensor]] = {}
+    sides: lora.Sides = {}
     prior: dict[str, Tensor] = {}
     foreign = []
     for key, tensor in state.items():
         match = _LORA_KEY.fullmatch(key)
-        pair = sides.setdefault(match["module"], {}) if match else {}
-        if match and _SIDES[match["part"]] not in pair:  # a second spelling of the same tensor belongs to none
-            pair[_SIDES[match["part"]]] = tensor
-        elif key in PRIOR_KEYS:
+        if match and lora.take_side(sides, match["module"], match["part"], tensor):
+            continue
+        if key in PRIOR_KEYS:
             prior[key] = tensor
         else:
             foreign.append(key)
     if foreign:
         raise EX4DError(
             f"{source} is not an EX-4D adapter: {len(foreign)} of its {len(state)} keys belong to none "
-            f"({_first(foreign)}). Expected names such as blocks.0.self_attn.q.lora_A.default.weight, without a prefix."
+            f"({first(foreign)}). Expected names such as blocks.0.self_attn.q.lora_A.default.weight, without a prefix."
         )
     if not sides and not prior:
         raise EX4DError(f"{source} holds no tensors at all, so it is not an EX-4D adapter.")
-    _check_finite(state, source)
+    lora.check_finite(state, source)
     adapter = Adapter(source, _check_lora(sides, source), _check_prior(prior, source))
     _check_parts_agree(adapter)
     return adapter
 
 
-def combine(lora: Adapter, prior: Adapter) -> Adapter:
+def combine(weights: Adapter, prior: Adapter) -> Adapter:
     """The LoRA of one file with the prior encoder of another."""
-    if not lora.lora:
-        raise EX4DError(f"{lora.source} holds no LoRA; choose the file that does, or the complete {FILE}.")
+    if not weights.lora:
+        raise EX4DError(f"{weights.source} holds no LoRA; choose the file that does, or the complete {FILE}.")
     if not prior.prior:
         raise EX4DError(f"{prior.source} holds no prior encoder; choose the file that does, or the complete {FILE}.")
-    adapter = Adapter(f"{lora.source} + {prior.source}", lora.lora, prior.prior)
+    adapter = Adapter(f"{weights.source} + {prior.source}", weights.lora, prior.prior)
     _check_parts_agree(adapter)
     return adapter
 
@@ -193,65 +188,17 @@ def convert(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> A
     Raises:
         EX4DError: a target that is no .safetensors file or cannot be written, or see ``load_adapter``.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    target = Path(target)
-    if target.suffix != SUFFIX:
-        raise EX4DError(f"A converted adapter is a {SUFFIX} file, got '{target}'.")
-    with staged_file(target, make_folder=True) as part:
-        adapter = load_adapter(source)
-        state = adapter.state_dict()
-        try:
-            save_file({key: state[key].contiguous() for key in sorted(state)}, str(part), {"format": "pt"})
-        except SafetensorError as error:  # how safetensors tells of a full disk or a lost one
-            raise EX4DError(f"'{target}' cannot be written: {error}. Choose another folder.") from error
-    return adapter
+    return lora.write_tensors(target, lambda: load_adapter(source), Adapter.state_dict)
 
 
-def _check_lora(sides: dict[str, dict[str, Tensor]], source: str) -> dict[str, tuple[Tensor, Tensor]]:
+def _check_lora(sides: lora.Sides, source: str) -> lora.Pairs:
     if not sides:
         return {}
-    blocks = 1 + max(int(module.split(".")[1]) for module in sides)
-    # Lazily: a damaged name may speak of millions of blocks.
-    expected = (f"blocks.{i}.{module}" for i in range(blocks) for module in BLOCK_MODULES)
-    total = 2 * blocks * len(BLOCK_MODULES)
-    missing = total - sum(len(pair.keys() & {"down", "up"}) for pair in sides.values())
-    if missing:
-        names = (
-            f"{module}.lora_{letter}"
-            for module in expected
-            for side, letter in (("down", "A"), ("up", "B"))
-            if side not in sides.get(module, {})
-        )
-        raise EX4DError(
-            f"{source} is incomplete: {missing} of {total} LoRA tensors are missing ({_first(names)}). "
-            "Fetch the file again."
-        )
-    lora = {module: _pair(module, sides[module], source) for module in expected}
-    dim, ffn_dim = lora["blocks.0.self_attn.q"][1].shape[0], lora["blocks.0.ffn.0"][1].shape[0]
-    widths = dict.fromkeys(BLOCK_MODULES, (dim, dim)) | {"ffn.0": (dim, ffn_dim), "ffn.2": (ffn_dim, dim)}
-    wrong = [m for m, (down, up) in lora.items() if (down.shape[1], up.shape[0]) != widths[m.split(".", 2)[2]]]
-    if wrong:
-        raise EX4DError(
-            f"{source} contradicts itself: {len(wrong)} of {len(lora)} LoRA modules are not {dim} or {ffn_dim} wide "
-            f"({_first(wrong)})."
-        )
-    return lora
-
-
-def _pair(module: str, tensors: dict[str, Tensor], source: str) -> tuple[Tensor, Tensor]:
-    down, up = tensors["down"], tensors["up"]
-    if down.ndim != 2 or up.ndim != 2 or down.shape[0] != up.shape[1]:
-        raise EX4DError(
-            f"{source}: the LoRA of {module} has shapes {tuple(down.shape)} and {tuple(up.shape)}, "
-            "expected (rank, in) and (out, rank)."
-        )
-    if "alpha" in tensors:
-        if tensors["alpha"].numel() != 1:
-            raise EX4DError(f"{source}: alpha of {module} must be one number, got {tuple(tensors['alpha'].shape)}.")
-        up = up * (float(tensors["alpha"]) / down.shape[0])
-    return down, up
+    blocks = lora.blocks_of(sides)
+    lora.check_complete(sides, blocks, BLOCK_MODULES, source)
+    pairs = {module: lora.pair(module, sides[module], source) for module in lora.of_blocks(blocks, BLOCK_MODULES)}
+    lora.check_widths(pairs, source)
+    return pairs
 
 
 def _check_prior(prior: dict[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -261,10 +208,10 @@ def _check_prior(prior: dict[str, Tensor], source: str) -> dict[str, Tensor]:
     if missing:
         raise EX4DError(
             f"{source} is incomplete: {len(missing)} of {len(PRIOR_KEYS)} prior encoder tensors are missing "
-            f"({_first(missing)}). Fetch the file again."
+            f"({first(missing)}). Fetch the file again."
         )
-    first, patch = prior["latent_encoder.0.weight"], prior["latent_patch_embedding.weight"]
-    hidden, channels = first.shape[:2] if first.ndim == 5 else (0, 0)
+    encoder, patch = prior["latent_encoder.0.weight"], prior["latent_patch_embedding.weight"]
+    hidden, channels = encoder.shape[:2] if encoder.ndim == 5 else (0, 0)
     dim = patch.shape[0] if patch.ndim == 5 else 0
     shapes = {
         "latent_encoder.0.weight": (hidden, channels, 1, 1, 1),
@@ -277,7 +224,7 @@ def _check_prior(prior: dict[str, Tensor], source: str) -> dict[str, Tensor]:
     if wrong or channels % 2:
         raise EX4DError(
             f"{source}: {len(wrong) or 1} prior encoder tensors have unexpected shapes "
-            f"({_first(f'{key} {tuple(prior[key].shape)}' for key in wrong or PRIOR_KEYS[:1])})."
+            f"({first(f'{key} {tuple(prior[key].shape)}' for key in wrong or PRIOR_KEYS[:1])})."
         )
     return prior
 
@@ -289,22 +236,3 @@ def _check_parts_agree(adapter: Adapter) -> None:
             raise EX4DError(
                 f"{adapter.source}: the LoRA is made for tokens {lora_dim} wide, the prior encoder for {adapter.dim}."
             )
-
-
-def _check_finite(state: Mapping[str, Tensor], source: str) -> None:
-    bad = [key for key, tensor in state.items() if not _finite(tensor)]
-    if bad:
-        raise EX4DError(
-            f"{source} is damaged: {len(bad)} of {len(state)} tensors hold values that are not finite ({_first(bad)}). "
-            "Fetch the file again."
-        )
-
-
-def _finite(tensor: Tensor) -> bool:
-    values = tensor.float() if tensor.element_size() == 1 else tensor  # float8 has no isfinite of its own
-    return tensor.is_floating_point() and bool(torch.isfinite(values).all())
-
-
-def _first(names: Iterable[str], count: int = 3) -> str:
-    first = list(islice(names, count + 1))
-    return ", ".join(first[:count]) + (", ..." if len(first) > count else "")

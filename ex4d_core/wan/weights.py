@@ -18,8 +18,12 @@ SAFETENSORS = (".safetensors", ".sft")
 PICKLE_PROTOCOL = b"\x80"
 
 
-def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+def read_tensors(path: str | os.PathLike[str], *, bare: str | None = None) -> dict[str, Tensor]:
     """All tensors of a file, on the CPU. Pickles are read with weights_only, so they cannot run code.
+
+    Args:
+        path: of the file.
+        bare: the name to give to a tensor that is all of a file, without a table around it; None refuses such a file.
 
     Raises:
         EX4DError: a file that is missing, cut off or damaged, or holds anything but a table of tensors.
@@ -34,9 +38,11 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
+    if bare is not None and isinstance(state, Tensor):
+        state = {bare: state}
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise EX4DError(f"{path.name} holds no plain table of tensors.")
-    return {str(name): tensor for name, tensor in state.items()}
+    return {str(name): tensor.detach() for name, tensor in state.items()}
 
 
 def tensor_shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
@@ -52,6 +58,20 @@ def tensor_shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
 
     with reading(path), safe_open(str(path), framework="pt") as file:
         return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118, it is no dict
+
+
+def tensor_names(path: str | os.PathLike[str]) -> list[str]:
+    """Names of a file's tensors, whatever its kind; nothing of one that does not exist or holds no table.
+
+    Raises:
+        EX4DError: a file that is cut off or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return []
+    if path.suffix in SAFETENSORS:
+        return list(tensor_shapes(path))
+    return [name for name in read_tensors(path, bare="") if name]
 
 
 def check_readable(path: str | os.PathLike[str]) -> None:

@@ -43,6 +43,8 @@ def load(path: Path) -> dict[str, torch.Tensor]:
     if path.suffix == ".npz":
         with np.load(path) as archive:
             return {name: torch.from_numpy(np.asarray(archive[name])) for name in archive.files}
+    if path.suffix == ".pt":
+        return {recorded.BARE: torch.load(path, weights_only=True)}
     return torch.load(path, weights_only=True) if path.suffix == ".ckpt" else load_file(path)
 
 

@@ -34,6 +34,7 @@ SEEDS = {
     "adapter/ex4d_tiny_r16.safetensors": ("torch", ("lora16:", "cam:")),
     "adapter/ex4d_tiny_r4.ckpt": ("torch", ("lora4:", "cam:")),
     "adapter/vae_tiny8.safetensors": ("numpy", ("vae:",)),
+    "fourdnex/wan_tiny.safetensors": ("bfloat16 numpy", ("fourdnex:",)),
 }
 """File -> generator, prefixes of the names that seed it."""
 INPUTS = {
@@ -46,6 +47,13 @@ INPUTS = {
     "x": "in:x",
     "y_image_latent": "in:y",
 }
+FOURDNEX = "fourdnex/inputs.safetensors"
+FOURDNEX_INPUTS = {
+    "clip_fea": "fourdnex:clip",
+    "context_pos": "fourdnex:pos",
+    "context_neg": "fourdnex:neg",
+}
+"""Stand-ins for text and CLIP, rounded to bfloat16."""
 STREAM_SEED = 1234
 """Seed of the one stream that DepthCrafter's tiny UNet and VAE were initialised from, one after the other."""
 KEPT = {
@@ -75,9 +83,20 @@ KEPT = {
         "order",
         "draws_b_index",
     ],
+    FOURDNEX: ["source_image_u8", "start_image_u8", "timesteps", "x"],
+    "fourdnex/condition.safetensors": ["plane", "mask", "image_latent_raw"],
+    "fourdnex/forward.safetensors": ["out_full_t1", "out_full_neg_t1", "out_demb0_t1"],
+    "fourdnex/trajectory.safetensors": [
+        *("sigmas", "timesteps", "cfg1_sigmas", "cfg1_timesteps", "cfg5_final", "cfg5_steps3_final"),
+        *(f"cfg1_latent_{step}" for step in range(4)),
+    ],
+    "fourdnex/decode.safetensors": ["latent_to_vae", "video_u8_first"],
+    "fourdnex/schedule.safetensors": ["sigmas_", "timesteps_", "noise_seed42_full_first64"],
+    "fourdnex/adapter_r8/pytorch_lora_weights.safetensors": ["transformer."],
+    "fourdnex/adapter_r8/learnable_domain_embeddings.pt": [recorded.BARE],
     "training/steps_random_r4.safetensors": ["loss", "mse", "timestep", "gradient_norm", "after_20/"],
 }
-"""File -> tensors that are stored; a name that ends with / stands for all that begin with it."""
+"""File -> tensors that are stored; a name that ends with one of /_. stands for all that begin with it."""
 TRAINING = "training/samples.safetensors"
 FEATURES = {
     **{f"s{clip}_context": (f"train:text{clip}", 0.5) for clip in range(3)},
@@ -95,6 +114,8 @@ FILES = (
     "depthcrafter/svd_tiny/image_encoder/config.json",
     "depthcrafter/svd_tiny/feature_extractor/preprocessor_config.json",
     "depthcrafter/svd_tiny/scheduler/scheduler_config.json",
+    "fourdnex/keys.json",
+    "fourdnex/sizes.json",
 )
 """Small files that are copied as they are."""
 
@@ -104,19 +125,22 @@ def load(path: Path) -> Tensors:
     if path.suffix == ".npz":
         with np.load(path) as archive:
             return {name: torch.from_numpy(np.asarray(archive[name])) for name in archive.files}
+    if path.suffix == ".pt":
+        return {recorded.BARE: torch.load(path, weights_only=True)}
     return torch.load(path, weights_only=True) if path.suffix == ".ckpt" else load_file(path)
 
 
 def rule_by_name(kind: str, seeds: list[str], value: torch.Tensor) -> list | None:
-    """[name that seeds, shape, mean, deviation] that gives a tensor bit for bit; None where there is none."""
+    """[name that seeds, shape, mean, deviation, divisor] that gives a tensor bit for bit, the divisor only where one is needed;
+    None where there is none."""
     fan = math.prod(value.shape[1:])
     for seed in seeds:
-        draw = recorded.normal(kind, seed, list(value.shape))
-        for gain in (1, 0.35, 0.55, 0.6, 1.6, 0.05, 0.1, 0.15, 0.4, 0.9, 3):
-            for mean in (0, 1, 1.7):
-                for scale in (gain, gain / math.sqrt(fan)):
-                    if torch.equal(mean + draw * scale, value):
-                        return [seed, list(value.shape), mean, scale]
+        for gain in (1, 0.35, 0.55, 0.6, 1.6, 0.05, 0.1, 0.15, 0.4, 0.9, 3, 0.5, 1.5):
+            for mean in (0, 1, 1.7, 1.5):
+                for tail in ([gain], [gain / math.sqrt(fan)], [gain, math.sqrt(fan)]):
+                    rule = [seed, list(value.shape), mean, *tail]
+                    if torch.equal(recorded.drawn_by_name({"": rule}, kind)[""], value):
+                        return rule
     return None
 
 
@@ -212,7 +236,9 @@ def main(reference: Path) -> None:
     shutil.rmtree(SOURCE / "files", ignore_errors=True)
     large = {file: load(reference / file) for file in (*SEEDS, *KEPT, UNET, VAE, CLIP)}
     inputs = large["adapter/inputs.safetensors"] = load(reference / "adapter/inputs.safetensors")
-    stored: dict[str, dict[str, np.ndarray]] = {name: {} for name in ("adapter", "depthcrafter", "render", "training")}
+    stored: dict[str, dict[str, np.ndarray]] = {
+        name: {} for name in ("adapter", "depthcrafter", "fourdnex", "render", "training")
+    }
 
     def keep(file: str, name: str, value: torch.Tensor | np.ndarray) -> None:
         stored[file.split("/")[0]][f"{file}/{name}"] = np.asarray(value)
@@ -227,16 +253,22 @@ def main(reference: Path) -> None:
         by_name[file] = {"generator": kind, "tensors": all_of(rules)}
     features = {name: large[TRAINING][name] for name in FEATURES}
     drawn = {name: [seed, list(features[name].shape), 0, scale] for name, (seed, scale) in FEATURES.items()}
-    by_name[TRAINING] = {"generator": "bfloat16", "tensors": drawn}
+    by_name[TRAINING] = {"generator": "bfloat16 torch", "tensors": drawn}
+    rules = {
+        name: rule_by_name("bfloat16 numpy", [seed], large[FOURDNEX][name]) for name, seed in FOURDNEX_INPUTS.items()
+    }
+    by_name[FOURDNEX] = {"generator": "bfloat16 numpy", "tensors": all_of(rules)}
+    drawn = {name: large[FOURDNEX][name] for name in ("noise", *FOURDNEX_INPUTS)}
     for file, names in KEPT.items():
         large[file] = {
             name: value
             for name, value in large[file].items()
-            if name in names or any(name.startswith(each) for each in names if each.endswith("/"))
+            if name in names or any(name.startswith(each) for each in names if each[-1] in "/_.")
         }
         for name, value in large[file].items():
             keep(file, name, value)
     large[TRAINING] |= features
+    large[FOURDNEX] |= drawn
 
     entries, given = stream_rules({file: large[file] for file in recorded.STREAMED})
     for file in (UNET, VAE, CLIP):

@@ -36,6 +36,10 @@ FOLLOWS = {
     "frames_out", "disparity", "disparity_norm", "depth",
 }  # fmt: skip
 """What of a DepthCrafter run follows from its seed and from its decoded frames."""
+FOURDNEX_SEED = 42
+"""Of the start noise of 4DNeX's runs."""
+BARE = "tensor"
+"""What a tensor is called here that is all of a .pt file."""
 Tensors = dict[str, torch.Tensor]
 
 
@@ -56,10 +60,17 @@ def normal(kind: str, name: str, shape: list[int]) -> torch.Tensor:
 
 
 def drawn_by_name(entries: dict[str, list], kind: str) -> Tensors:
-    """Tensors from name -> [name that seeds, shape, mean, deviation]; the kind "bfloat16" is torch's, stored so."""
-    source = "torch" if kind == "bfloat16" else kind
-    drawn = {name: mean + normal(source, seed, shape) * scale for name, (seed, shape, mean, scale) in entries.items()}
-    return {name: value.bfloat16() for name, value in drawn.items()} if kind == "bfloat16" else drawn
+    """Tensors from name -> [name that seeds, shape, mean, deviation, what the draw is divided by first, or nothing].
+
+    The kind is "torch" or "numpy"; "bfloat16 " in front of it rounds what comes out, as it was stored.
+    A mean of 0 changes no sign of a zero.
+    """
+    source = kind.split()[-1]
+    drawn = {
+        name: normal(source, seed, shape) / (divisor or [1])[0] * scale + (mean or -0.0)
+        for name, (seed, shape, mean, scale, *divisor) in entries.items()
+    }
+    return drawn if kind == source else {name: value.bfloat16() for name, value in drawn.items()}
 
 
 def drawn_in_order(seed: int, entries: list[list]) -> Iterator[tuple[str, str, torch.Tensor]]:
@@ -76,7 +87,7 @@ def drawn_in_order(seed: int, entries: list[list]) -> Iterator[tuple[str, str, t
 
 def split_key(key: str) -> tuple[str, str]:
     """(file, tensor) of a stored key; a tensor's name may have a / of its own."""
-    at = re.match(r".+?\.(?:safetensors|npz|ckpt)(?=/)", key)
+    at = re.match(r".+?\.(?:safetensors|npz|ckpt|pt)(?=/)", key)
     end = at.end() if at else key.rindex("/")
     return key[:end], key[end + 1 :]
 
@@ -168,6 +179,8 @@ def tensors() -> dict[str, Tensors]:
         if not key.startswith(done):
             file, name = split_key(key)
             files[file][name] = torch.from_numpy(np.asarray(value))
+    noise = torch.randn((1, 16, 3, 8, 24), generator=torch.Generator().manual_seed(FOURDNEX_SEED))
+    files["fourdnex/inputs.safetensors"]["noise"] = noise
     scene = files.pop("render/synth")
     for name in ("synth_90", "synth_180"):
         files[f"render/{name}.npz"] |= scene
@@ -196,6 +209,8 @@ def write(files: dict[str, Tensors], target: Path) -> None:
             np.savez(path, **{name: value.numpy() for name, value in content.items()})
         elif path.suffix == ".ckpt":
             torch.save(content, path)
+        elif path.suffix == ".pt":
+            torch.save(content[BARE], path)
         else:
             save_file({k: v.contiguous() for k, v in content.items()}, path, metadata.get(file, {"format": "pt"}))
     shutil.copytree(SOURCE / "files", target, dirs_exist_ok=True)
