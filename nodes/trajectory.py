@@ -23,11 +23,14 @@ from ..ex4d_core.trajectory import (
     BASE_CHOICES,
     DEFAULT_RADIUS,
     EASES,
+    FREEZE,
+    HOLD,
     LONGEST_SHAKE,
     PRESETS,
     SHAKE_SECONDS,
     BaseChoice,
     Trajectory,
+    frames_for,
     in_the_world,
     laid_on,
     move_to_viewpoint,
@@ -81,8 +84,8 @@ class EX4DCameraTrajectory(io.ComfyNode):
                     min=-3600.0,
                     max=3600.0,
                     step=1.0,
-                    tooltip="Degrees, for orbit, sweep, pan, tilt, roll and arc_over. Orbit: positive goes right, "
-                    "negative left.",
+                    tooltip="Degrees, for orbit, sweep, pan, tilt, roll, arc_over and bullet_time. Orbit: positive goes "
+                    "right, negative left.",
                 ),
                 io.Float.Input(
                     "distance",
@@ -102,7 +105,8 @@ class EX4DCameraTrajectory(io.ComfyNode):
                     min=-5.0,
                     max=5.0,
                     step=0.05,
-                    tooltip="In radii: how far orbit and sweep climb until 90 degrees. 0.2 as published, 0 stays level.",
+                    tooltip="In radii: how far orbit, sweep and bullet_time climb until 90 degrees. 0.2 as published, 0 stays "
+                    "level.",
                 ),
                 io.Float.Input(
                     "follow",
@@ -124,8 +128,8 @@ class EX4DCameraTrajectory(io.ComfyNode):
                     default=0,
                     min=0,
                     max=MAX_FRAMES,
-                    tooltip="Length of a preset. 0 = as many frames as the mesh has (49 without one). The whole angle is "
-                    "covered whatever the length.",
+                    tooltip="Length of a preset. 0 = as many frames as the mesh has (49 without one), with bullet_time hold "
+                    "more. The whole angle is covered whatever the length.",
                 ),
                 io.Float.Input(
                     "fps",
@@ -189,6 +193,29 @@ class EX4DCameraTrajectory(io.ComfyNode):
                     optional=True,
                     tooltip="For stabilised, in seconds: motion faster than this is shake and taken out.",
                 ),
+                io.Int.Input(
+                    "freeze",
+                    default=FREEZE,
+                    min=0,
+                    max=MAX_FRAMES - 1,
+                    optional=True,
+                    tooltip="For bullet_time: the frame of the clip at which time stops.",
+                ),
+                io.Int.Input(
+                    "hold",
+                    default=HOLD,
+                    min=1,
+                    max=MAX_FRAMES - 1,
+                    optional=True,
+                    tooltip="For bullet_time: how many frames the camera has to go around the frozen moment. Time then runs on.",
+                ),
+                io.Boolean.Input(
+                    "loop",
+                    default=False,
+                    optional=True,
+                    tooltip="Closes a preset, so that its end goes on into its start without a seam. One that ends elsewhere, "
+                    "such as an orbit of 90 degrees, goes there and back.",
+                ),
             ],
             outputs=[types.Trajectory.Output(display_name="trajectory", tooltip="One camera pose per frame.")],
         )
@@ -230,6 +257,9 @@ class EX4DCameraTrajectory(io.ComfyNode):
         viewpoint=None,
         base: BaseChoice = "auto",
         stabilise=SHAKE_SECONDS,
+        freeze=FREEZE,
+        hold=HOLD,
+        loop=False,
     ) -> io.NodeOutput:
         if problem := choice_problem(cls, preset=preset, ease=ease, base=base):
             raise EX4DError(problem)
@@ -254,7 +284,8 @@ class EX4DCameraTrajectory(io.ComfyNode):
             origin = file
         else:
             values = {"angle": angle, "distance": distance, "turns": turns, "rise": rise, "follow": follow}
-            trajectory = preset_trajectory(preset, values, ease, frames, fps, scale, mesh)
+            values |= {"freeze": freeze, "hold": hold}
+            trajectory = preset_trajectory(preset, values, ease, frames, fps, scale, mesh, loop)
             origin = PRESETS[preset].label
         if mesh is not None and not (path and path.strip()):
             trajectory = on_base(trajectory, mesh, base, stabilise)
@@ -284,7 +315,7 @@ def mesh_knows_the_lens() -> Iterator[None]:
 
 
 def preset_trajectory(
-    preset: str, values: dict[str, float], ease: str, frames: int, fps: float, scale: float, mesh
+    preset: str, values: dict[str, float], ease: str, frames: int, fps: float, scale: float, mesh, loop: bool
 ) -> Trajectory:
     """A preset with the node's widgets as its parameters, fitted to the mesh.
 
@@ -292,10 +323,11 @@ def preset_trajectory(
         preset: its name.
         values: widget values by name; each preset takes those it has. ``distance`` is a spiral's size.
         ease: time warp of the way.
-        frames: 0 = the mesh's, or 49.
+        frames: 0 = what shows the mesh's frames, or 49, once.
         fps: frames a second.
         scale: times the scene's radius.
         mesh: the scene, or None.
+        loop: whether it is closed.
     """
     names = {param.name for param in PRESETS[preset].params}
     params: dict[str, Any] = {name: value for name, value in values.items() if name in names}
@@ -303,11 +335,12 @@ def preset_trajectory(
         params |= {"size": abs(values["distance"]), "distance": 0.0}
     return Trajectory.preset(
         preset,
-        frames=frames or frames_of(mesh),
+        frames=frames or frames_for(preset, params, frames_of(mesh)),
         fps=fps,
         radius=scale * (DEFAULT_RADIUS if mesh is None else mesh.radius),
         intrinsics=None if mesh is None else mesh.intrinsics,
         ease=ease,
+        loop=loop,
         **params,
     )
 
@@ -322,11 +355,8 @@ def trajectory_ui(trajectory: Trajectory, mesh, origin: str) -> dict:
     from ..ex4d_core.trajectory import summarize
 
     facts = {} if trajectory.path is not None or mesh is None else {"radius": mesh.radius, "pivot": mesh.pivot}
-    lines = [origin, *summarize(trajectory, **facts).lines()]
-    if mesh is not None and not fits(trajectory, mesh):
-        lines.append(
-            f"The mesh has {mesh.frames} frames, the path {len(trajectory)}: give both the same count to render."
-        )
+    time, source = time_line(trajectory, mesh)
+    lines = [origin, *summarize(trajectory, **facts, source=source).lines(), *time]
     with ThreadPoolExecutor(1) as drawing:
         picture = drawing.submit(path_picture, trajectory, mesh, facts)
         scene = None if mesh is None else editor_scene(mesh)
@@ -340,6 +370,26 @@ def trajectory_ui(trajectory: Trajectory, mesh, origin: str) -> dict:
     if scene is not None:
         ui["ex4d_preview"] = [scene]
     return ui
+
+
+def time_line(trajectory: Trajectory, mesh: DWMesh | None) -> tuple[list[str], Trajectory | None]:
+    """What is to be said of the frames that a path shows, and the source camera along it where that is known."""
+    if mesh is None:
+        return [], None
+    if not fits(trajectory, mesh):
+        return [
+            f"The mesh has {mesh.frames} frames, the path {len(trajectory)}: give both the same count to render."
+        ], None
+    try:
+        source = source_along(trajectory, mesh)
+    except EX4DError as error:
+        return [str(error)], None
+    if not trajectory.bends_time or mesh.frames == 1:
+        return [], source
+    shown = trajectory.shown_frames(mesh.frames)
+    return [
+        f"Bends time: shows frames {min(shown)} to {max(shown)} of the clip's {mesh.frames}; sound no longer fits."
+    ], source
 
 
 def path_picture(trajectory: Trajectory, mesh: DWMesh | None, facts: dict[str, Any]) -> np.ndarray:

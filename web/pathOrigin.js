@@ -9,7 +9,7 @@
  * @import { Known, Source } from './inputSources.js'
  */
 import { widgetOf } from './graphNode.js'
-import { DEFAULT_RADIUS, parseDocument, presetDocument, PRESETS } from './editor/trajectory.js'
+import { DEFAULT_RADIUS, framesFor, parseDocument, presetDocument, PRESETS } from './editor/trajectory.js'
 import { word } from './editor/words.js'
 import { sourceOf } from './inputSources.js'
 
@@ -24,9 +24,11 @@ const PRESET = 'preset'
 const [BASE, STABILISE] = ['base', 'stabilise']
 /** Widgets that every preset takes, and those that some take. */
 const ALWAYS = ['ease', 'frames', 'fps', 'scale']
-const SOME = ['angle', 'distance', 'turns', 'rise', 'follow']
+const SOME = ['angle', 'distance', 'turns', 'rise', 'follow', 'freeze', 'hold']
+/** Closes a preset; a camera that only Python reads is as it is. */
+const LOOP = 'loop'
 /** Widgets that ask for a preset; the editor's bar takes their place. */
-export const PRESET_WIDGETS = [PRESET, ...SOME, ...ALWAYS]
+export const PRESET_WIDGETS = [PRESET, ...SOME, ...ALWAYS, LOOP]
 
 /** Where the node keeps what the last run made of a path that only a run knows, and of which values. */
 const RESULT = 'ex4d_path'
@@ -106,7 +108,8 @@ export class PathOrigin {
     const preset = this.preset
     const params = preset.params.map(({ name }) => name)
     const taken = this.isUnknown(PRESET) ? SOME : SOME.filter((name) => params.includes(name))
-    return [PRESET, ...taken, ...ALWAYS, ...base]
+    const closed = this.isUnknown(LOOP) || this.value(LOOP) ? [LOOP] : []
+    return [PRESET, ...taken, ...ALWAYS, ...closed, ...base]
   }
 
   /** Whether the path rides on the source camera's own without the shake, which only Python works out. */
@@ -224,14 +227,15 @@ export class PathOrigin {
     /** @type {Record<string, unknown>} */
     const params = { ease: this.value('ease') ?? 'linear' }
     for (const { name } of preset.params) if (typeof given[name] === 'number') params[name] = given[name]
-    const frames = Number(this.value('frames')) || (scene && scene.frames > 1 ? scene.frames : 49)
+    const whole = framesFor(preset, params, scene && scene.frames > 1 ? scene.frames : 49)
     const radius = (Number(this.value('scale')) || 1) * (scene?.radius ?? DEFAULT_RADIUS)
     const stands = scene?.moves && this.value(BASE) !== 'follow'
     return presetDocument(preset.name, {
-      frames,
+      frames: Number(this.value('frames')) || whole,
       fps: Number(this.value('fps')) || 15,
       radius,
       params,
+      loop: this.value(LOOP) === true,
       frame_of_reference: stands ? 'world' : 'source'
     })
   }

@@ -94,7 +94,8 @@ def _add_camera(group: argparse._ArgumentGroup) -> None:
         "--cam",
         nargs="+",
         default=[],
-        help=f"presets, with their parameters, as orbit:angle=-90,rise=0.1; there are: {', '.join(PRESETS)}; "
+        help=f"presets, with their parameters, as orbit:angle=-90,rise=0.1 or bullet_time:freeze=20,hold=16, and loop=1 to "
+        f"close one; there are: {', '.join(PRESETS)}; "
         f"and {', '.join(BASES)}, a still camera on that base",
     )
     group.add_argument("--camera", nargs="+", default=[], help=f"camera files: {' '.join(read_suffixes())}")
@@ -327,10 +328,13 @@ def preset_camera(text: str, base: BaseChoice, seconds: float) -> CameraPath:
             params[name.strip()] = float(value)
         except ValueError:
             params[name.strip()] = value.strip()
+    name = "".join(f"_{key}{_in_file_name(value)}" for key, value in params.items())
+    loop = params.pop("loop", 0.0)
+    if loop not in (0.0, 1.0):
+        raise EX4DError(f"loop in --cam {text} must be 1 (closed) or 0, got {loop}.")
     source = preset_document(preset, **params).source  # refuses unknown names and values
     assert source is not None
-    name = source.preset + "".join(f"_{key}{_in_file_name(value)}" for key, value in params.items())
-    return CameraPath(name, source.preset, params, None, base, seconds)
+    return CameraPath(source.preset + name, source.preset, params, None, base, seconds, loop=loop == 1.0)
 
 
 def _in_file_name(value: float | str) -> str:

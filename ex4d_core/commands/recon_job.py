@@ -102,6 +102,7 @@ class CameraPath:
 
     ``file_fps`` is the rate at which a file of curves is sampled; None = as the file tells.
     ``base`` and ``seconds`` say what it is laid on where the source camera moves (`laid_on`).
+    ``loop`` closes a preset.
     """
 
     name: str
@@ -111,14 +112,24 @@ class CameraPath:
     base: BaseChoice
     seconds: float
     file_fps: float | None = None
+    loop: bool = False
 
     def trajectory(self, frames: int, fps: float, radius: float | None, intrinsics: Intrinsics) -> Trajectory:
-        """The path around a scene of this radius (scene units; None: not known yet), seen through the clip's lens."""
-        from ..trajectory import Trajectory
+        """The path around a scene of this radius (scene units; None: not known yet), seen through the clip's lens.
+
+        ``frames`` are the clip's; a preset that freezes it is as much longer.
+        """
+        from ..trajectory import Trajectory, frames_for
 
         if self.preset is not None:
             return Trajectory.preset(
-                self.preset, frames=frames, fps=fps, radius=radius, intrinsics=intrinsics, **self.params
+                self.preset,
+                frames=frames_for(self.preset, self.params, frames),
+                fps=fps,
+                radius=radius,
+                intrinsics=intrinsics,
+                loop=self.loop,
+                **self.params,
             )
         assert self.file is not None
         # One camera a frame as the file has them, whatever the clip's rate is.

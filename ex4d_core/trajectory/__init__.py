@@ -16,7 +16,7 @@ from .document import DEFAULT_RADIUS, FRAMES_OF_REFERENCE, VERSION, FrameOfRefer
 from .evaluate import Evaluated, evaluate_document
 from .parse import parse_document, preset_document
 from .path import Trajectory, load_camera, save_camera
-from .presets import PRESETS, PUBLISHED, Param, Preset, PresetSource
+from .presets import FREEZE, HOLD, PRESETS, PUBLISHED, Param, Preset, PresetSource, frames_for
 from .source_camera import check_source_camera, in_the_world, relative_to_source, source_camera_of
 from .summary import Summary, summarize
 from .time import source_frames, source_times
@@ -28,6 +28,8 @@ __all__ = [
     "DEFAULT_RADIUS",
     "EASES",
     "FRAMES_OF_REFERENCE",
+    "FREEZE",
+    "HOLD",
     "INTERPOLATIONS",
     "LONGEST_SHAKE",
     "MAX_FRAMES",
@@ -53,6 +55,7 @@ __all__ = [
     "document_from_lenses",
     "document_from_poses",
     "evaluate_document",
+    "frames_for",
     "in_the_world",
     "laid_on",
     "load_camera",

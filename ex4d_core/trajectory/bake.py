@@ -11,20 +11,23 @@ import numpy as np
 from ..camera import DEFAULT_FPS, MAX_FRAMES, Intrinsics, UnknownLens, invert_pose, is_finite, quaternion_from_matrix
 from ..errors import EX4DError
 from .document import DEFAULT_RADIUS, MAX_COORDINATE, RADIUS_RANGE, VERSION, Keyframe, PathDocument, Quaternion, Vector
-from .evaluate import Evaluated, evaluate_document, preset_shot, turn_frames
+from .evaluate import Evaluated, evaluate_document, preset_shot, stops_of
 from .parse import parse_document
-from .presets import PRESETS, Shot
+from .presets import Shot
 from .time import key_times
 
 BAKE_TOLERANCE = 0.02
 """How far a baked path may be from its preset: share of the radius, and radians of orientation."""
+BAKED_TIME = 0.25
+"""Frames of the clip by which a baked path's moments may be off."""
 
 
 def bake_document(document: PathDocument, tolerance: float = BAKE_TOLERANCE) -> PathDocument:
     """Turns a preset into a few keyframes that a person can edit.
 
     Starts from the ends and the sharp turns, and halves every stretch between keys that is off by more than the
-    tolerance. With ``tolerance=0`` every frame gets a key and the path is kept exactly.
+    tolerance, or by a quarter of a frame of the clip where the preset bends time. With ``tolerance=0`` every frame gets a
+    key and the path is kept exactly.
 
     Args:
         document: a path; without a source it is returned as it is.
@@ -38,19 +41,27 @@ def bake_document(document: PathDocument, tolerance: float = BAKE_TOLERANCE) -> 
     last = document.frames - 1
     exact = evaluate_document(document)
     shot = preset_shot(document, document.source, exact.times)
-    turns = PRESETS[document.source.preset].turns
-    frames = {0, last, *turn_frames(turns, last)} if tolerance > 0 else set(range(last + 1))
+    moments = key_times(document, exact.times)
+    stops = {frame for frame, _ in stops_of(document.source, last)}
+    frames = stops | {0, last} if tolerance > 0 else set(range(last + 1))
     while True:
         keys = sorted(frames)
-        baked = replace(document, source=None, keyframes=tuple(_target_key(shot, frame) for frame in keys))
-        split = _off_stretches(baked, exact, keys, tolerance * document.radius, tolerance) if tolerance > 0 else []
+        baked = replace(document, source=None, keyframes=tuple(_target_key(shot, frame, moments) for frame in keys))
+        split = _off_stretches(baked, exact, keys, tolerance * document.radius, tolerance) if tolerance > 0 else set()
+        split |= _untimely_stretches(baked, moments, keys)
         if not split:
             return baked
-        frames.update(split)
+        frames |= split
 
 
-def _target_key(shot: Shot, frame: int) -> Keyframe:
-    return Keyframe(frame, _vector(shot.position[frame]), _vector(shot.target[frame]), roll=float(shot.roll[frame]))
+def _target_key(shot: Shot, frame: int, moments: list[float | None]) -> Keyframe:
+    return Keyframe(
+        frame,
+        _vector(shot.position[frame]),
+        _vector(shot.target[frame]),
+        roll=float(shot.roll[frame]),
+        time=moments[frame],
+    )
 
 
 def _vector(values: np.ndarray) -> Vector:
@@ -63,16 +74,25 @@ def _quaternion(values: np.ndarray) -> Quaternion:
     return w, x, y, z
 
 
-def _off_stretches(baked: PathDocument, exact: Evaluated, keys: list[int], distance: float, angle: float) -> list[int]:
+def _off_stretches(baked: PathDocument, exact: Evaluated, keys: list[int], distance: float, angle: float) -> set[int]:
     """Middle frames of the stretches between keys where the baked path leaves the exact one."""
     try:
         tried = evaluate_document(baked)
     except EX4DError:  # too few keys can lead the camera through its target
-        return [(a + b) // 2 for a, b in pairwise(keys) if b - a > 1]
+        return {(a + b) // 2 for a, b in pairwise(keys) if b - a > 1}
     off = np.linalg.norm(tried.position - exact.position, axis=-1) > distance
     # The Frobenius norm of the difference of two rotations is 2 sqrt(2) sin(angle / 2).
     off |= np.linalg.norm(tried.rotation - exact.rotation, axis=(1, 2)) > 2 * math.sqrt(2) * math.sin(angle / 2)
-    return [(a + b) // 2 for a, b in pairwise(keys) if b - a > 1 and off[a : b + 1].any()]
+    return {(a + b) // 2 for a, b in pairwise(keys) if b - a > 1 and off[a : b + 1].any()}
+
+
+def _untimely_stretches(baked: PathDocument, moments: list[float | None], keys: list[int]) -> set[int]:
+    """Middle frames of the stretches between keys where the baked path shows another moment of the clip."""
+    if not baked.sets_the_time:
+        return set()
+    tried = key_times(baked, np.arange(baked.frames, dtype=np.float64))
+    off = [abs(a - b) > BAKED_TIME for a, b in zip(np.float64(moments), np.float64(tried), strict=True)]
+    return {(a + b) // 2 for a, b in pairwise(keys) if b - a > 1 and any(off[a : b + 1])}
 
 
 def scale_document(document: PathDocument, scale: float) -> PathDocument:
@@ -109,7 +129,7 @@ def resample_document(document: PathDocument, frames: int, intrinsics: Intrinsic
     """The same path over another number of frames, in the same time if ``fps`` is scaled too (it is not).
 
     A preset is asked for at the new length. Keyframes move to the nearest frame; where two would fall together, the
-    path gets a key on every frame instead.
+    path gets a key on every frame instead. Of a loop it is the round that keeps its shape.
 
     Args:
         document: the path.
@@ -125,14 +145,15 @@ def resample_document(document: PathDocument, frames: int, intrinsics: Intrinsic
     old, new = document.frames - 1, frames - 1
     if old == new or not document.keyframes:
         return replace(document, frames=frames)
-    scale = new / old if old else 0.0
+    scale = frames / document.frames if document.loop else new / old if old else 0.0
     moved = [math.floor(key.frame * scale + 0.5) for key in document.keyframes]
-    if len(set(moved)) == len(moved):
+    if len(set(moved)) == len(moved) and moved[-1] <= new:
         keys = tuple(replace(key, frame=frame) for key, frame in zip(document.keyframes, moved, strict=True))
         return replace(document, frames=frames, keyframes=keys)
     if document.source is not None:
         return replace(document, frames=frames, keyframes=())
-    whole = evaluate_document(document, intrinsics=intrinsics, times=np.linspace(0, old, frames))
+    times = np.arange(frames) / scale if document.loop else np.linspace(0, old, frames)
+    whole = evaluate_document(document, intrinsics=intrinsics, times=times)
     if whole.fov is None and any(key.fov is not None for key in document.keyframes):
         raise UnknownLens(
             "Some keyframes set a field of view and some inherit the scene's, which is not known here. "

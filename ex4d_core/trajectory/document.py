@@ -17,7 +17,11 @@ present, the preset alone decides and the keyframes are ignored. docs/trajectory
 Without it the path rides on the source camera: what it says is seen from where that is at each frame.
 
 A key may hold ``"time"``: the frame of the clip that is shown there, may be fractional; written only where it is set. Without
-any, frame n of the path shows frame n of the clip (:mod:`ex4d_core.trajectory.time`).
+any, frame n of the path shows frame n of the clip (:mod:`ex4d_core.trajectory.time`). ``"time_ease"`` beside it warps the way to
+that time, as ``"ease"`` does the camera's.
+
+``"loop": true`` closes the path: what follows its last frame is its first, without a seam
+(:mod:`ex4d_core.trajectory.loop`); written only there.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ from typing import Any, Literal, get_args
 from ..camera import DEFAULT_FPS
 from ..published import DEFAULT_RADIUS
 from .curves import Ease, Interpolation
-from .presets import PresetSource
+from .presets import PRESETS, PresetSource
 
 VERSION = 1
 FPS_RANGE = (1e-3, 1000)
@@ -46,7 +50,7 @@ MAX_SHIFT = 100
 """Image sizes by which the principal point may be moved."""
 COMPACT_DECIMALS = 7
 """Decimals of a keyframe in a saved graph; its lengths get more where the scene or the way to the target is small."""
-KEY_DEFAULTS: dict[str, Any] = {"roll": 0, "fov": None, "lens_shift": [0, 0], "ease": "linear"}
+KEY_DEFAULTS: dict[str, Any] = {"roll": 0, "fov": None, "lens_shift": [0, 0], "ease": "linear", "time_ease": "linear"}
 """What a keyframe has where its JSON says nothing of it."""
 
 FrameOfReference = Literal["source", "world"]
@@ -71,6 +75,7 @@ class Keyframe:
         lens_shift: moves the principal point by shares of the image's width and height.
         ease: time warp of the segment that ends here.
         time: frame of the clip that is shown here, may be fractional; None = as the keys around it say.
+        time_ease: warp of the way from the time before to this one; linear where there is no time.
     """
 
     frame: int
@@ -82,6 +87,7 @@ class Keyframe:
     lens_shift: tuple[float, float] = (0.0, 0.0)
     ease: Ease = "linear"
     time: float | None = None
+    time_ease: Ease = "linear"
 
     def to_dict(self) -> dict[str, Any]:
         """As the JSON has it: with a target or a quaternion."""
@@ -89,6 +95,7 @@ class Keyframe:
         return {
             "frame": self.frame,
             **({} if self.time is None else {"time": self.time}),
+            **({} if self.time_ease == "linear" else {"time_ease": self.time_ease}),
             "position": list(self.position),
             **aim,
             "roll": self.roll,
@@ -112,6 +119,7 @@ class PathDocument:
         source: the preset that decides alone; None = the keyframes do.
         keyframes: by increasing frame; at least one where there is no source.
         frame_of_reference: "source", or "world" where the path stands still while the source camera moves.
+        loop: whether the path is closed: the frame after its last would be its first.
     """
 
     frames: int
@@ -124,6 +132,7 @@ class PathDocument:
     source: PresetSource | None = None
     keyframes: tuple[Keyframe, ...] = ()
     frame_of_reference: FrameOfReference = "source"
+    loop: bool = False
 
     @property
     def sets_the_lens(self) -> bool:
@@ -133,13 +142,16 @@ class PathDocument:
 
     @property
     def sets_the_time(self) -> bool:
-        """Whether some key says which frame of the clip it shows."""
-        return self.source is None and any(key.time is not None for key in self.keyframes)
+        """Whether the preset, or some key, says which frame of the clip it shows."""
+        if self.source is not None:
+            return PRESETS[self.source.preset].schedule is not None
+        return any(key.time is not None for key in self.keyframes)
 
     def to_dict(self) -> dict[str, Any]:
         """What :func:`json.dumps` takes; the caller's own."""
         # Written only where it says something, so that other documents open in versions that do not know it.
         reference = {} if self.frame_of_reference == "source" else {"frame_of_reference": self.frame_of_reference}
+        closed = {"loop": True} if self.loop else {}
         return {
             "version": VERSION,
             "frames": self.frames,
@@ -150,6 +162,7 @@ class PathDocument:
             "radius": self.radius,
             "pivot": list(self.pivot),
             **reference,
+            **closed,
             "source": None if self.source is None else self.source.to_dict(),
             "keyframes": [key.to_dict() for key in self.keyframes],
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,7 +21,8 @@ from ..camera import (
 from ..errors import EX4DError
 from .curves import Ease, Interpolation, curve, eased, segments_of
 from .document import Keyframe, PathDocument
-from .horizon import carry_right
+from .horizon import carry_right, closed
+from .loop import frames_of_preset, round_of_keys
 from .presets import PRESETS, PresetSource, Shot
 
 SHORTEST = 1e-9
@@ -61,20 +63,27 @@ def evaluate_document(
     Args:
         document: what the path says; checked when it was read.
         intrinsics: the scene's lens, which null fields of view inherit.
-        times: frames to evaluate, in 0..frames-1, increasing, may be fractional; None = every frame.
+        times: frames to evaluate, in 0..frames-1 (of a loop to ``frames``, which is frame 0 again), increasing, may be
+            fractional; None = every frame.
 
     Raises:
         EX4DError: times outside the path, or a frame where the camera stands on its target (names it).
     """
-    last = document.frames - 1
-    wanted = np.arange(last + 1, dtype=np.float64) if times is None else np.asarray(times, dtype=np.float64)
+    last = document.frames if document.loop else document.frames - 1
+    wanted = np.arange(document.frames, dtype=np.float64) if times is None else np.asarray(times, dtype=np.float64)
     inside = wanted.ndim == 1 and len(wanted) and wanted.min() >= 0 and wanted.max() <= last
     if not inside or (np.diff(wanted) < 0).any():
-        raise EX4DError(f"A path of {last + 1} frames is evaluated at increasing times in 0..{last}, got {times!r}.")
+        raise EX4DError(
+            f"A path of {document.frames} frames is evaluated at increasing times in 0..{last}, got {times!r}."
+        )
     # The horizon is carried along the path (carry_right), so it is walked in small steps whatever is asked for.
-    walk = np.union1d(_steps(last), wanted)
-    position, rotation, roll, fov, shift = _walk(document, walk, intrinsics)
-    chosen = np.searchsorted(walk, wanted)
+    keys, begin = document.keyframes, 0
+    if document.loop and document.source is None:
+        begin, keys = round_of_keys(document)
+    reached = np.where(wanted < begin, wanted + document.frames, wanted)
+    walk = np.union1d(begin + _steps(last), reached)
+    position, rotation, roll, fov, shift = _walk(document, keys, walk, intrinsics)
+    chosen = np.searchsorted(walk, reached)
     position, rotation, shift = position[chosen], rolled(rotation[chosen], roll[chosen]), shift[chosen]
     fov = None if fov is None else fov[chosen]
     lenses = _lenses(document, fov, shift, intrinsics)
@@ -90,14 +99,13 @@ def _steps(last: int) -> np.ndarray:
 
 
 def _walk(
-    document: PathDocument, times: np.ndarray, intrinsics: Intrinsics | None
+    document: PathDocument, keys: Sequence[Keyframe], times: np.ndarray, intrinsics: Intrinsics | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
     """Position, unrolled rotation, roll, fov and lens shift along the whole path."""
     if document.source is not None:
         shot = preset_shot(document, document.source, times)
-        rotation = _level(shot.position, shot.target, times)
+        rotation = _level(shot.position, shot.target, times, document)
         return shot.position, rotation, shot.roll, None, np.zeros((len(times), 2))
-    keys = document.keyframes
     key_times = np.array([key.frame for key in keys], dtype=np.float64)
     segment, share = segments_of(times, key_times, [key.ease for key in keys])
 
@@ -105,7 +113,7 @@ def _walk(
         return curve(segment, share, key_times, np.array(values, dtype=np.float64), mode)
 
     position = along([key.position for key in keys])
-    rotation = _keyed_rotation(document, times, key_times, segment, share, position)
+    rotation = _keyed_rotation(document, keys, times, segment, share, position)
     fovs = _key_fovs(keys, _scene_lens(document, intrinsics))
     # A curve that overshoots could leave the range of possible lenses.
     fov_mode = "smooth" if document.interpolation == "catmull-rom" else document.interpolation
@@ -123,50 +131,59 @@ def preset_shot(document: PathDocument, source: PresetSource, times: np.ndarray)
         times: (N,) frames.
     """
     preset = PRESETS[source.preset]
-    progress = _progress(times, document.frames - 1, preset.turns, source.ease)
+    if document.loop:
+        times = frames_of_preset(document, source, times)
+    progress = _progress(times, stops_of(source, document.frames - 1), source.ease)
     return preset.formula(progress, dict(source.values), document.radius, np.array(document.pivot))
 
 
-def turn_frames(turns: tuple[float, ...], last: int) -> list[int]:
-    """Whole frames of a preset's sharp turns, between the first frame and the last; none where there is none between."""
-    return [max(1, min(math.floor(turn * last + 0.5), last - 1)) for turn in turns] if last > 1 else []
-
-
-def _progress(times: np.ndarray, last: int, turns: tuple[float, ...], ease: Ease) -> np.ndarray:
-    """Progress 0..1 of a preset, eased on each leg, with its sharp turns on whole frames (so that they are reached)."""
+def stops_of(source: PresetSource, last: int) -> list[tuple[int, float]]:
+    """Frames, by increasing number from 0 to the last, and a preset's progress there; its sharp turns are on whole ones."""
+    preset = PRESETS[source.preset]
+    if preset.schedule is not None:
+        return [(frame, progress) for frame, progress, _ in preset.schedule(dict(source.values), last)]
     if last == 0:
-        return np.zeros(len(times))
-    between = turn_frames(turns, last)
-    progress_at = [0.0, *(turns if between else ()), 1.0]
-    frame_at = [0, *between, last]
+        return [(0, 0.0)]
+    turns = preset.turns if last > 1 else ()
+    between = [(max(1, min(math.floor(turn * last + 0.5), last - 1)), turn) for turn in turns]
+    return [(0, 0.0), *between, (last, 1.0)]
+
+
+def _progress(times: np.ndarray, stops: list[tuple[int, float]], ease: Ease) -> np.ndarray:
+    """Progress 0..1 of a preset, eased on each leg between its stops."""
     progress = np.zeros(len(times))
-    for i in range(len(progress_at) - 1):
-        start, end = frame_at[i], frame_at[i + 1]
+    for (start, before), (end, after) in pairwise(stops):
         if end > start:
             leg = (times >= start) & (times <= end)
             share = eased((times[leg] - start) / (end - start), ease)
-            progress[leg] = progress_at[i] + (progress_at[i + 1] - progress_at[i]) * share
+            progress[leg] = before + (after - before) * share
     return progress
 
 
-def _level(position: np.ndarray, target: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Camera-to-world rotations that look at the target, level, without flips at the poles."""
+def _level(position: np.ndarray, target: np.ndarray, times: np.ndarray, document: PathDocument) -> np.ndarray:
+    """Camera-to-world rotations that look at the target, level, without flips at the poles.
+
+    Times that are a whole round of a loop end as they begin.
+    """
     forward = target - position
     distance = np.linalg.norm(forward, axis=-1)
     if (distance < SHORTEST).any():
-        frame = float(times[int(np.argmax(distance < SHORTEST))])
+        frame = float(times[int(np.argmax(distance < SHORTEST))]) % document.frames
         raise EX4DError(
             f"At frame {frame:g} the camera is exactly at its target, so it has no direction to look in. "
             "Move the keyframes around it so that the path passes beside the target."
         )
     forward = forward / distance[:, None]
-    return rotation_from_axes(carry_right(forward), forward)
+    rights = carry_right(forward)
+    if document.loop and times[-1] - times[0] == document.frames:
+        rights = closed(rights, forward, (times - times[0]) / document.frames)
+    return rotation_from_axes(rights, forward)
 
 
 def _keyed_rotation(
     document: PathDocument,
+    keys: Sequence[Keyframe],
     times: np.ndarray,
-    key_times: np.ndarray,
     segment: np.ndarray,
     share: np.ndarray,
     position: np.ndarray,
@@ -176,7 +193,8 @@ def _keyed_rotation(
     Neighbouring keys of one kind form a run with its own curve; between a target key and a quaternion key the
     orientation turns by the shortest way.
     """
-    keys, mode = document.keyframes, document.interpolation
+    mode = document.interpolation
+    key_times = np.array([key.frame for key in keys], dtype=np.float64)
     aims = [key.target is not None for key in keys]
     rotation = np.empty((len(times), 3, 3))
     starts = [0, *(i for i in range(1, len(keys)) if aims[i] != aims[i - 1])]
@@ -185,18 +203,24 @@ def _keyed_rotation(
         inside = np.ones(len(times), dtype=bool)
         inside &= (times >= key_times[first]) | (first == 0)
         inside &= (times <= key_times[final]) | (final == len(keys) - 1)
+        if not inside.any():  # the neighbours of a loop's round
+            continue
         run = slice(first, final + 1)
         at = np.clip(segment[inside] - first, 0, max(final - first - 1, 0))
         # Clipping moves a time that sits on the run's last key into the segment before it, where its share is 1.
         u = np.where(segment[inside] - first > at, 1.0, share[inside])
         if aims[first]:
             targets = np.array([key.target for key in keys[run]])
-            rotation[inside] = _level(position[inside], curve(at, u, key_times[run], targets, mode), times[inside])
+            rotation[inside] = _level(
+                position[inside], curve(at, u, key_times[run], targets, mode), times[inside], document
+            )
         else:
             quaternions = np.array([key.quaternion for key in keys[run]])
             rotation[inside] = matrix_from_quaternion(_turned(at, u, key_times[run], quaternions, mode))
     for final in ends[:-1]:
         between = (times > key_times[final]) & (times < key_times[final + 1])
+        if not between.any():
+            continue
         edges = np.searchsorted(times, key_times[final : final + 2])
         start, end = quaternion_from_matrix(rotation[edges])
         count = int(between.sum())

@@ -42,6 +42,26 @@ def carry_right(forward: np.ndarray) -> np.ndarray:
     return rights
 
 
+def closed(rights: np.ndarray, forward: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """The right axes of a round, so that its end meets its beginning.
+
+    Where a round goes over the top, the horizon may come back turned; that is taken out evenly along the way. Else nothing
+    changes.
+
+    Args:
+        rights: (N, 3) of :func:`carry_right`.
+        forward: (N, 3), the last as the first.
+        share: (N,) of the round, 0 to 1.
+    """
+    (x, y, z), (fx, fy, fz), (ux, uy, uz) = rights[-1].tolist(), forward[-1].tolist(), rights[0].tolist()
+    sx, sy, sz = fy * z - fz * y, fz * x - fx * z, fx * y - fy * x
+    off = math.atan2(sx * ux + sy * uy + sz * uz, x * ux + y * uy + z * uz)
+    if abs(off) < 1e-12:
+        return rights
+    angle = (off * share)[:, None]
+    return rights * np.cos(angle) + np.cross(forward, rights) * np.sin(angle)
+
+
 def _transported(previous: Axis, right: Axis, current: Axis) -> tuple[float, float, float]:
     """``right`` turned by the smallest rotation that takes ``previous`` to ``current``, kept perpendicular.
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from ..camera import DEFAULT_FPS, MAX_FRAMES, is_finite
 from ..errors import EX4DError
-from .curves import EASES, INTERPOLATIONS, Interpolation
+from .curves import EASES, INTERPOLATIONS, Ease, Interpolation
 from .document import (
     DEFAULT_RADIUS,
     FOV_RANGE,
@@ -42,10 +42,22 @@ DOCUMENT_FIELDS = (
     "pivot",
     "radius",
     "frame_of_reference",
+    "loop",
     "source",
     "keyframes",
 )
-KEYFRAME_FIELDS = ("frame", "time", "position", "target", "quaternion", "roll", "fov", "lens_shift", "ease")
+KEYFRAME_FIELDS = (
+    "frame",
+    "time",
+    "time_ease",
+    "position",
+    "target",
+    "quaternion",
+    "roll",
+    "fov",
+    "lens_shift",
+    "ease",
+)
 
 
 def parse_document(text_or_dict: str | Mapping[str, Any]) -> PathDocument:
@@ -75,11 +87,14 @@ def parse_document(text_or_dict: str | Mapping[str, Any]) -> PathDocument:
     reference: FrameOfReference = _choice(
         raw.get("frame_of_reference", "source"), f"{path} frame_of_reference", FRAMES_OF_REFERENCE
     )
+    loop = raw.get("loop", False)
+    if not isinstance(loop, bool):
+        raise EX4DError(f"{path} loop must be true or false, got {_show(loop)}.")
     source = _source(raw.get("source"))
     keyframes = _keyframes(raw.get("keyframes", []), frames)
     if source is None and not keyframes:
         raise EX4DError("The camera path has neither a preset nor a keyframe. Add at least one keyframe.")
-    return PathDocument(frames, fps, width, height, interpolation, radius, pivot, source, keyframes, reference)
+    return PathDocument(frames, fps, width, height, interpolation, radius, pivot, source, keyframes, reference, loop)
 
 
 def preset_document(
@@ -93,6 +108,7 @@ def preset_document(
     height: int | None = None,
     interpolation: Interpolation = "catmull-rom",
     frame_of_reference: FrameOfReference = "source",
+    loop: bool = False,
     **params: Any,
 ) -> PathDocument:
     """The trajectory document that asks for a preset.
@@ -107,6 +123,7 @@ def preset_document(
         height: image height in pixels, None = the scene's.
         interpolation: used once the preset is baked into keyframes.
         frame_of_reference: "source" rides on the source camera, "world" stands where that began.
+        loop: close the path; a preset that does not end where it began goes there and back.
         params: the preset's own parameters, and ``ease`` (linear, in, out, in-out) of the way as a whole.
 
     Raises:
@@ -124,6 +141,7 @@ def preset_document(
             "pivot": [0.0, 0.0, radius] if pivot is None else _listed(pivot),
             "radius": radius,
             "frame_of_reference": frame_of_reference,
+            "loop": loop,
             "source": {"preset": name, "params": params},
             "keyframes": [],
         }
@@ -205,6 +223,11 @@ def _keyframe(raw: Any, index: int, frames: int) -> Keyframe:
     target, quaternion = _aim(raw, position, name)
     given = {**KEY_DEFAULTS, **raw}
     fov, time = given["fov"], raw.get("time")
+    time_ease: Ease = _choice(given["time_ease"], f"{name}: time_ease", EASES)
+    if time is None and time_ease != "linear":
+        raise EX4DError(
+            f"{name}: time_ease is of the way to its time, and it has none. Give it a time, or leave it out."
+        )
     return Keyframe(
         frame,
         position,
@@ -215,6 +238,7 @@ def _keyframe(raw: Any, index: int, frames: int) -> Keyframe:
         lens_shift=_pair(given["lens_shift"], f"{name}: lens_shift"),
         ease=_choice(given["ease"], f"{name}: ease", EASES),
         time=None if time is None else _number(time, f"{name}: time", 0, MAX_FRAMES - 1),
+        time_ease=time_ease,
     )
 
 

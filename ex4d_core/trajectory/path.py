@@ -80,6 +80,7 @@ class Trajectory:
         intrinsics: Intrinsics | None = None,
         fps: float = DEFAULT_FPS,
         frame_of_reference: FrameOfReference = "source",
+        loop: bool = False,
         **params: Any,
     ) -> Trajectory:
         """A named path.
@@ -92,6 +93,7 @@ class Trajectory:
             intrinsics: the scene's lens; None leaves it to the mesh.
             fps: frames a second.
             frame_of_reference: "source" rides on a source camera that moves, "world" stands where it began.
+            loop: close the path; a preset that does not end where it began goes there and back.
             params: the preset's own parameters, and ``ease`` of the way as a whole.
 
         Raises:
@@ -109,6 +111,7 @@ class Trajectory:
             pivot=pivot,
             fps=fps,
             frame_of_reference=frame_of_reference,
+            loop=loop,
             **params,
         )
         return cls.from_document(document, intrinsics=intrinsics)

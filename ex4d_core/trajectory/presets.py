@@ -3,7 +3,7 @@
 Each formula starts at the source camera (position 0, looking along +z), so that the first frame shows the video's own
 view. Distances scale with ``radius``, so a preset fits any scene. Angles are degrees. Presets that circle something
 do it around ``pivot``, rigidly: with the pivot off the axis the source view still comes first. The published paths
-("30", "60", "90", "180", "zoom_in", "zoom_out") know only ``radius``.
+("30", "60", "90", "180", "zoom_in", "zoom_out") know only ``radius``. "bullet_time" says which frames of the clip it shows, too.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from ..camera import is_finite
 from ..errors import EX4DError
 from .curves import EASES, Ease
 
+FREEZE, HOLD = 16, 16
+"""Where bullet time freezes the clip and for how many frames, unless told otherwise: a third of 49 frames each."""
 RISE = 0.2
 """Share of the radius by which the published paths lift the camera on their way to 90 degrees."""
 
 
 @dataclass(frozen=True)
 class Param:
-    """One parameter of a preset. ``unit`` is "deg", "radius" (shares of the radius) or "" (a plain number)."""
+    """One parameter of a preset. ``unit`` is "deg", "radius" (shares of the radius), "frame" (a whole one) or "" (a number)."""
 
     name: str
     default: float
@@ -50,6 +52,9 @@ class Shot:
 
 
 Formula = Callable[[np.ndarray, Mapping[str, float], float, np.ndarray], Shot]
+Stop = tuple[int, float, float]
+"""A frame of the path, the progress 0..1 that is reached there, and the frame of the clip that is shown."""
+Schedule = Callable[[Mapping[str, float], int], tuple[Stop, ...]]
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,8 @@ class Preset:
         params: what can be set.
         formula: (progress (N,) in 0..1, params, radius, pivot (3,)) -> Shot.
         turns: progress values, inside 0..1, at which the path turns sharply; put on whole frames.
+        schedule: for a preset that bends time: (params, last frame) -> its stops by frame, from 0 to the last, between which
+            time goes evenly and progress eased. None = progress goes from 0 to 1, and frame n shows frame n.
     """
 
     name: str
@@ -69,6 +76,7 @@ class Preset:
     params: tuple[Param, ...]
     formula: Formula
     turns: tuple[float, ...] = ()
+    schedule: Schedule | None = None
 
 
 @dataclass(frozen=True)
@@ -206,6 +214,37 @@ def _arc_over(u: np.ndarray, p: Mapping[str, float], r: float, pivot: np.ndarray
     return Shot(position, target, np.zeros(len(u)))
 
 
+def _bullet_time(params: Mapping[str, float], last: int) -> tuple[Stop, ...]:
+    """Run to the frozen frame, stay on it while the camera orbits, run on: as far as the path is long."""
+    freeze, hold = _whole(params["freeze"]), _whole(params["hold"])
+    begin = min(freeze, last)
+    end = min(begin + hold, last)
+    around = 1.0 if end > begin else 0.0  # a path that ends before the clip freezes has no orbit
+    stops = (
+        (0, 0.0, 0.0),
+        (begin, 0.0, float(begin)),
+        (end, around, float(begin)),
+        (last, around, float(begin + last - end)),
+    )
+    return tuple(stop for i, stop in enumerate(stops) if i + 1 == len(stops) or stops[i + 1][0] > stop[0])
+
+
+def _whole(value: float) -> int:
+    return math.floor(value + 0.5)
+
+
+def frames_for(preset: str, params: Mapping[str, Any], clip_frames: int) -> int:
+    """Length of a path that shows a clip once, at its own speed: with bullet time, the frozen frames come on top.
+
+    Args:
+        preset: its name.
+        params: those of :func:`check_params`.
+        clip_frames: of the clip.
+    """
+    source = check_params(preset_named(preset), params)
+    return clip_frames + (_whole(dict(source.values)["hold"]) if PRESETS[source.preset].schedule is not None else 0)
+
+
 def _static(u: np.ndarray, _p: Mapping[str, float], r: float, _pivot: np.ndarray) -> Shot:
     return _ahead(0 * u, 0 * u, 0 * u, r)
 
@@ -254,6 +293,18 @@ _ALL = (
     ),
     Preset("arc_over", "Arc over the top", (_angle(90, "How far over; 180 ends behind, upside down."),), _arc_over),
     Preset("static", "Static", (), _static),
+    Preset(
+        "bullet_time",
+        "Bullet time",
+        (
+            _angle(90, "How far around while time stands still; positive to the right, negative to the left."),
+            Param("freeze", FREEZE, 0, 9999, "frame", "Frame of the clip at which time stops."),
+            Param("hold", HOLD, 1, 9999, "frame", "Frames that the orbit around the frozen moment takes."),
+            _RISE,
+        ),
+        _orbit,
+        schedule=_bullet_time,
+    ),
 )
 
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}

@@ -55,6 +55,11 @@ def document_schema() -> dict[str, Any]:
                 "description": "source: the path rides on the source camera. world: it stands in the world of that "
                 "camera's first frame. The same where the source camera does not move.",
             },
+            "loop": {
+                "type": "boolean",
+                "default": False,
+                "description": "true: the path is closed, and the frame after its last would be its first.",
+            },
             "source": {
                 "description": "The preset that decides alone; null = the keyframes do.",
                 "oneOf": [{"type": "null"}, *(_source(preset) for preset in PRESETS.values())],
@@ -117,6 +122,7 @@ def _keyframe() -> dict[str, Any]:
             **_number(0, MAX_FRAMES - 1, "Frame of the clip that is shown here, may be fractional; null = not said."),
             "type": ["number", "null"],
         },
+        "time_ease": {"enum": list(EASES), "description": "Time warp on the way to this key's time."},
         "position": _vector(3, MAX_COORDINATE, "Camera centre."),
         "target": {**target, "type": ["array", "null"]},
         "quaternion": {**quaternion, "type": ["array", "null"]},
@@ -135,6 +141,8 @@ def _keyframe() -> dict[str, Any]:
             for name, says in properties.items()
         },
         "oneOf": aims,
+        "if": {"required": ["time_ease"], "properties": {"time_ease": {"not": {"const": KEY_DEFAULTS["time_ease"]}}}},
+        "then": {"required": ["time"], "properties": {"time": {"type": "number"}}},
     }
 
 

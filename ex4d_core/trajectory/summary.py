@@ -10,6 +10,7 @@ import numpy as np
 from ..camera import invert_pose
 from .document import DEFAULT_RADIUS
 from .path import Trajectory
+from .source_camera import AT_HOME, relative_to_source
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Summary:
         heading: lowest and highest horizontal viewing direction, positive to the right.
         reach: farthest distance from the source camera, in radii.
         fov: lowest and highest vertical field of view, or None where the lens is the scene's.
-        starts_at_source: whether the first frame shows the source view.
+        starts_at_source: whether the first frame shows the source view, of the moment that is shown there.
     """
 
     frames: int
@@ -53,7 +54,10 @@ class Summary:
 
 
 def summarize(
-    trajectory: Trajectory, radius: float | None = None, pivot: Sequence[float] | np.ndarray | None = None
+    trajectory: Trajectory,
+    radius: float | None = None,
+    pivot: Sequence[float] | np.ndarray | None = None,
+    source: Trajectory | None = None,
 ) -> Summary:
     """Measures a path.
 
@@ -61,6 +65,7 @@ def summarize(
         trajectory: the path.
         radius: scene units; None = the document's, or the default.
         pivot: (3,) world; None = the document's, or (0, 0, radius).
+        source: the source camera when it saw what each frame shows; None = it does not move.
     """
     if radius is None:
         radius = DEFAULT_RADIUS if trajectory.radius is None else trajectory.radius
@@ -79,7 +84,7 @@ def summarize(
         heading=_range(np.arctan2(forward[:, 0], forward[:, 2])),
         reach=float(np.linalg.norm(pose[:, :3, 3], axis=1).max()) / radius,
         fov=None if fovs is None else (min(fovs), max(fovs)),
-        starts_at_source=bool(np.abs(trajectory.world_to_camera[0] - np.eye(4)).max() < 1e-4),
+        starts_at_source=bool(np.abs(relative_to_source(trajectory, source)[0] - np.eye(4)).max() <= AT_HOME),
     )
 
 

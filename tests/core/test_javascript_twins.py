@@ -75,6 +75,10 @@ def documents() -> dict[str, list[dict]]:
     tried = {name: replaced(KEYED, name) for name in KEYED}
     tried |= {f"preset's {name}": replaced(PRESET, name) for name in KEYED}
     tried |= {f"keyframe's {name}": replaced(KEYED, "keyframes", 0, name) for name in KEY}
+    tried["loop"] = [KEYED | {"loop": value} for value in (True, False, None, 1, "true")]
+    timed = KEYED | {"keyframes": [KEY | {"time": 3, "time_ease": "in"}]}
+    tried["keyframe's time"] = replaced(timed, "keyframes", 0, "time")
+    tried["keyframe's time_ease"] = replaced(timed, "keyframes", 0, "time_ease")
     free = KEYED | {"keyframes": [FREE]}
     tried["keyframe's quaternion"] = replaced(free, "keyframes", 0, "quaternion")
     tried["source's preset"] = replaced(PRESET, "source", "preset")
@@ -166,9 +170,9 @@ def test_presets_and_their_parameters_are_the_same(browser):
 
 
 def test_a_document_has_the_same_fields(browser):
-    whole = parse_document(json.dumps(KEYED | {"frame_of_reference": "world"})).to_dict()
+    whole = parse_document(json.dumps(KEYED | {"frame_of_reference": "world", "loop": True})).to_dict()
     assert sorted(browser["constants"]["fields"]) == sorted(whole)
-    free = parse_document(KEYED | {"keyframes": [FREE | {"time": 2}]}).to_dict()
+    free = parse_document(KEYED | {"keyframes": [FREE | {"time": 2, "time_ease": "in"}]}).to_dict()
     keys = set(whole["keyframes"][0]) | set(free["keyframes"][0])
     assert set(browser["constants"]["keyframe_fields"]) == keys
 

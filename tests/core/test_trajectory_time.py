@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,18 @@ import torch
 
 from ex4d_core.errors import EX4DError
 from ex4d_core.mesh import build_dw_mesh
-from ex4d_core.render import render_color_mask
+from ex4d_core.render import render_color_mask, source_along
 from ex4d_core.trajectory import (
     Trajectory,
     bake_document,
+    frames_for,
     laid_on,
     parse_document,
     preset_document,
     resample_document,
     source_frames,
     source_times,
+    summarize,
 )
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "trajectory.json").read_text("utf-8"))
@@ -123,3 +126,60 @@ def test_a_stabilised_path_still_shows_what_it_showed():
     laid = laid_on(timed, "stabilised", source, shown=tuple(timed.shown_frames(6)))
     assert laid.path is None and laid.bends_time and laid.shown_frames(6) == [4, 2, 0]
     assert laid.part([1, 2]).shown == (2, 0)
+
+
+def test_time_between_keys_follows_its_own_curve():
+    slow = parse_document(document(key(0, 0), key(4), {**key(8, 8), "time_ease": "in"}, key(12, 12), frames=13))
+    np.testing.assert_allclose(source_times(slow, 13)[:9], 8 * (np.arange(9) / 8) ** 2)
+    np.testing.assert_allclose(source_times(slow, 13)[8:], np.arange(8, 13))
+    written = json.loads(slow.to_json())["keyframes"]
+    assert [k.get("time_ease") for k in written] == [None, None, "in", None]
+    assert parse_document(slow.to_json()) == slow == parse_document(slow.to_compact_json())
+
+
+def test_bullet_time_runs_freezes_and_runs_on():
+    shot = Trajectory.preset("bullet_time", frames=49, freeze=16, hold=16, angle=90, radius=2.0)
+    assert shot.bends_time and shot.shown_frames(33) == [*range(17), *[16] * 16, *range(17, 33)]
+    poses = shot.world_to_camera
+    orbit = Trajectory.preset("orbit", frames=17, angle=90, radius=2.0).world_to_camera
+    assert (poses[:17] == np.eye(4)).all() and (poses[32:] == poses[32]).all()
+    np.testing.assert_allclose(poses[16:33], orbit, atol=1e-6)
+    mesh = counted(33)
+    assert greys(render_color_mask(mesh, shot, out_dtype="uint8")[0][:20]) == [*range(17), 16, 16, 16]
+    with pytest.raises(EX4DError, match=r"runs to frame 32 of the clip, which ends at 29\. Freeze it earlier"):
+        render_color_mask(counted(30), shot)
+
+
+@pytest.mark.parametrize(("frames", "shown"), [(7, [0, 1, 2, 3, 4, 4, 4]), (3, [0, 1, 2]), (1, [0])])
+def test_bullet_time_on_a_short_path_freezes_at_its_end(frames, shown):
+    assert Trajectory.preset("bullet_time", frames=frames, freeze=4, hold=9).shown_frames(49) == shown
+
+
+def test_bullet_time_bakes_into_keys_that_show_the_same_frames():
+    for more in ({}, {"loop": True}, {"ease": "in-out"}):
+        preset = preset_document("bullet_time", frames=41, freeze=10, hold=12, **more)
+        baked = bake_document(preset)
+        assert baked.source is None and baked.sets_the_time
+        assert np.abs(source_times(baked, 41) - source_times(preset, 41)).max() <= 0.25
+    assert frames_for("bullet_time", {"hold": 20}, 49) == 69 and frames_for("orbit", {}, 49) == 49
+
+
+def test_the_first_frame_is_passed_through_where_the_camera_stands_at_the_moment_shown(caplog):
+    """World paths start at the source camera of the frame that is shown there, or are rendered with a warning."""
+    poses = np.tile(np.eye(4), (6, 1, 1))
+    poses[:, 0, 3] = -0.2 * np.arange(6)  # the camera goes right
+    mesh = replace(counted(6), source_camera=Trajectory(poses, frame_of_reference="world"))
+
+    def first(x, time, reference="world"):
+        caplog.clear()
+        shot = path(key(0, time, x=x), key(2, 0), frames=3, frame_of_reference=reference)
+        color, mask, _ = render_color_mask(mesh, shot, out_dtype="uint8")
+        kept = torch.equal(color[0], mesh.rgb[round(time)]) and bool(mask[0].min() == 255)
+        assert kept != ("does not start at the source camera" in caplog.text)
+        along = source_along(shot, mesh)
+        assert summarize(shot, source=along).starts_at_source == kept
+        return kept
+
+    assert first(0.8, 4) and first(0, 0) and first(0.8 + 9e-5, 4)
+    assert not first(0, 4) and not first(0.8 + 2e-4, 4) and not first(0.8, 3)
+    assert first(0, 4, "source") and not first(0.8, 4, "source")

@@ -98,6 +98,37 @@ def documents() -> dict[str, dict]:
     cases["one time alone"] = document(
         [key(0, [0, 0, 0]), key(24, [1, 0, 0]), key(30, [2, 0, 0], time=11.5)], frames=40
     )
+    curves = [key(4, [0, 0, 0], time=2), key(9, [1, 0, 0], time=14, time_ease="in-out"), key(13, [1, 1, 0], ease="in")]
+    curves += [key(17, [2, 0, 1], time=3, time_ease="in"), key(21, [2, 1, 1], time=17.5, time_ease="out")]
+    cases["time along its own curves"] = document(curves)
+    cases |= {f"loop {mode}": document(positions, interpolation=mode, loop=True) for mode in INTERPOLATIONS}
+    cases["loop of quaternions, of keys off the ends, lens, roll and time"] = document(
+        [
+            key(3, [0, 0, 0], quaternion=[1, 0, 0, 0], fov=40, time=4, time_ease="in-out"),
+            key(9, [1, 0, 0], quaternion=TURNED, roll=150, ease="in-out"),
+            key(18, [1, 1, 0], quaternion=[-0.3, 0.2, 0.7, 0.1], roll=290, lens_shift=[0.1, 0], time=21.5),
+        ],
+        interpolation="smooth",
+        loop=True,
+    )
+    cases["loop of targets and quaternions"] = document(mixed, interpolation="catmull-rom", loop=True)
+    cases["loop of targets around a quaternion"] = document([mixed[1], turns[1], mixed[2]], loop=True)
+    cases["loop over the pole"] = document([*over[:3], key(20, [2, 0, 3])], interpolation="catmull-rom", loop=True)
+    cases["loop of one key"] = document([key(5, [0.3, 0.2, 0.1], time=7)], loop=True)
+    cases["loop of one frame"] = document([key(0, [0, 0, 0])], frames=1, loop=True)
+    cases["a preset that goes round"] = asked("orbit", frames=24, angle=-360, loop=True)
+    cases["a preset that goes there and back"] = asked("sweep", frames=24, angle=60, ease="in", loop=True)
+    cases["bullet time"] = asked("bullet_time", frames=25, freeze=9, hold=8, angle=120, ease="in-out")
+    cases["bullet time that ends around"] = asked("bullet_time", frames=20, freeze=9, hold=30)
+    cases["bullet time there and back"] = asked("bullet_time", frames=25, freeze=5, hold=9, loop=True)
+    cases["baked bullet time"] = bake_document(parse_document(cases["bullet time"])).to_dict()
+    cases["baked bullet time there and back"] = bake_document(
+        parse_document(cases["bullet time there and back"])
+    ).to_dict()
+    cases["loop resampled"] = resample_document(parse_document(cases["loop smooth"]), 40).to_dict()
+    cases["loop resampled until keys collide"] = resample_document(
+        parse_document(cases["loop of quaternions, of keys off the ends, lens, roll and time"]), 4, SCENE
+    ).to_dict()
     spun = [{**key, "time": time} for key, time in zip(turns, (0, 10, 5, 24), strict=True)]
     cases["times resampled until keys collide"] = resample_document(parse_document(document(spun)), 3).to_dict()
     cases["resampled keyframes"] = resample_document(parse_document(cases["positions smooth"]), 40).to_dict()
@@ -133,6 +164,10 @@ REFUSED = {
     "no frame of reference": document([key(0, [0, 0, 0])], frame_of_reference=None),
     "time before the clip": document([key(0, [0, 0, 0], time=-1)]),
     "time that is text": document([key(0, [0, 0, 0], time="3")]),
+    "unknown time ease": document([key(0, [0, 0, 0], time=3, time_ease="hold")]),
+    "time ease without a time": document([key(0, [0, 0, 0], time_ease="in")]),
+    "loop that is a number": document([key(0, [0, 0, 0])], loop=1),
+    "loop that is nothing": document([key(0, [0, 0, 0])], loop=None),
     "half a size": document([key(0, [0, 0, 0])], width=640),
     "through the target": document([key(0, [0, 0, 0]), key(24, [0, 0, 5.4])], interpolation="linear"),
 }

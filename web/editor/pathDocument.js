@@ -13,6 +13,7 @@ import { EASES, PRESETS } from './presets.js'
  * @typedef {object} Keyframe
  * @property {number} frame
  * @property {number} [time] frame of the clip that is shown here, may be fractional; only where it is set
+ * @property {Ease} [time_ease] warp of the way to that time; only where it is not even
  * @property {Vec3} position world
  * @property {Vec3} [target] world; a keyframe has a target or a quaternion
  * @property {Quat} [quaternion] camera-to-world
@@ -37,6 +38,7 @@ import { EASES, PRESETS } from './presets.js'
  * @property {Vec3} pivot
  * @property {number} radius
  * @property {'world'} [frame_of_reference] only where it stands still while the source camera moves; else it rides on that
+ * @property {true} [loop] only where the path is closed: the frame after its last would be its first
  * @property {Source | null} source
  * @property {Keyframe[]} keyframes
  */
@@ -60,12 +62,24 @@ export const TOP_FIELDS = [
   'pivot',
   'radius',
   'frame_of_reference',
+  'loop',
   'source',
   'keyframes'
 ]
-export const KEY_FIELDS = ['frame', 'time', 'position', 'target', 'quaternion', 'roll', 'fov', 'lens_shift', 'ease']
+export const KEY_FIELDS = [
+  'frame',
+  'time',
+  'time_ease',
+  'position',
+  'target',
+  'quaternion',
+  'roll',
+  'fov',
+  'lens_shift',
+  'ease'
+]
 /** What a keyframe has where its JSON says nothing of it. @type {Readonly<Record<string, unknown>>} */
-export const KEY_DEFAULTS = { roll: 0, fov: null, lens_shift: [0, 0], ease: 'linear' }
+export const KEY_DEFAULTS = { roll: 0, fov: null, lens_shift: [0, 0], ease: 'linear', time_ease: 'linear' }
 /** Decimals of a keyframe as text; its lengths get more where the scene or the way to the target is small. */
 export const COMPACT_DECIMALS = 7
 
@@ -133,6 +147,7 @@ export function parseDocument(textOrDocument) {
     ),
     radius,
     ...referenceOf(raw.frame_of_reference),
+    ...loopOf(raw.loop),
     source: sourceOf(raw.source),
     keyframes: keyframesOf(raw.keyframes === undefined ? [] : raw.keyframes, frames)
   }
@@ -195,6 +210,14 @@ function referenceOf(raw) {
     field: 'frame_of_reference'
   })
   return value === 'world' ? { frame_of_reference: value } : {}
+}
+
+/** Present only where a path is closed. @param {unknown} raw @returns {{loop?: true}} */
+function loopOf(raw) {
+  if (raw !== undefined && typeof raw !== 'boolean') {
+    throw new TrajectoryError(`The camera path's loop must be true or false, got ${show(raw)}.`, { field: 'loop' })
+  }
+  return raw ? { loop: true } : {}
 }
 
 /** @param {unknown} raw @returns {Source | null} */
@@ -295,7 +318,7 @@ function keyframeOf(raw, index, frames) {
   const shift = vector(given('lens_shift'), `${name}: lens_shift`, 2, 100, at('lens_shift'))
   return {
     frame,
-    ...(raw.time == null ? {} : { time: number(raw.time, `${name}: time`, 0, MAX_FRAMES - 1, at('time')) }),
+    ...timeOf(raw, name, at),
     position,
     ...aim,
     roll: number(given('roll'), `${name}: roll`, -36000, 36000, at('roll')),
@@ -303,6 +326,22 @@ function keyframeOf(raw, index, frames) {
     lens_shift: /** @type {[number, number]} */ (shift),
     ease: choice(given('ease'), `${name}: ease`, EASES, at('ease'))
   }
+}
+
+/**
+ * @param {Record<string, unknown>} raw @param {string} name @param {(field: string) => Where} at
+ * @returns {{time?: number, time_ease?: Ease}}
+ */
+function timeOf(raw, name, at) {
+  const given = raw.time_ease === undefined ? KEY_DEFAULTS.time_ease : raw.time_ease
+  const ease = choice(given, `${name}: time_ease`, EASES, at('time_ease'))
+  const eased = ease === 'linear' ? {} : { time_ease: ease }
+  if (raw.time != null) return { time: number(raw.time, `${name}: time`, 0, MAX_FRAMES - 1, at('time')), ...eased }
+  if (ease === 'linear') return {}
+  throw new TrajectoryError(
+    `${name}: time_ease is of the way to its time, and it has none. Give it a time, or leave it out.`,
+    at('time_ease')
+  )
 }
 
 /** @param {unknown} raw @param {Vec3} position @param {string} name @param {Where} where @returns {Vec3} */
@@ -390,7 +429,7 @@ export function show(value) {
  * The document that asks for a preset.
  * @param {string} name
  * @param {{frames?: number, fps?: number, radius?: number, pivot?: ArrayLike<number> | null, width?: number | null,
- *   height?: number | null, interpolation?: Interpolation, frame_of_reference?: 'source' | 'world',
+ *   height?: number | null, interpolation?: Interpolation, frame_of_reference?: 'source' | 'world', loop?: boolean,
  *   params?: Record<string, unknown>}} [options]
  * @returns {PathDocument}
  */
@@ -406,6 +445,7 @@ export function presetDocument(name, options = {}) {
     pivot: pivot ? Array.from(pivot) : [0, 0, radius],
     radius,
     frame_of_reference: options.frame_of_reference,
+    loop: options.loop,
     source: { preset: name, params: options.params ?? {} },
     keyframes: []
   })

@@ -102,6 +102,21 @@ export function rolled(m, degrees) {
 }
 
 /**
+ * The right axes of a round, so that its end meets its beginning; see ex4d_core/trajectory/horizon.py.
+ * @param {Vec3[]} rights of `carryRight` @param {Vec3[]} forward @param {number[]} share of the round, 0 to 1
+ * @returns {Vec3[]}
+ */
+export function closedRights(rights, forward, share) {
+  const [start, end] = [rights[0], rights[rights.length - 1]]
+  const off = Math.atan2(dot(cross(forward[forward.length - 1], end), start), dot(end, start))
+  if (Math.abs(off) < 1e-12) return rights
+  return rights.map((right, i) => {
+    const [cos, sin] = [Math.cos(off * share[i]), Math.sin(off * share[i])]
+    return add(scale(right, cos), scale(cross(forward[i], right), sin))
+  })
+}
+
+/**
  * World-to-camera, sixteen numbers row by row.
  * @param {Mat3} m camera-to-world
  * @param {ArrayLike<number>} position

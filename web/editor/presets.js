@@ -8,7 +8,11 @@ import { add, radians } from './math.js'
 /** @typedef {(typeof EASES)[number]} Ease */
 /** @typedef {Record<string, number>} Values of the parameters, by name */
 /** @typedef {(u: number, p: Values, r: number, pivot: Vec3) => Shot} Formula of progress 0..1, parameters and radius */
-/** @typedef {{name: string, label: string, params: Param[], turns: number[], formula: Formula}} Preset */
+/** @typedef {[frame: number, progress: number, time: number]} Stop frame of the path, and what is reached there */
+/** @typedef {(p: Values, last: number) => Stop[]} Schedule of a preset that bends time: its stops, from 0 to the last frame */
+/**
+ * @typedef {{name: string, label: string, params: Param[], turns: number[], formula: Formula, schedule?: Schedule}} Preset
+ */
 
 /** Time warps of a segment. */
 export const EASES = /** @type {const} */ (['linear', 'in', 'out', 'in-out'])
@@ -52,6 +56,33 @@ function arcOver(u, p, r, pivot) {
 function following(s, follow, radius) {
   const [x, y, z] = s.target
   return shot(s.position, [x - follow * x, y - follow * y, z + follow * (radius - z)], s.roll)
+}
+
+/** @type {Schedule} */
+function bulletTime(p, last) {
+  const begin = Math.min(whole(p.freeze), last)
+  const end = Math.min(begin + whole(p.hold), last)
+  const around = end > begin ? 1 : 0
+  /** @type {Stop[]} */
+  const stops = [
+    [0, 0, 0],
+    [begin, 0, begin],
+    [end, around, begin],
+    [last, around, begin + last - end]
+  ]
+  return stops.filter(([frame], i) => i + 1 === stops.length || stops[i + 1][0] > frame)
+}
+
+/** @param {number} value */
+const whole = (value) => Math.floor(value + 0.5)
+
+/**
+ * Length of a path that shows a clip once, at its own speed: with bullet time, the frozen frames come on top.
+ * @param {Preset} preset @param {Record<string, unknown>} params @param {number} clipFrames
+ */
+export function framesFor(preset, params, clipFrames) {
+  if (!preset.schedule) return clipFrames
+  return clipFrames + whole(Number(params.hold ?? preset.params.find(({ name }) => name === 'hold')?.default))
 }
 
 /** @param {number} value @param {string} description @returns {Param} */
@@ -156,5 +187,19 @@ export const PRESETS = [
     }
   ),
   preset('arc_over', 'Arc over the top', [angle(90, 'How far over; 180 ends behind, upside down.')], arcOver),
-  preset('static', 'Static', [], (_u, _p, r) => ahead([0, 0, 0], r))
+  preset('static', 'Static', [], (_u, _p, r) => ahead([0, 0, 0], r)),
+  {
+    ...preset(
+      'bullet_time',
+      'Bullet time',
+      [
+        angle(90, 'How far around while time stands still; positive to the right, negative to the left.'),
+        param('freeze', 16, 0, 9999, 'frame', 'Frame of the clip at which time stops.'),
+        param('hold', 16, 1, 9999, 'frame', 'Frames that the orbit around the frozen moment takes.'),
+        RISE_PARAM
+      ],
+      (u, p, r, pivot) => orbitAt(radians(p.angle) * u, p, r, pivot)
+    ),
+    schedule: bulletTime
+  }
 ]

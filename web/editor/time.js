@@ -1,13 +1,39 @@
-// Which moment of the clip each frame of a path shows, where its keys say so; the twin of ex4d_core/trajectory/time.py.
-// No side effects.
+// Which moment of the clip each frame of a path shows, where its keys or its preset say so; the twin of
+// ex4d_core/trajectory/time.py. No side effects.
+
+import { eased } from './curves.js'
+import { framesOfPreset } from './loop.js'
+import { presetNamed } from './pathDocument.js'
 
 /** @import { PathDocument } from './pathDocument.js' */
+/** @import { Values } from './presets.js' */
+/** @typedef {{frame: number, time: number, ease: string}} Moment a frame of the path, what it shows, the warp of the way to it */
 
 /**
- * Whether some key says which frame of the clip it shows.
+ * Whether a path says which frames of the clip it shows.
  * @param {PathDocument} doc
  */
-export const setsTheTime = (doc) => !doc.source && doc.keyframes.some((key) => key.time !== undefined)
+export const setsTheTime = (doc) =>
+  doc.source ? !!presetNamed(doc.source.preset).schedule : doc.keyframes.some((key) => key.time !== undefined)
+
+/**
+ * The time of the clip at frames of the path: as the keys or the preset say, else the frame's own number.
+ * @param {PathDocument} doc
+ * @param {number} clipFrames length of the clip
+ * @param {number[]} frames of the path, may be fractional
+ * @returns {number[]} may be fractional, and beyond the clip, which rendering refuses
+ */
+export function sourceTimes(doc, clipFrames, frames) {
+  if (!setsTheTime(doc)) return frames
+  if (doc.source) return presetTimes(doc, frames)
+  const moments = momentsOf(doc)
+  const last = doc.frames - 1
+  if (!doc.loop) {
+    if (moments[0].frame > 0) moments.unshift({ frame: 0, time: 0, ease: 'linear' })
+    if (moments[moments.length - 1].frame < last) moments.push({ frame: last, time: clipFrames - 1, ease: 'linear' })
+  }
+  return frames.map((frame) => timeAt(moments, frame))
+}
 
 /**
  * The frame of the clip that a frame of the path shows: the nearest to its time, halves rounded up. A time beyond the clip,
@@ -19,34 +45,48 @@ export const setsTheTime = (doc) => !doc.source && doc.keyframes.some((key) => k
 export function sourceFrame(doc, clipFrames, frame) {
   if (clipFrames === 1) return 0
   if (!setsTheTime(doc)) return frame
-  const anchors = timedKeys(doc)
-  const last = doc.frames - 1
-  if (anchors[0][0] > 0) anchors.unshift([0, 0])
-  if (anchors[anchors.length - 1][0] < last) anchors.push([last, clipFrames - 1])
-  return Math.min(Math.max(Math.floor(between(anchors, frame) + 0.5), 0), clipFrames - 1)
+  return Math.min(Math.max(Math.floor(sourceTimes(doc, clipFrames, [frame])[0] + 0.5), 0), clipFrames - 1)
 }
 
 /**
- * Times at some frames of the path, as far as its keys tell them without knowing the clip; for keys put there.
+ * Times at some frames of the path, as far as it tells them without knowing the clip; for keys put there.
  * @param {PathDocument} doc @param {number[]} frames may be fractional @returns {(number | undefined)[]}
  */
 export function keyTimes(doc, frames) {
-  const anchors = setsTheTime(doc) ? timedKeys(doc) : []
+  if (!setsTheTime(doc)) return frames.map(() => undefined)
+  if (doc.source) return presetTimes(doc, frames)
+  const moments = momentsOf(doc)
   return frames.map((frame) =>
-    anchors.length && frame >= anchors[0][0] && frame <= anchors[anchors.length - 1][0]
-      ? between(anchors, frame)
-      : undefined
+    frame >= moments[0].frame && frame <= moments[moments.length - 1].frame ? timeAt(moments, frame) : undefined
   )
 }
 
-/** @param {PathDocument} doc @returns {[number, number][]} frame and time of the keys that have one */
-const timedKeys = (doc) => doc.keyframes.flatMap((key) => (key.time === undefined ? [] : [[key.frame, key.time]]))
+/** @param {PathDocument} doc with a preset that bends time @param {number[]} frames */
+function presetTimes(doc, frames) {
+  if (!doc.source) return frames
+  const values = /** @type {Values} */ (doc.source.params)
+  const stops = presetNamed(doc.source.preset).schedule?.(values, doc.frames - 1) ?? []
+  const moments = stops.map(([frame, , time]) => ({ frame, time, ease: 'linear' }))
+  return (doc.loop ? framesOfPreset(doc, frames) : frames).map((frame) => timeAt(moments, frame))
+}
 
-/** @param {[number, number][]} anchors @param {number} frame within them */
-function between(anchors, frame) {
-  const next = anchors.findIndex(([at]) => at > frame)
-  if (next === 0) return anchors[0][1]
-  if (next < 0) return anchors[anchors.length - 1][1]
-  const [[start, from], [end, to]] = [anchors[next - 1], anchors[next]]
-  return from + ((to - from) / (end - start)) * (frame - start)
+/** The keys with a time; of a loop a whole round and more. @param {PathDocument} doc @returns {Moment[]} */
+function momentsOf(doc) {
+  const moments = doc.keyframes.flatMap(({ frame, time, time_ease: ease = 'linear' }) =>
+    time === undefined ? [] : [{ frame, time, ease }]
+  )
+  if (!doc.loop) return moments
+  const [first, last] = [moments[0], moments[moments.length - 1]]
+  return [{ ...last, frame: last.frame - doc.frames }, ...moments, { ...first, frame: first.frame + doc.frames }]
+}
+
+/** @param {Moment[]} moments @param {number} frame */
+function timeAt(moments, frame) {
+  const next = moments.findIndex((moment) => moment.frame > frame)
+  if (next === 0) return moments[0].time
+  if (next < 0) return moments[moments.length - 1].time
+  const [from, to] = [moments[next - 1], moments[next]]
+  const width = to.frame - from.frame
+  const at = to.ease === 'linear' ? frame : from.frame + width * eased((frame - from.frame) / width, to.ease)
+  return from.time + ((to.time - from.time) / width) * (at - from.frame)
 }

@@ -10,6 +10,7 @@ import { length, normalize, radians, sub } from './math.js'
 import { MAX_FRAMES, SHORTEST, TrajectoryError, parseDocument, presetNamed, show } from './pathDocument.js'
 import {
   carryRight,
+  closedRights,
   matrixFromQuaternion,
   poseFrom,
   quaternionFromMatrix,
@@ -18,7 +19,8 @@ import {
   slerp,
   verticalFov
 } from './poses.js'
-import { keyTimes } from './time.js'
+import { framesOfPreset, roundOfKeys } from './loop.js'
+import { keyTimes, setsTheTime } from './time.js'
 
 export {
   DEFAULT_RADIUS,
@@ -32,13 +34,13 @@ export {
   presetDocument,
   presetNamed
 } from './pathDocument.js'
-export { EASES, PRESETS } from './presets.js'
+export { EASES, PRESETS, framesFor } from './presets.js'
 export { eased }
 
 /** @import { Intrinsics, Vec3 } from './math.js' */
 /** @import { Keyframe, PathDocument } from './pathDocument.js' */
 /** @import { Mat3 } from './poses.js' */
-/** @import { Shot, Values } from './presets.js' */
+/** @import { Preset, Shot, Values } from './presets.js' */
 /**
  * @typedef {{radius?: number, pivot?: ArrayLike<number> | null, intrinsics?: Intrinsics | null}} Scene what the
  *   connected mesh tells
@@ -55,6 +57,8 @@ export { eased }
  */
 
 export const BAKE_TOLERANCE = 0.02
+/** Frames of the clip by which a baked path's moments may be off. */
+const BAKED_TIME = 0.25
 
 /**
  * Poses and lenses of a path from outside, which is checked first.
@@ -76,10 +80,13 @@ export function evaluateDocument(document, scene = null, times = null) {
  */
 export function evaluate(doc, scene = null, times = null) {
   const lens = scene?.intrinsics ?? null
-  const last = doc.frames - 1
-  const wanted = times ?? Array.from({ length: last + 1 }, (_, i) => i)
-  const walk = merged(steps(last), wanted)
-  const along = walked(doc, walk, lens)
+  const wanted = times ?? Array.from({ length: doc.frames }, (_, i) => i)
+  const keys = doc.loop && !doc.source ? roundOfKeys(doc) : doc.keyframes
+  const begin = doc.loop && !doc.source ? keys[1].frame : 0
+  const reached = wanted.map((time) => (time < begin ? time + doc.frames : time))
+  const whole = steps(doc.loop ? doc.frames : doc.frames - 1).map((time) => begin + time)
+  const walk = merged(whole, reached)
+  const along = walked(doc, keys, walk, lens)
   /** @type {Evaluated} */
   const result = {
     times: wanted,
@@ -90,9 +97,9 @@ export function evaluate(doc, scene = null, times = null) {
     lensShift: [],
     intrinsics: null
   }
-  let i = 0
-  for (const time of wanted) {
-    while (walk[i] < time) i++
+  const place = new Map(walk.map((time, i) => [time, i]))
+  for (const time of reached) {
+    const i = /** @type {number} */ (place.get(time))
     const rotation = rolled(along.rotation[i], along.roll[i])
     result.position.push(along.position[i])
     result.rotation.push(rotation)
@@ -118,33 +125,33 @@ function merged(a, b) {
 }
 
 /**
- * @param {PathDocument} doc @param {number[]} times @param {Intrinsics | null} lens
+ * @param {PathDocument} doc @param {Keyframe[]} keys @param {number[]} times @param {Intrinsics | null} lens
  * @returns {{position: Vec3[], rotation: Mat3[], roll: number[], fov: number[] | null, shift: [number, number][]}}
  */
-function walked(doc, times, lens) {
+function walked(doc, keys, times, lens) {
   if (doc.source) {
     const shots = presetShots(doc, times)
     const position = shots.map((s) => s.position)
     const rotation = level(
       position,
       shots.map((s) => s.target),
-      times
+      times,
+      doc
     )
     return { position, rotation, roll: shots.map((s) => s.roll), fov: null, shift: times.map(() => [0, 0]) }
   }
-  const keys = doc.keyframes
-  const keyTimes = keys.map((key) => key.frame)
+  const keyFrames = keys.map((key) => key.frame)
   const at = segmentsOf(
     times,
-    keyTimes,
+    keyFrames,
     keys.map((key) => key.ease)
   )
   /** @param {number[][]} values @param {string} [mode] */
-  const along = (values, mode = doc.interpolation) => curve(at.segment, at.share, keyTimes, values, mode)
+  const along = (values, mode = doc.interpolation) => curve(at.segment, at.share, keyFrames, values, mode)
   // A curve that overshoots could leave the range of possible lenses.
   const fovMode = doc.interpolation === 'catmull-rom' ? 'smooth' : doc.interpolation
   const position = /** @type {Vec3[]} */ (along(keys.map((key) => key.position)))
-  const rotation = keyedRotation(doc, times, keyTimes, at, position)
+  const rotation = keyedRotation(doc, keys, times, at, position)
   const fovs = keyFovs(keys, sceneLens(doc, lens))
   return {
     position,
@@ -166,55 +173,68 @@ export function presetShots(doc, times) {
   const preset = presetNamed(doc.source.preset)
   const { ease, ...params } = doc.source.params
   const values = /** @type {Values} */ (params)
-  return progressAt(times, doc.frames - 1, preset.turns, String(ease)).map((u) =>
+  const walked = doc.loop ? framesOfPreset(doc, times) : times
+  return progressAt(walked, stopsOf(preset, values, doc.frames - 1), String(ease)).map((u) =>
     preset.formula(u, values, doc.radius, doc.pivot)
   )
 }
 
-/** Whole frames of a preset's sharp turns, between first and last. @param {number[]} turns @param {number} last */
-const turnFrames = (turns, last) =>
-  last > 1 ? turns.map((turn) => Math.max(1, Math.min(Math.floor(turn * last + 0.5), last - 1))) : []
+/**
+ * Frames from 0 to the last, and a preset's progress there; its sharp turns are on whole ones.
+ * @param {Preset} preset @param {Values} values @param {number} last @returns {[number, number][]}
+ */
+function stopsOf(preset, values, last) {
+  if (preset.schedule) return preset.schedule(values, last).map(([frame, progress]) => [frame, progress])
+  if (last === 0) return [[0, 0]]
+  const turns = last > 1 ? preset.turns : []
+  return [[0, 0], ...turns.map((turn) => /** @type {[number, number]} */ ([whole(turn * last, last), turn])), [last, 1]]
+}
 
-/** @param {number[]} times @param {number} last @param {number[]} turns @param {string} ease */
-function progressAt(times, last, turns, ease) {
-  if (last === 0) return times.map(() => 0)
-  const between = turnFrames(turns, last)
-  const progress = [0, ...(between.length ? turns : []), 1]
-  const frames = [0, ...between, last]
+/** @param {number} frame @param {number} last @returns {number} the nearest whole frame between first and last */
+const whole = (frame, last) => Math.max(1, Math.min(Math.floor(frame + 0.5), last - 1))
+
+/** @param {number[]} times @param {[number, number][]} stops @param {string} ease */
+function progressAt(times, stops, ease) {
   return times.map((time) => {
     let value = 0
-    for (let i = 0; i + 1 < frames.length; i++) {
-      if (frames[i + 1] > frames[i] && time >= frames[i] && time <= frames[i + 1]) {
-        const share = eased((time - frames[i]) / (frames[i + 1] - frames[i]), ease)
-        value = progress[i] + (progress[i + 1] - progress[i]) * share
-      }
+    for (let i = 0; i + 1 < stops.length; i++) {
+      const [[start, before], [end, after]] = [stops[i], stops[i + 1]]
+      if (end > start && time >= start && time <= end)
+        value = before + (after - before) * eased((time - start) / (end - start), ease)
     }
     return value
   })
 }
 
-/** @param {Vec3[]} position @param {Vec3[]} target @param {number[]} times @returns {Mat3[]} */
-function level(position, target, times) {
+/**
+ * Times that are a whole round of a loop end as they begin.
+ * @param {Vec3[]} position @param {Vec3[]} target @param {number[]} times @param {PathDocument} doc @returns {Mat3[]}
+ */
+function level(position, target, times, doc) {
   const forward = position.map((p, i) => {
     const direction = sub(target[i], p)
     if (length(direction) < SHORTEST) {
       throw new TrajectoryError(
-        `At frame ${times[i]} the camera is exactly at its target, so it has no direction to look in. ` +
+        `At frame ${times[i] % doc.frames} the camera is exactly at its target, so it has no direction to look in. ` +
           'Move the keyframes around it so that the path passes beside the target.'
       )
     }
     return normalize(direction)
   })
-  const rights = carryRight(forward)
+  let rights = carryRight(forward)
+  if (doc.loop && times[times.length - 1] - times[0] === doc.frames) {
+    const share = times.map((time) => (time - times[0]) / doc.frames)
+    rights = closedRights(rights, forward, share)
+  }
   return forward.map((f, i) => rotationFromAxes(rights[i], f))
 }
 
 /**
- * @param {PathDocument} doc @param {number[]} times @param {number[]} keyTimes
+ * @param {PathDocument} doc @param {Keyframe[]} keys @param {number[]} times
  * @param {{segment: number[], share: number[]}} at @param {Vec3[]} position @returns {Mat3[]}
  */
-function keyedRotation(doc, times, keyTimes, at, position) {
-  const keys = doc.keyframes
+function keyedRotation(doc, keys, times, at, position) {
+  const keyFrames = keys.map((key) => key.frame)
   const aims = keys.map((key) => key.target !== undefined)
   /** @type {Mat3[]} */
   const rotation = new Array(times.length)
@@ -226,13 +246,14 @@ function keyedRotation(doc, times, keyTimes, at, position) {
       .map((_, i) => i)
       .filter(
         (i) =>
-          (times[i] >= keyTimes[first] || first === 0) && (times[i] <= keyTimes[final] || final === keys.length - 1)
+          (times[i] >= keyFrames[first] || first === 0) && (times[i] <= keyFrames[final] || final === keys.length - 1)
       )
+    if (!inside.length) return // the neighbours of a loop's round
     const highest = Math.max(final - first - 1, 0)
     const local = inside.map((i) => Math.min(Math.max(at.segment[i] - first, 0), highest))
     const share = inside.map((i, n) => (at.segment[i] - first > local[n] ? 1 : at.share[i]))
     const runKeys = keys.slice(first, final + 1)
-    const runTimes = keyTimes.slice(first, final + 1)
+    const runTimes = keyFrames.slice(first, final + 1)
     /** @type {Mat3[]} */
     let found
     if (aims[first]) {
@@ -246,7 +267,8 @@ function keyedRotation(doc, times, keyTimes, at, position) {
       found = level(
         inside.map((i) => position[i]),
         /** @type {Vec3[]} */ (targets),
-        inside.map((i) => times[i])
+        inside.map((i) => times[i]),
+        doc
       )
     } else {
       const quaternions = runKeys.map((key) => key.quaternion ?? [1, 0, 0, 0])
@@ -255,10 +277,11 @@ function keyedRotation(doc, times, keyTimes, at, position) {
     inside.forEach((i, n) => (rotation[i] = found[n]))
   })
   for (const final of ends.slice(0, -1)) {
-    const start = quaternionFromMatrix(rotation[times.indexOf(keyTimes[final])])
-    const end = quaternionFromMatrix(rotation[times.indexOf(keyTimes[final + 1])])
+    const edges = [times.indexOf(keyFrames[final]), times.indexOf(keyFrames[final + 1])]
+    if (edges.includes(-1)) continue
+    const [start, end] = edges.map((edge) => quaternionFromMatrix(rotation[edge]))
     times.forEach((time, i) => {
-      if (time > keyTimes[final] && time < keyTimes[final + 1])
+      if (time > keyFrames[final] && time < keyFrames[final + 1])
         rotation[i] = matrixFromQuaternion(slerp(start, end, at.share[i]))
     })
   }
@@ -342,21 +365,27 @@ export function bakeDocument(doc, tolerance = BAKE_TOLERANCE) {
   const last = doc.frames - 1
   const exact = evaluate(doc)
   const shots = presetShots(doc, exact.times)
-  const frames = new Set(
-    tolerance > 0 ? [0, last, ...turnFrames(presetNamed(doc.source.preset).turns, last)] : exact.times
-  )
+  const moments = keyTimes(doc, exact.times)
+  const stops = stopsOf(presetNamed(doc.source.preset), /** @type {Values} */ (doc.source.params), last)
+  const frames = new Set(tolerance > 0 ? [0, last, ...stops.map(([frame]) => frame)] : exact.times)
   for (;;) {
     const keys = [...frames].sort((a, b) => a - b)
-    const baked = { ...doc, source: null, keyframes: keys.map((frame) => targetKey(shots[frame], frame)) }
+    const baked = {
+      ...doc,
+      source: null,
+      keyframes: keys.map((frame) => targetKey(shots[frame], frame, moments[frame]))
+    }
     const split = tolerance > 0 ? offStretches(baked, exact, keys, tolerance * doc.radius, tolerance) : []
+    split.push(...untimelyStretches(baked, moments, keys))
     if (!split.length) return baked
     split.forEach((frame) => frames.add(frame))
   }
 }
 
-/** @param {Shot} shot @param {number} frame @returns {Keyframe} */
-const targetKey = (shot, frame) => ({
+/** @param {Shot} shot @param {number} frame @param {number | undefined} time @returns {Keyframe} */
+const targetKey = (shot, frame, time) => ({
   frame,
+  ...(time === undefined ? {} : { time }),
   position: [...shot.position],
   target: [...shot.target],
   roll: shot.roll,
@@ -400,8 +429,26 @@ function offStretches(baked, exact, keys, distance, angle) {
 }
 
 /**
+ * Middles of the stretches between keys where the baked path shows another moment of the clip.
+ * @param {PathDocument} baked @param {(number | undefined)[]} moments @param {number[]} keys frames
+ */
+function untimelyStretches(baked, moments, keys) {
+  if (!setsTheTime(baked)) return []
+  const tried = keyTimes(
+    baked,
+    moments.map((_, i) => i)
+  )
+  const off = moments.map((moment, i) => Math.abs(Number(moment) - Number(tried[i])) > BAKED_TIME)
+  return keys
+    .slice(1)
+    .map((b, i) => [keys[i], b])
+    .filter(([a, b]) => b - a > 1 && off.slice(a, b + 1).some(Boolean))
+    .map(([a, b]) => Math.floor((a + b) / 2))
+}
+
+/**
  * The same path over another number of frames. Keyframes move to the nearest frame; where two would fall together, the
- * path gets a key on every frame instead.
+ * path gets a key on every frame instead. Of a loop it is the round that keeps its shape.
  * @param {PathDocument} doc
  * @param {number} frames
  * @param {Scene | null} [scene] its lens is needed only where keys fall together, some of which inherit it
@@ -413,13 +460,13 @@ export function resampleDocument(doc, frames, scene = null) {
   }
   const [last, newLast] = [doc.frames - 1, frames - 1]
   if (last === newLast || !doc.keyframes.length) return { ...doc, frames }
-  const factor = last ? newLast / last : 0
+  const factor = doc.loop ? frames / doc.frames : last ? newLast / last : 0
   const moved = doc.keyframes.map((key) => Math.floor(key.frame * factor + 0.5))
-  if (new Set(moved).size === moved.length) {
+  if (new Set(moved).size === moved.length && moved[moved.length - 1] <= newLast) {
     return { ...doc, frames, keyframes: doc.keyframes.map((key, i) => ({ ...key, frame: moved[i] })) }
   }
   if (doc.source) return { ...doc, frames, keyframes: [] }
-  const times = Array.from({ length: frames }, (_, i) => (newLast ? (i * last) / newLast : 0))
+  const times = Array.from({ length: frames }, (_, i) => (doc.loop ? i / factor : newLast ? (i * last) / newLast : 0))
   const whole = evaluate(doc, scene, times)
   if (!whole.fov && doc.keyframes.some((key) => key.fov !== null)) {
     throw new TrajectoryError(
