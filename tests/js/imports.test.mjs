@@ -53,8 +53,8 @@ test('the editor knows nothing of ComfyUI, and no part of it knows the editor', 
 })
 
 test('the path and its mathematics are plain values: no page, no state, no graphics', () => {
-  const plain = ['math', 'curves', 'poses', 'presets', 'pathDocument', 'time', 'trajectory', 'edits'].map((name) =>
-    join('editor', `${name}.js`)
+  const plain = ['math', 'curves', 'poses', 'presets', 'pathDocument', 'loop', 'time', 'trajectory', 'edits'].map(
+    (name) => join('editor', `${name}.js`)
   )
   for (const name of plain) {
     const text = readFileSync(join(WEB, name), 'utf8')

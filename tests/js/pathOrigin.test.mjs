@@ -66,6 +66,17 @@ test("the node's own widgets decide, and there is nothing to say", () => {
   assert.deepEqual(node.properties, {}, 'what the widgets say need not be kept')
 })
 
+test('bullet time is as long as the clip and what is frozen of it, and a preset can be closed', () => {
+  const bullet = new PathOrigin(cameraNode({ preset: 'bullet_time', freeze: 20, hold: 12 }).node)
+  const scene = { radius: 2, pivot: [0, 0, 2], frames: 33 }
+  assert.equal(bullet.document(scene).frames, 45)
+  assert.equal(bullet.document(null).frames, 61)
+  assert.equal(bullet.document(null).source.params.freeze, 20)
+  assert.ok(!('loop' in bullet.document(null)))
+  assert.equal(new PathOrigin(cameraNode({ loop: true }).node).document(scene).loop, true)
+  assert.equal(new PathOrigin(cameraNode({ preset: 'bullet_time', frames: 30 }).node).document(scene).frames, 30)
+})
+
 for (const name of ['angle', 'preset', 'fps', 'file']) {
   test(`a linked ${name} is shown as the last run made it, and says so`, () => {
     const { node, link, widget } = cameraNode()

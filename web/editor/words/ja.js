@@ -106,6 +106,13 @@ export default {
   'Rounds around the viewing axis.': '視軸の周りを回る数。',
   'How wide the last round is.': '最後の一周の幅。',
   'Forward on the way; negative backward.': '途中で前へ。負は後ろへ。',
+  'Bullet time': 'バレットタイム',
+  'How far around while time stands still; positive to the right, negative to the left.':
+    '時間が止まっている間にどれだけ回るか。正は右、負は左。',
+  'Frame of the clip at which time stops.': '時間が止まる、クリップのフレーム。',
+  'Frames that the orbit around the frozen moment takes.': '止まった瞬間を回るのにかけるフレーム数。',
+  freeze: '停止',
+  hold: '保持',
   'Arc over the top': '上を越える',
   'How far over; 180 ends behind, upside down.': 'どこまで越えるか。180 は背後で逆さまに終わります。',
   Static: '静止',

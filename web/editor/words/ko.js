@@ -104,6 +104,13 @@ export default {
   'Rounds around the viewing axis.': '시선 축 둘레를 도는 횟수.',
   'How wide the last round is.': '마지막 바퀴의 너비.',
   'Forward on the way; negative backward.': '가는 동안 앞으로, 음수는 뒤로.',
+  'Bullet time': '불릿 타임',
+  'How far around while time stands still; positive to the right, negative to the left.':
+    '시간이 멈춘 동안 얼마나 도는지. 양수는 오른쪽, 음수는 왼쪽.',
+  'Frame of the clip at which time stops.': '시간이 멈추는 클립의 프레임.',
+  'Frames that the orbit around the frozen moment takes.': '멈춘 순간을 도는 데 쓰는 프레임 수.',
+  freeze: '정지',
+  hold: '유지',
   'Arc over the top': '꼭대기 넘기',
   'How far over; 180 ends behind, upside down.': '얼마나 넘는지. 180은 뒤에서 거꾸로 끝납니다.',
   Static: '고정',

@@ -101,6 +101,13 @@ export default {
   'Rounds around the viewing axis.': '绕视轴的圈数。',
   'How wide the last round is.': '最后一圈有多宽。',
   'Forward on the way; negative backward.': '途中前进；负值后退。',
+  'Bullet time': '子弹时间',
+  'How far around while time stands still; positive to the right, negative to the left.':
+    '时间静止时绕多远；正值向右，负值向左。',
+  'Frame of the clip at which time stops.': '时间在片段的这一帧停住。',
+  'Frames that the orbit around the frozen moment takes.': '绕静止瞬间转动所用的帧数。',
+  freeze: '冻结',
+  hold: '停留',
   'Arc over the top': '越过顶部',
   'How far over; 180 ends behind, upside down.': '越过多远；180 到达背后，上下颠倒。',
   Static: '静止',
