@@ -311,6 +311,19 @@ def matrix_from_quaternion(quaternion: np.ndarray) -> np.ndarray:
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
+def rotation_from_vector(vector: np.ndarray) -> np.ndarray:
+    """Rotation matrices (..., 3, 3) from rotation vectors (..., 3), radians (Rodrigues)."""
+    angle = np.linalg.norm(vector, axis=-1)[..., None, None]
+    small = angle < 1e-8
+    safe = np.where(small, 1.0, angle)
+    x, y, z = np.moveaxis(np.asarray(vector, np.float64), -1, 0)
+    zero = np.zeros_like(x)
+    cross = np.stack([np.stack([zero, -z, y], -1), np.stack([z, zero, -x], -1), np.stack([-y, x, zero], -1)], -2)
+    a = np.where(small, 1.0, np.sin(angle) / safe)
+    b = np.where(small, 0.5, (1 - np.cos(angle)) / safe**2)
+    return np.eye(3) + a * cross + b * cross @ cross
+
+
 def slerp(start: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
     """The shortest turn between unit quaternions.
 

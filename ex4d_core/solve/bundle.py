@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..camera import Intrinsics
+from ..camera import Intrinsics, rotation_from_vector
 
 NEAREST = 1e-6
 """Scene units before a camera at which a point is taken to be that lies nearer or behind: it keeps divisions finite."""
@@ -32,19 +32,6 @@ class Sights:
     frame: np.ndarray
     pixel: np.ndarray
     depth: np.ndarray
-
-
-def rotation_from_vector(vector: np.ndarray) -> np.ndarray:
-    """Rotation matrices (..., 3, 3) from rotation vectors (..., 3), radians (Rodrigues)."""
-    angle = np.linalg.norm(vector, axis=-1)[..., None, None]
-    small = angle < 1e-8
-    safe = np.where(small, 1.0, angle)
-    x, y, z = np.moveaxis(np.asarray(vector, np.float64), -1, 0)
-    zero = np.zeros_like(x)
-    cross = np.stack([np.stack([zero, -z, y], -1), np.stack([z, zero, -x], -1), np.stack([-y, x, zero], -1)], -2)
-    a = np.where(small, 1.0, np.sin(angle) / safe)
-    b = np.where(small, 0.5, (1 - np.cos(angle)) / safe**2)
-    return np.eye(3) + a * cross + b * cross @ cross
 
 
 def projected(points: np.ndarray, pose: np.ndarray, lens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
