@@ -35,6 +35,8 @@ Style = Literal["released", "paper"]
 STYLES: tuple[Style, ...] = get_args(Style)
 LARGEST_DEPTH = 1e9
 """Scene units, as for camera paths; a depth that is much larger is a slip, and its products leave float32."""
+CACHED = 2**14
+"""Vertices worked on at a time on the processor: their float64 planes stay in its cache."""
 PAPER_CLAMP = 0.99
 """Paper style keeps every depth in front of the back plate: at most this share of ``border_depth``."""
 
@@ -346,14 +348,13 @@ def sample_nearest(depth: Tensor, width: int, height: int) -> Tensor:
 
 def unproject(depth: Tensor, intrinsics: Intrinsics, pixel_offset: float) -> Tensor:
     """Planar depth (..., H, W) to points (..., H, W, 3) in the camera's frame; float64 keeps pixel centres exact."""
-    return torch.stack(_coordinates(depth, intrinsics, pixel_offset), dim=-1)
+    return torch.stack(_coordinates(depth, _rays(depth, intrinsics, pixel_offset)), dim=-1)
 
 
-def _coordinates(depth: Tensor, intrinsics: Intrinsics, pixel_offset: float) -> tuple[Tensor, Tensor, Tensor]:
+def _coordinates(depth: Tensor, rays: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """x, y and z of the points, each (..., H, W) float64."""
     z = depth.double()
-    ray_x, ray_y = _rays(z, intrinsics, pixel_offset)
-    return z * ray_x, z * ray_y[:, None], z
+    return z * rays[0], z * rays[1][:, None], z
 
 
 def _squared_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
@@ -381,18 +382,30 @@ def angle_valid(depth: Tensor, intrinsics: Intrinsics, pixel_offset: float, min_
 
     Source: paper eq. 4; evaluated in float64 by every backend, so that all of them agree.
     """
-    points = _coordinates(depth, intrinsics, pixel_offset)
+    height, width = depth.shape[-2:]
+    valid = torch.empty((*depth.shape[:-2], height - 1, width - 1, 2), dtype=torch.bool, device=depth.device)
+    limit = 4.0 * math.cos(math.radians(min_angle)) ** 2
+    rays = _rays(depth, intrinsics, pixel_offset)
+    lines = max(1, CACHED // width) if depth.device.type == "cpu" and depth.ndim == 2 else height
+    for top in range(0, height - 1, lines):
+        part = slice(top, min(top + lines, height - 1) + 1)
+        _angle_valid(depth[..., part, :], (rays[0], rays[1][part]), limit, valid[..., top : part.stop - 1, :, :])
+    return valid
+
+
+def _angle_valid(depth: Tensor, rays: tuple[Tensor, Tensor], limit: float, valid: Tensor) -> None:
+    """The test on some rows of a frame, into ``valid``."""
+    points = _coordinates(depth, rays)
     across = _squared_distance([p[..., :, 1:] for p in points], [p[..., :, :-1] for p in points])
     down = _squared_distance([p[..., 1:, :] for p in points], [p[..., :-1, :] for p in points])
     diagonal = _squared_distance([p[..., :-1, 1:] for p in points], [p[..., 1:, :-1] for p in points])
-    limit = 4.0 * math.cos(math.radians(min_angle)) ** 2
-    faces = []
-    for first, second in ((across[..., :-1, :], down[..., :, :-1]), (across[..., 1:, :], down[..., :, 1:])):
+    for face, (first, second) in enumerate(
+        ((across[..., :-1, :], down[..., :, :-1]), (across[..., 1:, :], down[..., :, 1:]))
+    ):
         short = torch.minimum(torch.minimum(first, second), diagonal)
         long = torch.maximum(torch.maximum(first, second), diagonal)
         middle = first + second + diagonal - short - long
-        faces.append((middle + long - short).square_() <= limit * middle * long)
-    return torch.stack(faces, dim=-1)
+        valid[..., face] = (middle + long - short).square_() <= middle.mul_(limit).mul_(long)
 
 
 def jump_valid(depth: Tensor, max_jump: float) -> Tensor:

@@ -115,16 +115,34 @@ class _Scene:
         )
         cell = column * SUN_CELLS + row
         dark = torch.zeros(len(x), dtype=torch.bool)
+        cells = _Cells(cell, SUN_CELLS**2)
         for i in range(self.count):
-            near = self.shades[i][cell]
-            near &= along <= self.from_sun[i, 2] + self.from_sun[i, 3]
-            points = near.nonzero()[:, 0]
+            points = cells.members(self.shades[i])
+            before = along.index_select(0, points) <= self.from_sun[i, 2] + self.from_sun[i, 3]
+            points = points.index_select(0, before.nonzero()[:, 0])
             if not len(points):
                 continue
-            o = self.local(i, [part[points] for part in point], 1.0)
+            o = self.local(i, [part.index_select(0, points) for part in point], 1.0)
             t, _ = _hit(self.shape[i], self.number[i][2], o, self.sun_in_solids[i], 1e-5)
             dark[points[t < math.inf]] = True
         return dark
+
+
+class _Cells:
+    """Elements sorted by the cell they lie in, so that those of some cells are found without a look at all others."""
+
+    def __init__(self, cell: Tensor, count: int) -> None:
+        ordered, self.order = cell.sort()
+        self.starts = torch.searchsorted(ordered, torch.arange(count + 1))
+
+    def members(self, chosen: Tensor) -> Tensor:
+        """(N,) the elements in the chosen cells, (cells,) bool."""
+        cells = chosen.nonzero()[:, 0]
+        begin = self.starts.index_select(0, cells)
+        count = self.starts.index_select(0, cells + 1) - begin
+        step = begin - (count.cumsum(0) - count)
+        place = torch.repeat_interleave(step, count)
+        return self.order.index_select(0, place.add_(torch.arange(len(place))))
 
 
 class _Camera:
@@ -202,21 +220,26 @@ class _Camera:
         best = torch.full((len(tile),), math.inf, dtype=torch.float64)
         which = torch.full((len(tile),), -1)
         normal = [torch.zeros_like(best) for _ in range(3)]
+        tiles = _Cells(tile, self.touches.shape[1])
         for i in range(self.scene.count):
-            if not self.touches[i].any():
+            rays = tiles.members(self.touches[i])
+            if not len(rays):
                 continue
-            rays = self.touches[i][tile].nonzero()[:, 0]
             o = self.scene.local(i, self.eye, 1.0)
             t, n = _hit(
-                self.scene.shape[i], self.scene.number[i][2], o, self.scene.local(i, [p[rays] for p in d], 0.0), 1e-4
+                self.scene.shape[i],
+                self.scene.number[i][2],
+                o,
+                self.scene.local(i, [p.index_select(0, rays) for p in d], 0.0),
+                1e-4,
             )
-            closer = (t < best[rays]).nonzero()[:, 0]
+            closer = (t < best.index_select(0, rays)).nonzero()[:, 0]
             if not len(closer):
                 continue
-            rays = rays[closer]
-            best[rays], which[rays] = t[closer], i
+            rays = rays.index_select(0, closer)
+            best[rays], which[rays] = t.index_select(0, closer), i
             for part, value in zip(normal, n, strict=True):
-                part[rays] = value[closer] if value.ndim else value
+                part[rays] = value.index_select(0, closer) if value.ndim else value
         return best, which, normal
 
     def _ground(self, d: Vector, best: Tensor) -> Tensor:

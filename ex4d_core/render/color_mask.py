@@ -90,9 +90,9 @@ def render_color_mask(
         Cancelled: ``cancel`` returned True.
 
     Memory: the result (20 bytes a pixel and frame in float32, 8 in uint8) and what is in flight: numba 10 bytes a
-    sample and vertex on every core (60 when supersampling), at most 1.4 GB together or one frame; torch 250 bytes a
-    vertex and 60 a sample of one frame, and at most 0.7 GB for its pieces; nvdiffrast 150 bytes a sample and vertex of
-    up to 16 frames, at most 0.6 GB or one frame.
+    sample and vertex on every core (60 when supersampling), torch 60, both at most 1.4 GB together or one frame; torch on
+    a GPU one frame and 0.5 GB for its pieces; nvdiffrast 150 bytes a sample and vertex of up to 16 frames, at most 0.6 GB
+    or one frame.
 
     Source: the published renderer; paper section 3.2.
 

@@ -7,17 +7,16 @@ them on its workqueue layer.
 from __future__ import annotations
 
 import math
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 
 import numpy as np
 import torch
 
 from ..machine import extras
-from ..machine.cancel import POLL_SECONDS
 from ..machine.cores import cores
 from ..mesh import DWMesh
 from .backend import Backend, load_problem
+from .frames import draw_on_threads
 from .view import Picture, Settings, View, reduce_samples, rounding, store
 
 MAX_THREADS = 16
@@ -35,39 +34,16 @@ def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings
     for _ in range(threads):
         workspaces.put(_Workspace(mesh, picture, settings.supersample))
 
-    inference = torch.is_inference_mode_enabled()
-
     stop = np.zeros(1, np.uint8)
 
     def draw(view: View) -> None:
         workspace = workspaces.get()
         try:
-            # The mode is a thread's own, and tensors made in it (as ComfyUI's are) are written to in it only.
-            with torch.inference_mode(inference):
-                _draw(mesh, depth[view.source], rgb[view.source], view, picture, settings, workspace, stop)
+            _draw(mesh, depth[view.source], rgb[view.source], view, picture, settings, workspace, stop)
         finally:
             workspaces.put(workspace)
 
-    waiting = iter(views)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="ex4d-render")
-    running = {pool.submit(draw, view) for _, view in zip(range(2 * threads), waiting)}
-    try:
-        while running:
-            finished, running = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-            settings.poll()
-            for future in finished:
-                future.result()
-                following = next(waiting, None)
-                if following is not None:
-                    running.add(pool.submit(draw, following))
-                settings.frame_done()
-    finally:
-        stop[0] = 1  # where nothing failed, nothing runs any more
-        pool.shutdown(wait=False, cancel_futures=True)
-        # Kernels end at once. The compiler, on the very first call, cannot be stopped: it is left to end by itself.
-        begun = [frame for frame in running if not frame.cancelled()]
-        compiling = wait(begun, timeout=2 * POLL_SECONDS).not_done
-        pool.shutdown(wait=not compiling)
+    draw_on_threads(draw, views, threads, settings, lambda: stop.fill(1))
 
 
 def _affordable_threads(mesh: DWMesh, picture: Picture, supersample: int) -> int:

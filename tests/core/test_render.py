@@ -276,6 +276,8 @@ def test_a_failing_callback_ends_frames_that_are_being_drawn(monkeypatch):
 
 
 def test_a_render_that_fails_waits_for_what_is_running_and_never_begins_the_rest(monkeypatch):
+    from ex4d_core.render import frames as frames_module
+
     backend = pytest.importorskip("ex4d_core.render.numba_backend")
     kernels = pytest.importorskip("ex4d_core.render.numba_kernels")
     whole, numbers, begun, ended = kernels.rasterise, itertools.count(), [], []
@@ -292,7 +294,7 @@ def test_a_render_that_fails_waits_for_what_is_running_and_never_begins_the_rest
         raise KeyError("from the caller")
 
     monkeypatch.setattr(kernels, "rasterise", only_the_first_ends_by_itself)
-    monkeypatch.setattr(backend, "POLL_SECONDS", 30.0)  # how long it waits for a frame that does not end
+    monkeypatch.setattr(frames_module, "POLL_SECONDS", 30.0)  # how long it waits for a frame that does not end
     frames = 2 * backend.MAX_THREADS + 3
     with pytest.raises(KeyError, match="from the caller"):
         render_color_mask(
@@ -468,13 +470,12 @@ def test_what_lies_on_apples_gpu_is_computed_on_the_processor():
 
 
 def test_torch_pieces_do_not_change_the_picture(monkeypatch):
-    from ex4d_core.render import torch_backend
+    from ex4d_core.render import torch_scene
 
     mesh = scene("paper", "random")
     path = Trajectory(np.stack([VIEWS["inside"], VIEWS["plus 90"]]))
     whole = render_color_mask(mesh, path, backend="torch", keep_first_frame=False, size=(60, 50))
-    for name, value in (("FACES", 37), ("ROWS", 101), ("SAMPLES", 53)):
-        monkeypatch.setattr(torch_backend, name, value)
+    monkeypatch.setattr(torch_scene, "STRIP", 61)
     pieces = render_color_mask(mesh, path, backend="torch", keep_first_frame=False, size=(60, 50))
     assert all(torch.equal(a, b) for a, b in zip(whole, pieces))
 

@@ -1,0 +1,52 @@
+"""Frames drawn on several threads; cancel and progress stay with the thread that asked for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+
+import torch
+
+from ..machine.cancel import POLL_SECONDS
+from .view import Settings, View
+
+
+def draw_on_threads(
+    draw: Callable[[View], None], views: list[View], threads: int, settings: Settings, stop: Callable[[], None]
+) -> None:
+    """Draw every view, ``threads`` at a time.
+
+    Args:
+        draw: draws one view, on any of the threads.
+        views: what to draw.
+        threads: at most so many at once.
+        settings: whose `poll` is called at least every second and `frame_done` after each view, both in this thread.
+        stop: called when the work is over, be it done, failed or cancelled; what is still being drawn has to end then.
+    """
+    inference = torch.is_inference_mode_enabled()
+
+    def drawn(view: View) -> None:
+        # The mode is a thread's own, and tensors made in it (as ComfyUI's are) are written to in it only.
+        with torch.inference_mode(inference):
+            draw(view)
+
+    waiting = iter(views)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="ex4d-render")
+    running = {pool.submit(drawn, view) for _, view in zip(range(2 * threads), waiting)}
+    try:
+        while running:
+            finished, running = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            settings.poll()
+            for future in finished:
+                future.result()
+                following = next(waiting, None)
+                if following is not None:
+                    running.add(pool.submit(drawn, following))
+                settings.frame_done()
+    finally:
+        stop()  # where nothing failed, nothing runs any more
+        pool.shutdown(wait=False, cancel_futures=True)
+        # Work ends at once. A compiler, on the very first call, cannot be stopped: it is left to end by itself.
+        begun = [frame for frame in running if not frame.cancelled()]
+        compiling = wait(begun, timeout=2 * POLL_SECONDS).not_done
+        pool.shutdown(wait=not compiling)

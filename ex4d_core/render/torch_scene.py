@@ -1,0 +1,137 @@
+"""One view of the mesh as the torch backend draws it: vertices projected once, kept as planes over the grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..mesh import CACHED, DWMesh
+from .view import Settings, View
+
+STRIP, GPU_STRIP = CACHED, 2**20
+"""Vertices, faces or samples worked on at a time, at most 500 bytes each: a processor's cache holds the one, and a GPU is
+busy with the other."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A view's set-up. A face is numbered 2 * (its quad's upper left vertex) + (1 for the lower right one of the two);
+    the two faces of the back plate come after all others.
+
+    Attributes:
+        height, width: vertex rows and columns.
+        paper: paper style, where quads are seen or not; in released style vertices are.
+        depth: (V,) float32 planar depth of the source camera.
+        x, y: (V,) float64 in samples of the picture; of no meaning where ``inverse`` is negative.
+        inverse: (V,) float64 1/z in the viewing camera, -1 for what is not in front of the near plane.
+        valid: (V,) bool; paper style: of the quad to the lower right, False in the last row and column.
+        lens: fx, fy, cx, cy of the viewing camera, with sample (0, 0) at the origin.
+        rays: 1/fx, 1/fy, cx, cy of the source camera, with vertex (0, 0) at the origin.
+        pose: (3, 4) source camera to viewing camera.
+        near, far: the range of z that is drawn.
+        strip: vertices, faces or samples to work on at a time.
+    """
+
+    height: int
+    width: int
+    paper: bool
+    depth: Tensor
+    x: Tensor
+    y: Tensor
+    inverse: Tensor
+    valid: Tensor
+    lens: tuple[float, float, float, float]
+    rays: tuple[float, float, float, float]
+    pose: np.ndarray
+    near: float
+    far: float
+    strip: int
+
+    @property
+    def grid_faces(self) -> int:
+        """Number of the first face of the back plate."""
+        return 2 * self.height * self.width
+
+    def corners(self, face: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Vertex indices of faces over the grid."""
+        upper_left, lower = face >> 1, face & 1
+        first = upper_left + lower * self.width
+        return first, upper_left + lower + self.width, upper_left + 1
+
+    def corners_of_any(self, face: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same where faces of the back plate may be among them.
+
+        Paper style's fan is coplanar with these two faces and occluded throughout, so they stand for it.
+        """
+        first, second, third = self.corners(face)
+        count, plate, last = self.height * self.width, face >= self.grid_faces, face > self.grid_faces
+        first = torch.where(plate, torch.where(last, count - 1, self.width - 1), first)
+        second = torch.where(plate, 0, second)
+        return first, second, torch.where(plate, torch.where(last, count - self.width, count - 1), third)
+
+    def seen(self, face: Tensor) -> Tensor:
+        """(N,) bool, paper style: whether faces are seen from where they lie; the back plate never is."""
+        return self.valid.index_select(0, (face >> 1).clamp_(max=len(self.valid) - 1)) & (face < self.grid_faces)
+
+    def points(self, vertex: Tensor) -> Tensor:
+        """(N, 3) float64: vertices in the viewing camera's frame."""
+        row = torch.div(vertex, self.width, rounding_mode="floor")
+        z = self.depth.index_select(0, vertex).double()
+        x = z * ((vertex - row * self.width - self.rays[2]) * self.rays[0])
+        y = z * ((row - self.rays[3]) * self.rays[1])
+        return torch.stack([line[0] * x + line[1] * y + line[2] * z + line[3] for line in self.pose.tolist()], 1)
+
+
+def set_up(mesh: DWMesh, view: View, settings: Settings) -> Scene:
+    """Project the mesh's vertices for a view."""
+    device = settings.device
+    source, camera = mesh.lens(view.source), view.intrinsics
+    # Both grids: sample (i, j) lies at j * 1 + offset, so the offset moves into the principal point.
+    rays = (1.0 / source.fx, 1.0 / source.fy, source.cx - mesh.pixel_offset, source.cy - mesh.pixel_offset)
+    lens = (float(camera.fx), float(camera.fy), camera.cx - 0.5, camera.cy - 0.5)
+    depth = mesh.depth[view.source].to(device)
+    x, y, inverse = (torch.empty(depth.shape, dtype=torch.float64, device=device) for _ in range(3))
+    strip = STRIP if device.type == "cpu" else GPU_STRIP
+    lines = max(1, strip // mesh.width)
+    for top in range(0, mesh.height, lines):
+        part = slice(top, top + lines)
+        _project(depth[part], top, rays, lens, view.source_to_camera, settings.near, (x[part], y[part], inverse[part]))
+    paper = mesh.style == "paper"
+    if paper:
+        valid = torch.nn.functional.pad(mesh.quad_face_valid(view.source)[..., 0], (0, 1, 0, 1))
+    else:
+        valid = mesh.vertex_valid(view.source)
+    return Scene(
+        mesh.height, mesh.width, paper, depth.reshape(-1), x.reshape(-1), y.reshape(-1), inverse.reshape(-1),
+        valid.reshape(-1).to(device), lens, rays, view.source_to_camera[:3], settings.near, settings.far, strip,
+    )  # fmt: skip
+
+
+def _project(
+    depth: Tensor,
+    top: int,
+    rays: tuple[float, float, float, float],
+    lens: tuple[float, float, float, float],
+    pose: np.ndarray,
+    near: float,
+    out: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    """Fill x, y and 1/z of some rows of vertices, the first of which is row ``top``."""
+    rows, columns = depth.shape
+    z = depth.double()
+    across = (torch.arange(columns, dtype=torch.float64, device=depth.device) - rays[2]) * rays[0]
+    down = (torch.arange(top, top + rows, dtype=torch.float64, device=depth.device) - rays[3]) * rays[1]
+    cx, cy, cz = (
+        (line[0] * across + (line[1] * down + line[2])[:, None]).mul_(z).add_(line[3]) for line in pose[:3].tolist()
+    )
+    x, y, inverse = out
+    torch.reciprocal(cz, out=inverse)
+    torch.mul(cx.mul_(lens[0]), inverse, out=x).add_(lens[2])
+    torch.mul(cy.mul_(lens[1]), inverse, out=y).add_(lens[3])
+    hidden = cz <= near
+    if hidden.any():
+        x[hidden] = y[hidden] = 0.0
+        inverse[hidden] = -1.0
