@@ -20,6 +20,7 @@ STAGES = (
     "mesh",
     "trajectory",
     "render",
+    "targets",
     "adapter",
     "conditioning",
     "sampler",

@@ -17,6 +17,7 @@ from .evaluate import Evaluated, evaluate_document
 from .parse import parse_document, preset_document
 from .path import Trajectory, load_camera, save_camera
 from .presets import FREEZE, HOLD, PRESETS, PUBLISHED, Param, Preset, PresetSource, frames_for
+from .resample import resampled
 from .source_camera import check_source_camera, in_the_world, relative_to_source, source_camera_of
 from .summary import Summary, summarize
 from .time import source_frames, source_times
@@ -64,6 +65,7 @@ __all__ = [
     "preset_document",
     "relative_to_source",
     "resample_document",
+    "resampled",
     "save_camera",
     "scale_document",
     "smoothed",
