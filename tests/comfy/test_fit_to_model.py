@@ -28,7 +28,7 @@ def fit_of(source="clip", **values):
 def outputs(client, server, prompt, **slots):
     sinks = {f"r_{name}": record("fit", slot, f"fit_{name}") for name, slot in slots.items()}
     result = client.queue(prompt | sinks).ok()
-    return result, {name: torch.load(server.output / f"fit_{name}.pt", weights_only=False) for name in slots}
+    return result, {name: torch.load(server.output / f"fit_{name}.pt", weights_only=True) for name in slots}
 
 
 @pytest.mark.parametrize("base", sorted({model.base.name for model in MODELS.values()}))
@@ -54,10 +54,14 @@ def test_a_render_goes_on_to_a_model_with_grey_holes(client, server):
         "fit": fit_of("render", seen=["render", 1], trajectory=["path", 0], fps=16.0, width=96, height=64, fit="pad"),
         "grown": {"class_type": "GrowMask", "inputs": {"mask": ["fit", 2], "expand": 2, "tapered_corners": True}},
     }
-    result, out = outputs(client, server, prompt, images=0, seen=1, holes=2, fps=5, width=6, height=7, length=8)
+    numbers = {"fps": 5, "width": 6, "height": 7, "length": 8}
+    prompt |= {
+        name: {"class_type": "PreviewAny", "inputs": {"source": ["fit", slot]}} for name, slot in numbers.items()
+    }
+    result, out = outputs(client, server, prompt, images=0, seen=1, holes=2)
     assert out["images"].shape == (5, 64, 96, 3) and torch.equal(out["holes"], 1 - out["seen"])
     assert (out["images"][out["seen"] == 0] == 0.5).all() and 0 < out["holes"][0].mean() < out["holes"][-1].mean()
-    assert [out[name] for name in ("fps", "width", "height", "length")] == [16.0, 96, 64, 5]
+    assert [float(result.text(name)) for name in numbers] == [16, 96, 64, 5]
     assert "5 of 6 frames" in result.text("fit") and result.outputs["fit"]["animated"] == [True]
     assert [(value, total) for node, value, total in result.progress if node == "fit"][-1:] == [(5, 5)]
 
