@@ -6,9 +6,17 @@ import { presetDocument } from '../../web/editor/trajectory.js'
 import { Warnings } from '../../web/editor/warnings.js'
 import { stateOf } from './paths.mjs'
 
+/** What a preview's header says of its lens. */
+const seenThrough = (lens) => ({
+  width: lens.width,
+  height: lens.height,
+  source: [lens.width, lens.height],
+  intrinsics: lens
+})
+
 test('a frame that could not be drawn stops no other from being measured, and waits for its camera', async (t) => {
   const { state } = stateOf(presetDocument('orbit', { frames: 5, radius: 2, params: { angle: 60, rise: 0 } }))
-  const header = { frames: 1, frame_numbers: [0], clip_frames: 1 }
+  const header = { frames: 1, frame_numbers: [0], clip_frames: 1, ...seenThrough(state.lens) }
   const clip = { header, frames: [], loaded: 1, indexOf: () => 0 }
   /** Cameras that were drawn, by frame. @type {number[]} */
   const drawn = []
@@ -58,7 +66,8 @@ test('a frame that could not be drawn stops no other from being measured, and wa
 
 test('frames are measured though nothing can be drawn, or asked whether something moves', async (t) => {
   const { state } = stateOf(presetDocument('orbit', { frames: 4, radius: 2, params: { angle: 60, rise: 0 } }))
-  const clip = { header: { frames: 1, frame_numbers: [0], clip_frames: 1 }, frames: [], loaded: 1, indexOf: () => 0 }
+  const header = { frames: 1, frame_numbers: [0], clip_frames: 1, ...seenThrough(state.lens) }
+  const clip = { header, frames: [], loaded: 1, indexOf: () => 0 }
   t.mock.method(console, 'error', () => {})
   let asked = 0
   const warnings = new Warnings({

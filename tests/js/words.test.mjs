@@ -36,6 +36,8 @@ const ALSO = [
   'frames',
   'roll',
   'fov',
+  'clip',
+  'reverse',
   ...new Set(PRESETS.flatMap(({ params }) => params.map(({ name }) => name)))
 ]
 /** Sentences of which a language may leave something out: an English plural's "s", and a word for one of two things. */

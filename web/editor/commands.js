@@ -3,9 +3,12 @@
  *
  * @import { Vec3 } from './math.js'
  * @import { EditorState } from './state.js'
+ * @import { Run } from './timeEdits.js'
  */
 import { baked, dollied, freeFrame, keyAt, orbited, placeKey, removeKey, withKey, withPivot } from './edits.js'
 import { fovOf, radians } from './math.js'
+import { sourceTimes } from './time.js'
+import { withRun, withTime, withoutTime } from './timeEdits.js'
 
 export class Commands {
   /** @param {EditorState} state */
@@ -81,6 +84,49 @@ export class Commands {
     state.goTo(to)
     state.select(to)
   }
+
+  // -------------------------------------------------------------------------------------------------------------- time
+
+  /** Says which frame of the clip a key shows, as it does now, or leaves that to the keys around it. @param {number} frame */
+  toggleTime(frame = this.state.frame) {
+    const { state } = this
+    const timed = !state.document.source && keyAt(state.document, frame)?.time !== undefined
+    if (timed) state.edit('clear time', (document) => withoutTime(document, frame))
+    else state.edit('set time', (document, path) => withTime(document, path, frame, this.shownAt(frame)))
+    state.settle()
+    if (state.isKey(frame)) state.select(frame)
+  }
+
+  /** The whole frame of the clip that a frame of the path shows, within the clip. @param {number} frame */
+  shownAt(frame) {
+    const { document, clipFrames } = this.state
+    return Math.min(clipFrames - 1, Math.floor(sourceTimes(document, clipFrames, [frame])[0] + 0.5))
+  }
+
+  /** Shows a later moment of the clip at the playhead, or an earlier one. @param {number} frames of the clip */
+  shiftTime(frames) {
+    const { state } = this
+    const { frame, clipFrames } = state
+    const time = Math.min(clipFrames - 1, Math.max(0, this.shownAt(frame) + frames))
+    if (state.edit(`time ${frame}`, (document, path) => withTime(document, path, frame, time))) state.select(frame)
+  }
+
+  /** Lets the whole path run through the clip in one way. @param {Run} run */
+  runThrough(run) {
+    const { state } = this
+    const { frame, clipFrames } = state
+    state.edit('run', (document, path) => withRun(document, path, run, clipFrames, frame))
+    state.settle()
+  }
+
+  /** Closes the path, or opens it again. */
+  toggleClosed() {
+    const { state } = this
+    state.edit('closed', ({ loop, ...document }) => (loop ? document : { ...document, loop: true }))
+    state.settle()
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- moving
 
   /** The playhead to the next or previous key; of a preset, to its ends. @param {1 | -1} way */
   jump(way) {

@@ -1,21 +1,34 @@
 /**
  * Numeric fields: type, drag the label, arrow keys or wheel; the inspector made of them; the preset bar.
  *
+ * @import { Commands } from './commands.js'
  * @import { Vec3 } from './math.js'
  * @import { EditorState } from './state.js'
  *
  * @typedef {object} BarOptions
  * @property {EditorState} state
+ * @property {Commands} commands
  * @property {() => void} focus gives the editor the keys
  */
 import { axesOf, eyeOf, fovOf } from './math.js'
 import { aimed, baked, keyAt, placedAround, spherical, translated } from './edits.js'
-import { make, onDrag } from './dom.js'
-import { EASES, INTERPOLATIONS, PRESETS, presetDocument, resampleDocument } from './trajectory.js'
+import { button, make, onDrag } from './dom.js'
+import { sourceTimes } from './time.js'
+import { RUNS, withTime, withTimeEase, withoutTime } from './timeEdits.js'
+import { EASES, INTERPOLATIONS, MAX_FRAMES, PRESETS, presetDocument, resampleDocument } from './trajectory.js'
 
 const NAMES = {
   ease: { linear: 'Linear', in: 'Ease in', out: 'Ease out', 'in-out': 'Ease in-out' },
-  interpolation: { linear: 'Straight', smooth: 'Smooth', 'catmull-rom': 'Round' }
+  interpolation: { linear: 'Straight', smooth: 'Smooth', 'catmull-rom': 'Round' },
+  timeEase: { linear: 'Evenly', in: 'Ease in', out: 'Ease out', 'in-out': 'Ease in-out' },
+  run: {
+    filmed: 'As filmed',
+    half: 'Half speed',
+    double: 'Double speed',
+    frozen: 'Frozen here',
+    backwards: 'Backwards',
+    back: 'There and back'
+  }
 }
 
 /**
@@ -124,7 +137,7 @@ export class NumberField {
  * @param {readonly T[]} values
  * @param {(value: T) => void} choose
  */
-function choice(title, names, values, choose) {
+function picker(title, names, values, choose) {
   const element = make(
     'select',
     { title, 'aria-label': title, onchange: () => choose(/** @type {T} */ (element.value)) },
@@ -136,10 +149,11 @@ function choice(title, names, values, choose) {
 
 /** The row of numbers for the camera at the playhead. */
 export class Inspector {
-  /** @param {BarOptions} options */
-  constructor({ state, focus }) {
+  /** @param {BarOptions & {bendsTime: () => boolean}} options `bendsTime` whether time has a place in the editor now */
+  constructor({ state, commands, focus, bendsTime }) {
     this.state = state
     this.focus = focus
+    this.bendsTime = bendsTime
     const settle = () => state.settle()
     const eye = () => {
       const camera = state.camera()
@@ -246,23 +260,39 @@ export class Inspector {
         ]
       ]
     ])
+    groups.push(['Time', [f(timeField(state, settle))]])
     this.fields = groups.flatMap(([, fields]) => fields)
-    this.ease = choice('How the move into this key runs', NAMES.ease, EASES, (value) => {
+    this.ease = picker('How the move into this key runs', NAMES.ease, EASES, (value) => {
       state.editKey('ease', (k) => ({ ...k, ease: value }))
       state.settle()
       focus()
     })
-    this.element = make(
-      'div',
-      { class: 'ex4d-fields' },
-      groups.map(([name, fields]) =>
-        make('div', { class: 'ex4d-fieldset' }, [
-          make('span', {}, [name]),
-          ...fields.map((field) => field.element),
-          name === 'Lens' ? this.ease : null
-        ])
-      )
+    this.timeEase = picker('How time runs up to this key', NAMES.timeEase, EASES, (value) => {
+      state.edit('time ease', (document) => withTimeEase(document, state.frame, value))
+      state.settle()
+      focus()
+    })
+    this.run = picker(
+      'How the whole path runs through the clip',
+      { '': 'Run …', ...NAMES.run },
+      ['', ...RUNS],
+      (run) => {
+        if (run) commands.runThrough(run)
+        this.run.value = ''
+        focus()
+      }
     )
+    /** @type {Record<string, HTMLElement[]>} */
+    const beside = { Lens: [this.ease], Time: [this.timeEase, this.run] }
+    const sets = groups.map(([name, fields]) =>
+      make('div', { class: 'ex4d-fieldset' }, [
+        make('span', {}, [name]),
+        ...fields.map((field) => field.element),
+        ...(beside[name] ?? [])
+      ])
+    )
+    this.time = sets[sets.length - 1]
+    this.element = make('div', { class: 'ex4d-fields' }, sets)
   }
 
   refresh() {
@@ -271,6 +301,31 @@ export class Inspector {
     const key = state.document.source ? undefined : keyAt(state.document, state.frame)
     this.ease.disabled = !key
     this.ease.value = key?.ease ?? 'linear'
+    this.time.style.display = this.bendsTime() ? '' : 'none'
+    this.timeEase.disabled = key?.time === undefined
+    this.timeEase.value = key?.time_ease ?? 'linear'
+  }
+}
+
+/**
+ * The frame of the clip that is shown at the playhead.
+ * @param {EditorState} state @param {() => void} settle @returns {NumberFieldOptions}
+ */
+function timeField(state, settle) {
+  const key = () => (state.document.source ? undefined : keyAt(state.document, state.frame))
+  const shown = () => sourceTimes(state.document, state.clipFrames, [state.frame])[0]
+  return {
+    label: 'clip',
+    title: 'Frame of the clip that is shown here; empty = as the keys around it say',
+    step: () => 1,
+    digits: 2,
+    low: 0,
+    high: MAX_FRAMES - 1,
+    settle,
+    get: () => key()?.time ?? null,
+    empty: () => String(Number(shown().toFixed(2))),
+    set: (value) => state.edit(`time ${state.frame}`, (document, path) => withTime(document, path, state.frame, value)),
+    clear: () => state.edit('clear time', (document) => withoutTime(document, state.frame))
   }
 }
 
@@ -289,9 +344,13 @@ function rollOf(state) {
 /** Preset, its parameters, interpolation and length of the path. */
 export class PathBar {
   /** @param {BarOptions} options */
-  constructor({ state, focus }) {
+  constructor({ state, commands, focus }) {
     this.state = state
     this.focus = focus
+    this.closed = button('closed', 'Closed: the end goes on into the start, without a seam', () => {
+      commands.toggleClosed()
+      focus()
+    })
     this.preset = make(
       'select',
       {
@@ -309,7 +368,7 @@ export class PathBar {
     /** @type {NumberField[]} */
     this.fields = []
     this.shown = ''
-    this.interpolation = choice('How the path runs between keys', NAMES.interpolation, INTERPOLATIONS, (value) => {
+    this.interpolation = picker('How the path runs between keys', NAMES.interpolation, INTERPOLATIONS, (value) => {
       state.edit('interpolation', (document) => ({ ...document, interpolation: value }))
       state.settle()
       focus()
@@ -328,6 +387,7 @@ export class PathBar {
       this.preset,
       this.params,
       this.interpolation,
+      this.closed,
       this.length.element
     ])
   }
@@ -345,7 +405,8 @@ export class PathBar {
           radius: state.scene?.radius ?? document.radius,
           pivot: state.scene?.pivot ?? document.pivot,
           interpolation: document.interpolation === 'linear' ? 'catmull-rom' : document.interpolation,
-          frame_of_reference: document.frame_of_reference
+          frame_of_reference: document.frame_of_reference,
+          loop: document.loop
         })
       )
     } else state.edit('keys', baked)
@@ -368,6 +429,7 @@ export class PathBar {
     this.preset.value = source?.preset ?? ''
     this.interpolation.value = state.document.interpolation
     this.interpolation.hidden = !!source
+    this.closed.setAttribute('aria-pressed', String(!!state.document.loop))
     if (this.shown !== (source?.preset ?? '')) {
       this.shown = source?.preset ?? ''
       const preset = PRESETS.find((p) => p.name === this.shown)
@@ -378,7 +440,7 @@ export class PathBar {
             title: param.unit === 'radius' ? `${param.description} In radii of the scene.` : param.description,
             low: param.min,
             high: param.max,
-            step: () => (param.unit === 'deg' ? 1 : param.unit === 'radius' ? 0.02 : 0.1),
+            step: () => ({ deg: 1, frame: 1, radius: 0.02 })[param.unit] ?? 0.1,
             digits: 2,
             settle: () => state.settle(),
             get: () => {

@@ -9,6 +9,7 @@
  * @property {ShotMode} mode what the shot view shows
  * @property {boolean} loop
  * @property {boolean} snapping
+ * @property {boolean} timing whether the row of time is shown, also where nothing bends it
  * @property {number} holeLimit more holes than this share of a frame are warned about
  *
  * @typedef {object} PassingModes what ends with the page
@@ -31,6 +32,7 @@ export class Modes {
     this.mode = 'checker'
     this.loop = true
     this.snapping = false
+    this.timing = false
     this.holeLimit = 0.75
     this.picking = false
     this.flying = false
@@ -49,7 +51,7 @@ export class Modes {
     for (const listener of this.listeners) listener()
   }
 
-  /** @param {'loop' | 'snapping' | 'picking' | 'flying'} name */
+  /** @param {'loop' | 'snapping' | 'timing' | 'picking' | 'flying'} name */
   toggle(name) {
     this.set({ [name]: !this[name] })
   }
@@ -60,8 +62,8 @@ export class Modes {
 
   /** @returns {KeptModes} */
   kept() {
-    const { layout, mode, loop, snapping, holeLimit } = this
-    return { layout, mode, loop, snapping, holeLimit }
+    const { layout, mode, loop, snapping, timing, holeLimit } = this
+    return { layout, mode, loop, snapping, timing, holeLimit }
   }
 
   /** Takes what was kept, as far as it makes sense; the rest stays as it is. @param {Partial<KeptModes>} kept */
@@ -72,6 +74,7 @@ export class Modes {
     if (kept.mode && SHOT_MODES.includes(kept.mode)) change.mode = kept.mode
     if (typeof kept.loop === 'boolean') change.loop = kept.loop
     if (typeof kept.snapping === 'boolean') change.snapping = kept.snapping
+    if (typeof kept.timing === 'boolean') change.timing = kept.timing
     if (kept.holeLimit && kept.holeLimit > 0 && kept.holeLimit <= 1) change.holeLimit = kept.holeLimit
     this.set(change)
   }

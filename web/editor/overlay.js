@@ -212,16 +212,28 @@ function frustumCorners(camera, depth) {
 /**
  * @param {Pen} pen
  * @param {{poses: ArrayLike<number>[], frame: number, keys: {frame: number, position: Vec3}[], selected: number | null,
- *   camera: Camera, sourceLens: Intrinsics, sourcePose: ArrayLike<number>, target: Vec3 | null, pivot: Vec3, radius: number,
+ *   camera: Camera, sourceLens: Intrinsics, sourcePose: ArrayLike<number>, sourceWay?: Vec3[], closed?: boolean,
+ *   target: Vec3 | null, pivot: Vec3, radius: number,
  *   keyCameras: {frame: number, camera: Camera}[], hot: Handle | null, inside: boolean[]}} scene
  */
 export function drawPath(pen, scene) {
   const { poses, frame, radius, hot } = scene
   const size = 0.16 * radius
   const eyes = poses.map(eyeOf)
+  const way = scene.sourceWay ?? []
+  if (scene.closed && eyes.length > 1) eyes.push(eyes[0])
   const isHot = (/** @type {Handle['kind']} */ kind, key = -1) =>
     hot?.kind === kind && (hot.kind !== 'key' || hot.frame === key)
 
+  pen.stroke(
+    () => {
+      for (let i = 0; i + 1 < way.length; i++) pen.segment(way[i], way[i + 1])
+    },
+    COLOURS.source,
+    1.6,
+    0.9
+  )
+  if (way.length && way.length <= 240) pen.dots(way, 1.3, COLOURS.source)
   pen.frustums([{ pose: scene.sourcePose, intrinsics: scene.sourceLens }], size * 1.25, COLOURS.source, 1.2, 0.8)
   pen.stroke(
     () => {

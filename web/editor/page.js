@@ -101,6 +101,7 @@ export class Page {
       fly: this.act('fly', 'Fly with W A S D, Q E; drag to look (F)', () => modes.toggle('flying')),
       expand: this.act('expand', 'Use the whole window (X)', () => this.setLarge(!this.large)),
       loop: this.act('loop', 'Loop (L)', () => modes.toggle('loop')),
+      timing: this.act('clock', 'Time: which frame of the clip is shown when', () => modes.toggle('timing')),
       key: this.act('keyAdd', 'Add a key here, or remove it (K)', () => commands.toggleKey()),
       copy: this.act('copy', 'Duplicate the key (D)', () => commands.duplicateKey()),
       trash: this.act('trash', 'Delete the key (Delete)', () => commands.removeKey())
@@ -126,7 +127,7 @@ export class Page {
   /** @param {HTMLElement} playButton */
   buildLowerBar(playButton) {
     const { state, commands } = this
-    const { loop, key, copy, trash } = this.buttons
+    const { loop, timing, key, copy, trash } = this.buttons
     return make('div', { class: 'ex4d-bar' }, [
       make('div', { class: 'ex4d-group' }, [
         this.act('first', 'First frame (Home)', () => state.goTo(0)),
@@ -137,6 +138,7 @@ export class Page {
       ]),
       this.count,
       make('div', { class: 'ex4d-group' }, [key, copy, trash]),
+      make('div', { class: 'ex4d-group' }, [timing]),
       make('span', { class: 'ex4d-space' })
     ])
   }
@@ -222,6 +224,7 @@ export class Page {
       element.setAttribute('aria-pressed', String(on))
     this.views.dataset.layout = modes.layout
     show(buttons.loop, modes.loop)
+    show(buttons.timing, modes.timing)
     show(buttons.snap, modes.snapping)
     show(buttons.pick, modes.picking)
     show(buttons.fly, modes.flying)

@@ -89,7 +89,8 @@ export class SceneView {
     const { document, path } = this.state
     this.centre = [document.pivot[0], document.pivot[1], document.pivot[2] * 0.62]
     let reach = 1.15 * document.radius
-    for (const pose of path?.poses ?? []) reach = Math.max(reach, distance(eyeOf(pose), this.centre))
+    for (const eye of [...(path?.poses ?? []).map(eyeOf), ...this.scene.sourceWay])
+      reach = Math.max(reach, distance(eye, this.centre))
     this.reach = 2.35 * reach
     this.yaw = radians(-38)
     this.pitch = radians(24)
@@ -302,8 +303,10 @@ export class SceneView {
         keys,
         selected: state.selected,
         camera,
-        sourceLens: state.lens,
+        sourceLens: this.scene.sourceLens,
         sourcePose: this.scene.sourcePose,
+        sourceWay: this.scene.sourceWay,
+        closed: !!state.document.loop,
         target,
         pivot,
         radius,

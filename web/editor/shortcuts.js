@@ -61,6 +61,10 @@ export const HELP = [
       ['D', 'Duplicate the key'],
       ['Drag a key', 'Move it in time (with Alt a copy)'],
       ['Double click the timeline', 'Add a key'],
+      ['T', "Set the key's time, or clear it"],
+      [',  .', 'Earlier, later in the clip (with Shift ten)'],
+      ['Drag a point of the time row', 'Show another frame of the clip (with Alt any moment)'],
+      ['Double click the time row', 'Set a time, or clear it'],
       ['L', 'Loop']
     ]
   },
@@ -107,6 +111,9 @@ function actionsOf({ state, commands, modes, playback, sceneView, toggleHelp, to
     Delete: () => commands.removeKey(),
     Backspace: () => commands.removeKey(),
     KeyD: () => commands.duplicateKey(),
+    KeyT: () => commands.toggleTime(),
+    Comma: (event) => commands.shiftTime(-steps(event)),
+    Period: (event) => commands.shiftTime(steps(event)),
     KeyL: () => modes.toggle('loop'),
     KeyP: () => modes.toggle('picking'),
     KeyS: () => modes.toggle('snapping'),

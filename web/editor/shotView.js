@@ -28,6 +28,7 @@ import { dollied, looked, orbited, spherical, translated } from './edits.js'
 import { Surface, button, make, onDrag, wheelSteps } from './dom.js'
 import { drawPath, drawTag, Pen } from './overlay.js'
 import { cameraFrom } from './sourceCamera.js'
+import { setsTheTime } from './time.js'
 
 /** Turning speed of a drag over the whole height of the picture, radians. */
 const TURN = 1.6
@@ -236,6 +237,8 @@ export class ShotView {
     const { azimuth, elevation } = spherical(eyeOf(camera.pose), state.document.pivot)
     const parts = ['Shot', `${signed(azimuth)}°`, `height ${signed(elevation)}°`]
     if (clip && holes >= 0) parts.push(`${Math.round(100 * holes)} % holes`)
+    if (setsTheTime(state.document))
+      parts.push(`clip ${this.scene.clip ? scene.sourceFrame(this.scene.clip) : state.frame}`)
     if (showsSource) parts.push('source frame')
     drawTag(context, parts, unit)
   }

@@ -2,12 +2,12 @@
  * The scene that is shown: the clip of the last run, where its ground is, and what of it is at the playhead.
  *
  * @import { Clip } from './clip.js'
- * @import { Camera, Vec3 } from './math.js'
+ * @import { Camera, Intrinsics, Vec3 } from './math.js'
  * @import { EditorState, SceneFacts } from './state.js'
  */
-import { IDENTITY_POSE, isIdentity, pixelRay, resized } from './math.js'
+import { IDENTITY_POSE, pixelRay, resized } from './math.js'
 import { groundHeight, meetSurface } from './picking.js'
-import { cameraFrom, inWorld, seenFrom, sourcePose, withLensOf } from './sourceCamera.js'
+import { cameraFrom, inWorld, isSourceView, sourceLensAt, sourcePose, sourceWay, withLensOf } from './sourceCamera.js'
 import { sourceFrame } from './time.js'
 
 export class ShownScene {
@@ -36,6 +36,7 @@ export class ShownScene {
       pivot: header.pivot,
       frames: header.clip_frames,
       moves: !!header.source_poses,
+      lensAt: header.source_lenses && ((number) => sourceLensAt(header, number)),
       intrinsics: resized({ ...header.intrinsics, width: header.width, height: header.height }, width, height)
     }
   }
@@ -55,11 +56,25 @@ export class ShownScene {
     return this.clip ? sourcePose(this.clip.header, Math.max(0, this.index), this.state.document) : IDENTITY_POSE
   }
 
-  /** Whether the renderer passes the source frame through here: frame 0, seen from where it was taken. */
+  /** The way of the source camera through the path's world, and its lens at the playhead. */
+  get sourceWay() {
+    return this.clip ? sourceWay(this.clip.header, this.state.document) : []
+  }
+
+  /** @returns {Intrinsics} */
+  get sourceLens() {
+    const { clip, state } = this
+    if (!clip) return state.lens
+    const { width, height } = clip.header
+    return { ...withLensOf(clip.header, Math.max(0, this.index)).intrinsics, width, height }
+  }
+
+  /** Whether the renderer passes the source frame through here: frame 0, seen from where its moment was taken. */
   showsSource() {
-    if (this.state.frame !== 0 || !this.clip?.frames[0]) return false
-    const pose = this.state.path?.poses[0]
-    return !!pose && isIdentity(seenFrom(pose, this.sourcePose))
+    const { clip, index } = this
+    if (this.state.frame !== 0 || !clip?.frames[index]) return false
+    const camera = this.state.camera(0)
+    return !!camera && isSourceView(cameraFrom(camera, this.sourcePose), clip.header, index)
   }
 
   /**

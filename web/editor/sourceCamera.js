@@ -1,7 +1,7 @@
 // Where the camera was that filmed the clip, at each stored frame of a preview whose header tells it; and the views of the
 // editor in its frame, in which the depth is. No side effects.
 
-import { IDENTITY_POSE } from './math.js'
+import { IDENTITY_POSE, eyeOf, isIdentity, resized } from './math.js'
 
 /** @import { Camera, Vec3 } from './math.js' */
 /** @import { PreviewHeader } from './preview.js' */
@@ -20,6 +20,15 @@ export function sourcePose(header, index, document) {
 }
 
 /**
+ * The source camera's places in the world, one a stored frame; none where it does not move, and where the path rides on it.
+ * @param {PreviewHeader} header @param {PathDocument} document @returns {Vec3[]}
+ */
+export function sourceWay(header, document) {
+  const poses = document.frame_of_reference === 'world' ? (header.source_poses ?? []) : []
+  return poses.map((pose) => eyeOf([...pose, 0, 0, 0, 1]))
+}
+
+/**
  * The header with the lens of one stored frame, which a zoom changes.
  * @param {PreviewHeader} header
  * @param {number} index stored frame
@@ -30,6 +39,17 @@ export function withLensOf(header, index) {
   if (!lens) return header
   const [fx, fy, cx, cy] = lens
   return { ...header, intrinsics: { fx, fy, cx, cy } }
+}
+
+/**
+ * The lens through which a frame of a zooming clip was seen, at the clip's own size; of the stored frame nearest to it.
+ * @param {PreviewHeader} header @param {number} number of the clip's frame
+ */
+export function sourceLensAt(header, number) {
+  const { frame_numbers: numbers, width, height } = header
+  const away = numbers.map((stored) => Math.abs(stored - number))
+  const index = away.indexOf(Math.min(...away))
+  return resized({ ...withLensOf(header, index).intrinsics, width, height }, header.source[0], header.source[1])
 }
 
 /**
@@ -57,6 +77,20 @@ export function seenFrom(pose, source) {
  */
 export const cameraFrom = (camera, source) =>
   source === IDENTITY_POSE ? camera : { ...camera, pose: seenFrom(camera.pose, source) }
+
+/**
+ * Whether a camera is where the source camera was, and looks through its lens: the first frame is then passed through.
+ * @param {Camera} camera in the source camera's frame @param {PreviewHeader} header @param {number} index stored frame
+ */
+export function isSourceView({ pose, intrinsics: lens }, header, index) {
+  if (!isIdentity(pose)) return false
+  const { width, height } = header
+  const source = resized({ ...withLensOf(header, index).intrinsics, width, height }, lens.width, lens.height)
+  const [w, h] = header.source
+  const sameShape = Math.abs(lens.width * h - lens.height * w) <= Math.max(lens.width, lens.height, w, h)
+  const names = /** @type {const} */ (['fx', 'fy', 'cx', 'cy'])
+  return sameShape && names.every((name) => Math.abs(lens[name] - source[name]) <= 1e-4 * source.fx)
+}
 
 /**
  * A point of the source camera's frame in the world.

@@ -5,10 +5,11 @@
  * @import { Camera, Intrinsics, Vec3 } from './math.js'
  * @import { Keyframe, PathDocument } from './pathDocument.js'
  * @typedef {{radius: number, pivot: Vec3, intrinsics: Intrinsics, frames: number,
- *   moves?: boolean}} SceneFacts
+ *   moves?: boolean, lensAt?: (frame: number) => Intrinsics}} SceneFacts `lensAt`: of a clip that zooms, at its frames
  */
 import { add, axesOf, distance, eyeOf, intrinsicsFromFov, scale } from './math.js'
 import { keyAt, withKey } from './edits.js'
+import { sourceFrame } from './time.js'
 import { compactText, evaluate, parseDocument, presetDocument } from './trajectory.js'
 
 const UNDO_STEPS = 200
@@ -78,6 +79,11 @@ export class EditorState {
     return width && height ? defaultIntrinsics(width, height) : defaultIntrinsics()
   }
 
+  /** Length of the clip; without a scene that of the path. */
+  get clipFrames() {
+    return this.scene && this.scene.frames > 1 ? this.scene.frames : this.document.frames
+  }
+
   /** The evaluated path; null where it cannot be evaluated (`problem` says why). @returns {EvaluatedPath | null} */
   get path() {
     if (this.evaluated) return this.evaluated
@@ -95,13 +101,23 @@ export class EditorState {
     const path = this.path
     if (!path) return null
     const at = Math.min(Math.max(0, Math.round(frame)), path.poses.length - 1)
-    let intrinsics = path.intrinsics?.[at]
+    let intrinsics = this.zoomingLens(at) ?? path.intrinsics?.[at]
     if (!intrinsics) {
       const lens = this.lens
       const fov = path.fov?.[at]
       intrinsics = fov ? { ...intrinsicsFromFov(fov, lens.width, lens.height), cx: lens.cx, cy: lens.cy } : lens
     }
     return { pose: path.poses[at], intrinsics }
+  }
+
+  /** The source camera's own lens, with which a path that rides on it and leaves the lens open zooms. @param {number} at */
+  zoomingLens(at) {
+    const { scene, document } = this
+    const rides = scene?.lensAt && document.frame_of_reference !== 'world' && document.width === null
+    if (!rides) return null
+    const asks = document.source ? [] : document.keyframes
+    if (asks.some((key) => key.fov !== null || key.lens_shift.some(Boolean))) return null
+    return scene.lensAt?.(sourceFrame(document, scene.frames, at)) ?? null
   }
 
   /** The target at the playhead: the key's own, else the point at the pivot's distance. @returns {Vec3 | null} */

@@ -2,6 +2,7 @@
  * The line at the bottom: what is wrong, what to be aware of, else what is shown.
  *
  * @import { Modes } from './modes.js'
+ * @import { PathDocument } from './pathDocument.js'
  * @import { PreviewHeader } from './preview.js'
  * @import { SceneLoader } from './sceneLoader.js'
  * @import { ShownScene } from './shownScene.js'
@@ -19,6 +20,7 @@
  * @property {() => void} unlock makes edits count where they do not
  */
 import { make } from './dom.js'
+import { setsTheTime, sourceTimes } from './time.js'
 import { resampleDocument } from './trajectory.js'
 import { word } from './words.js'
 
@@ -53,7 +55,12 @@ export class Status {
     if (locked) parts.push(link('Edit here instead', this.unlock))
     if (clip && loader.note) say(loader.note, 'ex4d-warn')
     const scene = state.scene
-    if (scene && scene.frames > 1 && scene.frames !== state.document.frames) parts.push(this.lengths(scene.frames))
+    if (scene && scene.frames > 1) {
+      const beyond = setsTheTime(state.document) && latest(state.document, scene.frames) > scene.frames - 1 + 1e-9
+      if (beyond) say(`⚠ The path runs on beyond the clip, which ends at ${scene.frames - 1}.`, 'ex4d-bad')
+      else if (!setsTheTime(state.document) && scene.frames !== state.document.frames)
+        parts.push(this.lengths(scene.frames))
+    }
     const inside = ranges(warnings.inside)
     if (inside) say(`⚠ The camera enters the scene at ${inside}.`, 'ex4d-bad')
     const torn = ranges(warnings.holes.map((share) => share > holeLimit))
@@ -97,6 +104,16 @@ export class Status {
     this.element.replaceChildren(...parts)
   }
 }
+
+/** The latest time of a path. @param {PathDocument} document @param {number} clipFrames */
+const latest = (document, clipFrames) =>
+  Math.max(
+    ...sourceTimes(
+      document,
+      clipFrames,
+      Array.from({ length: document.frames }, (_, i) => i)
+    )
+  )
 
 /** A button in the line of text. @param {string} text @param {() => void} run */
 const link = (text, run) => make('button', { type: 'button', class: 'ex4d-link', onclick: run }, [text])

@@ -242,6 +242,9 @@ body:has(> .ex4d-large) > :not(.ex4d-large) {
   overflow: hidden;
   background: var(--e-field);
 }
+.ex4d-time.ex4d-bends {
+  height: 140px;
+}
 .ex4d-count {
   min-width: 74px;
   text-align: center;

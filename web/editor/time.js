@@ -26,13 +26,24 @@ export const setsTheTime = (doc) =>
 export function sourceTimes(doc, clipFrames, frames) {
   if (!setsTheTime(doc)) return frames
   if (doc.source) return presetTimes(doc, frames)
-  const moments = momentsOf(doc)
-  const last = doc.frames - 1
-  if (!doc.loop) {
-    if (moments[0].frame > 0) moments.unshift({ frame: 0, time: 0, ease: 'linear' })
-    if (moments[moments.length - 1].frame < last) moments.push({ frame: last, time: clipFrames - 1, ease: 'linear' })
-  }
+  const moments = momentsAlong(doc, clipFrames)
   return frames.map((frame) => timeAt(moments, frame))
+}
+
+/**
+ * The moments between which a path's time runs, from its first frame to its last: of keys, of a preset's stops, and the
+ * clip's ends; empty where nothing bends time. Of a loop the round goes on before and after.
+ * @param {PathDocument} doc @param {number} clipFrames length of the clip @returns {Moment[]}
+ */
+export function momentsAlong(doc, clipFrames) {
+  if (!setsTheTime(doc)) return []
+  if (doc.source) return stopsOf(doc)
+  const moments = momentsOf(doc)
+  if (doc.loop) return moments
+  const last = doc.frames - 1
+  if (moments[0].frame > 0) moments.unshift({ frame: 0, time: 0, ease: 'linear' })
+  if (moments[moments.length - 1].frame < last) moments.push({ frame: last, time: clipFrames - 1, ease: 'linear' })
+  return moments
 }
 
 /**
@@ -63,11 +74,16 @@ export function keyTimes(doc, frames) {
 
 /** @param {PathDocument} doc with a preset that bends time @param {number[]} frames */
 function presetTimes(doc, frames) {
-  if (!doc.source) return frames
+  const moments = stopsOf(doc)
+  return (doc.loop ? framesOfPreset(doc, frames) : frames).map((frame) => timeAt(moments, frame))
+}
+
+/** Where a preset's time turns, of its plain path. @param {PathDocument} doc @returns {Moment[]} */
+function stopsOf(doc) {
+  if (!doc.source) return []
   const values = /** @type {Values} */ (doc.source.params)
   const stops = presetNamed(doc.source.preset).schedule?.(values, doc.frames - 1) ?? []
-  const moments = stops.map(([frame, , time]) => ({ frame, time, ease: 'linear' }))
-  return (doc.loop ? framesOfPreset(doc, frames) : frames).map((frame) => timeAt(moments, frame))
+  return stops.map(([frame, , time]) => ({ frame, time, ease: 'linear' }))
 }
 
 /** The keys with a time; of a loop a whole round and more. @param {PathDocument} doc @returns {Moment[]} */

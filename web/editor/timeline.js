@@ -1,5 +1,5 @@
 /**
- * The timeline: ruler, playhead, keys, the graph of angle and height, and the share of holes behind it.
+ * The timeline: ruler, playhead, keys, time, the graph of angle and height, and the share of holes behind it.
  *
  * @import { Commands } from './commands.js'
  * @import { Redraw } from './drawLoop.js'
@@ -27,6 +27,7 @@ import { eyeOf } from './math.js'
 import { keyAt, placeKey, retimeKey, spherical } from './edits.js'
 import { Surface, make, onDrag } from './dom.js'
 import { COLOURS } from './theme.js'
+import { ROW, TimeRow } from './timeRow.js'
 import { word } from './words.js'
 
 /** Sizes in CSS pixels. */
@@ -49,6 +50,7 @@ export class Timeline {
     this.redraw = redraw
     this.surface = new Surface('Timeline: keyframes, angle and holes over time', pace.software)
     this.element = make('div', { class: 'ex4d-time' }, [this.surface.canvas])
+    this.timeRow = new TimeRow({ state, commands, modes, pace, theme })
     /** The key under the pointer. @type {number | null} */
     this.hot = null
     /** The playhead as last drawn. */
@@ -61,19 +63,22 @@ export class Timeline {
     const { canvas } = this.surface
     onDrag(canvas, (event) => this.press(event))
     canvas.addEventListener('dblclick', (event) => {
-      const frame = this.frameAt(event)
+      const timed = this.timeKeyUnder(event)
+      const frame = timed ?? this.frameAt(event)
       state.goTo(frame)
-      if (!state.isKey(frame)) commands.addKey(frame)
+      if (this.isInTimeRow(event)) commands.toggleTime(frame)
+      else if (!state.isKey(frame)) commands.addKey(frame)
     })
     canvas.addEventListener('pointermove', (event) => {
       if (event.buttons) return
-      const next = this.keyUnder(event)
-      canvas.style.cursor = next === null ? 'default' : 'grab'
-      if (next !== this.hot) redraw('time')
+      const [next, timed] = [this.keyUnder(event), this.timeKeyUnder(event)]
+      canvas.style.cursor = timed !== null ? 'ns-resize' : next === null ? 'default' : 'grab'
+      if (next !== this.hot || timed !== this.timeRow.hot) redraw('time')
       this.hot = next
+      this.timeRow.hot = timed
     })
     canvas.addEventListener('pointerleave', () => {
-      this.hot = null
+      this.hot = this.timeRow.hot = null
       redraw('time')
     })
     canvas.addEventListener(
@@ -122,10 +127,35 @@ export class Timeline {
     return best
   }
 
+  /** The time row's place. @returns {import('./timeRow.js').Strip} */
+  get strip() {
+    const { context, canvas, unit } = this.surface
+    const top = (RULER + KEY_ROW + 1) * unit
+    const [left, right] = [SIDE * unit, canvas.width - SIDE * unit]
+    return { context, unit, top, bottom: top + ROW * unit, left, right, x: (frame) => this.x(frame) }
+  }
+
+  /** @param {{clientX: number, clientY: number}} event */
+  isInTimeRow(event) {
+    const { y } = this.surface.place(event)
+    return this.timeRow.shown && y > this.strip.top && y < this.strip.bottom
+  }
+
+  /** Frame of the key whose time is under the pointer. @param {{clientX: number, clientY: number}} event */
+  timeKeyUnder(event) {
+    return this.timeRow.shown ? this.timeRow.keyUnder(this.strip, this.surface.place(event)) : null
+  }
+
   /** @param {PointerEvent} event */
   press(event) {
     const { state } = this
     this.focus()
+    const timed = this.timeKeyUnder(event)
+    if (timed !== null) {
+      state.goTo(timed)
+      state.select(timed)
+      return this.timeRow.drag(timed, this.strip, (next) => this.surface.place(next).y)
+    }
     const grabbed = this.keyUnder(event)
     if (grabbed === null) {
       this.playback.stop()
@@ -186,17 +216,20 @@ export class Timeline {
   // ----------------------------------------------------------------------------------------------------------- drawing
 
   draw() {
+    const { shown: bends } = this.timeRow
+    this.element.classList.toggle('ex4d-bends', bends)
     if (!this.surface.fit()) return
     const { canvas, context, unit } = this.surface
     this.shown = this.state.frame
     context.fillStyle = this.theme.field
     context.fillRect(0, 0, canvas.width, canvas.height)
-    const top = (RULER + KEY_ROW + 4) * unit
+    const top = (RULER + KEY_ROW + 4 + (bends ? ROW + 2 : 0)) * unit
     const bottom = canvas.height - 5 * unit
     this.drawHoles(top, bottom)
     this.drawRuler()
     const { path } = this.state
     if (path) this.drawAngles(path, top, bottom)
+    if (bends) this.timeRow.draw(this.strip)
     this.drawKeys()
     this.drawPlayhead()
   }

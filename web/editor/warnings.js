@@ -17,9 +17,9 @@
  * @property {() => boolean} isBusy whether something moves, which measuring would disturb
  * @property {Redraw} redraw
  */
-import { eyeOf, isIdentity } from './math.js'
+import { eyeOf } from './math.js'
 import { insideSurface } from './picking.js'
-import { cameraFrom, seenFrom, sourcePose, withLensOf } from './sourceCamera.js'
+import { cameraFrom, isSourceView, seenFrom, sourcePose, withLensOf } from './sourceCamera.js'
 import { sourceFrame } from './time.js'
 
 /** Pause between measurements, and how long one may go on, in milliseconds. */
@@ -159,7 +159,7 @@ export class Warnings {
       const camera = /** @type {Camera} */ (state.camera(i))
       const index = clip.indexOf(shown)
       const seen = cameraFrom(camera, sourcePose(clip.header, index, state.document))
-      share = i === 0 && isIdentity(seen.pose) ? 0 : await renderer.holeShare(clip, index, seen)
+      share = i === 0 && isSourceView(seen, clip.header, index) ? 0 : await renderer.holeShare(clip, index, seen)
       if (share < 0) return false
     } catch (error) {
       console.error(`EX-4D: the holes of frame ${i} were not measured.`, error)
