@@ -1,4 +1,5 @@
-"""The shot view against the renderer where they could part: both styles, the rim, the near plane, the coarse grid."""
+"""The shot view against the renderer where they could part: both styles, the rim, the near plane, the coarse grid; and where
+time is bent before a source camera that moves."""
 
 from __future__ import annotations
 
@@ -29,14 +30,38 @@ PATH = {
 }
 
 
-def box_over_floor(style: str):
+# Closed, in the world, seven frames of a clip of three: slowly there, held, and back on a curve of its own.
+BENT = {
+    "version": 1,
+    "frames": 7,
+    "interpolation": "smooth",
+    "frame_of_reference": "world",
+    "loop": True,
+    "keyframes": [
+        {"frame": 0, "position": [0, 0, 0], "target": [0, 0, 4], "time": 0},
+        {"frame": 2, "position": [0.5, -0.3, 0.4], "target": [0, 0, 3], "time": 1.2, "time_ease": "in"},
+        {"frame": 4, "position": [0.9, -0.2, 0.2], "target": [0, 0, 3], "time": 2},
+        {"frame": 5, "position": [0.6, -0.1, 0.1], "target": [0, 0.1, 3], "time": 2},
+    ],
+}
+SHOWN = [0, 0, 1, 2, 2, 2, 1]
+
+
+def box_over_floor(style: str, moves: bool = False):
     """Three frames of a floor that comes to the camera under a wall on the back plate, with a box in front of it."""
     rows = np.linspace(0, 1, HEIGHT)[:, None]
     depth = np.where(rows < 0.5, 4.0, 4.0 / (1 + 8 * (rows - 0.5))) * np.ones((1, WIDTH))
     depth[40:85, 60:110] = 1.6
     colours = np.full((3, HEIGHT, WIDTH, 3), 0.5, np.float32)
+    depth = np.stack([depth] * 3)
+    poses = np.tile(np.eye(4), (3, 1, 1))
+    if moves:
+        poses[:, 0, 3] = [0, -0.2, -0.5]
+        depth[2, 10:30, 20:60] = 2.0  # another thing in every frame, so that the wrong one would be seen
+        depth[1, 50:70, 10:40] = 1.8
+    source = Trajectory(poses, frame_of_reference="world") if moves else None
     return build_dw_mesh(
-        colours, torch.from_numpy(np.stack([depth] * 3).astype(np.float32)), style=style, border_depth=4.02
+        colours, torch.from_numpy(depth.astype(np.float32)), style=style, border_depth=4.02, source_camera=source
     )
 
 
@@ -45,20 +70,32 @@ def masks(report: dict, name: str, step: int) -> np.ndarray:
     return np.stack([np.frombuffer(base64.b64decode(text), np.uint8).reshape(HEIGHT, WIDTH) > 0 for text in texts])
 
 
-def test_shot_agrees_with_the_renderer_in_both_styles(browse, server):
+def rendered(data: bytes, path: dict) -> np.ndarray:
+    """The renderer's masks of what the editor draws."""
+    assert decode_preview(data).header["width"] == WIDTH
+    mesh = preview_mesh(data)
+    trajectory = replace(Trajectory.from_json(path, intrinsics=mesh.intrinsics), intrinsics=None)
+    _, mask, _ = render_color_mask(mesh, trajectory, keep_first_frame=False, out_dtype="uint8")
+    return mask.numpy() > 127
+
+
+def test_shot_agrees_with_the_renderer(browse, server):
     folder = server.base / "temp" / "ex4d_preview"
     folder.mkdir(parents=True, exist_ok=True)
     files = {f"{style}.ex4d": encode_preview(box_over_floor(style)) for style in ("released", "paper")}
-    for name, data in files.items():
+    moving = encode_preview(box_over_floor("paper", moves=True))
+    for name, data in {**files, "moving.ex4d": moving}.items():
         (folder / name).write_bytes(data)
-    report = browse("views.mjs", json.dumps(PATH), *files)
+    report = browse("views.mjs", json.dumps({**dict.fromkeys(files, PATH), "moving.ex4d": BENT}))
+
+    assert Trajectory.from_json(BENT).shown_frames(3) == SHOWN
+    expected, drawn = rendered(moving, BENT), masks(report, "moving.ex4d", 1)
+    overlap = [(a & b).sum() / (a | b).sum() for a, b in zip(drawn, expected, strict=True)]
+    print("time", [round(float(v), 4) for v in overlap])
+    assert min(overlap) >= 0.99
 
     for name, data in files.items():
-        assert decode_preview(data).header["width"] == WIDTH
-        mesh = preview_mesh(data)
-        trajectory = replace(Trajectory.from_json(PATH, intrinsics=mesh.intrinsics), intrinsics=None)
-        _, mask, _ = render_color_mask(mesh, trajectory, keep_first_frame=False, out_dtype="uint8")
-        expected = mask.numpy().reshape(3, HEIGHT, WIDTH) > 127
+        expected = rendered(data, PATH)
         drawn = masks(report, name, 1)
         overlap = [(a & b).sum() / (a | b).sum() for a, b in zip(drawn, expected)]
         print(name, [round(float(v), 4) for v in overlap])

@@ -1,7 +1,7 @@
-// What the shot view draws of given previews along a given path, without a run: node views.mjs URL PATH-JSON FILE...
+// What the shot view draws of given previews along given paths, without a run: node views.mjs URL {FILE: PATH, ...} as JSON
 import { open } from './comfy.mjs'
 
-const [url, path, ...files] = process.argv.slice(2)
+const [url, files] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
   settings: { 'Comfy.VueNodes.Enabled': false },
   width: 1300,
@@ -18,23 +18,23 @@ try {
     await new Promise((done) => setTimeout(done, 800))
     window.editor = node.ex4dEditor
   })
-  for (const filename of files) {
+  for (const [filename, path] of Object.entries(JSON.parse(files))) {
     report.masks[filename] = await page.evaluate(
       async ([filename, path]) => {
         const { editor } = window
         await editor.loader.load({ filename, subfolder: 'ex4d_preview', type: 'temp' })
-        editor.host.write(path)
+        editor.host.write(JSON.stringify(path))
         editor.refresh()
-        const { clip, renderer, state } = editor
+        const { clip, renderer, scene, state } = editor
         const { width, height } = clip.header
         const found = {}
         for (const step of [1, 2]) {
           found[step] = state.path.poses.map((pose, frame) => {
             state.goTo(frame)
-            const camera = editor.shotView.cameraAt(width, height)
+            const camera = scene.meshCamera(editor.shotView.cameraAt(width, height))
             const pixels = renderer.read({
               clip,
-              index: clip.indexOf(frame),
+              index: scene.index,
               camera,
               width,
               height,

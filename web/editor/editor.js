@@ -349,7 +349,7 @@ export class Editor {
     const camera = this.shotView.cameraAt(width, height)
     const { clip, index } = this.scene
     if (!camera || !this.renderer || !clip) return null
-    return this.renderer.read({ clip, index, camera, width, height, mode })
+    return this.renderer.read({ clip, index, camera: this.scene.meshCamera(camera), width, height, mode })
   }
 
   dispose() {

@@ -27,7 +27,6 @@ import { IDENTITY_POSE, axesOf, distance, eyeOf, normalize, radians, add, scale,
 import { dollied, looked, orbited, spherical, translated } from './edits.js'
 import { Surface, button, make, onDrag, wheelSteps } from './dom.js'
 import { drawPath, drawTag, Pen } from './overlay.js'
-import { cameraFrom } from './sourceCamera.js'
 import { setsTheTime } from './time.js'
 
 /** Turning speed of a drag over the whole height of the picture, radians. */
@@ -229,7 +228,7 @@ export class ShotView {
     if (showsSource) this.drawSource(box)
     else if (clip && renderer) {
       if (mode === 'checker') drawChecker(context, width, height, 9 * unit)
-      const meshCamera = cameraFrom(camera, scene.sourcePose)
+      const meshCamera = scene.meshCamera(camera)
       renderer.paint(context, { clip, index, camera, meshCamera, width, height, mode, step: this.pace.step })
     } else this.drawEmpty(camera, box)
     context.restore()

@@ -56,6 +56,11 @@ export class ShownScene {
     return this.clip ? sourcePose(this.clip.header, Math.max(0, this.index), this.state.document) : IDENTITY_POSE
   }
 
+  /** A camera of the path's world as the mesh's vertices see it. @param {Camera} camera */
+  meshCamera(camera) {
+    return cameraFrom(camera, this.sourcePose)
+  }
+
   /** The way of the source camera through the path's world, and its lens at the playhead. */
   get sourceWay() {
     return this.clip ? sourceWay(this.clip.header, this.state.document) : []
@@ -74,7 +79,7 @@ export class ShownScene {
     const { clip, index } = this
     if (this.state.frame !== 0 || !clip?.frames[index]) return false
     const camera = this.state.camera(0)
-    return !!camera && isSourceView(cameraFrom(camera, this.sourcePose), clip.header, index)
+    return !!camera && isSourceView(this.meshCamera(camera), clip.header, index)
   }
 
   /**
