@@ -1,8 +1,8 @@
 """Reference backend in plain torch, computed on any device with float64.
 
 Every sample takes the largest of the 64-bit keys that fall on it (float32 bits of 1/z above the inverted face number).
-Small quads are drawn by whole strips of the grid (``torch_quads``), all other faces one by one (``torch_faces``). Nothing
-is approximated: it is what the other backends are tested against.
+On the processor small quads are drawn by whole strips of the grid (``torch_quads``); all other faces, and on a GPU all
+faces, one by one (``torch_faces``). Nothing is approximated: it is what the other backends are tested against.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def _draw(mesh: DWMesh, view: View, picture: Picture, settings: Settings, poll: 
     rows, columns = picture.height * settings.supersample, picture.width * settings.supersample
     scene = set_up(mesh, view, settings)
     keys = torch.zeros(rows * columns + 1, dtype=torch.int64, device=settings.device)
-    vertex = draw_quads(scene, keys, rows, columns, poll)
+    # A GPU is held up by the number of steps, a processor by their size.
+    vertex = draw_quads(scene, keys, rows, columns, poll) if keys.device.type == "cpu" else scene.every_quad()
     plate = torch.arange(scene.grid_faces, scene.grid_faces + 2, device=settings.device)
     draw_faces(scene, torch.cat([2 * vertex, 2 * vertex + 1, plate]), keys, rows, columns, poll)
     rgb = mesh.rgb[view.source].to(settings.device).reshape(-1, 3)

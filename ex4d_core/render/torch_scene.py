@@ -55,6 +55,11 @@ class Scene:
         """Number of the first face of the back plate."""
         return 2 * self.height * self.width
 
+    def every_quad(self) -> Tensor:
+        """(quads,) int64: the upper left vertices of all quads."""
+        numbers = torch.arange(self.height * self.width, device=self.depth.device)
+        return numbers.view(self.height, self.width)[:-1, :-1].reshape(-1)
+
     def corners(self, face: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Vertex indices of faces over the grid."""
         upper_left, lower = face >> 1, face & 1

@@ -469,6 +469,22 @@ def test_what_lies_on_apples_gpu_is_computed_on_the_processor():
         assert not choose.backend_of("nvdiffrast").takes(given, asked if asked is None else torch.device(asked))
 
 
+@pytest.mark.parametrize("kind", ["wavy", "random"])
+@pytest.mark.parametrize("style", STYLES)
+def test_torch_draws_quads_by_strips_as_it_draws_their_faces_one_by_one(style, kind, monkeypatch):
+    """By strips on the processor, one by one on a GPU."""
+    from ex4d_core.render import torch_backend
+
+    mesh = wavy(style, 40, 56) if kind == "wavy" else scene(style, kind)
+    path = Trajectory(np.stack([np.eye(4), orbit(33, mesh.radius), *(VIEWS[view] for view in ("inside", "plus 90"))]))
+    mesh = mesh if mesh.frames == 1 else mesh.part([0])
+    strips = render_color_mask(mesh, path, backend="torch", keep_first_frame=False)
+    monkeypatch.setattr(torch_backend, "draw_quads", lambda scene, *_: scene.every_quad())
+    single = render_color_mask(mesh, path, backend="torch", keep_first_frame=False)
+    assert torch.equal(strips[1], single[1])
+    assert torch.allclose(strips[0], single[0], atol=1e-5) and torch.allclose(strips[2], single[2], rtol=1e-5)
+
+
 def test_torch_pieces_do_not_change_the_picture(monkeypatch):
     from ex4d_core.render import torch_scene
 
