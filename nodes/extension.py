@@ -24,6 +24,7 @@ STAGES = (
     "adapter",
     "conditioning",
     "sampler",
+    "composite",
     "training",
 )
 """Modules beside this one, in the order of the pipeline. Each defines ``NODES``, a list of V3 node classes."""

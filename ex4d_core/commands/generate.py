@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .. import published
+from ..composite.settings import BLENDS, KeepSettings, check_settings
 from ..errors import Cancelled, EX4DError
 from ..wan.host import start
 from ..wan.job import Job, WeightFiles
@@ -31,11 +32,12 @@ POLL_SECONDS = 0.2
 GRACE_SECONDS = 5.0
 """What the child is given to clean up after it was told to end, before it is killed."""
 FAILED = 1
+ON_OFF = ("on", "off")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``python -m ex4d_core generate``."""
-    add, job, clip, run = parser.add_argument, Job("", None, ""), ClipSettings(), Run()
+    add, job, clip, run, keep = parser.add_argument, Job("", None, ""), ClipSettings(), Run(), KeepSettings()
     add("--color_video", required=True, help="colour video, or frames_*.npz of recon --save_frames (colour and mask)")
     add("--mask_video", help="mask video, white = seen; not needed with an .npz")
     add("--output_video", required=True, help="the video to write (.mp4)")
@@ -81,6 +83,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=run.overlap,
         help=f"frames that neighbouring pieces share (default {run.overlap})",
+    )
+    add(
+        "--keep_seen",
+        type=float,
+        nargs="?",
+        const=keep.strength,
+        metavar="STRENGTH",
+        help="lay the rendered colour over the result where it was seen, 0..1 (1 where no number follows)",
+    )
+    add("--keep_feather", type=int, help=f"for --keep_seen: pixels over which it fades in (default {keep.feather})")
+    add("--keep_blend", choices=BLENDS, help=f"for --keep_seen: how it fades in (default {keep.blend})")
+    add(
+        "--keep_match",
+        choices=ON_OFF,
+        help="for --keep_seen: bring the result's colours to the rendered ones over time (default on)",
     )
     add("--vae_tiles", type=int, default=run.tile, help="side of VAE tiles in pixels; 0 = whole frames")
     add("--dtype", choices=DTYPES, default=job.dtype, help="of the model's weights")
@@ -194,6 +211,7 @@ def job_of(args: argparse.Namespace) -> Job:
         prompt=args.prompt,
         negative_prompt=args.negative_prompt,
         embeddings=args.prompt_embeds and os.path.abspath(args.prompt_embeds),
+        keep=_keep(args),
     )
 
 
@@ -220,6 +238,8 @@ def check_job(job: Job) -> None:
     schedule.check_steps(job.run.steps)
     schedule.check_shift(job.run.shift)
     segments.check_length(job.run.segment)
+    if job.keep is not None:
+        check_settings(job.keep)
 
 
 def words(text: str) -> list[str]:
@@ -266,6 +286,21 @@ def is_pack(folder: Path) -> bool:
 def _absolute(path: str | None) -> str | None:
     """Paths that exist here become absolute; others stay, as names in ComfyUI's folders."""
     return os.path.abspath(path) if path and os.path.exists(path) else path
+
+
+def _keep(args: argparse.Namespace) -> KeepSettings | None:
+    """How seen pixels are kept; None where they are not asked for."""
+    others = {
+        "feather": args.keep_feather,
+        "blend": args.keep_blend,
+        "match_color": args.keep_match and args.keep_match == ON_OFF[0],
+    }
+    given = {name: value for name, value in others.items() if value is not None}
+    if args.keep_seen is None:
+        if given:
+            raise EX4DError("--keep_feather, --keep_blend and --keep_match say how pixels are kept: add --keep_seen.")
+        return None
+    return KeepSettings(args.keep_seen, **given)
 
 
 def _lora(text: str) -> tuple[str, float]:

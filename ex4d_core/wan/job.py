@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 
 from .. import __version__, published
+from ..composite.settings import KeepSettings
 from ..errors import EX4DError
 from .prompts import NEGATIVE_PROMPT, PROMPT
 from .settings import ClipSettings, Dtype, Run
@@ -37,6 +38,7 @@ class Job:
         loras: further LoRAs, path or name, and strength.
         prompt, negative_prompt: texts, encoded by ComfyUI.
         embeddings: a safetensors file with positive, negative and optionally clip_vision in place of both encoders.
+        keep: how the rendered colour is laid over the result; None = not at all.
     """
 
     color_video: str
@@ -53,6 +55,7 @@ class Job:
     prompt: str = PROMPT
     negative_prompt: str = NEGATIVE_PROMPT
     embeddings: str | None = None
+    keep: KeepSettings | None = None
 
     def to_json(self) -> str:
         """Text that ``from_json`` of the same version reads."""
@@ -74,5 +77,6 @@ class Job:
         values["clip"] = ClipSettings(**values["clip"])
         values["run"] = Run(**values["run"])
         values["files"] = WeightFiles(**values["files"])
+        values["keep"] = values["keep"] and KeepSettings(**values["keep"])
         values["loras"] = tuple((name, strength) for name, strength in values["loras"])
         return cls(**values)

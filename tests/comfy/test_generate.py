@@ -70,7 +70,7 @@ def command(host, reference, tmp_path):
 def test_a_video_comes_out(command, tmp_path):
     from ex4d_core.video import probe_video
 
-    result = command()
+    result = command(keep_seen=1)
     assert result.returncode == 0, result.stderr[-3000:]
     info = probe_video(tmp_path / "out" / "shot.mp4")
     assert (info.width, info.height, info.frames, float(info.fps)) == (48, 32, 5, 15.0)

@@ -140,6 +140,36 @@ def test_draft_fill_closes_the_holes(client, server):
     assert result.outputs["draft"]["animated"] == [True]
 
 
+def kept_of(**values):
+    inputs = {"strength": 1.0, "feather": 2, "blend": "hard", "match_color": True, "fps": 15.0}
+    return {
+        "class_type": "EX4DKeepSeenPixels",
+        "inputs": inputs | {"result": ["dull", 0], "color": ["render", 0], "seen": ["render", 1]} | values,
+    }
+
+
+def test_seen_pixels_are_kept_and_holes_stay(client, server):
+    """The draft stands for the generated video; without colour match its holes come back bit for bit."""
+    draft = {"color": ["render", 0], "seen": ["render", 1], "fps": 15.0}
+    prompt = shot("60") | {
+        "dull": {"class_type": "EX4DDraftFill", "inputs": draft},
+        "keep": kept_of(match_color=False, mesh=["mesh", 0], trajectory=["path", 0]),
+        "r": record("keep", 0, "kept_images"),
+        "k": record("keep", 1, "kept_share"),
+        "d": record("dull", 0, "kept_result"),
+        "s": record("render", 1, "kept_seen"),
+    }
+    result = client.queue(prompt).ok()
+    images, share, before, seen = (
+        torch.load(server.output / f"kept_{name}.pt", weights_only=True)
+        for name in ("images", "share", "result", "seen")
+    )
+    assert torch.equal(images[seen == 0], before[seen == 0]) and share[seen == 0].max() == 0 and share.max() == 1
+    assert result.outputs["keep"]["animated"] == [True] and "is your own" in result.text("keep")
+    alone = client.queue(prompt | {"keep": kept_of(mesh=["mesh", 0])})
+    assert alone.status == "error" and "Connect trajectory as well" in alone.message
+
+
 def test_draft_fill_refuses_another_clips_mask(client):
     prompt = shot("30") | {
         "other": images("depth", 32, 32, 2),

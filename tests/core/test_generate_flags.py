@@ -15,6 +15,7 @@ import pytest
 
 from ex4d_core import __version__
 from ex4d_core.commands import generate
+from ex4d_core.composite import KeepSettings
 from ex4d_core.errors import Cancelled, EX4DError
 from ex4d_core.wan.job import Job
 
@@ -52,6 +53,10 @@ def arguments(tmp_path):
         ({"segment_frames": 48}, r"4n \+ 1"),
         ({"erosion": "fixed", "erosion_size": 0}, "at least 1 pixel"),
         ({"fps": 0}, "--fps"),
+        ({"keep_feather": 3}, "add --keep_seen"),
+        ({"keep_match": "on"}, "add --keep_seen"),
+        ({"keep_seen": 1.5}, "between 0 and 1"),
+        ({"keep_seen": 1, "keep_feather": 500}, "from 0 to 128"),
         ({"comfy_args": "'--cpu"}, "--comfy_args"),
     ],
 )
@@ -68,6 +73,14 @@ def test_a_missing_comfyui_is_named(arguments):
 def test_a_few_steps_are_taken_at_cfg_1(arguments):
     assert generate.job_of(arguments(few_steps=4, cfg=5)).run.cfg == 1
     assert generate.job_of(arguments(cfg=3)).run.cfg == 3
+
+
+def test_seen_pixels_are_kept_where_it_is_asked_for(arguments):
+    assert generate.job_of(arguments()).keep is None
+    job = generate.job_of(arguments(keep_seen=0.5, keep_feather=3, keep_blend="hard", keep_match="off"))
+    assert job.keep == KeepSettings(0.5, 3, "hard", False)
+    assert Job.from_json(job.to_json()) == job
+    assert generate.job_of(arguments(keep_seen=1)).keep == KeepSettings()
 
 
 @pytest.mark.parametrize(

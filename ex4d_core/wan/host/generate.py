@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 
+from ...composite import keep_seen_pixels
 from ...errors import EX4DError
 from ...video import save_video
 from .. import segments
@@ -75,6 +76,13 @@ def generate(job: Job) -> None:
         model = add_lora(model, path, strength)
     model = add_adapter(model, adapter, job.lora_strength, prior)
     frames, _ = sample_clip(model, vae, positive, negative, clip, job.run, clip_vision=vision)
+    if job.keep is not None:
+        # What was seen is what the render says, not what was left of it when the holes were widened.
+        rendered = prepare_clip(color, mask, **{**vars(job.clip), "erosion": "off"})
+        kept = keep_seen_pixels(frames, rendered.color, rendered.seen, job.keep)
+        for note in kept.notes:
+            print(f"note: {note}", file=sys.stderr)
+        frames = kept.images
     os.makedirs(os.path.dirname(job.output_video), exist_ok=True)
     save_video(job.output_video, frames, job.fps)
     print(job.output_video)
