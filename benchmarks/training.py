@@ -3,7 +3,8 @@
     python benchmarks/training.py                                   # 14B, 512x512x49, published numerics
     python benchmarks/training.py --residual bfloat16 --compiled    # what is faster and keeps less
     python benchmarks/training.py --checkpointing offloaded --limit_gib 44
-    torchrun --nproc-per-node 2 benchmarks/training.py --sharded
+    torchrun --nproc-per-node 2 benchmarks/training.py             # the base on each card
+    torchrun --nproc-per-node 2 benchmarks/training.py --sharded   # the base spread over them
 
 The weights are random bfloat16: time and memory do not depend on them. A step is one sample a GPU with its forward, backward,
 all-reduce and AdamW. Reported is the median of --steps steps after --warm_up ones; compiling is told apart. --reference adds
@@ -53,9 +54,13 @@ def random_wan(size: ModelSize, config: ModelConfig, ranks: Ranks) -> Wan:
     device = torch.device("cpu") if config.sharded else ranks.device
     wan = wan.to(torch.bfloat16).to_empty(device=device)
     torch.manual_seed(0)
+    drawn = torch.empty(2**20, dtype=torch.bfloat16, device=device).normal_(std=0.02)  # a processor draws slowly
     with torch.no_grad():
         for name, value in wan.named_parameters():
-            value.fill_(1.0) if "norm" in name and name.endswith("weight") else value.normal_(std=0.02)
+            if "norm" in name and name.endswith("weight"):
+                value.fill_(1.0)
+            else:
+                value.copy_(drawn.repeat(-(-value.numel() // len(drawn)))[: value.numel()].view_as(value))
     add_adapter(wan, rank=config.rank, hidden=config.prior_width)
     wan.residual = torch.bfloat16 if config.residual == "bfloat16" else torch.float32
     wan.checkpointing = config.checkpointing
