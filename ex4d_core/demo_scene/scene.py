@@ -30,6 +30,7 @@ class DemoScene:
         samples: rays per pixel side where the picture has an edge; 1 gives the exact colour at pixel centres.
             Depth is always that of the pixel centre.
         camera: how the source camera moves, one of ``CAMERA_MOVES``.
+        visitor: a cart stands there too, which rests for half of the clip and then leaves it.
     """
 
     width: int
@@ -37,6 +38,7 @@ class DemoScene:
     frames: int
     samples: int = 1
     camera: CameraMove = "locked-off"
+    visitor: bool = False
 
     def __post_init__(self) -> None:
         if min(self.width, self.height, self.frames, self.samples) < 1:
@@ -79,6 +81,23 @@ class DemoScene:
         Returns:
             Colour (H, W, 3) uint8 and planar depth (H, W) float32.
         """
+        return self._cast(solids.at(t / self.frames % 1.0, self.visitor), t, world_to_camera, intrinsics)
+
+    def still(
+        self, t: float, world_to_camera: np.ndarray | None = None, intrinsics: Intrinsics | None = None
+    ) -> Tensor:
+        """Where a camera sees at frame ``t`` what never moves; arguments as in ``frame``. What turns in its place moves.
+
+        Returns:
+            (H, W) bool.
+        """
+        _, depth = self.frame(t, world_to_camera, intrinsics)
+        _, without = self._cast(solids.unmoved(self.visitor), t, world_to_camera, intrinsics)
+        return (depth - without).abs() <= 1e-6 * without
+
+    def _cast(
+        self, things: list[solids.Solid], t: float, world_to_camera: np.ndarray | None, intrinsics: Intrinsics | None
+    ) -> tuple[Tensor, Tensor]:
         if world_to_camera is None:
             pose, intrinsics = self.source_pose(t), intrinsics or self.source_lens(t)
         else:
@@ -88,7 +107,7 @@ class DemoScene:
             -to_world @ pose[:3, 3],
             to_world,
             np.array([intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy]),
-            solids.packed(solids.at(t / self.frames % 1.0)),
+            solids.packed(things),
             (intrinsics.width, intrinsics.height),
             self.samples,
         )

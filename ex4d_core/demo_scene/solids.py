@@ -52,10 +52,22 @@ class Solid:
     grain: float = 3.0
 
 
-def at(time: float) -> list[Solid]:
-    """Everything but ground and sky at ``time`` in 0..1 of the loop."""
+def at(time: float, visitor: bool = False) -> list[Solid]:
+    """Everything but ground and sky at ``time`` in 0..1 of the loop; the visitor does not come back in it."""
     turn = 2 * math.pi * time
-    return [*_sculpture(turn), *_crate(turn), *_portal(), *_trees(), *_balloon(turn), *_clouds(turn), *_hills()]
+    things = [*_sculpture(turn), *_crate(turn), *_portal(), *_trees(), *_balloon(turn), *_clouds(turn), *_hills()]
+    return [*things, *_visitor(time)] if visitor else things
+
+
+def unmoved(visitor: bool = False) -> list[Solid]:
+    """What is the same at every time, and does not turn in its place either."""
+    times = [at(time, visitor) for time in (0.0, 0.37, 0.81)]
+    return [one for one, *others in zip(*times, strict=True) if all(_same(one, other) for other in others)]
+
+
+def _same(one: Solid, other: Solid) -> bool:
+    values = (vars(solid).values() for solid in (one, other))
+    return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in zip(*values, strict=True))
 
 
 def _sculpture(turn: float) -> list[Solid]:
@@ -91,6 +103,18 @@ def _crate(turn: float) -> list[Solid]:
         Solid(BALL, (-1.55, GROUND - 0.26, 4.9), (0.26, 0.26, 0.26), MUSTARD, CORAL, MERIDIANS, 4, 0.05,
                _rotation_z(2 * turn) @ _rotation_x(1.1)),
     ]  # fmt: skip
+
+
+def _visitor(time: float) -> list[Solid]:
+    """A cart on two wheels; it rests in the first half and is gone a little before the end."""
+    left = max(0.0, time - 0.5) * 2
+    x, z = 1.05 + 9.0 * left * left, 4.4
+    roll = _rotation_x(math.pi / 2) @ _rotation_y(-(x / 0.16))
+    return [
+        Solid(BOX, (x, GROUND - 0.44, z), (0.36, 0.22, 0.24), PINK, NAVY, CHECKER, 1.5, 0.06),
+        Solid(CYLINDER, (x - 0.2, GROUND - 0.16, z), (0.16, 0.26, 0.16), NAVY, MUSTARD, MERIDIANS, 5, 0.05, roll),
+        Solid(CYLINDER, (x + 0.2, GROUND - 0.16, z), (0.16, 0.26, 0.16), NAVY, MUSTARD, MERIDIANS, 5, 0.05, roll),
+    ]
 
 
 def _portal() -> list[Solid]:

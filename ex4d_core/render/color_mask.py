@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal, get_args, overload
 
 import numpy as np
 import torch
@@ -15,8 +15,10 @@ from ..errors import Cancelled, EX4DError
 from ..mesh import DWMesh
 from ..pixels import hole_color_of, lay_into_holes
 from ..published import RENDER_FAR, RENDER_NEAR
+from ..scene_memory import CELL, SceneMemory
 from ..trajectory import Trajectory, relative_to_source
 from .choose import BackendChoice, backend_of, choose_backend, compute_device
+from .recall import recall
 from .view import Picture, Settings, View
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,48 @@ LARGEST_SIDE = 16384
 """Pixels; a mistyped size is refused before it takes the machine's memory."""
 
 
+@overload
+def render_color_mask(
+    mesh: DWMesh,
+    trajectory: Trajectory,
+    *,
+    size: tuple[int, int] | None = ...,
+    backend: BackendChoice = ...,
+    device: torch.device | str | None = ...,
+    keep_first_frame: KeepFirstFrame = ...,
+    supersample: int = ...,
+    antialias: bool | None = ...,
+    hole_color: str = ...,
+    memory: None = ...,
+    near: float | None = ...,
+    far: float | None = ...,
+    out_dtype: OutDtype = ...,
+    progress: Callable[[int, int], None] | None = ...,
+    cancel: Callable[[], bool] | None = ...,
+) -> tuple[Tensor, Tensor, Tensor]: ...
+
+
+@overload
+def render_color_mask(
+    mesh: DWMesh,
+    trajectory: Trajectory,
+    *,
+    size: tuple[int, int] | None = ...,
+    backend: BackendChoice = ...,
+    device: torch.device | str | None = ...,
+    keep_first_frame: KeepFirstFrame = ...,
+    supersample: int = ...,
+    antialias: bool | None = ...,
+    hole_color: str = ...,
+    memory: SceneMemory,
+    near: float | None = ...,
+    far: float | None = ...,
+    out_dtype: OutDtype = ...,
+    progress: Callable[[int, int], None] | None = ...,
+    cancel: Callable[[], bool] | None = ...,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]: ...
+
+
 def render_color_mask(
     mesh: DWMesh,
     trajectory: Trajectory,
@@ -42,12 +86,13 @@ def render_color_mask(
     supersample: int = 1,
     antialias: bool | None = None,
     hole_color: str = "black",
+    memory: SceneMemory | None = None,
     near: float | None = None,
     far: float | None = None,
     out_dtype: OutDtype = "float32",
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor] | tuple[Tensor, Tensor, Tensor, Tensor]:
     """Render the colour video, the mask of what was seen, and the depth along a camera path.
 
     Frame t of the path shows frame t of the mesh, or the one that the path's times name; a mesh of one frame serves a path of
@@ -73,20 +118,24 @@ def render_color_mask(
         hole_color: what holes are filled with: "black", as EX-4D takes it, "grey", "magenta", "white" (`HOLE_COLORS`) or
             "#rrggbb". It is laid in last, on whole pixels. With another than black, seen colours do not fade to black at
             the rims of holes either, as they do in released style.
+        memory: what other frames of the clip saw (`ex4d_core.scene_memory.remember_scene` of this mesh), laid into holes,
+            behind what the frame itself saw; one point a pixel whatever ``supersample`` is. Seen colours then do not fade to
+            black at the rims of holes. None = as published.
         near: planar depth closer than this is cut off, > 0; None = 1e-3, as published, or a fifth of the scene's
             nearest depth where that is closer.
         far: planar depth beyond this is cut off; None = 1e3, as published. A scene in other units is not cut: where
             ten times the back plate is farther than 1e3, that is far's default, and near's grows in proportion.
         out_dtype: "float32" (colour 0..1, mask 0 or 1) or "uint8" (colour 0..255, mask 0 or 255).
-        progress: called with (frames done, frames).
+        progress: called with (frames done, frames); with a memory each frame counts twice.
         cancel: polled at least every second; True raises Cancelled.
 
     Returns:
         color (T, H, W, 3), ``hole_color`` in holes; mask (T, H, W), 1 = seen, 0 = hole; depth (T, H, W) float32, planar depth of
-        the viewing camera, 0 in holes.
+        the viewing camera, 0 in holes. With a memory a fourth: (T, H, W) like the mask, 1 = came from memory, 0 = seen in the
+        frame itself, or a hole.
 
     Raises:
-        EX4DError: frame counts that do not fit, bad parameters, a backend or device that is not there.
+        EX4DError: frame counts that do not fit, a memory of another mesh, bad parameters, a backend or device that is not there.
         Cancelled: ``cancel`` returned True.
 
     Memory: the result (20 bytes a pixel and frame in float32, 8 in uint8) and what is in flight: numba 10 bytes a
@@ -109,12 +158,15 @@ def render_color_mask(
     _check_options(supersample, near, far, out_dtype, keep_first_frame)
     filling = hole_color_of(hole_color)
     black = not any(filling)
+    if memory is not None:
+        check_memory_of(memory, mesh)
     views = _views(mesh, trajectory, width, height, supersample)
     name = choose_backend(backend, mesh, device)
     compute = compute_device(name, mesh, device)
     result = mesh.device if device is None else torch.device(device)
 
     frames = len(views)
+    steps = frames if memory is None else 2 * frames
     kept = _keeps_first_frame(keep_first_frame, mesh, views[0])
     dtype = torch.uint8 if out_dtype == "uint8" else torch.float32
     picture = Picture.empty(frames, height, width, dtype, compute)
@@ -128,21 +180,39 @@ def render_color_mask(
         nonlocal done
         done += 1
         if progress is not None:
-            progress(done, frames)
+            progress(done, steps)
         poll()
 
     poll()
     if kept:
         _keep_source(mesh, views[0].source, picture)
-        frame_done()
+        for _ in range(steps // frames):
+            frame_done()
         views = views[1:]
     antialias = mesh.style == "released" if antialias is None else antialias
+    fade = black and memory is None
+    settings = Settings(near, far, supersample, antialias, fade, compute, frame_done, poll)
     if views:
-        settings = Settings(near, far, supersample, antialias, black, compute, frame_done, poll)
         backend_of(name).render(mesh, views, picture, settings)
+    remembered = None if memory is None else recall(memory, mesh, views, picture, settings)
     if not black:
         lay_into_holes(picture.color, picture.mask, filling)
-    return picture.color.to(result), picture.mask.to(result), picture.depth.to(result)
+    parts = picture.color.to(result), picture.mask.to(result), picture.depth.to(result)
+    return parts if remembered is None else (*parts, remembered.to(result))
+
+
+def check_memory_of(memory: SceneMemory, mesh: DWMesh) -> None:
+    """Refuse a memory that was made of another mesh.
+
+    Raises:
+        EX4DError: another number of frames, or another size.
+    """
+    frames, rows, columns = memory.solids.front.shape
+    if (frames, rows, columns) != (mesh.frames, -(-mesh.height // CELL), -(-mesh.width // CELL)):
+        raise EX4DError(
+            f"The scene's memory is of {frames} frames of about {columns * CELL}x{rows * CELL} and the mesh has {mesh.frames} of "
+            f"{mesh.width}x{mesh.height}. Make it of this mesh, and take the same frames of both."
+        )
 
 
 def default_range(mesh: DWMesh) -> tuple[float, float]:

@@ -1,0 +1,38 @@
+"""Which neighbouring pixels lie on one surface: not the mesh's rule, which also drops what is only seen at a slant."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+STEP = 0.02
+"""A depth step of this share between neighbours is never a break, nor is one that goes on as it came."""
+AS_BEFORE = 3.0
+"""How many times as long as its neighbours' a step of inverse depth may be; on a plane they are equal."""
+
+
+def joined(depth: Tensor) -> tuple[Tensor, Tensor]:
+    """Neighbours on one surface.
+
+    Args:
+        depth: (H, W) planar depth.
+
+    Returns:
+        (H, W-1) bool, each pixel and the one to its right; (H-1, W) bool, each and the one below.
+    """
+    return _joined_across(depth), _joined_across(depth.T).T
+
+
+def whole_quads(depth: Tensor) -> Tensor:
+    """(H-1, W-1) bool, quads of four neighbouring pixels on one surface."""
+    across, down = joined(depth)
+    return across[:-1] & across[1:] & down[:, :-1] & down[:, 1:]
+
+
+def _joined_across(depth: Tensor) -> Tensor:
+    inverse = depth.reciprocal()
+    step = (inverse[:, 1:] - inverse[:, :-1]).abs()
+    before = torch.nn.functional.pad(step[:, :-1], (1, 0))
+    after = torch.nn.functional.pad(step[:, 1:], (0, 1))
+    usual = AS_BEFORE * torch.minimum(before, after)
+    return step <= torch.maximum(usual, STEP * torch.maximum(inverse[:, 1:], inverse[:, :-1]))

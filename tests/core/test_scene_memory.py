@@ -1,0 +1,244 @@
+"""A scene that remembers: what other frames saw fills holes, nothing that moves does, and what was seen stays as it is."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ex4d_core.camera import Intrinsics, invert_pose
+from ex4d_core.demo_scene import SUBJECT, DemoScene
+from ex4d_core.errors import Cancelled, EX4DError
+from ex4d_core.evaluation.memory import MemoryGrade, grade_memory, seen_by_all
+from ex4d_core.mesh import DWMesh, build_dw_mesh
+from ex4d_core.render import recall, render_color_mask
+from ex4d_core.scene_memory import SceneMemory, remember_scene
+from ex4d_core.trajectory import Trajectory
+
+FRAMES, SIZE = 13, 112
+
+
+def _wall_and_card() -> tuple[DWMesh, torch.Tensor]:
+    """A patterned wall at 8, a card at 2 that slides from left to right over seven frames; and the wall's picture."""
+    size, frames = 96, 7
+    draw = torch.Generator().manual_seed(3)
+    wall = torch.rand((1, 3, size // 8, size // 8), generator=draw)
+    wall = torch.nn.functional.interpolate(wall, (size, size), mode="bilinear")[0].permute(1, 2, 0)
+    rgb, depth = wall.expand(frames, -1, -1, -1).clone(), torch.full((frames, size, size), 8.0)
+    for t in range(frames):
+        card = (t, slice(28, 68), slice(4 + 10 * t, 28 + 10 * t))
+        rgb[card], depth[card] = torch.tensor([1.0, 0.0, 1.0]), 2.0
+    return build_dw_mesh(rgb, depth, Intrinsics.from_focal(96.0, size, size), style="paper"), wall
+
+
+def _held(pose: np.ndarray, frames: int) -> Trajectory:
+    return Trajectory(np.repeat(pose[None], frames, 0), frame_of_reference="world")
+
+
+def _sideways(x: float) -> np.ndarray:
+    pose = np.eye(4)
+    pose[0, 3] = -x
+    return pose
+
+
+@pytest.fixture(scope="module")
+def card() -> tuple[DWMesh, torch.Tensor, SceneMemory]:
+    mesh, wall = _wall_and_card()
+    return mesh, wall, remember_scene(mesh, frames=4)
+
+
+def test_what_a_card_hides_is_taken_from_the_frames_where_it_was_elsewhere(
+    card: tuple[DWMesh, torch.Tensor, SceneMemory],
+) -> None:
+    mesh, wall, memory = card
+    path = _held(_sideways(0.5), mesh.frames)
+    color, mask, depth = render_color_mask(mesh, path, keep_first_frame=False)
+    with_memory, filled, distance, remembered = render_color_mask(mesh, path, memory=memory, keep_first_frame=False)
+    new = remembered > 0
+    # The card moves by 24 pixels in the picture, the wall by 6; of the 18 columns between, those that pass through a card
+    # as deep as it is wide stay holes.
+    assert 300 < int(new[3].sum()) < 18 * 40
+    assert not (new & (mask > 0)).any() and bool((filled[new] == 1).all())
+    torch.testing.assert_close(distance[new], torch.full_like(distance[new], 8.0), rtol=1e-5, atol=0)
+    # The wall moves by 6 pixels in the picture: 0.5 units, 96 pixels of focal length, at 8.
+    for t, i, j in new.nonzero().tolist():
+        torch.testing.assert_close(with_memory[t, i, j], wall[i, j + 6], atol=0.006, rtol=0)
+    # What the frame itself saw is as without a memory, and so is every other hole.
+    assert torch.equal(with_memory[~new], color[~new])
+    assert torch.equal(filled[~new], mask[~new]) and torch.equal(distance[~new], depth[~new])
+
+
+def test_the_memory_holds_nothing_of_what_moves(card: tuple[DWMesh, torch.Tensor, SceneMemory]) -> None:
+    mesh, _, memory = card
+    assert (memory.layer.points[:, 2] > 7.9).all()
+    assert memory.still_share > 0.6
+    # Fused: no place of the wall is there twice, but for the rims where pieces meet.
+    assert len(memory.layer.points) < 1.3 * mesh.height * mesh.width
+
+
+def test_a_body_is_as_deep_as_it_is_wide_and_moving_bodies_hide_what_is_behind(
+    card: tuple[DWMesh, torch.Tensor, SceneMemory],
+) -> None:
+    memory = card[2]
+    t, row, column = 3, 48 // 2, 46 // 2
+    assert memory.moving[t, row, column] and not memory.moving[t, 4, 4]
+    # The card is 24 pixels wide and 40 high, seen at 2 through 96 pixels of focal length.
+    assert float(memory.solids.back[t, row, column] - memory.solids.front[t, row, column]) == pytest.approx(
+        0.5, rel=0.2
+    )
+
+
+def test_compiled_code_and_torch_fill_the_same_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = DemoScene(48, 40, 5, camera="dolly")
+    mesh, memory = _remembered(scene, "released")
+    path = Trajectory.preset("orbit", frames=5, angle=50, radius=mesh.radius, frame_of_reference="world")
+    for dtype in ("uint8", "float32"):
+        pytest.importorskip("numba")
+        compiled = render_color_mask(mesh, path, memory=memory, backend="torch", out_dtype=dtype)
+        with monkeypatch.context() as patch:
+            patch.setattr(recall, "load_problem", lambda _: "left out")
+            plain = render_color_mask(mesh, path, memory=memory, backend="torch", out_dtype=dtype)
+        assert int((compiled[3] > 0).sum()) > 100
+        for one, other in zip(compiled, plain, strict=True):
+            torch.testing.assert_close(one.float(), other.float(), rtol=1e-6, atol=1.0 if dtype == "uint8" else 1e-5)
+
+
+def _remembered(scene: DemoScene, style: str, **options: object) -> tuple[DWMesh, SceneMemory]:
+    rgb, depth = scene.clip()
+    poses, _ = scene.source_cameras()
+    source = None if scene.camera == "locked-off" else Trajectory(poses, frame_of_reference="world")
+    mesh = build_dw_mesh(rgb, depth, scene.intrinsics, style=style, source_camera=source)
+    return mesh, remember_scene(mesh, **options)
+
+
+def _grades(scene: DemoScene, mesh: DWMesh, memory: SceneMemory, angles: tuple[int, ...]) -> MemoryGrade:
+    source = scene.clip()
+    still = torch.stack([scene.still(t) for t in range(scene.frames)]).reshape(-1)
+    flags = (~still[memory.layer.source]).to(torch.uint8)[:, None] * 255
+    flagged = replace(memory, layer=replace(memory.layer, colors=flags.expand(-1, 3).contiguous()))
+    total = MemoryGrade()
+    for angle in angles:
+        pose = Trajectory.preset("orbit", frames=2, angle=angle, radius=mesh.radius).world_to_camera[1].astype(float)
+        shown = (0, scene.frames // 2, scene.frames - 1)
+        path = replace(_held(pose, len(shown)), shown=shown)
+        settings = {"keep_first_frame": False, "out_dtype": "uint8"}
+        color, mask, depth, new = render_color_mask(mesh, path, memory=memory, **settings)
+        moving = render_color_mask(mesh, path, memory=flagged, **settings)[0][..., 0] > 127
+        for n, t in enumerate(shown):
+            truth = seen_by_all(scene, source, t, pose)
+            total += grade_memory(color[n], mask[n], depth[n], new[n], moving[n], truth)
+    return total
+
+
+@pytest.mark.parametrize(("camera", "gain", "share"), [("handheld", 0.04, 0.8), ("locked-off", 0.03, 0.85)])
+def test_most_of_what_any_frame_saw_is_shown_and_little_of_it_is_wrong(camera: str, gain: float, share: float) -> None:
+    scene = DemoScene(SIZE, SIZE, FRAMES, samples=2, camera=camera, visitor=True)
+    grade = _grades(scene, *_remembered(scene, "paper"), (-30, 30))
+    assert grade.with_memory > max(share, grade.without_memory + gain)
+    assert grade.wrong_share < 0.06  # outlines, which are a tenth of so small a picture
+    assert grade.ghost_share < 0.001
+    assert grade.psnr > 30
+
+
+def test_what_rests_for_half_of_the_clip_never_enters() -> None:
+    scene = DemoScene(SIZE, SIZE, FRAMES, samples=1, visitor=True)
+    _, memory = _remembered(scene, "paper")
+    _, with_cart = scene.clip()
+    _, without = replace(scene, visitor=False).clip()
+    cart = (with_cart != without).reshape(-1)
+    assert int(cart.sum()) > 500
+    assert int(cart[memory.layer.source].sum()) <= 5
+    # ... while the ground that it stood on does, from the frames in which it had left.
+    near_cart = (memory.layer.points - torch.tensor([1.05, 1.32, 4.9])).norm(dim=1) < 0.3
+    assert int(near_cart.sum()) > 10
+
+
+def test_a_place_has_one_colour_for_the_whole_shot() -> None:
+    scene = DemoScene(SIZE, SIZE, FRAMES, samples=1, camera="handheld")
+    mesh, memory = _remembered(scene, "paper")
+    pose = Trajectory.preset("orbit", frames=2, angle=30, radius=mesh.radius).world_to_camera[1].astype(float)
+    color, _, _, new = render_color_mask(
+        mesh, _held(pose, FRAMES), memory=memory, out_dtype="uint8", keep_first_frame=False
+    )
+    both = (new[1:] > 0) & (new[:-1] > 0)
+    assert int(both.sum()) > 500
+    # The pose is multiplied out in every frame: where two pieces meet its last digits may decide between them.
+    changed = (color[1:][both].int() - color[:-1][both].int()).abs().amax(-1)
+    assert float((changed > 1).float().mean()) < 1e-3
+
+
+def test_a_part_of_the_clip_renders_as_in_the_whole() -> None:
+    scene = DemoScene(64, 48, 6, camera="handheld")
+    mesh, memory = _remembered(scene, "released")
+    path = Trajectory.preset("orbit", frames=6, angle=40, radius=mesh.radius, frame_of_reference="world")
+    whole = render_color_mask(mesh, path, memory=memory, keep_first_frame=False)
+    part = slice(2, 5)
+    some = render_color_mask(mesh.part(part), path.part(part), memory=memory.part(part), keep_first_frame=False)
+    for one, other in zip(some, whole, strict=True):
+        assert torch.equal(one, other[part])
+    with pytest.raises(EX4DError, match=r"of 6 frames .* the mesh has 3"):
+        render_color_mask(mesh.part(part), path.part(part), memory=memory)
+
+
+def test_one_frame_remembers_nothing_and_a_kept_frame_stays() -> None:
+    still = build_dw_mesh(torch.rand(1, 16, 16, 3), torch.full((1, 16, 16), 4.0))
+    memory = remember_scene(still)
+    assert memory.frames == () and len(memory.layer.faces) == 0
+    path = Trajectory.preset("static", frames=2)
+    color, mask, _, remembered = render_color_mask(still, path, memory=memory)
+    assert not remembered.any() and bool(mask[0].all())
+    unfaded = render_color_mask(still, path, hole_color="white")[0]
+    assert torch.equal(color[mask > 0], unfaded[mask > 0])
+
+
+def test_a_moving_camera_without_poses_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    scene = DemoScene(64, 64, 9, camera="dolly")
+    mesh = build_dw_mesh(*scene.clip(), scene.intrinsics)
+    with caplog.at_level(logging.WARNING):
+        memory = remember_scene(mesh)
+    assert "taken as fixed" in caplog.text
+    assert memory.still_share < 0.5
+
+
+def test_progress_ends_at_its_total_and_a_cancel_ends_it() -> None:
+    mesh, _ = _wall_and_card()
+    told: list[tuple[int, int]] = []
+    remember_scene(mesh, progress=lambda *at: told.append(at))
+    assert told[-1][0] == told[-1][1] and [done for done, _ in told] == sorted(done for done, _ in told)
+    polls = iter([False] * 5 + [True])
+    with pytest.raises(Cancelled):
+        remember_scene(mesh, cancel=lambda: next(polls))
+    memory, told = remember_scene(mesh), []
+    path = _held(_sideways(0.5), mesh.frames)
+    render_color_mask(mesh, path, memory=memory, progress=lambda *at: told.append(at))
+    assert told == [(n, 2 * mesh.frames) for n in range(1, 2 * mesh.frames + 1)]
+    polls = iter([False] * (mesh.frames + 3) + [True] * 100)
+    with pytest.raises(Cancelled):
+        render_color_mask(mesh, path, memory=memory, backend="torch", cancel=lambda: next(polls))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [({"frames": 0}, "1 to 32"), ({"strictness": "fair"}, "strict, normal, loose")]
+)
+def test_mistakes_are_told(options: dict, said: str) -> None:
+    mesh, _ = _wall_and_card()
+    with pytest.raises(EX4DError, match=said):
+        remember_scene(mesh, **options)
+
+
+def test_the_scene_tells_what_never_moves() -> None:
+    scene = DemoScene(64, 64, 8, visitor=True)
+    still = scene.still(1)
+    k, (x, y, z) = scene.intrinsics, SUBJECT
+    assert not still[int(k.fy * y / z + k.cy), int(k.fx * x / z + k.cx)]  # the ball turns in its place
+    assert still[60, 32]  # the plinth
+    x, y, z = 1.05, 0.88, 4.2
+    place = int(k.fy * y / z + k.cy), int(k.fx * x / z + k.cx)
+    assert not still[place]
+    gone, _ = scene.frame(7.6)
+    here, _ = scene.frame(1)
+    assert not torch.equal(gone[place], here[place])
+    assert torch.equal(torch.from_numpy(invert_pose(np.eye(4))), torch.eye(4, dtype=torch.float64))
