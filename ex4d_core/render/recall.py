@@ -74,26 +74,22 @@ def _recall_compiled(
     workspaces: SimpleQueue[_Workspace] = SimpleQueue()
     for _ in range(threads):
         workspaces.put(_Workspace(memory, picture))
-    inference = torch.is_inference_mode_enabled()
     stop = np.zeros(1, np.uint8)
     scale, guard, full = (1.0, rounding(released), 255) if picture.is_uint8 else (1.0 / 255.0, 0.0, 1)
 
     def draw(view: View) -> None:
         work = workspaces.get()
         try:
-            with torch.inference_mode(inference):
-                one = recollection(memory, mesh, view, picture)
-                target = [
-                    part[view.output].numpy() for part in (picture.color, picture.mask, picture.depth, remembered)
-                ]
-                kernels.place(points, one.world_to_camera, one.lens, settings.near, work.placed)
-                kernels.draw(work.placed, faces, 1.0 / settings.far, target[1], work.keys, stop)
-                kernels.resolve(work.placed, faces, work.keys, work.found)
-                kernels.clear(
-                    front[view.source], back[view.source], moving[view.source], fronts, backs, one.cells,
-                    one.to_witness, memory.tolerance, one.lens, settings.near, STEPS, work.found, stop,
-                )  # fmt: skip
-                kernels.paint(work.placed, faces, colors, work.keys, work.found, scale, guard, full, *target)
+            one = recollection(memory, mesh, view, picture)
+            target = [part[view.output].numpy() for part in (picture.color, picture.mask, picture.depth, remembered)]
+            kernels.place(points, one.world_to_camera, one.lens, settings.near, work.placed)
+            kernels.draw(work.placed, faces, 1.0 / settings.far, target[1], work.keys, stop)
+            kernels.resolve(work.placed, faces, work.keys, work.found)
+            kernels.clear(
+                front[view.source], back[view.source], moving[view.source], fronts, backs, one.cells,
+                one.to_witness, memory.tolerance, one.lens, settings.near, STEPS, work.found, stop,
+            )  # fmt: skip
+            kernels.paint(work.placed, faces, colors, work.keys, work.found, scale, guard, full, *target)
         finally:
             workspaces.put(work)
 
