@@ -23,7 +23,7 @@ from ..ex4d_core.render import (
 from ..ex4d_core.trajectory import Trajectory
 from . import previews, types
 from .progress import Job
-from .schema import choice_problem, range_problem, schema
+from .schema import advanced, choice_problem, range_problem, schema
 from .settings import preview_pixels
 
 RENDER_PREVIEW = 49
@@ -82,28 +82,34 @@ class EX4DRenderColorMask(io.ComfyNode):
                     "given. magenta: LoRAs that know holes by their colour (CrossView). picked: the colour below. Never mixed "
                     "with what was seen.",
                 ),
-                io.String.Input(
-                    "picked_color",
-                    default="#00b140",
-                    optional=True,
-                    tooltip="Colour of holes as #rrggbb, where hole_color is picked.",
+                advanced(
+                    io.String.Input(
+                        "picked_color",
+                        default="#00b140",
+                        optional=True,
+                        tooltip="Colour of holes as #rrggbb, where hole_color is picked.",
+                    )
                 ),
-                io.Int.Input(
-                    "grow_holes",
-                    default=0,
-                    min=0,
-                    max=masks.MOST_PIXELS,
-                    optional=True,
-                    tooltip="Pixels taken away around every hole, in colour and masks. For models other than EX-4D, whose nodes "
-                    "widen holes by themselves.",
+                advanced(
+                    io.Int.Input(
+                        "grow_holes",
+                        default=0,
+                        min=0,
+                        max=masks.MOST_PIXELS,
+                        optional=True,
+                        tooltip="Pixels taken away around every hole, in colour and masks. For models other than EX-4D, whose "
+                        "nodes widen holes by themselves.",
+                    )
                 ),
-                io.Int.Input(
-                    "feather",
-                    default=0,
-                    min=0,
-                    max=masks.MOST_PIXELS,
-                    optional=True,
-                    tooltip="Pixels over which the masks blend from seen to hole, on the seen side. Colour stays as it is.",
+                advanced(
+                    io.Int.Input(
+                        "feather",
+                        default=0,
+                        min=0,
+                        max=masks.MOST_PIXELS,
+                        optional=True,
+                        tooltip="Pixels over which the masks blend from seen to hole, on the seen side. Colour stays as it is.",
+                    )
                 ),
             ],
             outputs=[

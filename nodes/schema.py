@@ -23,6 +23,12 @@ def schema(**keywords) -> io.Schema:
     return io.Schema(**{key: value for key, value in keywords.items() if key in known})
 
 
+def advanced(given: io.Input) -> io.Input:
+    """An input that few need: its node shows it on request. As a keyword 0.3.64 does not know it."""
+    given.extra_dict["advanced"] = True
+    return given
+
+
 def range_problem(node: type[io.ComfyNode], **values: float | None) -> str | None:
     """The sentence for the first number outside its widget's range; None where all fit.
 

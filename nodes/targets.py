@@ -16,7 +16,7 @@ from ..ex4d_core.trajectory import Trajectory
 from ..ex4d_core.video import FITS, Fit
 from . import previews, types
 from .progress import Job
-from .schema import choice_problem, schema
+from .schema import advanced, choice_problem, schema
 from .settings import preview_pixels
 
 FIT_PREVIEW = 49
@@ -74,13 +74,15 @@ class EX4DFitToModel(io.ComfyNode):
                     tooltip="Frames of the new video. 0 = as many as the clip has and the model is trained on. A clip that is "
                     "too short holds its last frame.",
                 ),
-                io.Int.Input(
-                    "start",
-                    default=0,
-                    min=0,
-                    max=1000000,
-                    optional=True,
-                    tooltip="The first frame of the clip to take.",
+                advanced(
+                    io.Int.Input(
+                        "start",
+                        default=0,
+                        min=0,
+                        max=1000000,
+                        optional=True,
+                        tooltip="The first frame of the clip to take.",
+                    )
                 ),
                 io.Int.Input(
                     "width",
@@ -100,21 +102,26 @@ class EX4DFitToModel(io.ComfyNode):
                     optional=True,
                     tooltip="Height in pixels; 0 for both = the clip's shape, near its size.",
                 ),
-                io.Combo.Input(
-                    "fit",
-                    options=list(FITS),
-                    default="crop",
-                    optional=True,
-                    tooltip="How the picture fills another shape: crop cuts what hangs over, pad adds bars, which are holes, "
-                    "stretch distorts.",
+                advanced(
+                    io.Combo.Input(
+                        "fit",
+                        options=list(FITS),
+                        default="crop",
+                        optional=True,
+                        tooltip="How the picture fills another shape: crop cuts what hangs over, pad adds bars, which are holes, "
+                        "stretch distorts.",
+                    )
                 ),
-                io.Combo.Input(
-                    "rate",
-                    options=list(RATES),
-                    default="auto",
-                    optional=True,
-                    tooltip="auto: frames are dropped or repeated only where the model demands its rate or the clip's is far "
-                    "from it. model: always at the model's rate. keep: the frames as they are. The speed stays in every case.",
+                advanced(
+                    io.Combo.Input(
+                        "rate",
+                        options=list(RATES),
+                        default="auto",
+                        optional=True,
+                        tooltip="auto: frames are dropped or repeated only where the model demands its rate or the clip's is far "
+                        "from it. model: always at the model's rate. keep: the frames as they are. The speed stays in every "
+                        "case.",
+                    )
                 ),
             ],
             outputs=[
