@@ -193,8 +193,16 @@ def pose_from(rotation: np.ndarray, position: np.ndarray) -> np.ndarray:
     return invert_pose(pose)
 
 
+AS_GIVEN, MENDED = 1e-5, 1e-2
+"""Largest entry of R R' - I up to which a rotation is taken as it is (float32's rounding), and up to which it is brought to the
+nearest rotation (numbers written with few digits). Beyond that it is scaled or sheared."""
+
+
 def check_poses(world_to_camera: np.ndarray, what: str = "The camera path") -> np.ndarray:
     """Poses as (T, 4, 4) float64, refused unless each is finite, rigid and right-handed.
+
+    Rotations that miss it by little, as when they were written with three digits, become the nearest ones; the camera then
+    stays where it stood.
 
     Args:
         world_to_camera: (T, 4, 4) or (T, 3, 4).
@@ -217,14 +225,31 @@ def check_poses(world_to_camera: np.ndarray, what: str = "The camera path") -> n
             f"{what} is more than {FARTHEST:g} units away at frame {int(np.argmax(far))}. Export it in larger units."
         )
     rotation = poses[:, :3, :3]
-    skewed = np.abs(rotation @ np.swapaxes(rotation, 1, 2) - np.eye(3)).max(axis=(1, 2)) > 1e-3
-    skewed |= np.linalg.det(rotation) < 0
-    skewed |= np.abs(poses[:, 3] - [0, 0, 0, 1]).max(axis=1) > 1e-6
-    if skewed.any():
+    off = np.abs(rotation @ np.swapaxes(rotation, 1, 2) - np.eye(3)).max(axis=(1, 2))
+    wrong = (off > MENDED) | (np.abs(poses[:, 3] - [0, 0, 0, 1]).max(axis=1) > 1e-6)
+    mirrored = np.linalg.det(rotation) < 0
+    if (wrong | mirrored).any():
+        frame = int(np.argmax(wrong | mirrored))
+        if mirrored[frame] and not wrong[frame]:
+            raise EX4DError(
+                f"{what} has a mirrored pose at frame {frame}: its axes are left-handed. Export the camera in right-handed "
+                "axes, without negative scale."
+            )
         raise EX4DError(
-            f"{what} has a pose at frame {int(np.argmax(skewed))} that is not a rotation and a translation "
-            "(it is scaled, sheared or mirrored). Export the camera without scale."
+            f"{what} has a pose at frame {frame} that is not a rotation and a translation (it is scaled, sheared or "
+            "mirrored). Export the camera without scale."
         )
+    return _with_nearest_rotations(poses, off > AS_GIVEN) if (off > AS_GIVEN).any() else poses
+
+
+def _with_nearest_rotations(poses: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Poses whose marked rotations are the nearest proper ones (Higham 1988); the cameras stay where they stand."""
+    poses = poses.copy()
+    given = poses[which, :3, :3]
+    eye = np.linalg.solve(given, poses[which, :3, 3:])  # minus the camera's place
+    left, _, right = np.linalg.svd(given)
+    poses[which, :3, :3] = left @ right
+    poses[which, :3, 3:] = poses[which, :3, :3] @ eye
     return poses
 
 

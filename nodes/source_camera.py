@@ -16,7 +16,7 @@ from ..ex4d_core.depth import DepthClip
 from ..ex4d_core.depth.pictures import path_from_geometry
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.pixels import to_uint8
-from ..ex4d_core.trajectory import Trajectory
+from ..ex4d_core.trajectory import Trajectory, path_of_viewer_cameras
 from . import files, previews, types
 from .mesh import check_counts
 from .progress import Job
@@ -24,6 +24,7 @@ from .schema import schema
 
 NO_FILE = "solve it"
 """First of the file choices: no file, the camera is found in the clip itself."""
+LARGEST_SCALE = 1e6
 
 
 class EX4DSourceCamera(io.ComfyNode):
@@ -45,21 +46,27 @@ class EX4DSourceCamera(io.ComfyNode):
                     options=[NO_FILE, *files.listing(read_suffixes())],
                     default=NO_FILE,
                     tooltip="Solve the camera from the clip, or take it from a file in ComfyUI's input folder: a pose for "
-                    "every frame. Not used while geometry is connected.",
+                    "every frame. Not used while geometry or cameras are connected.",
                 ),
                 io.Float.Input(
                     "scale",
                     default=0.0,
                     min=0.0,
-                    max=1e6,
+                    max=LARGEST_SCALE,
                     step=0.001,
                     round=1e-6,
-                    tooltip="For a file or geometry: units of the depth per unit of its path. 0 fits it to the clip.",
+                    tooltip="For a file, geometry or cameras: units of the depth per unit of its path. 0 fits it to the clip.",
                 ),
                 types.DA3Geometry.Input(
                     "da3_geometry",
                     optional=True,
                     tooltip="From Depth Anything 3 run on the whole clip: its cameras in place of a file.",
+                ),
+                types.Load3DCamera.Input(
+                    "cameras",
+                    optional=True,
+                    tooltip="A list of 3D viewer cameras, one per frame, in place of a file: position, rotation or target, "
+                    "and the lens where they have it.",
                 ),
             ],
             outputs=[
@@ -91,6 +98,7 @@ class EX4DSourceCamera(io.ComfyNode):
         file: str,
         scale: float,
         da3_geometry: dict[str, Any] | None = None,
+        cameras: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> io.NodeOutput:
         from ..ex4d_core.solve import fit_source_camera, solve_source_camera
 
@@ -98,10 +106,14 @@ class EX4DSourceCamera(io.ComfyNode):
         check_counts(frames, height, width, depth)
         if len(depth) != frames:
             raise EX4DError(f"A camera that moves needs depth for every frame; there is one for {frames} frames.")
+        if not 0 <= scale <= LARGEST_SCALE:  # a link may bring anything
+            raise EX4DError(f"scale must lie between 0 (fitted to the clip) and {LARGEST_SCALE:g}, got {scale}.")
         depth = depth.resized(height, width)
-        path = given_path(file, da3_geometry, depth.intrinsics or Intrinsics.default(width, height))
+        lens = depth.intrinsics or Intrinsics.default(width, height)
+        path = given_path(file, da3_geometry, cameras, lens)
+        longer = [f"the path has {len(path)} poses: the first {frames} are used"] if path and len(path) > frames else []
         if path is not None and (scale or frames == 1):
-            return with_path(images, depth, path, scale or 1.0)
+            return with_path(images, depth, path, scale or 1.0, *longer)
         colors = to_uint8(images[..., :3])
         with Job() as job:
             options: dict[str, Any] = {"progress": job.progress, "cancel": job.cancel}
@@ -114,7 +126,7 @@ class EX4DSourceCamera(io.ComfyNode):
             used = int(solution.still.sum())
             lines = [f"{used} of {len(solution.tracks)} points, {solution.residual:.2f} pixels off"]
         if path is not None:
-            lines.append(f"scale {solution.scale:.4g}")
+            lines += [f"scale {solution.scale:.4g}", *longer]
         if solution.flickers:
             low, high = float(solution.depth_scale.min()), float(solution.depth_scale.max())
             lines.append(f"depth levelled by factors of {low:.3f} to {high:.3f}")
@@ -124,16 +136,23 @@ class EX4DSourceCamera(io.ComfyNode):
         return io.NodeOutput(result, solution.camera, ui=source_ui(picture, solution.camera, *filter(None, lines)))
 
 
-def given_path(file: str, geometry: dict[str, Any] | None, lens: Intrinsics) -> Trajectory | None:
-    """The path from geometry or from a file; None where it is to be solved."""
+def given_path(
+    file: str, geometry: dict[str, Any] | None, cameras: dict[str, Any] | list[dict[str, Any]] | None, lens: Intrinsics
+) -> Trajectory | None:
+    """The path from geometry, from a list of cameras or from a file; None where it is to be solved."""
+    if geometry is not None and cameras is not None:
+        raise EX4DError("Two camera paths are connected. Connect da3_geometry or cameras, not both.")
     if geometry is not None:
         return path_from_geometry(geometry)
+    size = (lens.width, lens.height)
+    if cameras is not None:
+        return path_of_viewer_cameras(cameras, size)
     if file == NO_FILE:
         return None
-    return Trajectory.load(files.resolve(file, "camera file"), intrinsics=lens, size=(lens.width, lens.height))
+    return Trajectory.load(files.resolve(file, "camera file"), intrinsics=lens, size=size)
 
 
-def with_path(images: torch.Tensor, depth: DepthClip, path: Trajectory, scale: float) -> io.NodeOutput:
+def with_path(images: torch.Tensor, depth: DepthClip, path: Trajectory, scale: float, *lines: str) -> io.NodeOutput:
     """A path whose scale is known: nothing is followed, nothing is fitted."""
     poses = path.world_to_camera.astype(np.float64)
     poses[:, :3, 3] *= scale
@@ -143,7 +162,7 @@ def with_path(images: torch.Tensor, depth: DepthClip, path: Trajectory, scale: f
     assert camera is not None
     none = np.zeros((0, len(depth), 2), np.float32)
     picture = partial(source_picture, to_uint8(images[0, ..., :3]), result, camera, none, np.zeros(0, bool))
-    return io.NodeOutput(result, camera, ui=source_ui(picture, camera, f"scale {scale:.4g}"))
+    return io.NodeOutput(result, camera, ui=source_ui(picture, camera, f"scale {scale:.4g}", *lines))
 
 
 def source_picture(

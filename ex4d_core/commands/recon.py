@@ -154,6 +154,8 @@ def with_source_camera(job: SourceCameraJob, mesh: MeshJob, clip: VideoClip, dep
     lens = mesh.lens((width, height)) or depth.intrinsics
     if job.file is not None:
         path = read_source_camera(job, lens or Intrinsics.default(width, height))
+        if len(path) > len(depth):
+            say(f"note: '{job.file}' has {len(path)} poses; the first {len(depth)} are taken for the clip's frames.")
         if job.scale is not None or len(depth) == 1:
             return depth.with_source_camera(path)
         with ProgressBar("fitting the camera") as bar:

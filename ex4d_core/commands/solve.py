@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     extras.check("cv2", "Solving the source camera")
     output = Path(args.output)
     format_to_write(output, None)
+    if args.picture and Path(args.picture).suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise EX4DError(f"--picture must end in .png or .jpg, got '{Path(args.picture).name}'.")
     info = probe_video(args.input_video)
     shape = args.size or largest_size(info)
     job = ClipJob(args.input_video, args.start, args.num_frames or DEFAULT_FRAMES, args.fps, shape, args.fit)
@@ -65,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
     if args.picture:
         save_picture(Path(args.picture), solution, clip, depth)
     if solution.trouble is not None:
-        raise EX4DError(f"{solution.trouble} Nothing was written; without --source_camera the camera counts as fixed.")
+        raise EX4DError(
+            f"{solution.trouble} No camera was written; without --source_camera the camera counts as fixed."
+        )
     camera = solution.camera.for_scene(lens or Intrinsics.default(*shape))
     print(save_camera(camera, output))
     if args.picture:
@@ -99,7 +103,5 @@ def save_picture(path: Path, solution: Solution, clip: VideoClip, depth: DepthCl
         colors=colors,
         radius=first.radius,
     )
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise EX4DError(f"--picture must end in .png or .jpg, got '{path.name}'.")
     with staged_file(path) as part:
         Image.fromarray(picture).save(part, "PNG" if path.suffix.lower() == ".png" else "JPEG")

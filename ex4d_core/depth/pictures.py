@@ -130,7 +130,7 @@ def path_from_geometry(geometry: Mapping[str, Any]) -> Trajectory:
             ``clip_from_geometry`` and, where it has them, ``intrinsics`` for every frame.
 
     Raises:
-        EX4DError: no cameras in it, or poses that are not rigid.
+        EX4DError: no cameras in it, another number of lenses, or poses that are not rigid.
     """
     extrinsics, depth = (
         geometry.get(name) if isinstance(geometry, Mapping) else None for name in ("extrinsics", "depth")
@@ -143,10 +143,15 @@ def path_from_geometry(geometry: Mapping[str, Any]) -> Trajectory:
     poses = extrinsics.double().cpu().reshape(-1, *extrinsics.shape[-2:]).numpy()
     matrices = geometry.get("intrinsics")
     lenses = None
-    if isinstance(matrices, Tensor) and matrices.numel() == 9 * len(poses):
+    if isinstance(matrices, Tensor):
+        if matrices.numel() not in (9, 9 * len(poses)):
+            raise EX4DError(
+                f"This geometry has {len(poses)} camera poses and lenses of shape {tuple(matrices.shape)}; expected one lens, or "
+                "one for each pose. Give the network's output unchanged."
+            )
         height, width = depth.shape[-2:]
         each = [_lens_of(matrix, width, height) for matrix in matrices.reshape(-1, 3, 3).double().cpu()]
-        lenses = tuple(lens for lens in each if lens is not None)
+        lenses = tuple(lens for lens in each if lens is not None) * (len(poses) // len(each))
     return Trajectory(poses, lenses if lenses and len(lenses) == len(poses) else None)
 
 

@@ -21,6 +21,7 @@ from .resample import resampled
 from .source_camera import check_source_camera, in_the_world, relative_to_source, source_camera_of
 from .summary import Summary, summarize
 from .time import source_frames, source_times
+from .viewer_path import path_of_viewer_cameras
 from .viewpoint import move_to_viewpoint
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "load_camera",
     "move_to_viewpoint",
     "parse_document",
+    "path_of_viewer_cameras",
     "preset_document",
     "relative_to_source",
     "resample_document",

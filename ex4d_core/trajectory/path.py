@@ -59,6 +59,9 @@ class Trajectory:
                 raise EX4DError(f"A path of {len(poses)} frames needs as many lenses, got {len(self.intrinsics)}.")
         if self.shown is not None and len(self.shown) != len(poses):
             raise EX4DError(f"A path of {len(poses)} frames shows as many of the clip, got {len(self.shown)}.")
+        for t, frame in enumerate(self.shown or ()):
+            if not is_finite(frame) or frame < 0 or frame != int(frame):
+                raise EX4DError(f"Frame {t} of a path shows a whole frame of the clip, counted from 0; got {frame}.")
         if not FPS_RANGE[0] <= self.fps <= FPS_RANGE[1]:
             raise EX4DError(f"A camera path's fps must lie between {FPS_RANGE[0]} and {FPS_RANGE[1]}, got {self.fps}.")
         if self.path is not None:

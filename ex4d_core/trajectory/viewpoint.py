@@ -71,14 +71,19 @@ def first_camera(camera: Any) -> Any:
 
 def _backward(camera: Any) -> np.ndarray:
     """(3,) from what the camera looks at to where it stands; a three.js camera looks down its own -z."""
-    position = _point(camera, "position")
+    position = numbers_of(camera, "position")
     if camera.get("target") is None and camera.get("quaternion") is not None:
-        x, y, z, w = _point(camera, "quaternion", "xyzw")
+        x, y, z, w = numbers_of(camera, "quaternion", "xyzw")
         return np.array([2 * (x * z + w * y), 2 * (y * z - w * x), w * w + z * z - x * x - y * y])
-    return position - _point(camera, "target")
+    return position - numbers_of(camera, "target")
 
 
-def _point(camera: Any, name: str, axes: str = "xyz") -> np.ndarray:
+def numbers_of(camera: Any, name: str, axes: str = "xyz") -> np.ndarray:
+    """What a viewer's camera says under a name, one number for each of the axes.
+
+    Raises:
+        EX4DError: it says nothing of it.
+    """
     try:
         return np.array([float(camera[name][axis]) for axis in axes])
     except (TypeError, KeyError, ValueError) as error:

@@ -88,7 +88,7 @@ def test_frames_of_other_programs_are_their_own_inverse():
         (np.eye(4) * np.nan, "NaN"),
         (pose_from(np.eye(3), np.array([0, 1e30, 0])), "away at frame 0"),
         (np.diag([2.0, 2, 2, 1]), "not a rotation"),
-        (np.diag([-1.0, 1, 1, 1]), "not a rotation"),
+        (np.diag([-1.0, 1, 1, 1]), "mirrored"),
         (np.eye(3), "shape"),
     ],
 )

@@ -25,7 +25,8 @@ def shot(tmp_path_factory):
     poses, lenses = scene.source_cameras()
     elsewhere = poses @ invert_pose(poses[4])
     elsewhere[:, :3, 3] *= SCALE
-    Trajectory(elsewhere, lenses).save(folder / "camera.npz")
+    longer = np.concatenate([elsewhere, elsewhere[-2:]]), (*lenses, *lenses[-2:])
+    Trajectory(*longer).save(folder / "camera.npz")
     Trajectory(elsewhere[:4], lenses[:4]).save(folder / "short.npz")
     return scene, folder
 
@@ -66,8 +67,10 @@ def test_a_camera_file_makes_it_stand_still(shot, tmp_path, how, capsys):
     # Other programs know no source camera: what rides on it is saved as it moves through the world.
     saved = load_camera(tmp_path / "camera_follow.npz").world_to_camera
     np.testing.assert_allclose(saved, scene.source_cameras()[0], atol=0.02)
+    said = capsys.readouterr().err
+    assert f"has {FRAMES + 2} poses; the first {FRAMES} are taken" in said
     if not how:
-        assert f"source camera: {1 / SCALE:.2f}"[:-1] in capsys.readouterr().err
+        assert f"source camera: {1 / SCALE:.2f}"[:-1] in said
 
 
 def test_the_camera_is_solved_on_request(shot, tmp_path, capsys):
@@ -132,7 +135,7 @@ def test_solve_writes_nothing_where_it_finds_nothing(tmp_path, capsys):
     base = ["solve", "--input_video", tmp_path / "grey.npz", "--depth", tmp_path / "depth.npz", "--num_frames", "5"]
     base += ["--size", "64x64", "--output", tmp_path / "camera.npz"]
     assert cli.main([str(word) for word in base]) == 2
-    assert "Nothing was written" in capsys.readouterr().err and not (tmp_path / "camera.npz").exists()
+    assert "No camera was written" in capsys.readouterr().err and not (tmp_path / "camera.npz").exists()
 
 
 def test_the_depth_that_was_lent_stays_as_it_was(shot):
