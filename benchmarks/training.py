@@ -107,7 +107,7 @@ def measure(size: ModelSize, config: RunConfig, args: argparse.Namespace, ranks:
         if cuda:
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - began)
-    found = estimate(wan.geometry, tuple(sample.target.shape[1:]), config)
+    found = estimate(wan.geometry, tuple(sample.target.shape[1:]), config, processes=ranks.count)
     median = statistics.median(seconds[args.warm_up :])
     row = {
         "model": vars(config.model), "processes": ranks.count, "tokens": found.tokens, "loss": float(loss.detach()),

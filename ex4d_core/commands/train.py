@@ -96,7 +96,7 @@ def dry_run(config: RunConfig, ranks: int) -> str:
     if missing:
         raise EX4DError(f"{len(missing)} prepared clips are missing in '{cache.folder}' ({missing[0]} first).")
     largest = max((clip.shape for clip in clips), key=lambda shape: shape[0] * shape[1] * shape[2])
-    found = estimate(geometry, largest, config)
+    found = estimate(geometry, largest, config, processes=ranks)
     steps, batch = config.optimiser.steps, config.optimiser.batch
     lines = [
         f"{len(clips)} clips to train on, {len(cache.clips) - len(clips)} for validation, "

@@ -38,10 +38,11 @@ class Estimate:
         return sum(self.memory.values())
 
 
-def estimate(geometry: Geometry, shape: tuple[int, int, int], config: RunConfig) -> Estimate:
+def estimate(geometry: Geometry, shape: tuple[int, int, int], config: RunConfig, *, processes: int = 1) -> Estimate:
     """Memory and arithmetic for latents of ``shape`` (F, H, W).
 
-    Activations are an upper estimate: what a block keeps is counted in values of its width, in the type it is kept in.
+    Frozen weights that are spread over ``processes`` are held in parts, and two blocks at a time whole. Activations are an
+    upper estimate: what a block keeps is counted in values of its width, in the type it is kept in.
     """
     size = geometry.size
     tokens = shape[0] * shape[1] * shape[2] // (WAN21_I2V.patch[1] * WAN21_I2V.patch[2])
@@ -66,8 +67,11 @@ def estimate(geometry: Geometry, shape: tuple[int, int, int], config: RunConfig)
     )
     if config.model.checkpointing == "attention":
         kept += size.blocks * 3 * tokens * dim * number
+    held = weights * number
+    if config.model.sharded and processes > 1:
+        held = held // processes + 2 * held // size.blocks
     memory = {
-        "frozen weights": weights * number,
+        "frozen weights": held,
         "adapter, its gradients and moments": (16 + (4 if config.optimiser.ema else 0)) * (lora + prior),
         "kept for the backward pass": kept,
         "one block at work": 2 * block,

@@ -338,6 +338,13 @@ class TestEstimate:
         assert found.memory["kept for the backward pass"] / 2**30 == pytest.approx(10.2, abs=0.1)
         assert found.memory["frozen weights"] / 2**30 == pytest.approx(30.5, rel=0.05)
 
+    @pytest.mark.parametrize(("checkpointing", "measured"), [("full", 34.5), ("offloaded", 25.2)])
+    def test_weights_spread_over_two_cards_take_what_was_measured(self, checkpointing, measured):
+        """On two H200."""
+        config = load_config_of(sharded=True, checkpointing=checkpointing)
+        found = estimate(Geometry(ModelSize(5120, 13824, 40, 36)), (13, 64, 64), config, processes=2)
+        assert found.total / 2**30 == pytest.approx(measured, rel=0.1)
+
     def test_trained_numbers_are_those_of_the_network(self):
         geometry = Geometry(ModelSize(128, 64, 2, 36))
         wan = Wan(geometry)
