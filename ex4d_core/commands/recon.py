@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from ..depth.depthcrafter import DepthCrafter
     from ..mesh import DWMesh
     from ..trajectory import Trajectory
-    from ..video import VideoClip
+    from ..video import Sound, VideoClip
+    from .recon_job import BentSound
 
 __all__ = ["add_arguments", "run"]
 
@@ -204,8 +205,7 @@ def render_path(job: ReconJob, mesh: DWMesh, camera: CameraPath, clip: VideoClip
     source = source_along(trajectory, mesh)
     trajectory = laid_on(trajectory, camera.base, source, seconds=camera.seconds, shown=shown)
     trajectory = with_lenses(trajectory, mesh)
-    if shown is not None and clip.has_audio:
-        say(f"note: {camera.name} bends time, so its video has no sound.")
+    sound = sound_of(clip, trajectory, mesh.frames, job.outputs.bent_sound, camera.name)
     if job.outputs.cameras:
         in_the_world(trajectory, source).save(stage / f"camera_{camera.name}.npz")
     total = len(trajectory)
@@ -214,7 +214,7 @@ def render_path(job: ReconJob, mesh: DWMesh, camera: CameraPath, clip: VideoClip
         camera.name,
         (total, mesh.height, mesh.width),
         clip.fps,
-        sound=clip if clip.has_audio and shown is None else None,
+        sound=sound,
         crf=job.outputs.crf,
         lossless=job.outputs.frames,
     )
@@ -226,6 +226,38 @@ def render_path(job: ReconJob, mesh: DWMesh, camera: CameraPath, clip: VideoClip
     say(
         f"{camera.name}: {100 * shot.seen.mean():.1f} % of the pixels are seen, "
         f"least in frame {least} ({100 * shot.seen[least]:.1f} %)"
+    )
+
+
+def sound_of(
+    clip: VideoClip, trajectory: Trajectory, frames: int, bent: BentSound, name: str
+) -> VideoClip | Sound | None:
+    """What a path's video sounds like: as the clip; where time is bent silent, unless asked for otherwise.
+
+    Args:
+        clip: whose sound it is.
+        trajectory: with its document.
+        frames: of the clip.
+        bent: what becomes of sound where time is bent.
+        name: of the path.
+    """
+    from ..trajectory import source_times
+    from ..video import Sound, bent_sound, clip_sound
+
+    if not clip.has_audio or not trajectory.bends_time or bent == "cut":
+        return clip if clip.has_audio else None
+    if bent == "none":
+        say(
+            f"note: {name} bends time, so its video has no sound. --bent_sound stretch lets it follow, cut leaves it as it is."
+        )
+        return None
+    found = clip_sound(clip.path, clip.start_seconds, frames / float(clip.fps), interrupted)
+    times = None if trajectory.path is None else source_times(trajectory.path, frames)
+    if found is None:
+        return None
+    samples, rate = found
+    return Sound(
+        bent_sound(samples, rate, trajectory.shown_frames(frames) if times is None else times, float(clip.fps)), rate
     )
 
 

@@ -15,6 +15,7 @@ from ..storage.staging import check_sources, check_targets
 from .console import say
 from .flags import add_renderer, check_renderer, number, size, whole
 from .recon_job import (
+    BENT_SOUNDS,
     CameraPath,
     ClipJob,
     DepthEstimate,
@@ -171,6 +172,13 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add("--save_frames", action="store_true", help="write the lossless frames_<cam>.npz")
     add("--save_depth", type=int, nargs="?", const=1, default=0, help="write depth.npz")
     add("--crf", type=number(0, 51), default=12.0, help="x264 quality, 0 best to 51 (default 12)")
+    add(
+        "--bent_sound",
+        choices=BENT_SOUNDS,
+        default=BENT_SOUNDS[0],
+        help="sound of a path that bends time: none, cut (as it is, from the clip's start) or stretch (follows, as a tape "
+        "would: higher when fast, silent when frozen; default none)",
+    )
 
 
 def _size_or_source(text: str) -> tuple[int, int] | None:
@@ -211,6 +219,7 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
         frames=args.save_frames,
         depth=bool(args.save_depth),
         crf=args.crf,
+        bent_sound=args.bent_sound,
     )
     check_targets(outputs.folder, outputs.names(cameras))
     read = (args.input_video, args.depth, args.source_camera, *args.camera)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from ..camera import Intrinsics
@@ -150,9 +150,14 @@ class RenderJob:
     feather: int = 0
 
 
+BentSound = Literal["none", "cut", "stretch"]
+BENT_SOUNDS: tuple[BentSound, ...] = get_args(BentSound)
+"""What becomes of sound where a path bends time: it is left out, goes on as it is, or follows."""
+
+
 @dataclass(frozen=True)
 class Outputs:
-    """Which files are written, into which folder, and the x264 quality of the videos."""
+    """Which files are written, into which folder, the x264 quality of the videos, and their sound where time is bent."""
 
     folder: Path
     mesh: bool
@@ -160,6 +165,7 @@ class Outputs:
     frames: bool
     depth: bool
     crf: float
+    bent_sound: BentSound = "none"
 
     def names(self, cameras: tuple[CameraPath, ...]) -> list[str]:
         """Names of the files that will be written."""

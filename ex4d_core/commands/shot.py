@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..storage.npz import NpzWriter
-from ..video import VideoClip, VideoWriter
+from ..video import Sound, VideoClip, VideoWriter
 
 
 class ShotWriter:
@@ -50,7 +50,7 @@ def shot_writer(
     shape: tuple[int, int, int],
     fps: float | Fraction,
     *,
-    sound: VideoClip | None = None,
+    sound: VideoClip | Sound | None = None,
     crf: float,
     lossless: bool = False,
 ) -> Iterator[ShotWriter]:
@@ -61,7 +61,7 @@ def shot_writer(
         name: of the camera path.
         shape: (frames, height, width).
         fps: of the videos.
-        sound: the clip whose sound the colour video carries; None = silent.
+        sound: what the colour video carries, the clip's or its own; None = silent.
         crf: x264 quality, 0 (best) to 51.
         lossless: write frames_<name>.npz too.
     """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .clip import VideoClip
-from .sound import UNKNOWN_CODEC, SoundLine
+from .sound import UNKNOWN_CODEC, Sound, SoundLine
 from .video_file import best_track, films, open_container, opened_container, packets_of, time_base
 
 if TYPE_CHECKING:
@@ -50,8 +50,12 @@ class AudioCarrier:
         self._waiting: Packet[AudioStream] | None = None
 
     @classmethod
-    def open(cls, source: VideoClip | str | PathLike[str], output: OutputContainer) -> AudioCarrier | None:
+    def open(
+        cls, source: VideoClip | Sound | str | PathLike[str], output: OutputContainer
+    ) -> AudioCarrier | SoundCarrier | None:
         """A carrier, or None where the source has no sound."""
+        if isinstance(source, Sound):
+            return SoundCarrier(source, output)
         start = Fraction(source.start_seconds if isinstance(source, VideoClip) else 0)
         path = source.path if isinstance(source, VideoClip) else source
         if not Path(path).is_file() or Path(path).suffix.lower() == ".npz":
@@ -102,6 +106,65 @@ class AudioCarrier:
         self._input.close()
 
 
+class SoundCarrier:
+    """Feeds sound that lies in memory into ``output``."""
+
+    def __init__(self, sound: Sound, output: OutputContainer) -> None:
+        self._samples, self._rate = sound.samples, sound.rate
+        if _aac_rate(sound.rate) != sound.rate:
+            self._rate = USUAL_RATE
+            places = np.arange(round(sound.samples.shape[1] / sound.rate * USUAL_RATE)) * (sound.rate / USUAL_RATE)
+            self._samples = np.stack(
+                [np.interp(places, np.arange(len(channel)), channel) for channel in sound.samples]
+            ).astype(np.float32)
+        self._aac = _Aac(output, self._rate, "mono" if len(sound.samples) == 1 else "stereo")
+
+    def mux_until(self, seconds: Fraction) -> None:
+        """Write the sound up to this time of the new video."""
+        part = self._samples[:, self._aac.written : round(seconds * self._rate)]
+        if part.shape[1]:
+            self._aac.append(np.ascontiguousarray(part))
+
+    def finish(self) -> None:
+        """Flush what the encoder still holds."""
+        self._aac.finish()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _aac_rate(rate: int) -> int:
+    """The rate itself, or the usual one where AAC does not know it."""
+    from av.codec import Codec
+
+    return rate if rate in (Codec("aac", "w").audio_rates or ()) else USUAL_RATE
+
+
+class _Aac:
+    """A track of AAC that is written piece by piece."""
+
+    def __init__(self, output: OutputContainer, rate: int, layout: str) -> None:
+        self._output, self._rate, self._layout = output, rate, layout
+        self._stream = output.add_stream("aac", rate=rate)
+        self._stream.layout = layout
+        self.written = 0
+        """Samples."""
+
+    def append(self, samples: np.ndarray) -> None:
+        """(channels, N) float32."""
+        import av
+
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=self._layout)
+        frame.sample_rate = self._rate
+        frame.pts = self.written
+        frame.time_base = Fraction(1, self._rate)
+        self.written += frame.samples
+        self._output.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        self._output.mux(self._stream.encode(None))
+
+
 def _can_be_copied(stream: AudioStream, output: OutputContainer) -> bool:
     codec = stream.codec_context
     # Raw AAC (from .ts) lacks the header that MP4 needs, so it is encoded anew.
@@ -135,14 +198,9 @@ class _Encoding:
     wants_early_packets = True  # decoders need a packet or two to find their feet
 
     def __init__(self, source: AudioStream, start: Fraction, output: OutputContainer) -> None:
-        from av.codec import Codec
-
-        rate = source.codec_context.sample_rate
-        self._rate = rate if rate in (Codec("aac", "w").audio_rates or ()) else USUAL_RATE
-        self._output = output
-        self._stream = output.add_stream("aac", rate=self._rate)
+        self._rate = _aac_rate(source.codec_context.sample_rate)
         self._line = SoundLine("stereo", self._rate, float(start))
-        self._samples = 0
+        self._aac = _Aac(output, self._rate, self._line.layout)
 
     def write(self, packet: Packet[AudioStream]) -> None:
         from av.error import FFmpegError
@@ -157,23 +215,13 @@ class _Encoding:
     def _encode(self, pieces: Iterable[tuple[int, np.ndarray]]) -> None:
         """Append each piece at its place, after silence if it is late and without what was written already."""
         for position, samples in pieces:
-            while position > self._samples:
-                gap = min(position - self._samples, self._rate)
-                self._append(np.zeros((self._line.channels, gap), np.float32))
-            samples = samples[:, max(0, self._samples - position) :]
+            while position > self._aac.written:
+                gap = min(position - self._aac.written, self._rate)
+                self._aac.append(np.zeros((self._line.channels, gap), np.float32))
+            samples = samples[:, max(0, self._aac.written - position) :]
             if samples.shape[1]:
-                self._append(np.ascontiguousarray(samples))
-
-    def _append(self, samples: np.ndarray) -> None:
-        import av
-
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=self._line.layout)
-        frame.sample_rate = self._rate
-        frame.pts = self._samples
-        frame.time_base = Fraction(1, self._rate)
-        self._samples += frame.samples
-        self._output.mux(self._stream.encode(frame))
+                self._aac.append(np.ascontiguousarray(samples))
 
     def finish(self) -> None:
         self._encode(self._line.flush())
-        self._output.mux(self._stream.encode(None))
+        self._aac.finish()

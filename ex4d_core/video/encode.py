@@ -15,11 +15,12 @@ import torch
 from ..errors import Cancelled, EX4DError
 from ..pixels import uint8_array
 from ..storage.staging import StagedFile, write_failure
-from .audio import AudioCarrier
+from .audio import AudioCarrier, SoundCarrier
 from .clip import VideoClip
 from .colour import BT709, JPEG_RANGE, MPEG_RANGE, SCALING
 from .fit import check_frame_size
 from .sampling import exact_rate
+from .sound import Sound
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -35,7 +36,7 @@ def save_video(
     frames: torch.Tensor | np.ndarray | Iterable[torch.Tensor | np.ndarray],
     fps: float | Fraction,
     *,
-    audio_from: VideoClip | str | Path | None = None,
+    audio_from: VideoClip | Sound | str | Path | None = None,
     crf: float = VISUALLY_LOSSLESS_CRF,
     lossless: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -47,7 +48,8 @@ def save_video(
         path: target, ``.mp4``, ``.mov`` or ``.mkv``; its folder is made.
         frames: (T, H, W, 3) colours or (T, H, W) greys, float 0..1, uint8 or bool; or any iterable of such frames.
         fps: frames per second; 29.97 and the like mean the exact NTSC fractions.
-        audio_from: a clip or file whose sound is carried over, cut to the video's length (a clip's from its start).
+        audio_from: a clip or file whose sound is carried over, cut to the video's length (a clip's from its start); or sound
+            in memory.
         crf: x264 quality, 0 (best) to 51.
         lossless: keep every value: RGB H.264, which fewer players show.
         progress: called with (frames done, frames in all) where the number is known.
@@ -89,7 +91,7 @@ class VideoWriter:
         path: str | Path,
         fps: float | Fraction,
         *,
-        audio_from: VideoClip | str | Path | None = None,
+        audio_from: VideoClip | Sound | str | Path | None = None,
         crf: float = VISUALLY_LOSSLESS_CRF,
         lossless: bool = False,
     ) -> None:
@@ -178,7 +180,7 @@ class _Encoder:
         file: BinaryIO,
         container: OutputContainer,
         stream: VideoStream,
-        audio: AudioCarrier | None,
+        audio: AudioCarrier | SoundCarrier | None,
         size: tuple[int, int],
         lossless: bool,
     ) -> None:

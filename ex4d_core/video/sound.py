@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,19 @@ class _WantedPart:
             if begin < end:
                 self.samples[:, begin:end] = piece[:, begin - position : end - position]
                 self.heard = True
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """Sound in memory.
+
+    Attributes:
+        samples: (1 or 2, N) float32.
+        rate: samples a second.
+    """
+
+    samples: np.ndarray
+    rate: int
 
 
 def clip_sound(

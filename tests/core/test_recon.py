@@ -13,7 +13,7 @@ from media import numbered, write_clip
 
 from ex4d_core.commands import cli
 from ex4d_core.trajectory import Trajectory
-from ex4d_core.video import load_video, probe_video
+from ex4d_core.video import clip_sound, load_video, probe_video
 
 FRAMES, WIDTH, HEIGHT = 9, 64, 48
 
@@ -63,6 +63,24 @@ def test_videos_have_the_clip_s_size_rate_and_sound(results):
     for name, sound in (("color_30.mp4", True), ("mask_30.mp4", False)):
         info = probe_video(results / name)
         assert (info.size, info.fps, info.frames, info.has_audio) == ((WIDTH, HEIGHT), 30, FRAMES, sound)
+
+
+def test_sound_is_bent_with_time_only_where_that_is_asked_for(scene, tmp_path, capsys):
+    """Fifteen frames of nine: four, six on the frozen one, and the rest."""
+    heard = {}
+    for bent in ("none", "cut", "stretch"):
+        camera = ("--cam", "bullet_time:freeze=4,hold=6,angle=10")
+        recon(scene, tmp_path / bent, *camera, *(() if bent == "none" else ("--bent_sound", bent)))
+        told = "bends time, so its video has no sound" in capsys.readouterr().err
+        (film,) = (tmp_path / bent).glob("color_*.mp4")
+        info = probe_video(film)
+        assert info.frames == 15 and told == (bent == "none") == (not info.has_audio)
+        if info.has_audio:
+            samples, rate = clip_sound(str(film), 0, 0.5)
+            at = [round(frame / 30 * rate) for frame in (1, 3, 6, 9, 11, 13)]
+            heard[bent] = [float(np.abs(samples[:, a:b]).max()) for a, b in zip(at[::2], at[1::2], strict=True)]
+    assert min(heard["cut"][:2]) > 0.1 and heard["cut"][2] < 0.02, "the clip's sound ends after nine frames"
+    assert heard["stretch"][0] > 0.1 and heard["stretch"][1] < 0.02 and heard["stretch"][2] > 0.1
 
 
 def test_frames_are_lossless_and_the_videos_show_them(scene, results):
