@@ -1,4 +1,4 @@
-"""DW-Mesh to PLY: binary little-endian, one frame, coloured vertices."""
+"""Coloured points and faces as PLY, binary little-endian."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import numpy as np
 from ..errors import EX4DError
 from ..mesh import DWMesh
 from ..storage.staging import staged_file
+from .scene import AssetScene
+from .simplify import Surface
 
 VERTEX = np.dtype([("position", "<f4", 3), ("color", "u1", 3)])
 FACE = np.dtype([("count", "u1"), ("index", "<i4", 3)])
 
 
 def save_ply(path: str | Path, mesh: DWMesh, frame: int = 0) -> None:
-    """Write one frame of a mesh; the file appears under its name only when it is whole.
+    """Write one frame of a mesh as it is, back plate included; the file appears under its name only when it is whole.
 
     Args:
         path: target.
@@ -27,21 +29,56 @@ def save_ply(path: str | Path, mesh: DWMesh, frame: int = 0) -> None:
     """
     if not 0 <= frame < mesh.frames:
         raise EX4DError(f"The mesh has frames 0 to {mesh.frames - 1}; frame {frame} was asked for.")
-    positions = mesh.vertices_in_world(frame).cpu().numpy()
+    comment = "DW-Mesh of EX-4D; OpenCV camera frame: x right, y down, z forward"
+    positions, colors = mesh.vertices_in_world(frame).cpu().numpy(), mesh.vertex_colors(frame).cpu().numpy()
+    with staged_file(path) as part:
+        write_ply(part, positions, colors, mesh.faces.cpu().numpy(), comment=comment)
+
+
+def save_surface(path: str | Path, scene: AssetScene, surface: Surface, k: int = 0) -> None:
+    """Write what one frame sees of a surface: a colour at every vertex, y up, in the scene's unit.
+
+    Args:
+        path: target.
+        scene: what the surface belongs to.
+        surface: the faces.
+        k: which of the surface's frames.
+    """
+    frame = surface.frames[k]
+    used, index = np.unique(surface.faces[surface.visible(k)], return_inverse=True)
+    vertices = surface.vertices[used]
+    colors = scene.picture(frame).reshape(-1, 3)[vertices]
+    with staged_file(path) as part:
+        write_ply(
+            part, scene.positions(frame, vertices), colors, index.reshape(-1, 3), comment="EX-4D; y up, the camera looks along -z"
+        )  # fmt: skip
+
+
+def write_ply(
+    path: Path, positions: np.ndarray, colors: np.ndarray, faces: np.ndarray | None = None, *, comment: str
+) -> None:
+    """Write a file under the very name given.
+
+    Args:
+        path: target.
+        positions: (N, 3).
+        colors: (N, 3) uint8.
+        faces: (F, 3) indices; None for points alone.
+        comment: one line of ASCII, told in the header.
+    """
     vertices = np.empty(len(positions), VERTEX)
-    vertices["position"] = positions
-    vertices["color"] = mesh.vertex_colors(frame).cpu().numpy()
-    indices = mesh.faces.cpu().numpy()
-    faces = np.empty(len(indices), FACE)
-    faces["count"], faces["index"] = 3, indices
+    vertices["position"], vertices["color"] = positions, colors
     header = (
-        "ply\nformat binary_little_endian 1.0\n"
-        "comment DW-Mesh of EX-4D; OpenCV camera frame: x right, y down, z forward\n"
+        f"ply\nformat binary_little_endian 1.0\ncomment {comment}\n"
         f"element vertex {len(vertices)}\nproperty float x\nproperty float y\nproperty float z\n"
         "property uchar red\nproperty uchar green\nproperty uchar blue\n"
-        f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
     )
-    with staged_file(path) as part, open(part, "wb") as file:
-        file.write(header.encode("ascii"))
+    if faces is not None:
+        header += f"element face {len(faces)}\nproperty list uchar int vertex_indices\n"
+    with open(path, "wb") as file:
+        file.write(f"{header}end_header\n".encode("ascii"))
         file.write(vertices.data)
-        file.write(faces.data)
+        if faces is not None:
+            rows = np.empty(len(faces), FACE)
+            rows["count"], rows["index"] = 3, faces
+            file.write(rows.data)

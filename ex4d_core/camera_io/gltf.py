@@ -247,38 +247,76 @@ def write_glb(cameras: Cameras) -> bytes:
 
 def _document(cameras: Cameras) -> tuple[dict[str, Any], bytes]:
     """The JSON of a scene with one animated camera, and its data."""
+    check_plain_lens(lenses_of(cameras, "glTF", vertical_only=True), "glTF")
+    document = empty_document("camera path", cameras.fps or DEFAULT_FPS)
+    packer = Packer()
+    add_camera(document, packer, cameras, "EX-4D camera")
+    return {**finished(document), **packer.described()}, packer.binary
+
+
+def empty_document(animation: str, fps: float) -> dict[str, Any]:
+    """A scene that :func:`add_camera` and others add to.
+
+    Args:
+        animation: the name of its one animation.
+        fps: frames a second, told in ``asset.extras``.
+    """
+    return {
+        "asset": {"version": "2.0", "generator": "EX-4D", "extras": {"fps": fps}},
+        "scene": 0,
+        "scenes": [{"nodes": []}],
+        "nodes": [],
+        "cameras": [],
+        "animations": [{"name": animation, "channels": [], "samplers": []}],
+    }
+
+
+def finished(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without what stayed empty, which glTF does not allow."""
+    kept = {key: value for key, value in document.items() if value != []}
+    if not document["animations"][0]["channels"]:
+        del kept["animations"]
+    return kept
+
+
+def add_camera(document: dict[str, Any], packer: Packer, cameras: Cameras, name: str) -> None:
+    """Adds a camera to a document, with a key on every frame; one pose stands still.
+
+    A lens shift is left out, since glTF has none.
+
+    Args:
+        document: as :func:`empty_document` makes it; changed in place.
+        packer: takes its data.
+        cameras: one pose a frame, OpenCV.
+        name: of its node.
+
+    Raises:
+        UnknownLens: the cameras leave the lens to the scene.
+    """
     lenses = lenses_of(cameras, "glTF", vertical_only=True)
-    check_plain_lens(lenses, "glTF")
     pose = invert_pose(y_up_from_opencv(cameras.world_to_camera))
     position, turn = pose[:, :3, 3], _short_turns(quaternion_from_matrix(pose[:, :3, :3]))[:, [1, 2, 3, 0]]
     angles = np.radians([[k.vertical_fov] for k in lenses])
+    number, node = len(document["cameras"]), len(document["nodes"])
     tracks = [("translation", position, "VEC3"), ("rotation", turn, "VEC4")]
-    zooms = np.ptp(angles) > 1e-9
-    if zooms:
+    if np.ptp(angles) > 1e-9:
         tracks.append(("yfov", angles, "SCALAR"))
-    packer = Packer()
-    seconds = packer.add((np.arange(len(pose))[:, None] / (cameras.fps or DEFAULT_FPS)).astype("<f4"), "SCALAR")
-    samplers = [
-        {"input": seconds, "output": packer.add(values.astype("<f4"), kind), "interpolation": "LINEAR"}
-        for _, values, kind in tracks
-    ]
-    channels = [{"sampler": i, "target": _target(path)} for i, (path, _, _) in enumerate(tracks)]
+        document["extensionsUsed"] = sorted({*document.get("extensionsUsed", ()), "KHR_animation_pointer"})
+    if len(pose) > 1:
+        seconds = packer.add((np.arange(len(pose))[:, None] / (cameras.fps or DEFAULT_FPS)).astype("<f4"), "SCALAR")
+        animation = document["animations"][0]
+        for path, values, kind in tracks:
+            output = packer.add(values.astype("<f4"), kind)
+            animation["channels"].append({"sampler": len(animation["samplers"]), "target": _target(path, node, number)})
+            animation["samplers"].append({"input": seconds, "output": output, "interpolation": "LINEAR"})
     perspective = {"yfov": float(angles[0, 0]), "znear": 0.001, "zfar": 1000}
     if cameras.intrinsics is not None:
-        perspective["aspectRatio"] = lenses[0].width / lenses[0].height
-    node = {"name": "EX-4D camera", "camera": 0, "translation": position[0].tolist(), "rotation": turn[0].tolist()}
-    document: dict[str, Any] = {
-        "asset": {"version": "2.0", "generator": "EX-4D", "extras": {"fps": cameras.fps or DEFAULT_FPS}},
-        "scene": 0,
-        "scenes": [{"nodes": [0]}],
-        "nodes": [node],
-        "cameras": [{"type": "perspective", "perspective": perspective}],
-        "animations": [{"name": "camera path", "channels": channels, "samplers": samplers}],
-        **packer.described(),
-    }
-    if zooms:
-        document["extensionsUsed"] = ["KHR_animation_pointer"]
-    return document, packer.binary
+        perspective["aspectRatio"] = lenses[0].width / lenses[0].height * (lenses[0].fy / lenses[0].fx)
+    document["scenes"][0]["nodes"].append(node)
+    document["nodes"].append(
+        {"name": name, "camera": number, "translation": position[0].tolist(), "rotation": turn[0].tolist()}
+    )
+    document["cameras"].append({"type": "perspective", "perspective": perspective})
 
 
 def _short_turns(quaternions: np.ndarray) -> np.ndarray:
@@ -290,10 +328,11 @@ def _short_turns(quaternions: np.ndarray) -> np.ndarray:
     return turns
 
 
-def _target(path: str) -> dict[str, Any]:
+def _target(path: str, node: int, camera: int) -> dict[str, Any]:
     if path != "yfov":
-        return {"node": 0, "path": path}
-    return {"path": "pointer", "extensions": {"KHR_animation_pointer": {"pointer": "/cameras/0/perspective/yfov"}}}
+        return {"node": node, "path": path}
+    pointer = f"/cameras/{camera}/perspective/yfov"
+    return {"path": "pointer", "extensions": {"KHR_animation_pointer": {"pointer": pointer}}}
 
 
 GLTF = Format(

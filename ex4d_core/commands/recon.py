@@ -196,15 +196,12 @@ def build_mesh(job: MeshJob, clip: VideoClip, depth: DepthClip) -> DWMesh:
 
 def render_path(job: ReconJob, mesh: DWMesh, camera: CameraPath, clip: VideoClip, stage: Path) -> None:
     """The files of one camera path; only a few of its frames are held at a time."""
-    from ..render import source_along, with_lenses
-    from ..trajectory import in_the_world, laid_on
+    from ..render import source_along
+    from ..trajectory import in_the_world
     from .shot import shot_writer
 
-    trajectory = camera.trajectory(job.frames, clip.fps, mesh.radius, mesh.intrinsics)
-    shown = tuple(trajectory.shown_frames(mesh.frames)) if trajectory.bends_time else None
+    trajectory = path_around(mesh, camera, job.frames, clip.fps)
     source = source_along(trajectory, mesh)
-    trajectory = laid_on(trajectory, camera.base, source, seconds=camera.seconds, shown=shown)
-    trajectory = with_lenses(trajectory, mesh)
     sound = sound_of(clip, trajectory, mesh.frames, job.outputs.bent_sound, camera.name)
     if job.outputs.cameras:
         in_the_world(trajectory, source).save(stage / f"camera_{camera.name}.npz")
@@ -227,6 +224,17 @@ def render_path(job: ReconJob, mesh: DWMesh, camera: CameraPath, clip: VideoClip
         f"{camera.name}: {100 * shot.seen.mean():.1f} % of the pixels are seen, "
         f"least in frame {least} ({100 * shot.seen[least]:.1f} %)"
     )
+
+
+def path_around(mesh: DWMesh, camera: CameraPath, frames: int, fps: float) -> Trajectory:
+    """A path asked for, around this mesh: on its base, with a lens for every frame."""
+    from ..render import source_along, with_lenses
+    from ..trajectory import laid_on
+
+    trajectory = camera.trajectory(frames, fps, mesh.radius, mesh.intrinsics)
+    shown = tuple(trajectory.shown_frames(mesh.frames)) if trajectory.bends_time else None
+    source = source_along(trajectory, mesh)
+    return with_lenses(laid_on(trajectory, camera.base, source, seconds=camera.seconds, shown=shown), mesh)
 
 
 def sound_of(

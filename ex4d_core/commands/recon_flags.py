@@ -43,8 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; the published script's keep their names."""
     add_video(parser.add_argument_group("video"))
     add_depth(parser.add_argument_group("depth"))
-    _add_camera(parser.add_argument_group("camera"))
-    _add_mesh(parser.add_argument_group("mesh and rendering"))
+    add_camera(parser.add_argument_group("camera"))
+    rendering = parser.add_argument_group("mesh and rendering")
+    add_mesh(rendering)
+    _add_rendering(rendering)
     _add_output(parser.add_argument_group("output"))
 
 
@@ -87,7 +89,8 @@ def add_depth(group: argparse._ArgumentGroup) -> None:
     add("--focal", type=number(1, 1e6, "pixels"), help="focal length in pixels at the output size (published: 500)")
 
 
-def _add_camera(group: argparse._ArgumentGroup) -> None:
+def add_camera(group: argparse._ArgumentGroup) -> None:
+    """Which camera paths, and how the camera that filmed the clip moved."""
     from ..camera_io import read_suffixes
     from ..trajectory import BASE_CHOICES, BASES, LONGEST_SHAKE, PRESETS, SHAKE_SECONDS
 
@@ -131,10 +134,9 @@ def _add_camera(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_mesh(group: argparse._ArgumentGroup) -> None:
-    from ..holes.masks import MOST_PIXELS
+def add_mesh(group: argparse._ArgumentGroup) -> None:
+    """How the mesh is built."""
     from ..mesh import STYLES
-    from ..pixels import HOLE_COLORS
 
     add = group.add_argument
     add("--style", choices=STYLES, default="released", help="as the published code, or as the paper (default released)")
@@ -142,6 +144,13 @@ def _add_mesh(group: argparse._ArgumentGroup) -> None:
     add("--depth_jump", type=float, default=0.013, help="paper style: largest depth jump (default 0.013)")
     add("--border_depth", type=float, help="depth of the back plate (default: 100, or from the depth)")
     add("--only_first_frame", type=int, default=0, help="1 = the mesh of frame 0 serves the whole path")
+
+
+def _add_rendering(group: argparse._ArgumentGroup) -> None:
+    from ..holes.masks import MOST_PIXELS
+    from ..pixels import HOLE_COLORS
+
+    add = group.add_argument
     add_renderer(add)
     add("--supersample", type=int, choices=(1, 2, 3, 4), default=1, help="samples per pixel and axis (default 1)")
     add(

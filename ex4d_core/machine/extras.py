@@ -14,6 +14,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "depthcrafter": ("diffusers>=0.31", "transformers>=4.46"),
     "exr": ("OpenEXR>=3.3",),
     "tracking": ("opencv-python-headless>=4.8",),
+    "usd": ("usd-core>=24.8",),
 }
 """What each extra installs. A copy of pyproject.toml, which a pack in ComfyUI is run without; a test compares the two."""
 
@@ -24,6 +25,7 @@ MODULES = {
     "transformers": ("transformers", "depthcrafter"),
     "OpenEXR": ("OpenEXR", "exr"),
     "cv2": ("OpenCV", "tracking"),
+    "pxr": ("usd-core", "usd"),
 }
 """By what is imported: the package's name for people, and the extra that brings it."""
 

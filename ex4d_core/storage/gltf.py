@@ -1,7 +1,7 @@
 """The container of glTF 2.0: JSON with its data inside or beside it (.gltf), or both in one binary file (.glb).
 
-Taken apart by :func:`parse` and :class:`Buffers`, put together by :class:`Packer`, :func:`gltf_bytes` and
-:func:`glb_bytes`. What the JSON says of cameras and meshes is the business of whoever reads or writes those.
+Taken apart by :func:`parse` and :class:`Buffers`, put together by :class:`Packer`, :func:`gltf_bytes`, :func:`glb_bytes`
+and :func:`write_glb`. What the JSON says of cameras and meshes is the business of whoever reads or writes those.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import base64
 import binascii
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 import numpy as np
@@ -24,6 +24,10 @@ GLB_MAGIC, JSON_CHUNK, BIN_CHUNK = 0x46546C67, 0x4E4F534A, 0x004E4942
 COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 """Data types of accessors by the numbers that glTF (and OpenGL) give them."""
 NUMBERS = {np.dtype(name): number for number, name in COMPONENTS.items()}
+VERTICES, INDICES = 34962, 34963
+"""What a buffer view is used as, where it is drawn."""
+LARGEST_GLB = 2**32 - 2**24
+"""Bytes of data in a .glb, whose lengths have 32 bits; the rest is left to the JSON."""
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 """Numbers in one element of an accessor."""
 
@@ -137,46 +141,65 @@ class Buffers:
 
 
 class Packer:
-    """Lays arrays into one buffer and describes them, for :func:`gltf_bytes` and :func:`glb_bytes`.
+    """Lays arrays and files into one buffer and describes them, for :func:`gltf_bytes`, :func:`glb_bytes` and :func:`write_glb`.
 
     Attributes:
         views, accessors: what the document says of the data.
+        pieces: the buffer, in order; kept apart so that a large one is never in memory twice.
+        length: bytes of all pieces.
     """
 
     def __init__(self) -> None:
         self.views: list[dict[str, Any]] = []
         self.accessors: list[dict[str, Any]] = []
-        self._data = bytearray()
+        self.pieces: list[bytes | memoryview] = []
+        self.length = 0
 
     @property
     def binary(self) -> bytes:
         """All that was added."""
-        return bytes(self._data)
+        return b"".join(self.pieces)
 
-    def add(self, values: np.ndarray, kind: str) -> int:
-        """Appends an array, with its bounds.
+    def add(self, values: np.ndarray, kind: str, target: int | None = None) -> int:
+        """Appends an array, with its bounds. It is not copied: nothing may change it before it is written.
 
         Args:
             values: (count, width), count >= 1, of a type in :data:`COMPONENTS`.
             kind: "SCALAR", "VEC3" and so on, see :data:`WIDTHS`.
+            target: :data:`VERTICES` or :data:`INDICES` for what is drawn.
 
         Returns:
             The number of its accessor.
         """
-        self._data += bytes(-len(self._data) % 4)  # accessors begin at whole multiples of their numbers' size
-        view = {"buffer": 0, "byteOffset": len(self._data), "byteLength": values.nbytes}
-        accessor = {"bufferView": len(self.views), "componentType": NUMBERS[values.dtype]}
+        values = np.ascontiguousarray(values)
+        accessor = {"bufferView": self._view(values.data.cast("B"), target), "componentType": NUMBERS[values.dtype]}
         accessor |= {"count": len(values), "type": kind}
         accessor |= {"min": values.min(axis=0).tolist(), "max": values.max(axis=0).tolist()}
-        self.views.append(view)
         self.accessors.append(accessor)
-        self._data += values.tobytes()
         return len(self.accessors) - 1
+
+    def add_file(self, data: bytes) -> int:
+        """Appends a file, such as a picture.
+
+        Returns:
+            The number of its buffer view.
+        """
+        return self._view(data)
+
+    def _view(self, data: bytes | memoryview, target: int | None = None) -> int:
+        padding = -self.length % 4  # accessors begin at whole multiples of their numbers' size
+        view = {"buffer": 0, "byteOffset": self.length + padding, "byteLength": len(data)}
+        if target is not None:
+            view["target"] = target
+        self.views.append(view)
+        self.pieces += [bytes(padding), data]
+        self.length += padding + len(data)
+        return len(self.views) - 1
 
     def described(self) -> dict[str, Any]:
         """The document's fields that describe what was added."""
-        buffers = [{"byteLength": len(self._data)}]
-        return {"accessors": self.accessors, "bufferViews": self.views, "buffers": buffers}
+        fields = {"accessors": self.accessors, "bufferViews": self.views, "buffers": [{"byteLength": self.length}]}
+        return {name: value for name, value in fields.items() if self.length}
 
 
 def gltf_bytes(document: dict[str, Any], binary: bytes) -> bytes:
@@ -188,8 +211,37 @@ def gltf_bytes(document: dict[str, Any], binary: bytes) -> bytes:
 
 def glb_bytes(document: dict[str, Any], binary: bytes) -> bytes:
     """A .glb file: the JSON and its one buffer as two chunks."""
+    return b"".join(_glb_pieces(document, [binary], len(binary)))
+
+
+def write_glb(file: BinaryIO, document: dict[str, Any], packer: Packer) -> None:
+    """Writes a .glb file piece by piece.
+
+    Args:
+        file: open for writing.
+        document: the JSON, without what the packer describes.
+        packer: its data.
+
+    Raises:
+        EX4DError: more than the 4 GiB that the format holds.
+    """
+    if packer.length > LARGEST_GLB:
+        raise EX4DError(
+            f"A .glb holds at most 4 GiB, and this one would take {packer.length / 2**30:.1f}. Ask for fewer faces or frames."
+        )
+    for piece in _glb_pieces({**document, **packer.described()}, packer.pieces, packer.length):
+        file.write(piece)
+
+
+def _glb_pieces(
+    document: dict[str, Any], pieces: Sequence[bytes | memoryview], length: int
+) -> Iterator[bytes | memoryview]:
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    binary += b"\0" * (-len(binary) % 4)
-    chunks = struct.pack("<II", len(text), JSON_CHUNK) + text + struct.pack("<II", len(binary), BIN_CHUNK) + binary
-    return struct.pack("<III", GLB_MAGIC, 2, 12 + len(chunks)) + chunks
+    padded = length + -length % 4
+    size = 12 + 8 + len(text) + (8 + padded if length else 0)
+    yield struct.pack("<IIIII", GLB_MAGIC, 2, size, len(text), JSON_CHUNK) + text
+    if length:
+        yield struct.pack("<II", padded, BIN_CHUNK)
+        yield from pieces
+        yield bytes(padded - length)

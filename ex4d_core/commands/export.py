@@ -1,0 +1,163 @@
+"""Write a video and its depth as 3D files for other programs: Blender, Houdini, Unreal, three.js.
+
+A mesh that moves, with pictures and cameras, as GLB, PLY, OBJ with a point cache, or USD. The files appear together at the end or
+not at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import EX4DError
+from ..storage.staging import check_sources, check_targets
+from .console import ProgressBar, interrupted, say
+from .flags import number, whole
+from .recon_flags import (
+    add_camera,
+    add_depth,
+    add_mesh,
+    add_video,
+    camera_paths,
+    check_length,
+    checked_depth,
+    depth_job,
+    largest_size,
+    path_length,
+    source_camera_job,
+)
+from .recon_job import CameraPath, ClipJob, DepthEstimate, DepthFile, MeshJob, SourceCameraJob
+
+if TYPE_CHECKING:
+    from ..assets.export import AssetOptions
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags; those of video, depth, camera and mesh are recon's."""
+    from ..assets.export import ASSET_FORMATS, COLOR_CHOICES, DEFAULT_FACES
+    from ..assets.glb import BETWEEN
+
+    add_video(parser.add_argument_group("video"))
+    add_depth(parser.add_argument_group("depth"))
+    add_camera(parser.add_argument_group("camera, one at most"))
+    add_mesh(parser.add_argument_group("mesh"))
+    add = parser.add_argument_group("output").add_argument
+    add("--output", required=True, help="file to write, or the beginning of the names of a sequence")
+    add(
+        "--format",
+        choices=ASSET_FORMATS,
+        help="default: by the ending, .glb and .usdz the clip, .ply a sequence, .obj with .mdd. "
+        + "; ".join(f"'{name}': {entry.title}" for name, entry in ASSET_FORMATS.items()),
+    )
+    add("--faces", type=whole(0), default=DEFAULT_FACES, help=f"at most; 0 = all (default {DEFAULT_FACES})")
+    add(
+        "--colors",
+        choices=COLOR_CHOICES,
+        default=COLOR_CHOICES[0],
+        help="a picture for each frame, or one on a mesh of fixed faces (default each frame)",
+    )
+    add("--picture", type=whole(0), default=0, help="frame of the one picture, or of a single frame (default 0)")
+    add("--between", choices=BETWEEN, default="hold", help="fixed faces: what is shown between frames (default hold)")
+    add("--scale", type=number(1e-6, 1e6, "metres"), default=1.0, help="metres per unit of the depth (default 1)")
+
+
+BY_ENDING = {".glb": "glb", ".ply": "ply sequence", ".obj": "obj + mdd", ".usdz": "usdz"}
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """The whole job; ``frames`` is the length of the path."""
+
+    clip: ClipJob
+    depth: DepthFile | DepthEstimate
+    source_camera: SourceCameraJob | None
+    mesh: MeshJob
+    camera: CameraPath | None
+    frames: int
+    format: str
+    options: AssetOptions
+    scale: float
+    output: Path
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check everything, build the mesh, write it."""
+    from ..assets.export import save_asset
+    from .recon import build_mesh, depth_source, path_around, read_video, with_source_camera
+
+    started = time.monotonic()
+    job = export_job(args)
+    depth_of = depth_source(job.depth)
+    clip = read_video(job.clip)
+    depth = depth_of(clip)
+    if job.source_camera is not None:
+        depth = with_source_camera(job.source_camera, job.mesh, clip, depth)
+    mesh = build_mesh(job.mesh, clip, depth)
+    fps = float(clip.fps)
+    del depth, clip  # the mesh has copies of its own
+    path = None if job.camera is None else path_around(mesh, job.camera, job.frames, fps)
+    with ProgressBar("writing the mesh") as bar:
+        written = save_asset(
+            job.output,
+            mesh,
+            path,
+            format=job.format,
+            options=job.options,
+            fps=fps,
+            scale=job.scale,
+            progress=bar,
+            cancel=interrupted,
+        )
+    for file in written.files:
+        print(file)
+    for line in written.lines():
+        say(line)
+    say(f"done in {time.monotonic() - started:.1f} s")
+    return 0
+
+
+def export_job(args: argparse.Namespace) -> ExportJob:
+    """The job that the flags describe; refuses what cannot work, before anything heavy is loaded or written.
+
+    Raises:
+        EX4DError: any bad file, value or combination.
+    """
+    from ..assets.export import AssetOptions, check_asset
+    from ..camera import Intrinsics
+    from ..mesh import check_mesh_parameters
+    from ..video import probe_video
+
+    mesh = MeshJob(args.style, args.min_angle, args.depth_jump, args.border_depth, args.focal)
+    check_mesh_parameters(mesh.style, mesh.min_angle, mesh.depth_jump, mesh.border_depth)
+    cameras = ()
+    if args.cam or args.camera:
+        cameras = camera_paths(args.cam, args.camera, args.base, args.stabilise, args.camera_fps)
+    if len(cameras) > 1:
+        raise EX4DError(f"A file holds one camera path, but {len(cameras)} were given. Run them one by one.")
+    info = probe_video(args.input_video)
+    shape = args.size or largest_size(info)
+    lens = mesh.lens(shape) or Intrinsics.default(*shape)
+    frames = path_length(args.num_frames, cameras, lens)
+    source_frames = 1 if args.only_first_frame else frames
+    output = Path(args.output)
+    format = args.format or BY_ENDING.get(output.suffix.lower())
+    if format is None:
+        raise EX4DError(
+            f"'{output.name}' does not tell its format. End it in {', '.join(BY_ENDING)}, or pass --format."
+        )
+    options = AssetOptions(args.faces, args.colors, args.picture, args.between)
+    check_asset(format, options, source_frames)
+    check_targets(output.parent, [output.name])
+    check_sources(output.parent, [output.name], (args.input_video, args.depth, args.source_camera, *args.camera))
+    clip = ClipJob(args.input_video, args.start, source_frames, args.fps, shape, args.fit)
+    check_length(clip, info)
+    source_camera = source_camera_job(args.source_camera, args.source_scale, source_frames, lens)
+    args.device = None
+    depth = depth_job(args)
+    if isinstance(depth, DepthFile):
+        depth = checked_depth(depth, info, source_frames)
+    job = ExportJob(clip, depth, source_camera, mesh, None, frames, format, options, args.scale, output)
+    return replace(job, camera=cameras[0]) if cameras else job
