@@ -294,10 +294,11 @@ class EX4DCameraTrajectory(io.ComfyNode):
 
 def on_base(trajectory: Trajectory, mesh: DWMesh, base: BaseChoice, seconds: float) -> Trajectory:
     """The path laid on its base; where the counts differ, which the preview tells, only one that needs no counts."""
-    source = mesh.source_camera
+    source, shown = mesh.source_camera, None
     if source is not None and fits(trajectory, mesh):
         source = source_along(trajectory, mesh)
-    return laid_on(trajectory, base, source, seconds=seconds)
+        shown = tuple(trajectory.shown_frames(mesh.frames)) if trajectory.bends_time else None
+    return laid_on(trajectory, base, source, seconds=seconds, shown=shown)
 
 
 def fits(trajectory: Trajectory, mesh: DWMesh) -> bool:

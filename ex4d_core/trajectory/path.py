@@ -196,6 +196,9 @@ class Trajectory:
         document = document_from_poses(
             self.world_to_camera, self.intrinsics, fps=self.fps, radius=radius, pivot=self.pivot
         )
+        if self.shown is not None:
+            timed = (replace(key, time=float(time)) for key, time in zip(document.keyframes, self.shown, strict=True))
+            document = replace(document, keyframes=tuple(timed))
         return replace(document, frame_of_reference=self.frame_of_reference)
 
     def to_json(self, radius: float | None = None) -> str:

@@ -10,11 +10,14 @@ import pytest
 from harness import workflow
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNNING = ["Re-shoot geometry only", "From any depth node", "Custom path from JSON", "All in one subgraph"]
+RUNNING = [
+    *("Re-shoot geometry only", "From any depth node", "Custom path from JSON", "All in one subgraph"),
+    "Handheld clip, steady re-shoot",
+]
 APP = "Re-shoot a video"
 """Shows a form in place of the graph, and switches the frontend to Vue nodes: test_vue_templates.py opens it."""
 OPENED = sorted({path.stem for path in (ROOT / "workflows").glob("*.json")} - {*RUNNING, APP})
-"""These need model files; here they are only looked at."""
+"""These need model files, or have the nodes of one that runs; here they are only looked at."""
 PLAYING = {"EX4DDemoClip", "EX4DDepthFromImage", "EX4DRenderColorMask", "EX4DDraftFill"}
 WIDEST = "Single image to 4D"
 """Two videos are sampled in it; its last two nodes lie outside of a small window."""

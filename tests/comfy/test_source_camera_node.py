@@ -52,6 +52,11 @@ def test_a_stabilised_move_is_a_path_of_its_own(client):
     result = client.queue({**prompt, "record": record("path")}).ok()
     document = json.loads(result.outputs["path"]["ex4d_path"][0])
     assert document["frame_of_reference"] == "world" and len(document["keyframes"]) == FRAMES
+    bent = camera("mesh", preset="bullet_time", base="stabilised", freeze=3, hold=4)
+    result = client.queue({**prompt, "path": bent}).ok()
+    assert "shows frames 0 to 8 of the clip's 9" in result.text("path")
+    keys = json.loads(result.outputs["path"]["ex4d_path"][0])["keyframes"]
+    assert [key["time"] for key in keys] == [0, 1, 2, 3, 3, 3, 3, 3, 4, 5, 6, 7, 8]
     follow = {**prompt, "path": camera("mesh", preset="static", base="follow")}
     result = client.queue({**follow, "record": record("path")}).ok()
     assert "frame_of_reference" not in json.loads(result.outputs["path"]["ex4d_path"][0])

@@ -57,6 +57,24 @@ def test_a_preset_fits_the_mesh_and_is_drawn(client):
     assert shown["ex4d_preview"][0]["type"] == "temp"
 
 
+def test_bullet_time_is_longer_than_the_clip_by_what_is_frozen_and_renders(client):
+    graph = {**scene(), "path": camera("mesh", preset="bullet_time", freeze=2, hold=4)}
+    inputs = {"mesh": ["mesh", 0], "trajectory": ["path", 0], "backend": "auto", "width": 0, "height": 0}
+    graph["render"] = {
+        "class_type": "EX4DRenderColorMask",
+        "inputs": inputs | {"first_frame": "auto", "supersample": 1},
+    }
+    result = client.queue(graph).ok()
+    assert "9 frames" in result.text("path") and "shows frames 0 to 4 of the clip's 5" in result.text("path")
+    assert "9 frames" in result.text("render")
+    late = client.queue({**scene(), "path": camera("mesh", preset="bullet_time", frames=5, freeze=9)}).ok()
+    assert "0 to 4" in late.text("path")
+    beyond = client.queue({**scene(), "path": camera("mesh", preset="bullet_time", frames=30, freeze=2, hold=4)}).ok()
+    assert "runs to frame 25 of the clip, which ends at 4" in beyond.text("path")
+    closed = client.queue({**scene(), "path": camera("mesh", angle=360.0, loop=True)}).ok()
+    assert json.loads(closed.outputs["path"]["ex4d_path"][0])["loop"] is True
+
+
 def test_without_a_mesh_a_path_has_the_published_length(client):
     result = client.queue({"path": camera(preset="180"), "record": record("path")}).ok()
     assert recorded(result)["world_to_camera"]["shape"] == [49, 4, 4]

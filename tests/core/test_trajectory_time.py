@@ -126,6 +126,7 @@ def test_a_stabilised_path_still_shows_what_it_showed():
     laid = laid_on(timed, "stabilised", source, shown=tuple(timed.shown_frames(6)))
     assert laid.path is None and laid.bends_time and laid.shown_frames(6) == [4, 2, 0]
     assert laid.part([1, 2]).shown == (2, 0)
+    assert Trajectory.from_json(laid.to_json()).shown_frames(6) == [4, 2, 0], "in a file too"
 
 
 def test_time_between_keys_follows_its_own_curve():

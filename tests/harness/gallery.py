@@ -30,9 +30,18 @@ PICTURES = {
         "Small GPU (fp8 or GGUF)",
         "Long clip",
     ),
+    "handheld": ("Handheld clip, steady re-shoot",),
+    "bullet-time": ("Bullet time",),
     "single-image": ("Single image to 4D",),
 }
 """Each picture, and the example graphs of that geometry: they differ in what follows it."""
+CLIP = ("frames", "width", "height", "camera")
+USUAL_CLIP = {"frames": 49, "width": 512, "height": 512, "camera": "locked-off"}
+CAMERA = (
+    *("preset", "angle", "distance", "turns", "rise", "follow", "ease", "frames", "fps", "scale", "file", "path"),
+    *("base", "stabilise", "freeze", "hold", "loop"),
+)
+"""Widgets of a node, in the order of their saved values."""
 COLUMNS, SIDE, GAP = 5, 216, 4
 SIZE, MOST = 512, 49
 INK = (24, 26, 32)
@@ -45,7 +54,13 @@ def graph_of(name: str) -> dict:
 
 def geometry_of(graph: dict) -> tuple:
     """What a graph's picture depends on."""
-    return tuple(str(widgets(graph, kind)) for kind in ("LoadImage", "EX4DDepthFromImage", "EX4DCameraTrajectory"))
+    kinds = ("LoadImage", "EX4DDemoClip", "EX4DDepthFromImage", "EX4DSourceCamera", "EX4DCameraTrajectory")
+    settings = [widgets(graph, kind) for kind in kinds]
+    if settings[1] is not None:
+        clip = dict(zip(CLIP, settings[1], strict=False))
+        # A clip of one's own is filmed by whatever it was: only what the demo adds to that counts.
+        settings[1] = [value for name, value in clip.items() if value != USUAL_CLIP[name]] or None
+    return tuple(map(str, settings))
 
 
 def widgets(graph: dict, kind: str) -> list | None:
@@ -53,17 +68,29 @@ def widgets(graph: dict, kind: str) -> list | None:
     return next((node["widgets_values"] for node, _ in workflow.flatten(graph).values() if node["type"] == kind), None)
 
 
-def path_of(graph: dict, frames: int, radius: float):
-    """The camera path of a graph's own node."""
-    from ex4d_core.trajectory import Trajectory
+def path_of(graph: dict, mesh):
+    """The camera path of a graph's own node over a mesh, as the node makes it."""
+    from ex4d_core.render import source_along
+    from ex4d_core.trajectory import PRESETS, Trajectory, frames_for, laid_on
 
-    values = widgets(graph, "EX4DCameraTrajectory")
-    assert values is not None
-    preset, angle, *_, document = values
-    if document:
-        return Trajectory.from_json(document)
-    params = {"angle": angle} if preset in ("orbit", "sweep", "arc_over") else {}
-    return Trajectory.preset(preset, frames=frames, radius=radius, **params)
+    saved = widgets(graph, "EX4DCameraTrajectory")
+    assert saved is not None
+    values = dict(zip(CAMERA, saved, strict=False))
+    if values["path"]:
+        return Trajectory.from_json(values["path"])
+    preset = values["preset"]
+    params = {param.name: values[param.name] for param in PRESETS[preset].params if param.name in values}
+    frames = frames_for(preset, params, mesh.frames)
+    path = Trajectory.preset(preset, frames=frames, radius=mesh.radius, ease=values["ease"], **params)
+    return laid_on(path, values.get("base", "auto"), source_along(path, mesh))
+
+
+def clip_of(graph: dict, size: int):
+    """The demo clip as a graph films it, or as the others do: its scene."""
+    from ex4d_core.demo_scene import DemoScene
+
+    clip = USUAL_CLIP | dict(zip(CLIP, widgets(graph, "EX4DDemoClip") or (), strict=False))
+    return DemoScene(size, size, min(clip["frames"], MOST), samples=2, camera=clip["camera"])
 
 
 def depth_of(graph: dict, depth: torch.Tensor) -> torch.Tensor:
@@ -79,6 +106,16 @@ def depth_of(graph: dict, depth: torch.Tensor) -> torch.Tensor:
     return clip_from_pictures(inverse[..., None].expand(-1, -1, -1, 3), kind, near=near, far=far).depth
 
 
+def source_of(graph: dict, scene):
+    """The exact camera of the demo clip in the place of a solved one; None where the graph asks for none."""
+    from ex4d_core.trajectory import Trajectory
+
+    if widgets(graph, "EX4DSourceCamera") is None:
+        return None
+    poses, lenses = scene.source_cameras()
+    return Trajectory(poses, lenses, frame_of_reference="world")
+
+
 def sheet(rows: list[list[torch.Tensor]]) -> Image.Image:
     """Rows of (H, W, 3) uint8 frames."""
     step = SIDE + GAP
@@ -91,31 +128,34 @@ def sheet(rows: list[list[torch.Tensor]]) -> Image.Image:
 
 
 def draw(saved: dict, scene, rgb: torch.Tensor, depth: torch.Tensor) -> Image.Image:
-    """Five moments of a graph: the clip, the render with its holes in grey, the draft."""
+    """Five moments of a graph: the clip as it is then, the render with its holes in grey, the draft."""
     from ex4d_core.holes.draft_fill import draft_fill
     from ex4d_core.mesh import build_dw_mesh
     from ex4d_core.render import render_color_mask
 
     if widgets(saved, "LoadImage") is not None:
         rgb, depth = (frames[:1].expand(MOST, *frames.shape[1:]) for frames in (rgb, depth))
-    mesh = build_dw_mesh(rgb, depth_of(saved, depth), scene.intrinsics)
-    color, mask, seen_depth = render_color_mask(mesh, path_of(saved, MOST, mesh.radius), out_dtype="uint8")
-    moments = [round(i * (MOST - 1) / (COLUMNS - 1)) for i in range(COLUMNS)]
+    mesh = build_dw_mesh(rgb, depth_of(saved, depth), scene.intrinsics, source_camera=source_of(saved, scene))
+    path = path_of(saved, mesh)
+    color, mask, seen_depth = render_color_mask(mesh, path, out_dtype="uint8")
+    moments = [round(i * (len(path) - 1) / (COLUMNS - 1)) for i in range(COLUMNS)]
+    shown = [path.shown_frames(mesh.frames)[moment] for moment in moments]
     color, mask, seen_depth = color[moments], mask[moments], seen_depth[moments]
     marked = torch.where((mask > 127)[..., None], color, torch.tensor(96, dtype=torch.uint8))
     draft = draft_fill(color, mask, seen_depth)
-    return sheet([list(rgb[moments]), list(marked), list(draft)])
+    return sheet([list(rgb[shown]), list(marked), list(draft)])
 
 
 def write() -> None:
     """Draw all of them anew."""
-    from ex4d_core.demo_scene import DemoScene
-
-    scene = DemoScene(SIZE, SIZE, MOST, samples=2)
-    rgb, depth = scene.clip()
     FOLDER.mkdir(exist_ok=True)
+    filmed = {}
     for picture, (name, *_) in PICTURES.items():
-        draw(graph_of(name), scene, rgb, depth).save(FOLDER / f"{picture}.jpg", quality=82, optimize=True)
+        graph = graph_of(name)
+        scene = clip_of(graph, SIZE)
+        if scene not in filmed:
+            filmed[scene] = scene.clip()
+        draw(graph, scene, *filmed[scene]).save(FOLDER / f"{picture}.jpg", quality=82, optimize=True)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,17 @@ Run with ``python dev.py thumbnails``. The demo clip stands for the artist's; th
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from . import gallery
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-SIDE, STRIP, FRAMES = 560, 64, 49
+SIDE, STRIP, FRAMES, SIZE = 560, 64, 49, 512
 CAPTIONS = {
     "Re-shoot a video": ("Re-shoot a video", "app"),
     "Re-shoot full EX-4D": ("Full EX-4D", "25 steps, cfg 5"),
@@ -23,34 +24,27 @@ CAPTIONS = {
     "Small GPU (fp8 or GGUF)": ("Small GPU", "fp8 or GGUF"),
     "Long clip": ("Long clip", "in overlapping segments"),
     "Single image to 4D": ("Single image", "one picture becomes a clip"),
+    "Handheld clip, steady re-shoot": ("Handheld clip", "the shake stays behind"),
+    "Bullet time": ("Bullet time", "freeze, go around, play on"),
 }
 CUSTOM = "Custom path from JSON"
 
 
-def path_of(name: str, radius: float):
-    """The camera path of a graph's own node."""
-    from ex4d_core.trajectory import Trajectory
-
-    graph = json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
-    values = next(node["widgets_values"] for node in graph["nodes"] if node["type"] == "EX4DCameraTrajectory")
-    preset, angle, *_, document = values
-    if document:
-        return Trajectory.from_json(document)
-    params = {"angle": angle} if preset in ("orbit", "sweep", "arc_over") else {}
-    return Trajectory.preset(preset, frames=FRAMES, radius=radius, **params)
-
-
-def tiles(name: str, scene, rgb, mesh) -> list[Image.Image]:
+def tiles(name: str, rgb, mesh) -> list[Image.Image]:
     """What is shown of a graph, from left to right and down."""
     from ex4d_core.render import render_color_mask
 
-    path = path_of(name, mesh.radius)
+    path = gallery.path_of(gallery.graph_of(name), mesh)
     color, mask, _ = render_color_mask(mesh, path, out_dtype="uint8")
     picture = lambda frames, t: Image.fromarray(frames[t].numpy())  # noqa: E731
     if name == CUSTOM:
         return [picture(color, t) for t in (0, 16, 32, 48)]
     if name == "Long clip":
         return [picture(color, t) for t in (0, 6, 12, 18, 24, 30, 36, 42, 48)]
+    if name == "Bullet time":
+        return [picture(color, t) for t in (8, 22, 28, 46)]
+    if name == "Handheld clip, steady re-shoot":
+        return [picture(frames, t) for frames in (rgb, color) for t in (15, 40)]
     half = FRAMES // 2
     return [picture(rgb, 0), picture(color, half), picture(color, FRAMES - 1), picture(mask, FRAMES - 1).convert("RGB")]
 
@@ -76,16 +70,19 @@ def sheet(pictures: list[Image.Image], caption: tuple[str, str] | None) -> Image
 
 def write() -> None:
     """Draw all of them anew."""
-    from ex4d_core.demo_scene import DemoScene
     from ex4d_core.mesh import build_dw_mesh
 
-    scene = DemoScene(512, 512, FRAMES, samples=2)
-    rgb, depth = scene.clip()
-    still = [frames[:1].expand(FRAMES, *frames.shape[1:]) for frames in (rgb, depth)]
+    filmed = {}
     for name in (CUSTOM, *CAPTIONS):
-        frames = still if name == "Single image to 4D" else (rgb, depth)
-        mesh = build_dw_mesh(*frames, scene.intrinsics)
-        picture = sheet(tiles(name, scene, frames[0], mesh), CAPTIONS.get(name))
+        graph = gallery.graph_of(name)
+        scene = gallery.clip_of(graph, SIZE)
+        if scene not in filmed:
+            filmed[scene] = scene.clip()
+        frames = filmed[scene]
+        if name == "Single image to 4D":
+            frames = [clip[:1].expand(FRAMES, *clip.shape[1:]) for clip in frames]
+        mesh = build_dw_mesh(*frames, scene.intrinsics, source_camera=gallery.source_of(graph, scene))
+        picture = sheet(tiles(name, frames[0], mesh), CAPTIONS.get(name))
         picture.save(ROOT / "workflows" / f"{name}.jpg", quality=86, optimize=True)
 
 

@@ -36,6 +36,18 @@ export function sourceTimes(doc, clipFrames, frames) {
  * @param {PathDocument} doc @param {number} clipFrames length of the clip @returns {Moment[]}
  */
 export function momentsAlong(doc, clipFrames) {
+  const known = along.get(doc)
+  if (known?.clipFrames === clipFrames) return known.moments
+  const moments = allMoments(doc, clipFrames)
+  along.set(doc, { clipFrames, moments })
+  return moments
+}
+
+/** Documents are values, asked for every frame: what was found is kept. @type {WeakMap<PathDocument, {clipFrames: number, moments: Moment[]}>} */
+const along = new WeakMap()
+
+/** @param {PathDocument} doc @param {number} clipFrames @returns {Moment[]} */
+function allMoments(doc, clipFrames) {
   if (!setsTheTime(doc)) return []
   if (doc.source) return stopsOf(doc)
   const moments = momentsOf(doc)
@@ -98,10 +110,16 @@ function momentsOf(doc) {
 
 /** @param {Moment[]} moments @param {number} frame */
 function timeAt(moments, frame) {
-  const next = moments.findIndex((moment) => moment.frame > frame)
-  if (next === 0) return moments[0].time
-  if (next < 0) return moments[moments.length - 1].time
-  const [from, to] = [moments[next - 1], moments[next]]
+  const last = moments.length - 1
+  if (frame < moments[0].frame) return moments[0].time
+  if (frame >= moments[last].frame) return moments[last].time
+  let [low, high] = [0, last]
+  while (high - low > 1) {
+    const middle = (low + high) >> 1
+    if (moments[middle].frame > frame) high = middle
+    else low = middle
+  }
+  const [from, to] = [moments[low], moments[high]]
   const width = to.frame - from.frame
   const at = to.ease === 'linear' ? frame : from.frame + width * eased((frame - from.frame) / width, to.ease)
   return from.time + ((to.time - from.time) / width) * (at - from.frame)

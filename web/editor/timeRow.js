@@ -59,9 +59,9 @@ export class TimeRow {
     )
   }
 
-  /** The last moment that the row reaches. */
-  get high() {
-    return Math.max(1, this.state.clipFrames - 1, ...this.times)
+  /** The last moment that the row reaches. @param {number[]} [times] */
+  high(times = this.times) {
+    return Math.max(1, this.state.clipFrames - 1, ...times)
   }
 
   /** @param {Strip} strip @param {number} time @param {number} high */
@@ -73,7 +73,8 @@ export class TimeRow {
   keyUnder(strip, { x, y }) {
     const { document } = this.state
     if (document.source || y < strip.top || y > strip.bottom) return null
-    const { times, high } = this
+    const { times } = this
+    const high = this.high(times)
     /** @type {number | null} */
     let best = null
     let nearest = REACH * strip.unit
@@ -90,7 +91,7 @@ export class TimeRow {
    */
   drag(frame, strip, height) {
     const { state } = this
-    const { high } = this
+    const high = this.high()
     const end = state.clipFrames - 1
     const span = strip.bottom - strip.top - 2 * MARGIN * strip.unit
     return {
@@ -110,7 +111,8 @@ export class TimeRow {
   /** @param {Strip} strip */
   draw(strip) {
     const { context: c, unit, top, bottom, left, right } = strip
-    const { theme, state, times, high } = this
+    const { theme, state, times } = this
+    const high = this.high(times)
     c.fillStyle = theme.line
     c.globalAlpha = 0.16
     c.fillRect(left, top, right - left, bottom - top)
