@@ -183,9 +183,22 @@ class EX4DLoadVideo(io.ComfyNode):
                 sound = file_sound(source, clip, job.cancel)
             else:
                 sound = cut_sound(sound, clip)
-            trimmed = InputImpl.VideoFromComponents(Types.VideoComponents(images=images, audio=sound, frame_rate=rate))
+            trimmed = InputImpl.VideoFromComponents(ClipComponents(clip, sound, rate))
             ui = previews.ui_video(preview.result(), clip_text(images, clip.fps, sound is not None))
             return io.NodeOutput(images, clip.fps, trimmed, ui=ui)
+
+
+class ClipComponents(Types.VideoComponents):
+    """A clip as the host's VIDEO. Its pictures are made when they are asked for, and own: were they those of the node's other
+    output, a node that writes into one of them would change both; and as bytes they take a fourth of the memory."""
+
+    def __init__(self, clip: VideoClip, sound: dict | None, rate: Fraction) -> None:
+        self.clip, self.audio, self.frame_rate = clip, sound, rate
+
+    @property
+    def images(self) -> torch.Tensor:
+        """The frames, float32 0..1, (T, H, W, 3)."""
+        return self.clip.images()
 
 
 def film_files() -> list[str]:

@@ -80,9 +80,17 @@ def test_every_tensor_that_leaves_a_node_is_an_ordinary_one(client, everything):
         for slot, kind in enumerate(info["output"])
         if kind in TENSORS
     ]
-    assert len(links) >= 13
+    videos = [
+        (key, slot)
+        for key, info in kinds(client, classes(everything)).items()
+        for slot, kind in enumerate(info["output"])
+        if kind == "VIDEO"
+    ]
+    assert len(links) >= 13 and videos
+    parts = {f"of {key}": node("GetVideoComponents", video=[key, slot]) for key, slot in videos}
+    links += [(key, 0) for key in parts]
     sinks = {f"{key} {slot}": node("EX4DTestInPlace", value=[key, slot]) for key, slot in links}
-    result = client.queue(everything | sinks).ok()
+    result = client.queue(everything | parts | sinks).ok()
     assert "no preview" not in "".join(result.text(key) for key in everything), "which would hide a mistake of ours"
     told = {name: json.loads(result.text(name)) for name in sinks}
     assert {name for name, tensor in told.items() if not tensor["contiguous"]} == set()
