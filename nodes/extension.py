@@ -17,7 +17,6 @@ STAGES = (
     "depth",
     "depthcrafter",
     "source_camera",
-    "pointmap",
     "mesh",
     "trajectory",
     "render",

@@ -46,6 +46,10 @@ class Job:
             self.bar = comfy.utils.ProgressBar(total)
         self.bar.update_absolute(done, total)
 
+    def restart(self) -> None:
+        """What follows counts anew."""
+        self.bar = None
+
     def cancel(self) -> bool:
         """True once the artist has cancelled, or nobody waits for the result any more."""
         return self.stopped or comfy.model_management.processing_interrupted()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 import torch
 from comfy_api.latest import io
@@ -20,6 +22,14 @@ from ..ex4d_core.render import (
     choose_backend,
     render_color_mask,
 )
+from ..ex4d_core.scene_memory import (
+    DEFAULT_FRAMES,
+    MOST_FRAMES,
+    MOSTLY_STILL,
+    STRICTNESS,
+    SceneMemory,
+    remember_scene,
+)
 from ..ex4d_core.trajectory import Trajectory
 from . import previews, types
 from .progress import Job
@@ -32,6 +42,8 @@ TOGETHER = 4
 """Frames that are turned into holes and depth pictures at once."""
 PICKED = "picked"
 """The hole colour that `picked_color` names."""
+OFF = "off"
+_memories: WeakKeyDictionary[DWMesh, tuple[tuple[int, str], SceneMemory]] = WeakKeyDictionary()
 KEEP: dict[str, KeepFirstFrame] = {"auto": "auto", "yes": True, "no": False}
 
 
@@ -111,6 +123,23 @@ class EX4DRenderColorMask(io.ComfyNode):
                         tooltip="Pixels over which the masks blend from seen to hole, on the seen side. Colour stays as it is.",
                     )
                 ),
+                io.Combo.Input(
+                    "scene_memory",
+                    options=[OFF, *STRICTNESS],
+                    default=OFF,
+                    optional=True,
+                    tooltip="Fills holes with what other frames of the clip really saw, before anything is invented: of what "
+                    "stands still. strict: only what every frame agrees about. loose: for noisy depth. A camera that moved "
+                    "needs Source Camera.",
+                ),
+                io.Int.Input(
+                    "memory_frames",
+                    default=DEFAULT_FRAMES,
+                    min=1,
+                    max=MOST_FRAMES,
+                    optional=True,
+                    tooltip="Frames of the clip that the memory is made of, at most. It takes those that together show most.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="color", tooltip="What the new camera sees; holes have the hole colour."),
@@ -121,6 +150,10 @@ class EX4DRenderColorMask(io.ComfyNode):
                 ),
                 io.Image.Output(
                     display_name="depth_images", tooltip="Depth from the new camera, bright = near, holes black."
+                ),
+                io.Mask.Output(
+                    display_name="from_memory",
+                    tooltip="1 = came from another frame of the clip, 0 = the frame's own, or a hole.",
                 ),
             ],
         )
@@ -134,9 +167,12 @@ class EX4DRenderColorMask(io.ComfyNode):
         first_frame: str | None = None,
         hole_color: str | None = None,
         picked_color: str | None = None,
+        scene_memory: str | None = None,
     ) -> bool | str:
         problem = range_problem(cls, width=width, height=height)
-        problem = problem or choice_problem(cls, backend=backend, first_frame=first_frame, hole_color=hole_color)
+        problem = problem or choice_problem(
+            cls, backend=backend, first_frame=first_frame, hole_color=hole_color, scene_memory=scene_memory
+        )
         if problem := problem or picked_problem(hole_color, picked_color):
             return problem
         if None not in (width, height) and (width == 0) != (height == 0):
@@ -157,15 +193,18 @@ class EX4DRenderColorMask(io.ComfyNode):
         picked_color: str = "#00b140",
         grow_holes: int = 0,
         feather: int = 0,
+        scene_memory: str = OFF,
+        memory_frames: int = DEFAULT_FRAMES,
     ) -> io.NodeOutput:
         if (width == 0) != (height == 0):
             raise EX4DError("Give both width and height, or 0 for both to take the mesh's size.")
-        problem = choice_problem(cls, first_frame=first_frame, hole_color=hole_color)
+        problem = choice_problem(cls, first_frame=first_frame, hole_color=hole_color, scene_memory=scene_memory)
         if problem := problem or picked_problem(hole_color, picked_color):
             raise EX4DError(problem)
         marker = picked_color if hole_color == PICKED else hole_color
         with Job() as job:
-            color, seen, depth = render_color_mask(
+            kept = None if scene_memory == OFF else memory_of(mesh, memory_frames, scene_memory, job)
+            parts = render_color_mask(
                 mesh,
                 trajectory,
                 size=(width, height) if width else None,
@@ -173,13 +212,16 @@ class EX4DRenderColorMask(io.ComfyNode):
                 keep_first_frame=KEEP[first_frame],
                 supersample=supersample,
                 hole_color=marker,
+                memory=kept,
                 progress=job.progress,
                 cancel=job.cancel,
             )
-        color, seen, depth = color.cpu(), seen.cpu(), depth.cpu()
+        color, seen, depth, *rest = (part.cpu() for part in parts)
+        remembered = rest[0] if rest else torch.zeros_like(seen)
         if grow_holes:
             seen = masks.grow_holes(color, seen, grow_holes, marker)
             depth *= seen
+            remembered *= seen
         blended = masks.feather(seen, feather)
 
         def film() -> FilmFrames:
@@ -191,10 +233,14 @@ class EX4DRenderColorMask(io.ComfyNode):
             if feather:
                 torch.sub(1, blended, out=holes)
             lines = [render_text(color, shares)]
+            if kept is not None:
+                lines.append(memory_text(mesh, kept, remembered))
             slow = backend_problem("numba") if backend == "auto" and mesh.device.type == "cpu" else None
             if slow and choose_backend("auto", mesh, None) == "torch":
                 lines.append(f"rendered by torch, which takes several times longer than numba; {slow}")
-            return io.NodeOutput(color, blended, holes, pictures, ui=previews.ui_video(video.result(), *lines))
+            return io.NodeOutput(
+                color, blended, holes, pictures, remembered, ui=previews.ui_video(video.result(), *lines)
+            )
 
 
 def picked_problem(hole_color: str | None, picked_color: str | None) -> str | None:
@@ -206,6 +252,25 @@ def picked_problem(hole_color: str | None, picked_color: str | None) -> str | No
     except EX4DError as error:
         return f"picked_color: {error}"
     return None
+
+
+def memory_of(mesh: DWMesh, frames: int, strictness: str, job: Job) -> SceneMemory:
+    """A mesh's memory, kept as long as the mesh is: another path needs no other."""
+    wanted, memory = _memories.get(mesh, (None, None))
+    if memory is None or wanted != (frames, strictness):
+        memory = remember_scene(mesh, frames=frames, strictness=strictness, progress=job.progress, cancel=job.cancel)
+        _memories[mesh] = ((frames, strictness), memory)
+        job.restart()
+    return memory
+
+
+def memory_text(mesh: DWMesh, memory: SceneMemory, remembered: torch.Tensor) -> str:
+    """How much came from memory, and of which frames."""
+    share = float(remembered.mean(dtype=torch.float64))
+    text = f"from memory {share:.1%} on average, {len(memory.frames)} frames, {memory.still_share:.0%} of the clip stands still"
+    if mesh.source_camera is None and mesh.frames > 1 and memory.still_share < MOSTLY_STILL:
+        text += "\nThe camera is taken as fixed. If it moved, connect Source Camera before Build DW-Mesh."
+    return text
 
 
 def render_text(color: torch.Tensor, holes: list[float]) -> str:

@@ -26,7 +26,6 @@ from .recon_job import (
     ClipJob,
     DepthEstimate,
     DepthFile,
-    DepthPoints,
     MeshJob,
     ReconJob,
     RenderJob,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from ..depth import DepthClip
     from ..depth.depthcrafter import DepthCrafter
     from ..mesh import DWMesh
+    from ..scene_memory import SceneMemory
     from ..trajectory import Trajectory
     from ..video import Sound, VideoClip
     from .recon_job import BentSound
@@ -64,7 +64,7 @@ def reconstruct(job: ReconJob, stage: Path) -> None:
     from ..assets.ply import save_ply
 
     # The networks come first: a missing or damaged model is told before the video is read.
-    depth_of = depth_source(job.depth, job.mesh.focal)
+    depth_of = depth_source(job.depth)
     clip = read_video(job.clip)
     depth = depth_of(clip)
     del depth_of  # and with it the networks
@@ -78,8 +78,21 @@ def reconstruct(job: ReconJob, stage: Path) -> None:
     clip = replace(clip, frames=clip.frames.new_empty(0))
     if job.outputs.mesh:
         save_ply(stage / "DW-Mesh.ply", mesh)
+    memory = scene_memory(job.render, mesh)
     for camera in job.cameras:
-        render_path(job, mesh, camera, clip, stage)
+        render_path(job, mesh, memory, camera, clip, stage)
+
+
+def scene_memory(job: RenderJob, mesh: DWMesh) -> SceneMemory | None:
+    """What other frames saw, for every path; None where it is not asked for."""
+    from ..scene_memory import remember_scene
+
+    if job.memory is None:
+        return None
+    with ProgressBar("remembering the scene") as bar:
+        memory = remember_scene(mesh, frames=job.memory_frames, strictness=job.memory, progress=bar, cancel=interrupted)
+    say(f"memory: {len(memory.frames)} frames, {memory.still_share:.0%} of the clip stands still")
+    return memory
 
 
 def read_video(job: ClipJob) -> VideoClip:
@@ -99,14 +112,8 @@ def read_video(job: ClipJob) -> VideoClip:
         )
 
 
-def depth_source(
-    job: DepthFile | DepthPoints | DepthEstimate, focal: float | None = None
-) -> Callable[[VideoClip], DepthClip]:
-    """What gives a clip its depth; networks are loaded here already. ``focal`` in pixels of the clip, for point maps."""
-    if isinstance(job, DepthPoints):
-        from .points import depth_from_points
-
-        return partial(depth_from_points, job, focal)
+def depth_source(job: DepthFile | DepthEstimate) -> Callable[[VideoClip], DepthClip]:
+    """What gives a clip its depth; networks are loaded here already."""
     return partial(read_depth, job) if isinstance(job, DepthFile) else partial(estimate_depth, job, load_networks(job))
 
 
@@ -201,7 +208,9 @@ def build_mesh(job: MeshJob, clip: VideoClip, depth: DepthClip) -> DWMesh:
         )
 
 
-def render_path(job: ReconJob, mesh: DWMesh, camera: CameraPath, clip: VideoClip, stage: Path) -> None:
+def render_path(
+    job: ReconJob, mesh: DWMesh, memory: SceneMemory | None, camera: CameraPath, clip: VideoClip, stage: Path
+) -> None:
     """The files of one camera path; only a few of its frames are held at a time."""
     from ..render import source_along
     from ..trajectory import in_the_world
@@ -221,10 +230,11 @@ def render_path(job: ReconJob, mesh: DWMesh, camera: CameraPath, clip: VideoClip
         sound=sound,
         crf=job.outputs.crf,
         lossless=job.outputs.frames,
+        memory=memory is not None,
     )
     with files as shot, ProgressBar(f"rendering {camera.name}") as bar:
-        for done, (color, mask) in enumerate(rendered_frames(job.render, mesh, trajectory), 1):
-            shot.write(color, mask)
+        for done, (color, mask, *remembered) in enumerate(rendered_frames(job.render, mesh, memory, trajectory), 1):
+            shot.write(color, mask, *remembered)
             bar(done, total)
     least = int(shot.seen.argmin())
     say(
@@ -276,8 +286,12 @@ def sound_of(
     )
 
 
-def rendered_frames(job: RenderJob, mesh: DWMesh, trajectory: Trajectory) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Colour (H, W, 3) and mask (H, W) of one frame after the other, uint8; rendered in chunks, each then forgotten."""
+def rendered_frames(
+    job: RenderJob, mesh: DWMesh, memory: SceneMemory | None, trajectory: Trajectory
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Colour (H, W, 3), mask (H, W) and, with a memory, what came from it (H, W), of one frame after the other, uint8;
+    rendered in chunks, each then forgotten.
+    """
     from ..holes.masks import feather, grow_holes
     from ..render import default_range, render_color_mask
 
@@ -285,21 +299,25 @@ def rendered_frames(job: RenderJob, mesh: DWMesh, trajectory: Trajectory) -> Ite
     shown = trajectory.shown_frames(mesh.frames)
     for begin in range(0, len(trajectory), CHUNK_FRAMES):
         chunk = slice(begin, begin + CHUNK_FRAMES)
-        color, mask, _ = render_color_mask(
-            mesh if mesh.frames == 1 else mesh.part(chunk if not trajectory.bends_time else shown[chunk]),
+        part = slice(None) if mesh.frames == 1 else shown[chunk] if trajectory.bends_time else chunk
+        color, mask, _, *remembered = render_color_mask(
+            mesh.part(part),
             replace(trajectory.part(chunk), shown=None),  # the mesh's part has the frames in this order
             backend=job.backend,
             device=job.device,
             keep_first_frame=job.keep_first_frame if begin == 0 else False,
             supersample=job.supersample,
             hole_color=job.hole_color,
+            memory=None if memory is None else memory.part(part),
             near=near,
             far=far,
             out_dtype="uint8",
             cancel=interrupted,
         )
-        mask = feather(grow_holes(color, mask, job.grow_holes, job.hole_color), job.feather)
-        for picture in zip(color.cpu().numpy(), mask.cpu().numpy()):
+        mask = grow_holes(color, mask, job.grow_holes, job.hole_color)
+        remembered = [each.minimum(mask) for each in remembered]
+        mask = feather(mask, job.feather)
+        for picture in zip(*(each.cpu().numpy() for each in (color, mask, *remembered))):
             if interrupted():
                 raise Cancelled
             yield picture

@@ -20,7 +20,6 @@ from .recon_job import (
     ClipJob,
     DepthEstimate,
     DepthFile,
-    DepthPoints,
     MeshJob,
     Outputs,
     ReconJob,
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 DEFAULT_FRAMES = 49
 SOLVE = "solve"
 """What --source_camera takes in place of a file."""
-TURNS, BACKGROUND = "turns", "background"
-"""What --point_motion takes."""
 KEEP_FIRST_FRAME: dict[str, KeepFirstFrame] = {"auto": "auto", "yes": True, "no": False}
 
 
@@ -79,16 +76,10 @@ def add_depth(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--depth",
-        help=".npz or .npy of depth or disparity [T,H,W], .npz of a point map, folder of 16-bit PNG or TIFF, EXR or "
-        ".npy, or 16-bit video (default: DepthCrafter)",
+        help=".npz or .npy of depth or disparity [T,H,W], folder of 16-bit PNG or TIFF, EXR or .npy, or 16-bit video "
+        "(default: DepthCrafter)",
     )
     add("--depth_kind", choices=KINDS, help="where the file does not say")
-    add(
-        "--point_motion",
-        choices=(TURNS, BACKGROUND),
-        help="for a point map: how the camera moves where the map does not tell (default turns; background: found "
-        "from what stands still)",
-    )
     add("--depth_model", help="DepthCrafter: folder or Hugging Face id of its UNet")
     add("--depth_base", help="DepthCrafter: folder or id of Stable Video Diffusion (autoencoder, CLIP)")
     add("--models_dir", help="where ids are looked for and downloaded (default models/depthcrafter)")
@@ -158,6 +149,7 @@ def add_mesh(group: argparse._ArgumentGroup) -> None:
 def _add_rendering(group: argparse._ArgumentGroup) -> None:
     from ..holes.masks import MOST_PIXELS
     from ..pixels import HOLE_COLORS
+    from ..scene_memory import DEFAULT_FRAMES, MOST_FRAMES, STRICTNESS
 
     add = group.add_argument
     add_renderer(add)
@@ -174,6 +166,20 @@ def _add_rendering(group: argparse._ArgumentGroup) -> None:
         metavar="COLOR",
         help=f"what marks a hole in the colour video: {', '.join(HOLE_COLORS)} or #rrggbb (default black, which EX-4D takes; "
         "grey for VACE, magenta for CrossView). An .mp4 mixes it with its neighbours: --save_frames does not",
+    )
+    add(
+        "--memory",
+        choices=["off", *STRICTNESS],
+        default="off",
+        help="fill holes with what other frames of the clip saw and what stands still; memory_<name>.mp4 is white there. "
+        "strict: only what every frame agrees about; loose: for noisy depth (default off, as published)",
+    )
+    add(
+        "--memory_frames",
+        type=whole(1, MOST_FRAMES),
+        default=DEFAULT_FRAMES,
+        metavar="N",
+        help=f"frames that the memory is made of, at most (default {DEFAULT_FRAMES})",
     )
     pixels = whole(0, MOST_PIXELS)
     add("--grow_holes", type=pixels, default=0, metavar="PX", help="pixels taken away around every hole (default 0)")
@@ -228,6 +234,8 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
         args.hole_color,
         args.grow_holes,
         args.feather,
+        None if args.memory == "off" else args.memory,
+        args.memory_frames,
     )
     cameras = camera_paths(args.cam, args.camera, args.base, args.stabilise, args.camera_fps)
     outputs = Outputs(
@@ -238,6 +246,7 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
         depth=bool(args.save_depth),
         crf=args.crf,
         bent_sound=args.bent_sound,
+        memory=args.memory != "off",
     )
     check_targets(outputs.folder, outputs.names(cameras))
     read = (args.input_video, args.depth, args.source_camera, *args.camera)
@@ -255,27 +264,12 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
     check_memory(job.least_memory(), "This clip", "Ask for fewer frames or a smaller --size.")
     if isinstance(depth, DepthFile):
         job = replace(job, depth=checked_depth(depth, info, source_frames))
-    elif isinstance(depth, DepthPoints):
-        from .points import check_points
-
-        check_points(depth, info, source_frames)
     _tell_what_the_sampler_takes(job)
     return job
 
 
-def depth_job(args: argparse.Namespace) -> DepthFile | DepthPoints | DepthEstimate:
+def depth_job(args: argparse.Namespace) -> DepthFile | DepthEstimate:
     """Where the depth comes from."""
-    from ..machine import extras
-    from ..pointmap.files import is_pointmap
-
-    if args.depth_kind is None and args.depth is not None and is_pointmap(args.depth):
-        if args.point_motion == BACKGROUND:
-            extras.check("cv2", "Finding the camera's way in a point map")
-        return DepthPoints(args.depth, args.point_motion == BACKGROUND)
-    if args.point_motion is not None:
-        raise EX4DError(
-            "--point_motion is for a --depth that is a point map, an .npz of cube_points, world_points or such."
-        )
     if args.depth is None:
         return DepthEstimate(
             unet=args.depth_model,

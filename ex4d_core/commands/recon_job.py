@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ..depth.source import Kind
     from ..mesh import Style
     from ..render import BackendChoice, KeepFirstFrame
+    from ..scene_memory import Strictness
     from ..trajectory import BaseChoice, Trajectory
     from ..video.fit import Fit
 
@@ -45,14 +46,6 @@ class DepthFile:
 
     path: str
     kind: Kind | None
-
-
-@dataclass(frozen=True)
-class DepthPoints:
-    """Depth, lens and source camera from a point map; ``background``: whether its way is found from what stands still."""
-
-    path: str
-    background: bool
 
 
 @dataclass(frozen=True)
@@ -156,6 +149,8 @@ class RenderJob:
     hole_color: str = "black"
     grow_holes: int = 0
     feather: int = 0
+    memory: Strictness | None = None
+    memory_frames: int = 8
 
 
 BentSound = Literal["none", "cut", "stretch"]
@@ -165,7 +160,8 @@ BENT_SOUNDS: tuple[BentSound, ...] = get_args(BentSound)
 
 @dataclass(frozen=True)
 class Outputs:
-    """Which files are written, into which folder, the x264 quality of the videos, and their sound where time is bent."""
+    """Which files are written, into which folder, the x264 quality of the videos, their sound where time is bent, and
+    whether there is a video of what came from memory."""
 
     folder: Path
     mesh: bool
@@ -174,10 +170,11 @@ class Outputs:
     depth: bool
     crf: float
     bent_sound: BentSound = "none"
+    memory: bool = False
 
     def names(self, cameras: tuple[CameraPath, ...]) -> list[str]:
         """Names of the files that will be written."""
-        forms = ["color_{}.mp4", "mask_{}.mp4"]
+        forms = ["color_{}.mp4", "mask_{}.mp4"] + ["memory_{}.mp4"] * self.memory
         forms += ["camera_{}.npz"] * self.cameras + ["frames_{}.npz"] * self.frames
         names = [form.format(camera.name) for camera in cameras for form in forms]
         return names + ["DW-Mesh.ply"] * self.mesh + ["depth.npz"] * self.depth
@@ -188,7 +185,7 @@ class ReconJob:
     """The whole job; ``frames`` is the length of every path."""
 
     clip: ClipJob
-    depth: DepthFile | DepthPoints | DepthEstimate
+    depth: DepthFile | DepthEstimate
     source_camera: SourceCameraJob | None
     mesh: MeshJob
     cameras: tuple[CameraPath, ...]

@@ -21,20 +21,27 @@ class ShotWriter:
     """
 
     def __init__(
-        self, color: VideoWriter, mask: VideoWriter, lossless: tuple[NpzWriter, np.ndarray] | None, frames: int
+        self,
+        color: VideoWriter,
+        mask: VideoWriter,
+        memory: VideoWriter | None,
+        lossless: tuple[NpzWriter, np.ndarray] | None,
+        frames: int,
     ) -> None:
         self.seen = np.zeros(frames)
-        self._color, self._mask, self._lossless = color, mask, lossless
+        self._color, self._mask, self._memory, self._lossless = color, mask, memory, lossless
         self._written = 0
 
-    def write(self, color: np.ndarray, mask: np.ndarray) -> None:
-        """The next frame: (H, W, 3) colours and the (H, W) mask of 0 and 255, both uint8.
+    def write(self, color: np.ndarray, mask: np.ndarray, remembered: np.ndarray | None = None) -> None:
+        """The next frame: (H, W, 3) colours, the (H, W) mask of 0 and 255, and another of what came from memory, all uint8.
 
         Raises:
             EX4DError: a disk that refuses.
         """
         self._color.write(color)
         self._mask.write(mask)
+        if self._memory is not None and remembered is not None:
+            self._memory.write(remembered)
         if self._lossless is not None:
             archive, masks = self._lossless
             archive.write(color)
@@ -53,8 +60,9 @@ def shot_writer(
     sound: VideoClip | Sound | None = None,
     crf: float,
     lossless: bool = False,
+    memory: bool = False,
 ) -> Iterator[ShotWriter]:
-    """A writer of color_<name>.mp4, mask_<name>.mp4 and, where asked, frames_<name>.npz.
+    """A writer of color_<name>.mp4, mask_<name>.mp4 and, where asked, memory_<name>.mp4 and frames_<name>.npz.
 
     Args:
         folder: where they go.
@@ -64,12 +72,14 @@ def shot_writer(
         sound: what the colour video carries, the clip's or its own; None = silent.
         crf: x264 quality, 0 (best) to 51.
         lossless: write frames_<name>.npz too.
+        memory: write memory_<name>.mp4 too.
     """
     with ExitStack() as files:
         color = files.enter_context(VideoWriter(folder / f"color_{name}.mp4", fps, audio_from=sound, crf=crf))
         mask = files.enter_context(VideoWriter(folder / f"mask_{name}.mp4", fps, crf=crf))
+        recall = files.enter_context(VideoWriter(folder / f"memory_{name}.mp4", fps, crf=crf)) if memory else None
         archive = files.enter_context(_lossless(folder / f"frames_{name}.npz", shape)) if lossless else None
-        yield ShotWriter(color, mask, archive, shape[0])
+        yield ShotWriter(color, mask, recall, archive, shape[0])
 
 
 @contextmanager

@@ -5,13 +5,14 @@
 """
 
 from .layer import Layer
-from .remember import DEFAULT_FRAMES, MOST_FRAMES, SceneMemory, remember_scene
+from .remember import DEFAULT_FRAMES, MOST_FRAMES, MOSTLY_STILL, SceneMemory, remember_scene
 from .solids import CELL
 from .stillness import STRICTNESS, Strictness
 
 __all__ = [
     "CELL",
     "DEFAULT_FRAMES",
+    "MOSTLY_STILL",
     "MOST_FRAMES",
     "STRICTNESS",
     "Layer",

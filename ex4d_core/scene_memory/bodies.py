@@ -18,13 +18,14 @@ SAME_BODY = 0.1
 """Depths of a pixel and of its cell on the coarser grid differ by at most this share where they are on one body."""
 
 
-def over_surface(contradicted: Tensor, depth: Tensor, known: Tensor | None) -> Tensor:
+def over_surface(contradicted: Tensor, depth: Tensor, known: Tensor | None, step: float) -> Tensor:
     """What moves, over the surface that it is on.
 
     Args:
         contradicted: (H, W) bool.
         depth: (H, W).
         known: (h, w) bool, bodies found on a coarser grid.
+        step: of depth, as `joined` takes it.
 
     Returns:
         (H, W) bool.
@@ -35,7 +36,7 @@ def over_surface(contradicted: Tensor, depth: Tensor, known: Tensor | None) -> T
         rows, columns = (_nearest(fine, coarse, depth) for fine, coarse in zip(depth.shape, known.shape, strict=True))
         cells = known[rows[:, None], columns]
         core |= cells & (contradicted | _same_body(depth, known.shape, rows, columns))
-    across, down = joined(depth)
+    across, down = joined(depth, step)
     for _ in range(max(1, round(depth.shape[1] * REACH))):
         grown = core.clone()
         grown[:, 1:] |= core[:, :-1] & across
@@ -59,18 +60,19 @@ def _same_body(depth: Tensor, cells: torch.Size, rows: Tensor, columns: Tensor) 
     return (depth - middle).abs() <= SAME_BODY * middle
 
 
-def whole_bodies(moved: Tensor, depth: Tensor) -> Tensor:
+def whole_bodies(moved: Tensor, depth: Tensor, step: float) -> Tensor:
     """Bodies, pieces of unbroken surface, that are moved in at least `PARTLY` of their pixels.
 
     Args:
         moved: (T, H, W) bool.
         depth: (T, H, W).
+        step: of depth, as `joined` takes it.
 
     Returns:
         (T, H, W) bool.
     """
     label = torch.arange(moved.numel(), device=moved.device).reshape(moved.shape)
-    edges = [joined(frame) for frame in depth]
+    edges = [joined(frame, step) for frame in depth]
     across, down = (torch.stack(part) for part in zip(*edges, strict=True))
     while True:
         lowest = label.clone()

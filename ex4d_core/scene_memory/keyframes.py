@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .bodies import whole_bodies
-from .sights import Sights
+from .sights import Sights, Testimony
 from .stillness import Rule, judge
 
 PIXELS = 96 * 96
 """Of the small copy of the clip that is looked at."""
 NEW = 5e-4
 """A frame that shows less than this share of a picture that no chosen frame shows is not worth it."""
+NOISES = 2.5
+"""Standard deviations of the depth's noise that are still agreement."""
+MOST_NOISE = 0.2
+"""Share of depth beyond which nothing is agreement."""
 AS_GOOD = 0.9
 """The first frame shows at least this share of what the one that shows most does."""
 
@@ -28,11 +32,13 @@ class Choice:
         frames: those chosen, the ones nearer to the middle of the clip first.
         moved: (T, h, w) bool, what moves in every frame.
         still_share: share of the clip's pixels that stands still.
+        rule: the one given, as loose in depth as the clip's own noise asks for.
     """
 
     frames: tuple[int, ...]
     moved: Tensor
     still_share: float
+    rule: Rule
 
 
 def choose_frames(sights: Sights, most: int, rule: Rule, step: Callable[[], None]) -> Choice:
@@ -45,9 +51,11 @@ def choose_frames(sights: Sights, most: int, rule: Rule, step: Callable[[], None
         step: called T times; may raise.
     """
     small = Sights.of(sights.mesh.coarser(PIXELS))
+    noise = min(MOST_NOISE, NOISES * _noise(small, rule))
+    rule = replace(rule, depth=max(rule.depth, noise), step=max(rule.step, noise))
     everything = range(small.frames)
     found = judge(small, everything, rule, step)
-    moved = found.moved | whole_bodies(found.moved, torch.stack([small.surface(t) for t in everything]))
+    moved = found.moved | whole_bodies(found.moved, torch.stack([small.surface(t) for t in everything]), rule.step)
     still = (found.still & ~moved).flatten(1)
     points = torch.stack([small.points(t).reshape(-1, 3) for t in everything])
     middle = (small.frames - 1) / 2
@@ -62,7 +70,24 @@ def choose_frames(sights: Sights, most: int, rule: Rule, step: Callable[[], None
         left &= ~_shown(small, pick, points, still[pick], rule.depth)
         left[pick] = False
     share = float(still.float().mean()) / max(1e-9, float(small.inside.float().mean()))
-    return Choice(tuple(sorted(chosen, key=lambda t: abs(t - middle))), moved, share)
+    return Choice(tuple(sorted(chosen, key=lambda t: abs(t - middle))), moved, share, rule)
+
+
+def _noise(sights: Sights, rule: Rule) -> float:
+    """Standard deviation of the share by which the depths of one place differ between neighbouring frames.
+
+    From the median, which what moves or is hidden does not reach.
+    """
+    away = []
+    for t in range(sights.frames - 1):
+        told = Testimony.of(sights, t + 1, rule.color)
+        look = sights.look(sights.points(t).reshape(-1, 3), t + 1)
+        color = sights.mesh.rgb[t].reshape(-1, 3)
+        alike = ((color >= told.darkest[look.pixel]) & (color <= told.brightest[look.pixel])).all(-1)
+        taken = look.within & alike & sights.known(t).reshape(-1)
+        away.append(((told.depth[look.pixel] - look.depth).abs() / look.depth)[taken])
+    differences = torch.cat(away) if away else torch.zeros(0)
+    return float(differences.median()) / 0.6745 if len(differences) else 0.0
 
 
 def _shown(sights: Sights, t: int, points: Tensor, still: Tensor, tolerance: float) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .sights import Sights
+from .stillness import Rule
 from .surface import whole_quads
 
 FINER = 2.0
@@ -50,18 +51,18 @@ class Layer:
         )
 
 
-def fuse(sights: Sights, frames: Sequence[int], still: Tensor, tolerance: float, step: Callable[[], None]) -> Layer:
+def fuse(sights: Sights, frames: Sequence[int], still: Tensor, rule: Rule, step: Callable[[], None]) -> Layer:
     """The layer of some frames.
 
     Args:
         sights: the clip.
         frames: K frames, the first among equals first.
         still: (K, H, W) bool, their pixels that may be taken.
-        tolerance: share by which depths differ at most where two frames show one surface.
+        rule: what counts as one surface.
         step: called 2 K times; may raise.
     """
-    mesh = sights.mesh
-    quads = [whole_quads(mesh.depth[k]) & _all_corners(still[i]) for i, k in enumerate(frames)]
+    mesh, tolerance = sights.mesh, 2 * rule.depth
+    quads = [whole_quads(mesh.depth[k], rule.step) & _all_corners(still[i]) for i, k in enumerate(frames)]
     usable = [_touched(q) for q in quads]
     normals = [_normals(sights, k) for k in frames]
     own = [_fineness(sights, k, sights.points(k).reshape(-1, 3), normals[i]) for i, k in enumerate(frames)]

@@ -77,7 +77,8 @@ def remember_scene(
     Args:
         mesh: the clip's surfaces. Where it has no source camera, that is taken as fixed.
         frames: of the clip that are kept, at most, 1..32; fewer where fewer show all.
-        strictness: "strict" takes only what every frame agrees about; "loose" is for depth that is noisy.
+        strictness: "strict" takes only what every frame agrees about; "loose" is for depth that flickers. Noise of the depth is
+            measured, and allowed for, in any case.
         progress: called with (steps done, steps).
         cancel: polled once a step; True raises Cancelled.
 
@@ -115,15 +116,16 @@ def remember_scene(
             progress(min(done, steps), steps)
 
     choice = choose_frames(sights, frames, rule, step)
+    rule = choice.rule
     if mesh.source_camera is None and mesh.frames > 1 and choice.still_share < MOSTLY_STILL:
         log.warning(
-            "The clip has no source camera, so it is taken as fixed; only %.0f %% of the picture stands still then. If the "
-            "camera moved, give its path: almost nothing is remembered without.",
+            "The clip has no source camera, so it is taken as fixed, and only %.0f %% of it stands still then. If the camera "
+            "moved, give its path: little is remembered without.",
             100 * choice.still_share,
         )
     chosen = list(choice.frames)
     found = judge(sights, chosen, rule, step, choice.moved[chosen]) if chosen else None
-    layer = fuse(sights, chosen, found.still, 2 * rule.depth, step) if found is not None else Layer.nothing(mesh.device)
+    layer = fuse(sights, chosen, found.still, rule, step) if found is not None else Layer.nothing(mesh.device)
     solids = Solids.empty(sights, mesh.frames)
     for t in range(mesh.frames):
         step()

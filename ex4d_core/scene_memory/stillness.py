@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .bodies import over_surface
 from .sights import Sights, Testimony
+from .surface import STEP
 
 Strictness = Literal["strict", "normal", "loose"]
 STRICTNESS: tuple[Strictness, ...] = get_args(Strictness)
@@ -26,6 +27,7 @@ class Rule:
         seen_through: share of the frames that saw a place, of which so many may have seen something behind it.
         recoloured: share of those who agree in depth that may have seen another colour.
         witnesses: frames that have to agree, at least.
+        step: share of depth up to which neighbouring pixels are on one surface.
     """
 
     depth: float
@@ -33,6 +35,7 @@ class Rule:
     seen_through: float
     recoloured: float
     witnesses: int
+    step: float = STEP
 
 
 RULES: dict[Strictness, Rule] = {
@@ -93,7 +96,7 @@ def judge(
     for k, t in enumerate(frames):
         contradicted = (through[k] > rule.seen_through * seen[k]) | (other[k] > rule.recoloured * seen[k])
         whole = over_surface(
-            contradicted.reshape(sights.inside.shape), sights.surface(t), None if known is None else known[k]
+            contradicted.reshape(sights.inside.shape), sights.surface(t), None if known is None else known[k], rule.step
         )
         confirmed = (agree[k] >= min(rule.witnesses, sights.frames - 1)).reshape(sights.inside.shape)
         moved.append(whole)

@@ -11,28 +11,29 @@ AS_BEFORE = 3.0
 """How many times as long as its neighbours' a step of inverse depth may be; on a plane they are equal."""
 
 
-def joined(depth: Tensor) -> tuple[Tensor, Tensor]:
+def joined(depth: Tensor, step: float = STEP) -> tuple[Tensor, Tensor]:
     """Neighbours on one surface.
 
     Args:
         depth: (H, W) planar depth.
+        step: share of depth up to which a step is never a break; more where the depth is noisy.
 
     Returns:
         (H, W-1) bool, each pixel and the one to its right; (H-1, W) bool, each and the one below.
     """
-    return _joined_across(depth), _joined_across(depth.T).T
+    return _joined_across(depth, step), _joined_across(depth.T, step).T
 
 
-def whole_quads(depth: Tensor) -> Tensor:
+def whole_quads(depth: Tensor, step: float = STEP) -> Tensor:
     """(H-1, W-1) bool, quads of four neighbouring pixels on one surface."""
-    across, down = joined(depth)
+    across, down = joined(depth, step)
     return across[:-1] & across[1:] & down[:, :-1] & down[:, 1:]
 
 
-def _joined_across(depth: Tensor) -> Tensor:
+def _joined_across(depth: Tensor, least: float) -> Tensor:
     inverse = depth.reciprocal()
     step = (inverse[:, 1:] - inverse[:, :-1]).abs()
     before = torch.nn.functional.pad(step[:, :-1], (1, 0))
     after = torch.nn.functional.pad(step[:, 1:], (0, 1))
     usual = AS_BEFORE * torch.minimum(before, after)
-    return step <= torch.maximum(usual, STEP * torch.maximum(inverse[:, 1:], inverse[:, :-1]))
+    return step <= torch.maximum(usual, least * torch.maximum(inverse[:, 1:], inverse[:, :-1]))

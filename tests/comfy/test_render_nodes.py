@@ -104,6 +104,16 @@ def test_path_of_another_length_is_refused(client):
     assert "5 frames" in result.message and "3" in result.message
 
 
+def test_the_scene_s_memory_fills_holes_and_marks_them(client, server):
+    _, off = tensors(client, server, shot("60"), seen=1, memory=4)
+    assert not off["memory"].any()
+    prompt = shot("60", scene_memory="loose", memory_frames=3)
+    result, on = tensors(client, server, prompt, seen=1, holes=2, memory=4)
+    assert torch.equal(on["seen"], torch.maximum(off["seen"], on["memory"]))
+    assert torch.equal(on["holes"], 1 - on["seen"]) and not (on["memory"] * off["seen"]).any()
+    assert "from memory" in result.text("render")
+
+
 def test_half_a_size_is_refused_before_running(client):
     result = client.queue(shot("30", width=64) | {"render": render_of(width=64)})
     assert "render" in result.node_errors and "render" not in result.executed

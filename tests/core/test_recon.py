@@ -111,6 +111,15 @@ def test_holes_for_other_models(scene, results, tmp_path, capsys):
     assert "#rrggbb" in capsys.readouterr().err
 
 
+def test_what_other_frames_saw_fills_holes_and_has_a_video_of_its_own(scene, results, tmp_path):
+    recon(scene, tmp_path, "--cam", "30", "--save_frames", "--memory", "loose", "--memory_frames", 3)
+    plain, frames = np.load(results / "frames_30.npz"), np.load(tmp_path / "frames_30.npz")
+    new = (frames["mask"] > 0) & (plain["mask"] == 0)
+    assert not ((frames["mask"] == 0) & (plain["mask"] > 0)).any()
+    told = load_video(tmp_path / "memory_30.mp4").frames[..., 0].numpy() > 127
+    assert told.shape == new.shape and (told == new).mean() > 0.995
+
+
 def test_the_camera_file_is_the_path_that_was_rendered(results):
     saved = Trajectory.load(results / "camera_30.npz")
     radius = 4 + 0.2 * 16 / (WIDTH - 1) + 0.15  # nearest depth plus the published margin

@@ -242,3 +242,17 @@ def test_the_scene_tells_what_never_moves() -> None:
     here, _ = scene.frame(1)
     assert not torch.equal(gone[place], here[place])
     assert torch.equal(torch.from_numpy(invert_pose(np.eye(4))), torch.eye(4, dtype=torch.float64))
+
+
+def test_noise_of_the_depth_is_allowed_for() -> None:
+    scene = DemoScene(SIZE, SIZE, 7, camera="handheld")
+    rgb, depth = scene.clip()
+    draw = torch.Generator().manual_seed(0)
+    noisy = depth * torch.exp(0.02 * torch.randn(depth.shape, generator=draw))
+    source = Trajectory(scene.source_cameras()[0], frame_of_reference="world")
+    memory, exact = (
+        remember_scene(build_dw_mesh(rgb, part, scene.intrinsics, style="paper", source_camera=source))
+        for part in (noisy, depth)
+    )
+    assert 0.01 <= exact.tolerance < 0.015 and 0.05 < memory.tolerance < 0.1
+    assert memory.still_share > 0.6 * exact.still_share > 0.3
