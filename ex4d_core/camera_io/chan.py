@@ -80,8 +80,8 @@ def _rotation(degrees: np.ndarray, *, xyz: bool = False) -> np.ndarray:
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-def _angles(rotation: np.ndarray) -> np.ndarray:
-    """The inverse of :func:`_rotation`; angles unwrapped so that curves do not jump."""
+def euler_zxy(rotation: np.ndarray) -> np.ndarray:
+    """(T, 3) degrees about x, y, z in the order ZXY of rotations (T, 3, 3), unwrapped so that curves do not jump."""
     r = rotation
     x = np.arcsin(np.clip(-r[:, 1, 2], -1, 1))
     locked = np.abs(r[:, 1, 2]) > 1 - 1e-9  # straight up or down: y and z turn about one axis, give it all to y
@@ -95,7 +95,7 @@ def write(cameras: Cameras) -> bytes:
     lenses = lenses_of(cameras, ".chan", vertical_only=True)
     check_plain_lens(lenses, ".chan")
     pose = invert_pose(y_up_from_opencv(cameras.world_to_camera))
-    angles = _angles(pose[:, :3, :3])
+    angles = euler_zxy(pose[:, :3, :3])
     rows = np.concatenate([pose[:, :3, 3], angles, [[k.vertical_fov] for k in lenses]], axis=1)
     return "".join(f"{i} " + " ".join(f"{v:.9g}" for v in row) + "\n" for i, row in enumerate(rows, 1)).encode()
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import EX4DError
-from . import chan, colmap, gltf, json_path, npz, re10k, transforms
+from . import after_effects, blender, chan, colmap, gltf, json_path, npz, nuke_script, re10k, transforms
 from .cameras import Format, Hints
 
 FORMATS: dict[str, Format] = {
@@ -23,6 +23,9 @@ FORMATS: dict[str, Format] = {
         transforms.FORMAT,
         gltf.GLTF,
         gltf.GLB,
+        after_effects.FORMAT,
+        blender.FORMAT,
+        nuke_script.FORMAT,
         colmap.TEXT,
         colmap.FOLDER,
     )
