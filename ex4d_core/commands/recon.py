@@ -266,6 +266,8 @@ def sound_of(
         bent: what becomes of sound where time is bent.
         name: of the path.
     """
+    import numpy as np
+
     from ..trajectory import source_times
     from ..video import Sound, bent_sound, clip_sound
 
@@ -278,12 +280,12 @@ def sound_of(
         return None
     found = clip_sound(clip.path, clip.start_seconds, frames / float(clip.fps), interrupted)
     times = None if trajectory.path is None else source_times(trajectory.path, frames)
+    if times is None:
+        times = np.array(trajectory.shown_frames(frames), dtype=np.float64)
     if found is None:
         return None
     samples, rate = found
-    return Sound(
-        bent_sound(samples, rate, trajectory.shown_frames(frames) if times is None else times, float(clip.fps)), rate
-    )
+    return Sound(bent_sound(samples, rate, times, float(clip.fps)), rate)
 
 
 def rendered_frames(

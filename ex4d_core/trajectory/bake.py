@@ -91,8 +91,8 @@ def _untimely_stretches(baked: PathDocument, moments: list[float | None], keys: 
     if not baked.sets_the_time:
         return set()
     tried = key_times(baked, np.arange(baked.frames, dtype=np.float64))
-    off = [abs(a - b) > BAKED_TIME for a, b in zip(np.float64(moments), np.float64(tried), strict=True)]
-    return {(a + b) // 2 for a, b in pairwise(keys) if b - a > 1 and any(off[a : b + 1])}
+    off = np.abs(np.array(moments, dtype=np.float64) - np.array(tried, dtype=np.float64)) > BAKED_TIME
+    return {(a + b) // 2 for a, b in pairwise(keys) if b - a > 1 and off[a : b + 1].any()}
 
 
 def scale_document(document: PathDocument, scale: float) -> PathDocument:

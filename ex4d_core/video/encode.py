@@ -243,7 +243,7 @@ def _video_stream(
     return stream
 
 
-def _close_quietly(opened: BinaryIO | OutputContainer | AudioCarrier) -> None:
+def _close_quietly(opened: BinaryIO | OutputContainer | AudioCarrier | SoundCarrier) -> None:
     with contextlib.suppress(Exception):
         opened.close()
 
