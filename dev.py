@@ -55,8 +55,12 @@ def run(command: list[str | Path], **keywords) -> int:
 
 
 def install(python: Path, packages: list[str]) -> None:
-    """pip install, ending the program when it fails."""
-    if run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]):
+    """pip install, ending the program when it fails.
+
+    Python compiles what is imported when it is imported: pip would compile 18,000 files for a minute, most of them never used.
+    """
+    quick = ["--quiet", "--disable-pip-version-check", "--no-compile"]
+    if run([python, "-m", "pip", "install", *quick, *packages]):
         sys.exit(f"Installing {' '.join(packages)} failed; the lines above say why.")
 
 
@@ -187,11 +191,13 @@ def core(python: Path, arguments: list[str]) -> int:
 
 
 def hosted(python: Path, arguments: list[str]) -> int:
-    """The tests in real ComfyUI servers and browsers: one after the other, since each server takes all cores.
+    """The tests in real ComfyUI servers and browsers: two servers beside each other, since each waits half of its time.
 
-    Browsers first: files that other tests leave would be chosen by loaders of graphs that name none.
+    tests/conftest.py says what belongs to one server. Browsers first: files that other tests leave would be chosen by
+    loaders of graphs that name none.
     """
-    return pytest(python, ["tests/browser", "tests/comfy", *arguments])
+    parallel = ["-n", "2", "--dist", "loadgroup"]
+    return pytest(python, ["tests/browser", "tests/comfy", *parallel, *arguments])
 
 
 def demo(python: Path, arguments: list[str]) -> int:

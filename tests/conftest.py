@@ -71,11 +71,16 @@ def client(server):
     return server.client
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark tests by what they need."""
+    """Mark tests by what they need, and by their server: where tests run in parallel, those of one server stay together."""
     for item in items:
-        if "host" in getattr(item, "fixturenames", ()):
+        names, room = getattr(item, "fixturenames", ()), item.path.parent.name
+        if "host" in names:
             item.add_marker(pytest.mark.comfy)
+            host = item.callspec.params["host"]
+            frontend = "newest frontend" if "vue_server" in names else getattr(host, "version", "no host")
+            item.add_marker(pytest.mark.xdist_group(f"{room}, {frontend}"))
         if "browser" in item.path.parts:
             item.add_marker(pytest.mark.browser)
 
