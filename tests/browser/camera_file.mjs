@@ -2,7 +2,7 @@
 // camera file. node camera_file.mjs URL UPLOADED DROPPED-JSON DROPPED-TEXT GRAPH [vue]. Prints one line of JSON.
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
-import { CAMERA_NODE, clear, inEditor, open, prompt, run, saved, waitForEditor } from './comfy.mjs'
+import { CAMERA_NODE, clear, inEditor, open, pass, prompt, run, saved, waitForEditor } from './comfy.mjs'
 
 const [url, file, json, text, graph, renderer = 'litegraph'] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, { settings: { 'Comfy.VueNodes.Enabled': renderer === 'vue' } })
@@ -80,7 +80,7 @@ try {
     window.app.graph.add(given)
     given.connect(0, node, node.inputs.findIndex((each) => each.name === 'path'))
   })()`)
-  await page.waitForTimeout(800)
+  await pass(page, 400)
   await drop(await middle('.ex4d-scene canvas'), given(json, 'application/json'))
   const told = page.getByText('Camera file not used', { exact: true }).first()
   report.refused = {

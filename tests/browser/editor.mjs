@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as comfy from './comfy.mjs'
-import { buildChain, fit, open, ready, run } from './comfy.mjs'
+import { buildChain, fit, open, pass, ready, run } from './comfy.mjs'
 
 const [url, folder, renderer = 'litegraph'] = process.argv.slice(2)
 const vue = renderer === 'vue'
@@ -88,7 +88,7 @@ try {
     return { draws: t.length, seconds: (t[t.length - 1] - t[0]) / 1000, step: editor.pace.step }
   })
   await page.mouse.up()
-  await page.waitForTimeout(700)
+  await pass(page, 300)
   const after = await inEditor((editor) => ({
     text: editor.host.read(),
     eye: editor.inspector.fields.slice(0, 3).map((f) => f.options.get()),
@@ -107,7 +107,7 @@ try {
 
   // Keys by keyboard, with the editor over the whole window; frame by arrow; undo and redo leave the graph alone.
   await inEditor((editor) => editor.page.setLarge(true))
-  await page.waitForTimeout(600)
+  await pass(page, 300)
   const nodes = await page.evaluate(() => window.app.graph.nodes.length)
   await page.keyboard.press('Home')
   for (let i = 0; i < 2; i++) await page.keyboard.press('ArrowRight')
@@ -121,7 +121,7 @@ try {
   await page.keyboard.press('End')
   await shoot('2-large')
   await inEditor((editor) => editor.page.setLarge(false))
-  await page.waitForTimeout(700)
+  await pass(page, 500)
   await shoot('3-edited')
 
   // API export, save, reload.

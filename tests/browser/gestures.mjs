@@ -1,6 +1,6 @@
 // Ends of drags, pen and touch, hidden nodes and many editors, in a real frontend without a run: node gestures.mjs URL
 import * as comfy from './comfy.mjs'
-import { CAMERA_NODE as NODE, open, placeAlone } from './comfy.mjs'
+import { CAMERA_NODE as NODE, open, pass, placeAlone } from './comfy.mjs'
 
 const [url] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
@@ -11,7 +11,8 @@ const { browser, page, seen } = await open(url, {
 const report = { seen }
 const inEditor = (work, argument) => comfy.inEditor(page, work, argument)
 const text = () => inEditor((editor) => editor.host.read())
-const rest = () => page.waitForTimeout(350)
+/** Longer than the editor lets a drag wait before it writes its path. */
+const rest = () => pass(page, 250)
 const middle = async (selector) => {
   const box = await page.locator(selector).first().boundingBox()
   return [box.x + box.width / 2, box.y + box.height / 2]
@@ -52,7 +53,8 @@ const after = async () => {
 
 try {
   await placeAlone(page, 'EX4DCameraTrajectory')
-  await page.waitForTimeout(1200)
+  await comfy.waitForEditor(page, (editor) => editor.element.clientWidth > 0)
+  await pass(page, 400)
   await inEditor((editor) => editor.state.goTo(24))
 
   const start = await text()
@@ -202,7 +204,7 @@ try {
   await page.waitForFunction(`!${NODE}.ex4dEditor.loop.visible`, null, { timeout: 15000 })
   await rest()
   await count()
-  await page.waitForTimeout(600)
+  await pass(page, 600)
   report.playing.collapsed = await inEditor((editor) => editor.shotView.counted > 0)
   await inEditor((editor, node) => node.collapse())
   report.playing.again = await drawn()
@@ -221,9 +223,9 @@ try {
   })
   await page.waitForFunction(`${NODE}.ex4dEditor.state.frame > 2`)
   await hide(true)
-  await rest()
+  await page.waitForTimeout(300) // a hidden page draws nothing that could be waited for
   const seenLast = await inEditor((editor) => editor.state.frame)
-  await page.waitForTimeout(4000)
+  await page.waitForTimeout(2000)
   await hide(false)
   await page.waitForFunction(`${NODE}.ex4dEditor.state.frame !== ${seenLast}`, null, { timeout: 15000 })
   report.replayed = await inEditor((editor) => ({ playing: editor.playback.playing, frame: editor.state.frame }))

@@ -1,6 +1,6 @@
 // The editor as a part of its graph: copies, undo of the graph, tabs and subgraphs, without a run: node graph.mjs URL
 import * as comfy from './comfy.mjs'
-import { CAMERA_NODE as NODE, open, placeAlone } from './comfy.mjs'
+import { CAMERA_NODE as NODE, open, pass, placeAlone, ready } from './comfy.mjs'
 
 const [url] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
@@ -13,7 +13,7 @@ const inEditor = (work, argument) => comfy.inEditor(page, work, argument)
 const text = () => inEditor((editor) => editor.host.read())
 const command = (name) => page.evaluate((id) => window.app.extensionManager.command.execute(id), name)
 /** Longer than the editor waits before it tells the graph's undo of a change. */
-const rest = () => page.waitForTimeout(1000)
+const rest = () => pass(page, 450)
 const attached = () => comfy.waitForEditor(page, (editor) => !editor.disposed && editor.element.clientWidth > 0)
 /** Turns the camera at a frame by hand: the path becomes keys. @returns its text */
 const turn = async (frame, angle) => {
@@ -132,12 +132,7 @@ try {
   const prompt = await page.evaluate(async () => Object.values((await window.app.graphToPrompt()).output))
   report.subgraph.sent = prompt.find((node) => node.class_type === 'EX4DCameraTrajectory')?.inputs.path === edited
   await page.reload({ waitUntil: 'domcontentloaded' })
-  await page.waitForFunction(
-    () => window.app?.graph && window.app?.extensionManager && document.querySelector('#graph-canvas'),
-    null,
-    { timeout: 90000 }
-  )
-  await page.waitForTimeout(1500)
+  await ready(page)
   await page.evaluate((graph) => window.app.loadGraphData(JSON.parse(graph)), saved)
   await rest()
   await page.evaluate(() => {

@@ -1,7 +1,7 @@
 // What the scene view says without a scene, and whether it leaves the path free, in nodes of several sizes and both
 // themes: node notes.mjs URL FOLDER
 import { join } from 'node:path'
-import { open, placeAlone } from './comfy.mjs'
+import { open, pass, placeAlone } from './comfy.mjs'
 
 const [url, folder] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
@@ -31,7 +31,7 @@ try {
       await page.waitForFunction(() => window.app.graph.nodes[0].ex4dEditor.element.clientWidth > 0, null, {
         timeout: 20000
       })
-      await page.waitForTimeout(1000)
+      await pass(page, 400)
       const found = await page.evaluate(async () => {
         const [node] = window.app.graph.nodes
         const editor = node.ex4dEditor
@@ -54,7 +54,6 @@ try {
           presets.value = preset
           presets.callback?.(preset)
           sceneView.home()
-          await new Promise((done) => setTimeout(done, 150))
           const view = sceneView.view
           const eyes = state.path.poses.map((m) =>
             [0, 1, 2].map((i) => -(m[i] * m[3] + m[4 + i] * m[7] + m[8 + i] * m[11]))
@@ -78,7 +77,7 @@ try {
         presets.value = 'orbit'
         presets.callback?.('orbit')
         sceneView.home()
-        await new Promise((done) => setTimeout(done, 300))
+        for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame)
         return {
           text: sceneView.note.textContent,
           note,

@@ -1,7 +1,7 @@
 // What nodes show of a run, pictures and lines of numbers, in a real frontend: as the run ends, after another run, in a
 // tab that was left, after an undo, and inside a subgraph. node numbers.mjs URL FOLDER [vue]
 import { join } from 'node:path'
-import { buildChain, fit, inEditor, open, run, waitForEditor } from './comfy.mjs'
+import { buildChain, fit, inEditor, open, pass, run, waitForEditor } from './comfy.mjs'
 
 const [url, folder, renderer = 'litegraph'] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
@@ -11,7 +11,7 @@ const { browser, page, seen } = await open(url, {
 })
 const report = { seen, runs: [], shown: {} }
 const command = (name) => page.evaluate((id) => window.app.extensionManager.command.execute(id), name)
-const rest = () => page.waitForTimeout(1000)
+const rest = () => pass(page, 450)
 /** Sets a widget of the mesh node as a hand does, so that an undo can take it back. */
 const setMinAngle = (value) =>
   page.evaluate((angle) => {
@@ -32,12 +32,9 @@ async function runAndRead() {
 /** How high the views of the camera editor are, in pixels of the graph. */
 const viewsHeight = () => inEditor(page, (editor) => editor.page.views.clientHeight)
 
-/** Takes a picture, and notes by type of node: how often each of its lines stands on the page whole, and its media. */
-async function look(name) {
-  await fit(page)
-  await page.waitForTimeout(1500)
-  await page.screenshot({ path: join(folder, `numbers-${renderer}-${name}.png`) })
-  report.shown[name] = await page.evaluate((texts) => {
+/** By type of node: how often each of its lines stands on the page whole, and its media. */
+const read = () =>
+  page.evaluate((texts) => {
     const isWhole = (text, at, length) => {
       const range = document.createRange()
       range.setStart(text, at)
@@ -78,6 +75,24 @@ async function look(name) {
         })
     )
   }, texts)
+
+const isComplete = (nodes) =>
+  Object.entries(nodes).every(
+    ([type, { lines, media }]) =>
+      !Object.values(lines).includes(0) && !media.includes('still') && (media.length || type === 'EX4DCameraTrajectory')
+  )
+
+/** Notes what nodes show once that is complete and stays so, or what is there after a while; takes a picture of it. */
+async function look(name) {
+  await fit(page)
+  let [before, shown] = ['', await read()]
+  for (let tries = 0; tries < 20 && !(isComplete(shown) && JSON.stringify(shown) === before); tries++) {
+    before = JSON.stringify(shown)
+    await pass(page, 300)
+    shown = await read()
+  }
+  report.shown[name] = shown
+  await page.screenshot({ path: join(folder, `numbers-${renderer}-${name}.png`) })
 }
 
 try {

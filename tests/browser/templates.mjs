@@ -1,11 +1,13 @@
-// node templates.mjs URL PACK SCREENSHOTS RUNNING OPENED: opens example graphs from the template browser, and runs the
-// first list's small; both are JSON lists of names. Prints one line of JSON: per graph its widgets, boxes, views and
-// prompt as loaded, and for those that ran the end, and the previews, boxes and prompt then.
+// node templates.mjs URL PACK SCREENSHOTS RUNNING OPENED OFFERED: opens example graphs, the first from the template
+// browser, and runs the first list's small; all are JSON lists of names. Prints one line of JSON: the cards of the template
+// browser, what the panel of missing models offers for the last list's graphs, and per graph its widgets, boxes, views and
+// prompt as loaded, the dialog of missing models, and for those that ran the end, and the previews, boxes and prompt then.
 
-import { boxes, clear, open, openTemplate, previews, prompt, run, view, widgets } from './comfy.mjs'
+import { boxes, clear, loadTemplate, open, openTemplate, previews, prompt, run, view, widgets } from './comfy.mjs'
+import { closeDialog, openPanel } from './models.mjs'
 
 const [url, pack, screenshots, ...lists] = process.argv.slice(2)
-const [running, opened] = lists.map((list) => JSON.parse(list))
+const [running, opened, offered] = lists.map((list) => JSON.parse(list))
 const WINDOW = { width: 1720, height: 1000 }
 const SMALL_WINDOW = { width: 1280, height: 800 }
 const SMALL = { frames: 9, height: 128 }
@@ -52,7 +54,8 @@ async function lookSmall() {
   const views = {}
   try {
     for (const name of [...running, ...opened]) {
-      await openTemplate(page, pack, name)
+      await loadTemplate(page, pack, name)
+      await closeDialog(page)
       views[name] = { ...SMALL_WINDOW, ...(await view(page)) }
       await page.screenshot({ path: `${screenshots}/${name}, small window.png` })
     }
@@ -65,10 +68,14 @@ async function lookSmall() {
 const small = await lookSmall()
 const { browser, page, seen } = await open(url, WINDOW)
 const report = {}
+let cards = []
+const panels = {}
 try {
   for (const name of [...running, ...opened]) {
-    const offered = await openTemplate(page, pack, name)
-    const loaded = { offered, widgets: await widgets(page), prompt: await prompt(page), boxes: await boxes(page) }
+    if (name === running[0]) cards = await openTemplate(page, pack, name, [...running, ...opened])
+    else await loadTemplate(page, pack, name)
+    const dialog = await closeDialog(page)
+    const loaded = { dialog, widgets: await widgets(page), prompt: await prompt(page), boxes: await boxes(page) }
     loaded.views = [small[name], { ...WINDOW, ...(await view(page)) }]
     await page.screenshot({ path: `${screenshots}/${name}.png` })
     if (!running.includes(name)) {
@@ -91,7 +98,14 @@ try {
     }
     await clear(page)
   }
+  // At the end: an open panel takes room from the graph.
+  for (const name of offered) {
+    await loadTemplate(page, pack, name)
+    panels[name] = await openPanel(page)
+    await page.screenshot({ path: `${screenshots}/${name}, models.png` })
+    if (!panels[name]) await closeDialog(page)
+  }
 } finally {
   await browser.close()
 }
-console.log(JSON.stringify({ graphs: report, seen }))
+console.log(JSON.stringify({ graphs: report, cards, panels, seen }))

@@ -18,6 +18,8 @@ APP = "Re-shoot a video"
 """Shows a form in place of the graph, and switches the frontend to Vue nodes: test_vue_templates.py opens it."""
 OPENED = sorted({path.stem for path in (ROOT / "workflows").glob("*.json")} - {*RUNNING, APP})
 """These need model files, or have the nodes of one that runs; here they are only looked at."""
+OFFERED = ["Re-shoot full EX-4D", "Small GPU (fp8 or GGUF)"]
+"""These name every model file of all."""
 PLAYING = {"EX4DDemoClip", "EX4DDepthFromImage", "EX4DRenderColorMask", "EX4DDraftFill"}
 WIDEST = "Single image to 4D"
 """Two videos are sampled in it; its last two nodes lie outside of a small window."""
@@ -36,7 +38,12 @@ MODEL_FILES = (".safetensors", ".ckpt", ".gguf")
 def report(browse, server, screenshots):
     folder = screenshots / server.host.version
     folder.mkdir(exist_ok=True)
-    return browse("templates.mjs", server.folder_name, folder, json.dumps(RUNNING), json.dumps(OPENED))
+    lists = (json.dumps(names) for names in (RUNNING, OPENED, OFFERED))
+    return browse("templates.mjs", server.folder_name, folder, *lists)
+
+
+def test_every_graph_has_a_card_in_the_template_browser(report):
+    assert sorted(report["cards"]) == sorted([*RUNNING, *OPENED])
 
 
 @pytest.mark.parametrize("name", [*RUNNING, *OPENED])
@@ -64,12 +71,30 @@ def test_templates_open_with_every_value_in_its_place(report, client, name):
 @pytest.mark.parametrize("name", [*RUNNING, *OPENED])
 def test_the_dialog_of_missing_models_offers_every_file(report, host, name):
     """Where the host's frontend has one: newer ones mark the loaders instead."""
-    offered, saved = report["graphs"][name]["offered"], workflow.load(ROOT / "workflows" / f"{name}.json")
+    offered, saved = report["graphs"][name]["dialog"], workflow.load(ROOT / "workflows" / f"{name}.json")
     files = [model for node in saved["nodes"] for model in node["properties"].get("models", [])]
     if host.release < DIALOG_UNTIL and files:
         assert offered is not None
     for file in files if offered else ():
         assert f"{file['directory']} / {file['name']}" in offered
+
+
+def test_the_panel_of_missing_models_offers_every_file_for_download(report, host):
+    """Newer frontends' place for it."""
+    named, shown = set(), set()
+    for name in (*RUNNING, *OPENED):
+        saved = workflow.load(ROOT / "workflows" / f"{name}.json")
+        files = {model["name"] for node in saved["nodes"] for model in node["properties"].get("models", [])}
+        named |= files
+        if name not in OFFERED:
+            continue
+        buttons = report["panels"][name]
+        if host.release < DIALOG_UNTIL:
+            assert buttons is None
+            continue
+        assert sorted(buttons) == sorted(f"Download {file}" for file in files)
+        shown |= files
+    assert host.release < DIALOG_UNTIL or shown == named
 
 
 @pytest.mark.parametrize("name", [*RUNNING, *OPENED])

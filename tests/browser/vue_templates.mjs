@@ -1,7 +1,7 @@
 // node vue_templates.mjs URL PACK SCREENSHOTS NAMES APP: the example graphs in Vue nodes, which lay out their own contents,
 // and the one that is an app. Prints one line of JSON: per graph the boxes of its nodes as they are drawn.
 
-import { clear, loadTemplate, open } from './comfy.mjs'
+import { clear, loadTemplate, open, still } from './comfy.mjs'
 
 const [url, pack, screenshots, list, app] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
@@ -48,7 +48,8 @@ try {
     await clear(page)
   }
   await loadTemplate(page, pack, app)
-  await page.waitForTimeout(2500)
+  await page.waitForFunction(() => document.querySelector('.ex4d-editor')?.clientHeight > 400).catch(() => {})
+  await still(page)
   report.app = await page.evaluate(() => ({
     canvas: getComputedStyle(document.querySelector('#graph-canvas')).visibility,
     editor: (({ width, height }) => [width, height])(
