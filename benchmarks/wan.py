@@ -34,7 +34,10 @@ from types import SimpleNamespace
 
 PACK = Path(__file__).resolve().parents[1]
 GIB = 2**30
-PARTS = ("overhead", "kernels", "full", "few", "long", "windows", "large", "compile", "fp8", "memory", "result")
+PARTS = (
+    "overhead", "kernels", "full", "few", "long", "windows", "large", "compile", "fp8", "memory", "result", "fourdnex",
+    "fourdnex_run",
+)  # fmt: skip
 BY_DEFAULT = ("overhead", "full", "few", "long", "compile", "fp8", "memory")
 
 
@@ -81,7 +84,14 @@ def start_comfyui(folder: str, tiny: bool, flags: list[str]):
     core = next(name for name in sys.modules if name.endswith("ex4d_core"))
     paths = ("wan.checkpoint", "wan.clip", "wan.host.conditioning", "wan.host.patch")
     wan = {path.rpartition(".")[2]: importlib.import_module(f"{core}.{path}") for path in paths}
-    return SimpleNamespace(nodes=nodes.NODE_CLASS_MAPPINGS, **wan)
+    halves = (
+        "wan.fourdnex.checkpoint",
+        "wan.fourdnex.condition",
+        "wan.host.fourdnex.conditioning",
+        "wan.host.fourdnex.patch",
+    )
+    fourdnex = {path.rpartition(".")[2]: importlib.import_module(f"{core}.{path}") for path in halves}
+    return SimpleNamespace(nodes=nodes.NODE_CLASS_MAPPINGS, fourdnex=SimpleNamespace(**fourdnex), **wan)
 
 
 class Bench:
@@ -351,6 +361,80 @@ class Bench:
             kept = a.clone()
             a.copy_(b)
             b.copy_(kept)
+
+    def fourdnex_ready(self, **options):
+        """4DNeX on a model of its own, with a start of the published size, and the same without its hooks.
+
+        The LoRA of both is merged alike: what is compared is the hooks alone.
+        """
+        import comfy.patcher_extension
+
+        torch, pack, dim = self.torch, self.pack.fourdnex, self.size["dim"]
+        state = {pack.checkpoint.VECTORS_KEY: self.normal(2, dim, scale=0.5)}
+        for block in range(self.size["num_layers"]):
+            for module in pack.checkpoint.ATTENTION:
+                state[f"blocks.{block}.{module}.lora_A.weight"] = self.normal(64, dim, scale=0.01)
+                state[f"blocks.{block}.{module}.lora_B.weight"] = self.normal(dim, 64, scale=0.01)
+        adapter = pack.checkpoint.parse_adapter(state, "random")
+        model = pack.patch.add_adapter(self.load(**options), adapter, 1.0)
+        size = {"width": 96, "height": 64} if self.args.tiny else {}
+        start = pack.condition.prepare(torch.rand(480, 720, 3), frames=self.frames, **size)
+        ready = pack.conditioning.condition(
+            model, self.vae, self.positive, self.negative, start, clip_vision=self.vision
+        )
+        bare = ready.model.clone()
+        for kind in ("OUTER_SAMPLE", "DIFFUSION_MODEL"):
+            bare.remove_wrappers_with_key(getattr(comfy.patcher_extension.WrappersMP, kind), pack.patch.KEY)
+        return model, {"hooks": ready, "plain": SimpleNamespace(**{**vars(ready), "model": bare})}
+
+    def fourdnex(self, count=6):
+        """4DNeX's hooks on 35,100 tokens, beside plain Wan on the same latent: in the order A B B A, cfg 1."""
+        for name in ("bf16", "fp8"):
+            self.mm.unload_all_models()
+            options = {"dtype": self.torch.float8_e4m3fn} if name == "fp8" and not self.args.tiny else {}
+            _, variants = self.fourdnex_ready(**options)
+            self.steps(variants["plain"], 2, 1.0)
+            times, peaks = {"hooks": [], "plain": []}, {}
+            for variant in ("plain", "hooks", "hooks", "plain") if name == "bf16" else ("hooks",):
+                seconds, peaks[variant], batches = self.steps(variants[variant], count if name == "bf16" else 3, 1.0)
+                times[variant] += seconds
+            middle = {key: statistics.median(values) for key, values in times.items() if values}
+            over = round(100 * (middle["hooks"] / middle["plain"] - 1), 2) if "plain" in middle else None
+            shape = list(variants["hooks"].latent["samples"].shape)
+            self.say(
+                part="fourdnex", weights=name, latent=shape, tokens=shape[2] * shape[3] * shape[4] // 4, batch=batches[-1],
+                step={key: round(value, 4) for key, value in middle.items()}, percent=over,
+                spread={key: round(max(v) - min(v), 4) for key, v in times.items() if v},
+                peak={key: round(value, 2) for key, value in peaks.items()},
+            )  # fmt: skip
+
+    def fourdnex_run(self, count=8):
+        """The node's few-step run (the random LoRA stands in for a distilled one) against its stock parts, timed alone."""
+        torch = self.torch
+        self.mm.unload_all_models()
+        model, variants = self.fourdnex_ready()
+        latent = variants["plain"].latent["samples"]
+        size = {"width": 96, "height": 64} if self.args.tiny else {"width": 0, "height": 0}
+        frames = self.frames
+        images = torch.rand(frames, 8 * latent.shape[3], 8 * latent.shape[4], 3)
+        values = {
+            "seed": 42, "mode": "few steps", "steps": 50, "cfg": 5.0, "few_steps": count, "shift": 3.0,
+            "sampler_name": "published", "scheduler": "published", "frames": frames, "decoding": "joint",
+            "vae_tiles": "off", "fps": 24.0, "positive": self.positive, "negative": self.negative,
+            "clip_vision_output": self.vision,
+        }  # fmt: skip
+        sampler = self.pack.nodes["WanFourDNeXSampler"]
+        self.steps(variants["plain"], 2, 1.0)
+        run = self.timed(
+            partial(sampler.execute, model=model, vae=self.vae, image=torch.rand(1, 480, 720, 3), **size, **values)
+        )
+        encode, decode = self.timed(partial(self.vae.encode, images)), self.timed(partial(self.vae.decode, latent))
+        step = statistics.median(self.steps(variants["plain"], 5, 1.0)[0])
+        parts = count * step + encode + decode
+        self.say(
+            part="fourdnex_run", steps=count, cfg=1.0, run=round(run, 3), parts=round(parts, 3),
+            percent=round(100 * (run / parts - 1), 2), step=round(step, 4), encode=round(encode, 3), decode=round(decode, 3),
+        )  # fmt: skip
 
     def kernels(self):
         """GPU work of a forward, kernel by kernel: what the adapter adds to the plain model's."""

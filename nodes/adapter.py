@@ -7,48 +7,20 @@ from comfy_api.latest import io
 
 from ..ex4d_core.wan.host.comfy_types import Model
 from . import models, previews
-from .progress import Job
 from .schema import range_problem, schema
 
 FOLDER = "ex4d"
-OTHER_FOLDERS = ("loras", "model_patches")
 DOWNLOAD = "ex4d.ckpt (download from Hugging Face)"
 SAME_FILE = "in the same file"
 
 
-def adapter_files() -> list[str]:
-    """Everything in models/ex4d, and what names EX-4D in models/loras and models/model_patches, as folder/name."""
-    files = list(folder_paths.get_filename_list(FOLDER))
-    for folder in OTHER_FOLDERS:
-        if folder in folder_paths.folder_names_and_paths:
-            names = folder_paths.get_filename_list(folder)
-            files += [f"{folder}/{name}" for name in names if "ex4d" in name.lower().replace("-", "").replace("_", "")]
-    return files
-
-
 def adapter_path(name: str) -> str:
     """The file behind a list entry; the download entry fetches it first."""
-    if name == DOWNLOAD:
-        return download()
-    for folder in OTHER_FOLDERS:
-        if name.startswith(f"{folder}/"):
-            return folder_paths.get_full_path_or_raise(folder, name[len(folder) + 1 :])
-    return folder_paths.get_full_path_or_raise(FOLDER, name)
-
-
-def download() -> str:
-    """The published adapter among the models, with progress on the node; resumed where it was cancelled."""
-    from ..ex4d_core.storage import hub
+    if name != DOWNLOAD:
+        return models.adapter_path(FOLDER, name)
     from ..ex4d_core.wan.checkpoint import FILE, REPOSITORY
 
-    present = folder_paths.get_full_path(FOLDER, FILE)
-    if present is not None:
-        return present
-    folder = models.download_folder(FOLDER)
-    files = hub.look_up(REPOSITORY, [FILE], folder)
-    with Job() as job:
-        hub.download(files, folder, progress=job.progress, cancel=job.cancel)
-    return str(folder / FILE)
+    return str(models.fetched(FOLDER, REPOSITORY, [FILE])[0])
 
 
 class EX4DAdapterLoader(io.ComfyNode):
@@ -56,7 +28,7 @@ class EX4DAdapterLoader(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        files = adapter_files()
+        files = models.adapter_files(FOLDER)
         strength = {"default": 1.0, "min": -10.0, "max": 10.0, "step": 0.01}
         return schema(
             node_id="EX4DAdapterLoader",
@@ -134,16 +106,17 @@ class EX4DAdapterLoader(io.ComfyNode):
         prior_file: str = SAME_FILE,
     ) -> io.NodeOutput:
         from ..ex4d_core.wan import checkpoint
+        from ..ex4d_core.wan.host import model as models_of_wan
         from ..ex4d_core.wan.host import patch
 
         # Before a file is read or fetched.
-        patch.model_size_of(model)
-        patch.check_alone(model, file)
+        models_of_wan.model_size_of(model)
+        models_of_wan.check_alone(model, file)
         prior = patch.PriorSettings(prior_strength, prior_start, prior_end)
         adapter = checkpoint.load_adapter(adapter_path(file))
         if prior_file != SAME_FILE:
             adapter = checkpoint.combine(adapter, checkpoint.load_adapter(adapter_path(prior_file)))
-        known = patch.wan_model_of(model)
+        known = models_of_wan.wan_model_of(model)
         lines = [adapter.summary(), *([known.note] if known is not None and known.note else [])]
         return io.NodeOutput(patch.add_adapter(model, adapter, lora_strength, prior), ui=previews.ui_text(*lines))
 

@@ -25,6 +25,8 @@ STAGES = (
     "conditioning",
     "sampler",
     "composite",
+    "fourdnex",
+    "fourdnex_sampler",
     "training",
 )
 """Modules beside this one, in the order of the pipeline. Each defines ``NODES``, a list of V3 node classes."""

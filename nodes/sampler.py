@@ -246,13 +246,19 @@ class WanEX4DSampler(io.ComfyNode):
         return io.NodeOutput(images, {"samples": samples}, ui=ui)
 
 
-def check_texts(*, positive: Conditioning | None, negative: Conditioning | None, clip: TextEncoder | None) -> None:
-    """Each text is connected, and Wan's, or can be encoded."""
+def check_texts(
+    *,
+    positive: Conditioning | None,
+    negative: Conditioning | None,
+    clip: TextEncoder | None,
+    adapter: str = "EX-4D",
+) -> None:
+    """Each text is connected, and Wan's, or can be encoded; ``adapter`` is what the messages call it."""
     from ..ex4d_core.wan.host.conditioning import check_text
 
     for name, conditioning in (("positive", positive), ("negative", negative)):
         if conditioning is not None:
-            check_text(name, conditioning)
+            check_text(name, conditioning, adapter=adapter)
         elif clip is None:
             raise EX4DError(
                 f"Connect {name}, or connect clip (umt5-xxl, type wan) to use the {name} prompt of this node."

@@ -21,7 +21,7 @@ from ..machine.memory import out_of_memory
 from .console import catch_interrupts, say
 from .flags import Parser
 
-COMMANDS = ("recon", "solve", "export", "demo", "generate", "convert", "masks", "prepare", "train", "bench")
+COMMANDS = ("recon", "solve", "export", "demo", "generate", "imagine", "convert", "masks", "prepare", "train", "bench")
 """Each is a module beside this one, with a docstring that begins with what it does, `add_arguments` and `run`."""
 
 PROGRAM = "ex4d" if Path(sys.argv[0]).stem == "ex4d" else "python -m ex4d_core"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from .. import __version__, published
 from ..composite.settings import KeepSettings
@@ -21,6 +22,26 @@ class WeightFiles:
     vae: str | None = None
     text: str | None = None
     vision: str | None = None
+
+
+def written(job: Any) -> str:
+    """A frozen value as JSON, with the version of the pack that wrote it."""
+    return json.dumps({"version": __version__, **asdict(job)})
+
+
+def read(text: str) -> dict[str, Any]:
+    """The fields of what ``written`` wrote.
+
+    Raises:
+        EX4DError: it was written by another version: an installed package beside another release of the pack.
+    """
+    values = json.loads(text)
+    version = values.pop("version", None)
+    if version != __version__:
+        raise EX4DError(
+            f"The pack in ComfyUI is version {__version__}, and this command is version {version}; update the older one."
+        )
+    return values
 
 
 @dataclass(frozen=True)
@@ -59,7 +80,7 @@ class Job:
 
     def to_json(self) -> str:
         """Text that ``from_json`` of the same version reads."""
-        return json.dumps({"version": __version__, **asdict(self)})
+        return written(self)
 
     @classmethod
     def from_json(cls, text: str) -> Job:
@@ -68,12 +89,7 @@ class Job:
         Raises:
             EX4DError: it was written by another version: an installed package beside another release of the pack.
         """
-        values = json.loads(text)
-        version = values.pop("version", None)
-        if version != __version__:
-            raise EX4DError(
-                f"The pack in ComfyUI is version {__version__}, and this command is version {version}; update the older one."
-            )
+        values = read(text)
         values["clip"] = ClipSettings(**values["clip"])
         values["run"] = Run(**values["run"])
         values["files"] = WeightFiles(**values["files"])

@@ -35,9 +35,13 @@ class WanModel:
     @property
     def note(self) -> str | None:
         """What to tell whoever uses it; None of the model that the adapter was made for."""
+        return self.note_for("The EX-4D adapter")
+
+    def note_for(self, adapter: str) -> str | None:
+        """The same for an adapter of this name."""
         if self.use != "untrained":
             return None
-        return f"MODEL is {self.name}. The EX-4D adapter fits it, but was trained on {WAN21_I2V.name} and not on this model."
+        return f"MODEL is {self.name}. {adapter} fits it, but was trained on {WAN21_I2V.name} and not on this model."
 
     def matches(self, names: Collection[str], in_channels: int, out_channels: int) -> bool:
         """Whether weights of these names and channels are this layout's."""
@@ -98,10 +102,10 @@ def identify_file(shapes: Mapping[str, Sequence[int]]) -> WanModel | None:
     return None
 
 
-def check_known(model: WanModel | None) -> None:
+def check_known(model: WanModel | None, adapter: str = "EX-4D") -> None:
     """Refuse a layout that the adapter does not fit, by its name; None, one that is not known, passes."""
     if model is not None and model.use == "refused":
-        raise EX4DError(f"MODEL is {model.name}; EX-4D needs {WAN21_I2V.name}.")
+        raise EX4DError(f"MODEL is {model.name}; {adapter} needs {WAN21_I2V.name}.")
 
 
 def _any_begins(names: Collection[str], part: str) -> bool:

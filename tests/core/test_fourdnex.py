@@ -191,7 +191,7 @@ class TestStart:
         for width, height, *half, aspect in rows:
             assert list(condition.half_size(width, height)) == half
             start = condition.Start(torch.zeros(half[1], half[0], 3), 49, (width, height))
-            assert start.pixel_aspect == pytest.approx(aspect, abs=1e-5)
+            assert start.pixel_aspect == pytest.approx(1 / aspect, abs=1e-5)
 
     @pytest.mark.parametrize(("width", "height"), [(4000, 100), (100, 4000), (0, 5)])
     def test_a_picture_of_extreme_proportions_is_refused(self, width, height):

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from ex4d_core import __version__
-from ex4d_core.commands import generate
+from ex4d_core.commands import comfyui, generate
 from ex4d_core.composite import KeepSettings
 from ex4d_core.errors import Cancelled, EX4DError
 from ex4d_core.wan.job import Job
@@ -92,8 +92,8 @@ def test_seen_pixels_are_kept_where_it_is_asked_for(arguments):
     ],
 )
 def test_arguments_for_comfyui_may_be_quoted(monkeypatch, system, text, wanted):
-    monkeypatch.setattr(generate, "os", SimpleNamespace(name=system))
-    assert generate.words(text) == wanted
+    monkeypatch.setattr(comfyui, "os", SimpleNamespace(name=system))
+    assert comfyui.words(text) == wanted
 
 
 # The child
@@ -171,9 +171,9 @@ def test_a_child_that_does_not_end_is_killed(monkeypatch):
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(3600)"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"deaf\n"
-    monkeypatch.setattr(generate, "interrupted", lambda: True)
+    monkeypatch.setattr(comfyui, "interrupted", lambda: True)
     with pytest.raises(Cancelled):
-        generate.wait_for(process, grace=0.1)
+        comfyui.wait_for(process, grace=0.1)
     assert process.returncode == -signal.SIGKILL
 
 
@@ -181,13 +181,13 @@ def test_a_child_that_does_not_end_is_killed(monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 def test_the_child_s_end_is_the_command_s(capsys, ending, code):
     process = subprocess.Popen([sys.executable, "-c", f"import os, signal; {ending}"])
-    assert generate.wait_for(process) == code
+    assert comfyui.wait_for(process) == code
     assert ("ended by signal 9" in capsys.readouterr().err) == (code == 1)
 
 
 def test_a_child_that_was_interrupted_itself_counts_as_interrupted():
     with pytest.raises(Cancelled):
-        generate.wait_for(subprocess.Popen([sys.executable, "-c", "raise SystemExit(130)"]))
+        comfyui.wait_for(subprocess.Popen([sys.executable, "-c", "raise SystemExit(130)"]))
 
 
 # The pack
@@ -201,25 +201,25 @@ def make_pack(folder):
 
 
 def test_the_pack_is_the_one_named_or_the_one_this_package_lies_in(tmp_path):
-    assert generate.find_pack(None, tmp_path) == ROOT
+    assert comfyui.find_pack(None, tmp_path) == ROOT
     named = make_pack(tmp_path / "named")
-    assert generate.find_pack(str(named), tmp_path) == named.resolve()
+    assert comfyui.find_pack(str(named), tmp_path) == named.resolve()
     with pytest.raises(EX4DError, match=r"no ComfyUI-EX4D pack at .*--pack"):
-        generate.find_pack(str(tmp_path / "empty"), tmp_path)
+        comfyui.find_pack(str(tmp_path / "empty"), tmp_path)
 
 
 def test_an_installed_package_takes_the_pack_among_comfyui_s_nodes(monkeypatch, tmp_path):
-    monkeypatch.setattr(generate, "ROOT", tmp_path / "site-packages")
+    monkeypatch.setattr(comfyui, "ROOT", tmp_path / "site-packages")
     (tmp_path / "custom_nodes" / "another").mkdir(parents=True)
     with pytest.raises(EX4DError, match=r"custom_nodes.*--pack"):
-        generate.find_pack(None, tmp_path)
+        comfyui.find_pack(None, tmp_path)
     pack = make_pack(tmp_path / "custom_nodes" / "my-ex4d")
-    assert generate.find_pack(None, tmp_path) == pack.resolve()
+    assert comfyui.find_pack(None, tmp_path) == pack.resolve()
 
 
 def test_packs_are_kept_off_comfyui_s_path(tmp_path):
     pack, other = make_pack(tmp_path / "pack"), tmp_path / "other"
-    kept = generate._without_packs({"PYTHONPATH": os.pathsep.join(map(str, (pack, other))), "A": "b"})
+    kept = comfyui._without_packs({"PYTHONPATH": os.pathsep.join(map(str, (pack, other))), "A": "b"})
     assert kept == {"PYTHONPATH": str(other), "A": "b"}
 
 

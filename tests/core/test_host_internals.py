@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MEETS_HOSTS = sorted([*(ROOT / "nodes").glob("*.py"), *(ROOT / "ex4d_core" / "wan" / "host").glob("*.py")])
+MEETS_HOSTS = sorted([*(ROOT / "nodes").glob("*.py"), *(ROOT / "ex4d_core" / "wan" / "host").rglob("*.py")])
 GUARD = "internals_of_the_host"
 HOSTS_MODULES = (
     "comfy",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 NODES = Path(__file__).resolve().parents[2] / "nodes"
-SHOW_NOTHING = {"EX4DScheduler"}
+SHOW_NOTHING = {"EX4DScheduler", "EX4DFourDNeXSchedule"}
 
 
 def schemas() -> dict[str, dict[str, ast.expr]]:

@@ -19,7 +19,8 @@ from ex4d_core.wan import segments
 from ex4d_core.wan.backbone import ModelSize
 from ex4d_core.wan.checkpoint import check_fits, combine, convert, load_adapter, parse_adapter
 from ex4d_core.wan.host.conditioning import check_latent, check_text, check_vision, pad_text
-from ex4d_core.wan.host.patch import Prior, PriorSettings, check_whole_picture
+from ex4d_core.wan.host.model import check_whole_picture
+from ex4d_core.wan.host.patch import Prior, PriorSettings
 from ex4d_core.wan.prior import PriorEncoder
 from ex4d_core.wan.schedule import sigmas
 from ex4d_core.wan.videos import read_color_and_mask

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from ex4d_core.errors import Cancelled, EX4DError
-from ex4d_core.wan.host.generate import check_files
+from ex4d_core.wan.host.files import check_files
 from ex4d_core.wan.weights import check_readable, read_tensors, reading, tensor_shapes
 
 KINDS = {"archive": "w.ckpt", "old pickle": "old.pt", "safetensors": "w.safetensors"}

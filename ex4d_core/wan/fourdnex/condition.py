@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,9 +53,9 @@ class Start:
 
     @property
     def pixel_aspect(self) -> float:
-        """fx / fy of a camera with square pixels after the resize, which is plain and squashes a little."""
+        """fy / fx of a camera with square pixels after the resize, which is plain and squashes a little."""
         width, height = self.source_size
-        return (self.width / width) / (self.height / height)
+        return (self.height / height) / (self.width / width)
 
     def latent_shape(self, batch: int = 1) -> tuple[int, int, int, int, int]:
         """(B, C, F, H/8, 2 W/8) of the latent of both halves."""
@@ -82,6 +83,28 @@ def half_size(width: int, height: int, backbone: Backbone = WAN21_I2V) -> tuple[
             f"{SMALLEST_SIDE} pixels. Crop it."
         )
     return sides[0], sides[1]
+
+
+def load_picture(path: str | os.PathLike[str]) -> Tensor:
+    """A picture file, turned upright; what is transparent lies on black.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        EX4DError: no such file, or no picture.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file)
+            if "A" in picture.getbands() or "transparency" in picture.info:
+                picture = picture.convert("RGBA")
+                picture = Image.alpha_composite(Image.new("RGBA", picture.size, (0, 0, 0, 255)), picture)
+            return torch.from_numpy(np.array(picture.convert("RGB")))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise EX4DError(f"'{path}' cannot be read as a picture: {error}.") from error
 
 
 def prepare(

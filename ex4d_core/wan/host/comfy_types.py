@@ -105,3 +105,11 @@ class TextEncoder(Protocol):
     def encode_from_tokens_scheduled(self, tokens: Any) -> Conditioning:
         """Conditioning of tokens."""
         ...
+
+
+class VisionEncoder(Protocol):
+    """A CLIP_VISION: comfy.clip_vision.ClipVisionModel."""
+
+    def encode_image(self, image: Tensor, crop: bool = True) -> object:
+        """What it sees in pictures (B, H, W, 3) in 0..1; with crop in the middle of each, else in all of it, squeezed."""
+        ...

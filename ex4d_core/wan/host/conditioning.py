@@ -16,7 +16,9 @@ from .. import schedule
 from ..backbone import WAN21_I2V, Backbone
 from ..clip import PreparedClip, color_images, mask_images, start_images
 from .comfy_types import Conditioning, Model, Vae
-from .patch import add_prior, check_context_windows, check_whole_picture, model_size_of, prior_encoder
+from .model import EX4D, check_whole_picture, model_size_of
+from .patch import add_prior, prior_encoder
+from .windows import check_context_windows
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +98,7 @@ def condition(
 
     shape = (batch, *latents[0].shape[1:])
     empty = torch.zeros(shape, device=comfy.model_management.intermediate_device())
-    texts = [_with(text, values, clip.backbone) for text in (positive, negative)]
+    texts = [with_values(text, values, clip.backbone) for text in (positive, negative)]
     return Conditioned(patched, texts[0], texts[1], {"samples": empty})
 
 
@@ -108,17 +110,17 @@ def check_inputs(model: Model, vae: Vae, backbone: Backbone = WAN21_I2V) -> bool
     return needs_prior
 
 
-def check_vae(vae: Vae, backbone: Backbone = WAN21_I2V) -> None:
+def check_vae(vae: Vae, backbone: Backbone = WAN21_I2V, adapter: str = EX4D) -> None:
     """Refuse another VAE than the backbone's."""
     channels, dimensions = getattr(vae, "latent_channels", None), getattr(vae, "latent_dim", None)
     if (channels, dimensions) != (backbone.latent_channels, VIDEO_DIMENSIONS):
         raise EX4DError(
-            f"VAE has {channels} latent channels over {dimensions} dimensions; EX-4D needs the Wan 2.1 VAE "
+            f"VAE has {channels} latent channels over {dimensions} dimensions; {adapter} needs the Wan 2.1 VAE "
             f"({backbone.latent_channels} over {VIDEO_DIMENSIONS}), for example wan_2.1_vae.safetensors."
         )
 
 
-def check_text(name: str, conditioning: Conditioning, backbone: Backbone = WAN21_I2V) -> None:
+def check_text(name: str, conditioning: Conditioning, backbone: Backbone = WAN21_I2V, adapter: str = EX4D) -> None:
     """Refuse conditioning that is empty or of another text encoder; ``name`` is its input's."""
     wanted = f"{backbone.text_width} ({backbone.text_encoder}, CLIP type wan)"
     if not conditioning:
@@ -129,7 +131,7 @@ def check_text(name: str, conditioning: Conditioning, backbone: Backbone = WAN21
             raise EX4DError(f"The {name} conditioning is {given}; Wan takes (1, tokens, {wanted}).")
         if text.shape[-1] != backbone.text_width:
             raise EX4DError(f"The {name} conditioning is {text.shape[-1]} wide; Wan takes {wanted}.")
-        check_whole_picture(name, options)
+        check_whole_picture(name, options, adapter)
 
 
 def check_vision(clip_vision: object | None, backbone: Backbone = WAN21_I2V) -> None:
@@ -213,5 +215,6 @@ def _start_values(image: Tensor, clip_vision: object | None) -> dict[str, Any]:
     return values
 
 
-def _with(conditioning: Conditioning, values: dict[str, Any], backbone: Backbone) -> Conditioning:
+def with_values(conditioning: Conditioning, values: dict[str, Any], backbone: Backbone) -> Conditioning:
+    """Conditioning with its texts padded and these options more."""
     return [[pad_text(text, backbone.text_tokens), {**options, **values}] for text, options in conditioning]

@@ -6,10 +6,8 @@ weights, keys, other patches, block replacements and LoRAs stay what they were.
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,28 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import EX4DError
-from ..backbone import WAN21_I2V, ModelSize
 from ..checkpoint import Adapter, check_fits
-from ..models import WanModel, identify
 from ..prior import PriorEncoder
 from .comfy_types import Executor, Model
-from .internals import internals_of_the_host
+from .forwards import Forwards, Hook, unwrap, wrap
+from .model import EX4D, KEYS, add_pairs, check_alone, check_whole_picture, model_size_of, shown
+from .windows import FRAMES, check_context_windows, in_segments, only_frames
 
 log = logging.getLogger(__name__)
 
-Wrapper = Callable[..., Any]
-"""Called in place of one of ComfyUI's functions, with an executor that goes on to it, and that function's arguments."""
-KEY = "ex4d"
+KEY = KEYS[EX4D]
 """Under which the adapter keeps its wrappers, its settings and its encoder in a ModelPatcher."""
-FRAMES = 2
-"""Axis of a latent (B, C, F, H/8, W/8) along which its frames lie."""
-ONLY_FRAMES = f"Context windows over anything but the frames do not work with EX-4D; set dim to {FRAMES}."
-IN_SEGMENTS = "Take the node off and let the Wan EX-4D Sampler render the clip in segments."
-PARTS_OF_THE_PICTURE = (
-    ("area", "an area", "Conditioning (Set Area)"),
-    ("mask", "a mask", "Conditioning (Set Mask)"),
-)
-"""Options by which ComfyUI binds conditioning to a part of the picture: key, what it is, which node sets it."""
 SIGMA_TOLERANCE = 1e-4
 """A bound of the prior's span may be exactly a step's noise level, computed another way."""
 
@@ -79,44 +66,6 @@ class Carried:
     prior: PriorSettings
 
 
-def model_size_of(model: Model) -> ModelSize:
-    """Sizes of a MODEL, or a refusal, by its maker's name, of one that the adapter cannot work on.
-
-    They are ComfyUI's own reading of the weights: quantised ones may be stored in other shapes.
-    """
-    import comfy.model_base
-
-    base, network = model.model, network_of(model)
-    size = ModelSize(network.dim, network.ffn_dim, len(network.blocks), network.patch_embedding.weight.shape[1])
-    known = wan_model_of(model)
-    plain = type(base) is comfy.model_base.WAN21 and network.model_type == "i2v"
-    if not plain or (known is not None and known.use == "refused"):
-        name = known.name if known is not None and known.use == "refused" else f"a {type(base).__name__} variant of Wan"
-        raise EX4DError(
-            f"MODEL is {name} ({size.blocks} blocks, width {size.dim}, {size.in_channels} input channels); "
-            f"EX-4D needs {WAN21_I2V.name}."
-        )
-    return size
-
-
-def wan_model_of(model: Model) -> WanModel | None:
-    """Which of Wan's published layouts a MODEL has, None for one that is not known; refuses what is no Wan at all."""
-    network = network_of(model)
-    names = [f"{name}." for name, _ in network.named_modules()] + [name for name, _ in network.named_parameters()]
-    return identify(names, network.patch_embedding.weight.shape[1], network.out_dim)
-
-
-def network_of(model: Model) -> Any:
-    """The network inside of a MODEL; refuses what is no Wan."""
-    import comfy.model_base
-
-    base = model.model
-    network = getattr(base, "diffusion_model", None)
-    if not isinstance(base, comfy.model_base.WAN21) or getattr(network, "patch_embedding", None) is None:
-        raise EX4DError(f"MODEL is a {type(base).__name__}; EX-4D needs {WAN21_I2V.name}.")
-    return network
-
-
 def add_adapter(model: Model, adapter: Adapter, lora_strength: float, prior: PriorSettings) -> Model:
     """A clone of a MODEL that carries the adapter.
 
@@ -137,17 +86,8 @@ def add_adapter(model: Model, adapter: Adapter, lora_strength: float, prior: Pri
     patched.set_attachments(KEY, Carried(adapter.source, prior))
     if adapter.prior:
         patched.set_additional_models(KEY, [_managed(adapter)])
-        _wrap(patched, outer_sample=_warn_without_videos)
+        wrap(patched, KEY, outer_sample=_warn_without_videos)
     return patched
-
-
-def check_alone(model: Model, source: str) -> None:
-    """Refuse a second adapter: its LoRA would be added to the first one's, while its prior would replace it."""
-    carried = model.get_attachment(KEY)
-    if carried is not None:
-        raise EX4DError(
-            f"MODEL carries an EX-4D adapter already ({carried.source}); {source} cannot be added to it. Keep one of the two."
-        )
 
 
 def check_parts(adapter: Adapter, lora_strength: float, prior: PriorSettings) -> None:
@@ -165,22 +105,8 @@ def check_parts(adapter: Adapter, lora_strength: float, prior: PriorSettings) ->
 
 
 def add_lora(model: Model, adapter: Adapter, strength: float) -> Model:
-    """A clone with the LoRA as weight patches of ComfyUI's own, so merging, offloading, fp8 and GGUF work as ever."""
-    import comfy.lora
-
-    state = {}
-    for module, (down, up) in adapter.lora.items():
-        state[f"diffusion_model.{module}.lora_down.weight"] = down
-        state[f"diffusion_model.{module}.lora_up.weight"] = up
-    patches = comfy.lora.load_lora(state, comfy.lora.model_lora_keys_unet(model.model, {}), log_missing=False)
-    patched = model.clone()
-    applied = patched.add_patches(patches, strength)
-    if len(applied) != len(adapter.lora):
-        raise EX4DError(
-            f"Only {len(applied)} of {len(adapter.lora)} LoRA modules of {adapter.source} found their place in MODEL. "
-            f"Load {WAN21_I2V.name}."
-        )
-    return patched
+    """A clone with the adapter's LoRA as weight patches."""
+    return add_pairs(model, adapter.lora, adapter.source, strength)
 
 
 def prior_encoder(model: Model) -> Model | None:
@@ -202,11 +128,11 @@ def add_prior(model: Model, color: Tensor, mask: Tensor) -> Model:
     encoder, settings = prior_encoder(model), model.get_attachment(KEY).prior
     patched = model.clone()
     if encoder is None or settings.strength == 0:
-        patched.remove_wrappers_with_key(_wrapper_kind("OUTER_SAMPLE"), KEY)
+        unwrap(patched, KEY, "OUTER_SAMPLE")
         return patched
     latent_format = model.get_model_object("latent_format")
     prior = Prior(encoder, latent_format.process_in(color.float()), latent_format.process_in(mask.float()), settings)
-    _wrap(patched, outer_sample=prior.around_run, diffusion_model=prior.around_forward)
+    wrap(patched, KEY, outer_sample=prior.around_run, diffusion_model=prior.around_forward)
     return patched
 
 
@@ -225,14 +151,14 @@ class Prior:
         self._encoded: Tensor | None = None
         self._span: tuple[float, float] | None = None
         self._retained: list[int] = []
-        self._computed: set[object] = set()
+        self.forwards = Forwards("The EX-4D prior was not added", "EX-4D Adapter Loader")
 
     def around_run(self, executor: Executor, noise: Tensor, *args: Any, **kwargs: Any) -> Any:
         """OUTER_SAMPLE wrapper: check before the model loads, free afterwards."""
         guider = executor.class_obj
         if noise.shape[1:] != self.color.shape[1:]:
             raise EX4DError(
-                f"The latent to sample is {_shape(noise)}, but the EX-4D videos were prepared for {_shape(self.color)} "
+                f"The latent to sample is {shown(noise)}, but the EX-4D videos were prepared for {shown(self.color)} "
                 "(channels x frames x height x width). Use the latent that comes out of EX-4D Conditioning."
             )
         for name, conditioning in (getattr(guider, "conds", None) or {}).items():
@@ -247,7 +173,7 @@ class Prior:
         finally:
             self._encoded = self._span = None
             self._retained = []
-            self._computed.clear()
+            self.forwards.forget()
 
     @torch.compiler.disable(recursive=False)
     def around_forward(
@@ -261,29 +187,12 @@ class Prior:
         transformer_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """DIFFUSION_MODEL wrapper: for this forward, add the prior right after the patch embedding.
-
-        A wrapper that caches (EasyCache) may leave the forward out, and give back what an earlier one of this run, with the
-        prior, has left. One that computes something else in its place is refused.
-        """
+        """DIFFUSION_MODEL wrapper: for this forward, add the prior right after the patch embedding."""
         options = transformer_options or {}
         # Also outside the span the hook is there: a compiled forward must meet the same hooks at every step.
         adding = _Adding(self._prior_of(options, x), self._strength_at(options), time_dim_concat is not None)
-        executor.original = forward = _Reached(executor.original)
-        handle = executor.class_obj.patch_embedding.register_forward_hook(adding)
-        try:
-            result = executor(x, timestep, context, clip_fea, time_dim_concat, options, **kwargs)
-        finally:
-            handle.remove()
-        asked = set(options.get("uuids") or options.get("cond_or_uncond") or [None])
-        if adding.calls:
-            self._computed |= asked
-        elif forward.reached or not asked <= self._computed:
-            raise EX4DError(
-                "The EX-4D prior was not added: another patch replaces Wan's forward (or a compiled one was reused). "
-                "Remove that patch, or compile the model after the EX-4D Adapter Loader."
-            )
-        return result
+        hook = Hook("patch_embedding", "forward", adding)
+        return self.forwards.run(executor, [hook], (x, timestep, context, clip_fea, time_dim_concat, options), **kwargs)
 
     def _sigmas_of_span(self, sampling: Any) -> tuple[float, float] | None:
         """(highest, lowest) noise level at which the prior is added; None = always."""
@@ -312,28 +221,16 @@ class Prior:
         if window is None:
             return encoded
         if window.dim != FRAMES:
-            raise EX4DError(ONLY_FRAMES)
+            raise EX4DError(only_frames())
         # The window's own way of cutting: newer hosts lay one frame more in front, and keep some frames in every window.
         kept = {"retain_index_list": self._retained} if self._retained else {}
         part = window.get_tensor(encoded, **kept)
         if part.shape[FRAMES] != x.shape[FRAMES]:
             raise EX4DError(
                 f"A context window of this ComfyUI has {x.shape[FRAMES]} frames, but takes {part.shape[FRAMES]} of the EX-4D "
-                f"prior. {IN_SEGMENTS}"
+                f"prior. {in_segments()}"
             )
         return part
-
-
-class _Reached:
-    """Wan's own forward, which notes that it was called: not where a wrapper leaves it out."""
-
-    def __init__(self, forward: Callable[..., Any]) -> None:
-        self.forward, self.reached = forward, False
-
-    @torch.compiler.disable(recursive=False)
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self.reached = True
-        return self.forward(*args, **kwargs)
 
 
 class _Adding:
@@ -350,57 +247,9 @@ class _Adding:
             return output
         tokens = output[:, :, : self.prior.shape[FRAMES]] if self.may_be_longer else output
         if tokens.shape[1:] != self.prior.shape[1:]:
-            raise EX4DError(f"The tokens are {_shape(tokens)}, but the EX-4D prior is {_shape(self.prior)}.")
+            raise EX4DError(f"The tokens are {shown(tokens)}, but the EX-4D prior is {shown(self.prior)}.")
         tokens.add_(self.prior, alpha=self.strength)
         return output
-
-
-def check_whole_picture(name: str, options: Mapping[str, Any]) -> None:
-    """Refuse a conditioning that holds for a part of the picture; ``name`` is its input's, "positive" or "negative"."""
-    for key, kind, made_by in PARTS_OF_THE_PICTURE:
-        if options.get(key) is not None:
-            raise EX4DError(
-                f"The {name} conditioning is bound to {kind} ({made_by}); EX-4D works on the whole picture only. Take that "
-                "node off."
-            )
-
-
-def check_context_windows(handler: Any, model: Any, shape: Sequence[int]) -> None:
-    """Refuse stock context windows on hosts that do not cut Wan's image conditioning along with the latent.
-
-    Asked of the handler itself, with a tensor of the latent's frame count, rather than of a version number.
-
-    Args:
-        handler: the MODEL's context handler, or None.
-        model: ComfyUI's BaseModel that will be sampled.
-        shape: (B, 16, F, H/8, W/8) of the latent to sample.
-    """
-    if not all(hasattr(handler, name) for name in ("get_context_windows", "get_resized_cond", "context_length", "dim")):
-        return
-    if shape[handler.dim] <= handler.context_length:
-        return
-    if handler.dim != FRAMES:
-        raise EX4DError(ONLY_FRAMES)
-    frames = shape[FRAMES]
-    latent = torch.zeros(1, 1, frames, 1, 1)
-    window = handler.get_context_windows(model, latent, {})[0]
-    if _cut(handler, model, latent, window).shape[FRAMES] == frames:
-        raise EX4DError(
-            "This ComfyUI's context windows do not cut Wan's image conditioning; update ComfyUI, or take the node off and "
-            "let the Wan EX-4D Sampler render the clip in segments."
-        )
-
-
-def _cut(handler: Any, model: Any, latent: Tensor, window: Any) -> Tensor:
-    """What a window gets of an image conditioning as long as the latent, asked of a copy of the handler."""
-    import comfy.conds
-
-    asked = copy.copy(handler)
-    conditioning = [{"model_conds": {"c_concat": comfy.conds.CONDNoiseShape(latent)}}]
-    with internals_of_the_host("context windows", IN_SEGMENTS):
-        # ComfyUI 0.18 and later hand the cutting on to the model, which the handler knows only once it has begun to sample.
-        asked._model = model
-        return asked.get_resized_cond(conditioning, latent, window)[0]["model_conds"]["c_concat"].cond
 
 
 def _managed(adapter: Adapter) -> Model:
@@ -417,23 +266,6 @@ def _managed(adapter: Adapter) -> Model:
     )
 
 
-def _wrap(model: Model, *, outer_sample: Wrapper, diffusion_model: Wrapper | None = None) -> None:
-    for kind, wrapper in (("OUTER_SAMPLE", outer_sample), ("DIFFUSION_MODEL", diffusion_model)):
-        model.remove_wrappers_with_key(_wrapper_kind(kind), KEY)
-        if wrapper is not None:
-            model.add_wrapper_with_key(_wrapper_kind(kind), KEY, wrapper)
-
-
-def _wrapper_kind(name: str) -> str:
-    import comfy.patcher_extension
-
-    return getattr(comfy.patcher_extension.WrappersMP, name)
-
-
 def _warn_without_videos(executor: Executor, *args: Any, **kwargs: Any) -> Any:
     log.warning("EX-4D: only the LoRA is at work; use EX-4D Conditioning or the Wan EX-4D Sampler for the prior.")
     return executor(*args, **kwargs)
-
-
-def _shape(values: Tensor) -> str:
-    return "x".join(str(size) for size in values.shape[1:])

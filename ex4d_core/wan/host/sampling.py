@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable
 
 from torch import Tensor
 
@@ -16,11 +14,9 @@ from ..clip import PreparedClip
 from ..settings import PUBLISHED, SAMPLER, Run
 from .comfy_types import Conditioning, Model, Vae
 from .conditioning import Conditioned, check_encoding, condition, decode, encode
+from .run import StepCallback, check_numbers, host_sampler, host_sigmas, run_sampler, step_callbacks
 
 log = logging.getLogger(__name__)
-
-StepCallback = Callable[[int, Tensor, Tensor, int], None]
-"""Called with the step's number, the denoised latent, the noisy one and the number of steps."""
 
 
 def check_run(run: Run, backbone: Backbone = WAN21_I2V) -> None:
@@ -32,10 +28,7 @@ def check_run(run: Run, backbone: Backbone = WAN21_I2V) -> None:
     """
     import comfy.samplers
 
-    schedule.check_steps(run.steps)
-    schedule.check_shift(run.shift)
-    if not math.isfinite(run.cfg):
-        raise EX4DError(f"cfg must be a number, got {run.cfg}; the published value is {SAMPLER_CFG}.")
+    check_numbers(run.steps, run.shift, run.cfg, SAMPLER_CFG)
     if run.sampler not in comfy.samplers.SAMPLER_NAMES:
         raise EX4DError(f"This ComfyUI has no sampler named {run.sampler!r}; the published run takes {SAMPLER}.")
     if run.scheduler not in (PUBLISHED, *comfy.samplers.SCHEDULER_NAMES):
@@ -89,7 +82,7 @@ def sample_clip(
     """
     parts = plan(model, clip, run)
     frames = samples = None
-    report = _progress(model, run.steps, len(parts))
+    report = step_callbacks(model, run.steps, len(parts))
     for number, (start, stop) in enumerate(parts):
         part = clip.part(start, stop)
         if frames is not None:
@@ -108,50 +101,11 @@ def run_sigmas(model: Model, run: Run) -> Tensor:
     """Noise levels of a run on a MODEL, steps + 1 of them."""
     if run.scheduler == PUBLISHED:
         return schedule.sigmas(run.steps, run.shift)
-    import comfy.samplers
-
-    names = {"sampler": run.sampler, "scheduler": run.scheduler}
-    return comfy.samplers.KSampler(model, steps=run.steps, device="cpu", denoise=1.0, **names).sigmas
+    return host_sigmas(model, run.steps, run.sampler, run.scheduler)
 
 
 def _sample(ready: Conditioned, run: Run, seed: int, callback: StepCallback) -> Tensor:
-    import comfy.sample
-    import comfy.samplers
-    import comfy.utils
-
-    latent = ready.latent["samples"]
-    return comfy.sample.sample_custom(
-        ready.model,
-        comfy.sample.prepare_noise(latent, seed),
-        run.cfg,
-        comfy.samplers.sampler_object(run.sampler),
-        run_sigmas(ready.model, run),
-        ready.positive,
-        ready.negative,
-        latent,
-        callback=callback,
-        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
-        seed=seed,
-    )
-
-
-def _progress(model: Model, steps: int, parts: int) -> Callable[[int], StepCallback]:
-    """Callbacks, one per segment, that move one bar over all segments and show live previews."""
-    import comfy.utils
-    import latent_preview
-
-    previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
-    bar = comfy.utils.ProgressBar(steps * parts)
-
-    def of_part(number: int) -> StepCallback:
-        def callback(step: int, denoised: Tensor, _noisy: Tensor, total: int) -> None:
-            preview = previewer.decode_latent_to_preview_image("JPEG", denoised) if previewer else None
-            # The bar's hook raises when the user cancels.
-            bar.update_absolute(number * total + step + 1, parts * total, preview)
-
-        return callback
-
-    return of_part
+    return run_sampler(ready, run.cfg, host_sampler(run.sampler), run_sigmas(ready.model, run), seed, callback)
 
 
 def _one_video(images: Tensor) -> Tensor:

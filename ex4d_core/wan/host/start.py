@@ -1,9 +1,9 @@
-"""How the process that ``generate`` starts in ComfyUI's folder begins: the only file that is run by its path.
+"""How the process that ``generate`` or ``imagine`` starts in ComfyUI's folder begins: the only file that is run by its path.
 
 ComfyUI's own modules come first on the path, and the pack is loaded by its folder, as ComfyUI does; the work itself is
-the module ``generate`` beside this file, imported from the pack by its relative name.
+a module beside this file, imported from the pack by its relative name.
 
-Arguments: the pack's folder, the file with the job (``ex4d_core/wan/job.py``), arguments for ComfyUI.
+Arguments: the pack's folder, that module's name, the file with the job (``ex4d_core/wan/job.py``), arguments for ComfyUI.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 BAD_INPUT, INTERRUPTED = 2, 130
 
 
-def main(pack: str, job: str, *comfy_args: str) -> int:
+def main(pack: str, work: str, job: str, *comfy_args: str) -> int:
     """Start ComfyUI's side, then do the job; returns the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
@@ -34,7 +34,7 @@ def main(pack: str, job: str, *comfy_args: str) -> int:
         if name is None:
             print(f"error: ComfyUI in {os.getcwd()} could not load the pack at {pack}.", file=sys.stderr)
             return BAD_INPUT
-        return importlib.import_module(".ex4d_core.wan.host.generate", name).main(Path(job))
+        return importlib.import_module(f".ex4d_core.wan.host.{work}", name).main(Path(job))
     except KeyboardInterrupt:
         return INTERRUPTED
 

@@ -1,0 +1,158 @@
+"""A child process in ComfyUI's folder: where it is found, which flags say so, how it is waited for and ended."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import Cancelled, EX4DError
+from ..wan.host import start
+from .console import interrupted, say
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The pack's folder; where this package is installed without the pack, the folder that it is installed in."""
+# With -c the working folder, ComfyUI's, is first on the path; run_path leaves it there.
+RUN_FILE = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+POLL_SECONDS = 0.2
+GRACE_SECONDS = 5.0
+"""What the child is given to clean up after it was told to end, before it is killed."""
+FAILED = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of every command that needs ComfyUI."""
+    add = parser.add_argument
+    add(
+        "--comfyui",
+        help="folder of a ComfyUI checkout (default: COMFYUI_PATH, the one this pack lies in, ~/comfy/ComfyUI)",
+    )
+    add("--pack", help="folder of the ComfyUI-EX4D pack (default: this one, else the one in ComfyUI's custom_nodes)")
+    add("--python", default=sys.executable, help="the Python that runs ComfyUI (default: this one)")
+    add("--comfy_args", default="", help="arguments for ComfyUI: --comfy_args='--lowvram --cpu-vae'")
+    add("--device", choices=("cuda", "cpu"), default="cuda")
+
+
+def run(work: str, job: str, args: argparse.Namespace) -> int:
+    """Do a job in ComfyUI's folder; returns the exit code.
+
+    Args:
+        work: the module of ``ex4d_core/wan/host`` that does it.
+        job: what its ``main`` reads, as JSON.
+        args: of the flags above.
+    """
+    comfy_args = words(args.comfy_args) + (["--cpu"] if args.device == "cpu" else [])
+    checkout = find_comfyui(args.comfyui)
+    pack = find_pack(args.pack, checkout)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "job.json"
+        path.write_text(job, encoding="utf-8")
+        script = str(Path(start.__file__).resolve())
+        command = [args.python, "-c", RUN_FILE, script, str(pack), work, str(path), *comfy_args]
+        # A pack's own folder must not be on ComfyUI's path: both have a module named nodes.
+        return wait_for(subprocess.Popen(command, cwd=checkout, env=_without_packs(os.environ)))
+
+
+def wait_for(process: subprocess.Popen[bytes], grace: float = GRACE_SECONDS) -> int:
+    """Exit code of a child; however this function is left, the child has ended.
+
+    Args:
+        process: the child.
+        grace: seconds between telling it to end and killing it.
+
+    Raises:
+        Cancelled: the user, or the system, asked this process or the child to stop.
+    """
+    try:
+        while (code := process.poll()) is None:
+            if interrupted():
+                raise Cancelled
+            try:
+                process.wait(POLL_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
+    finally:
+        end(process, grace)
+    if code == start.INTERRUPTED:
+        raise Cancelled
+    if code < 0:
+        say(f"error: ComfyUI's process was ended by signal {-code}; 9 mostly means that there was not enough memory.")
+        return FAILED
+    return code
+
+
+def end(process: subprocess.Popen[bytes], grace: float) -> None:
+    """Tell a child to end, and kill it where it does not."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(grace)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+        process.wait()
+
+
+def words(text: str) -> list[str]:
+    """Arguments as a shell would split them, quotes taken off; on Windows a backslash belongs to its path."""
+    lexer = shlex.shlex(text, posix=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    if os.name == "nt":
+        lexer.escape = ""
+    try:
+        return list(lexer)
+    except ValueError as error:
+        raise EX4DError(f"--comfy_args cannot be read ({error}): {text}") from error
+
+
+def find_comfyui(given: str | None) -> Path:
+    """The checkout to use."""
+    if given:
+        candidates = [Path(given).expanduser()]
+    else:
+        candidates = [Path(os.environ["COMFYUI_PATH"])] if os.environ.get("COMFYUI_PATH") else []
+        candidates += [*ROOT.parents[1:2], Path.home() / "comfy" / "ComfyUI"]
+    for path in candidates:
+        if (path / "main.py").is_file() and (path / "comfy").is_dir():
+            return path.resolve()
+    where = f"at {given}" if given else "(looked at COMFYUI_PATH, around this pack, and in ~/comfy/ComfyUI)"
+    raise EX4DError(f"There is no ComfyUI checkout {where}; give its folder with --comfyui.")
+
+
+def find_pack(given: str | None, comfyui: Path) -> Path:
+    """The pack that ComfyUI is to load: the one named, the one this package lies in, or one among its custom nodes."""
+    candidates = [Path(given).expanduser()] if given else [ROOT, *sorted((comfyui / "custom_nodes").glob("*/"))]
+    for path in candidates:
+        if is_pack(path):
+            return path.resolve()
+    where = f"at {given}" if given else f"in {comfyui / 'custom_nodes'}"
+    raise EX4DError(f"There is no ComfyUI-EX4D pack {where}; clone it there, or give its folder with --pack.")
+
+
+def is_pack(folder: Path) -> bool:
+    """Whether a folder is a clone of this pack, whatever its name."""
+    return all((folder / part).is_file() for part in ("__init__.py", "nodes/sampler.py", "ex4d_core/wan/host/start.py"))
+
+
+def absolute(path: str | None) -> str | None:
+    """Paths that exist here become absolute; others stay, as names in ComfyUI's folders."""
+    return os.path.abspath(path) if path and os.path.exists(path) else path
+
+
+def lora(text: str) -> tuple[str, float]:
+    """File and strength of a flag's FILE[:STRENGTH]."""
+    name, colon, strength = text.rpartition(":")
+    try:
+        return (str(absolute(name)), float(strength)) if colon else (str(absolute(text)), 1.0)
+    except ValueError:
+        return str(absolute(text)), 1.0  # a colon inside the path, as on Windows
+
+
+def _without_packs(environment: Mapping[str, str]) -> dict[str, str]:
+    paths = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return {**environment, "PYTHONPATH": os.pathsep.join(path for path in paths if not is_pack(Path(path)))}
