@@ -17,6 +17,7 @@ STAGES = (
     "depth",
     "depthcrafter",
     "source_camera",
+    "pointmap",
     "mesh",
     "trajectory",
     "render",

@@ -169,27 +169,35 @@ def source_picture(
     frame: torch.Tensor, depth: DepthClip, camera: Trajectory, position: np.ndarray, still: np.ndarray
 ) -> np.ndarray:
     """The points over the first frame (H, W, 3) uint8, and the path over the scene."""
+    from ..ex4d_core.preview.source_picture import draw_source_camera
+
+    return draw_source_camera(frame.cpu().numpy(), position, still, camera, **scene_of(frame, depth))
+
+
+def scene_of(frame: torch.Tensor, depth: DepthClip) -> dict[str, Any]:
+    """What pictures of a path show beneath it: points of the first frame (H, W, 3), their colours, and the scene's radius."""
     from ..ex4d_core.mesh import build_dw_mesh
     from ..ex4d_core.preview.path_picture import mesh_points
-    from ..ex4d_core.preview.source_picture import draw_source_camera
 
     first = build_dw_mesh(frame[None].cpu(), depth.depth[:1].cpu(), depth.intrinsics, border_depth=depth.border_depth)
     points, colors = mesh_points(first)
-    return draw_source_camera(
-        frame.cpu().numpy(), position, still, camera, points=points, colors=colors, radius=first.radius
-    )
+    return {"points": points, "colors": colors, "radius": first.radius}
 
 
 def source_ui(picture: Callable[[], np.ndarray], camera: Trajectory, *lines: str) -> dict[str, Any]:
     """The picture and the numbers that matter."""
+    return previews.ui_image(previews.save_picture(picture), *lines, reach_text(camera))
+
+
+def reach_text(camera: Trajectory) -> str:
+    """How far a source camera moves and turns, as a line."""
     from ..ex4d_core.camera import invert_pose
 
     eye = invert_pose(camera.world_to_camera)[:, :3, 3]
     turn = np.trace(camera.world_to_camera[:, :3, :3], axis1=1, axis2=2)
     angle = float(np.degrees(np.arccos(np.clip((turn - 1) / 2, -1, 1))).max())
     moved = float(np.linalg.norm(eye - eye[0], axis=1).max())
-    reach = f"moves up to {moved:.3g}, turns up to {angle:.1f} degrees"
-    return previews.ui_image(previews.save_picture(picture), *lines, reach)
+    return f"moves up to {moved:.3g}, turns up to {angle:.1f} degrees"
 
 
 NODES = [EX4DSourceCamera]

@@ -26,6 +26,7 @@ from .recon_job import (
     ClipJob,
     DepthEstimate,
     DepthFile,
+    DepthPoints,
     MeshJob,
     ReconJob,
     RenderJob,
@@ -64,7 +65,7 @@ def reconstruct(job: ReconJob, stage: Path) -> None:
     from ..assets.ply import save_ply
 
     # The networks come first: a missing or damaged model is told before the video is read.
-    depth_of = depth_source(job.depth)
+    depth_of = depth_source(job.depth, job.mesh.focal)
     clip = read_video(job.clip)
     depth = depth_of(clip)
     del depth_of  # and with it the networks
@@ -112,8 +113,14 @@ def read_video(job: ClipJob) -> VideoClip:
         )
 
 
-def depth_source(job: DepthFile | DepthEstimate) -> Callable[[VideoClip], DepthClip]:
-    """What gives a clip its depth; networks are loaded here already."""
+def depth_source(
+    job: DepthFile | DepthPoints | DepthEstimate, focal: float | None = None
+) -> Callable[[VideoClip], DepthClip]:
+    """What gives a clip its depth; networks are loaded here already. ``focal`` in pixels of the clip, for point maps."""
+    if isinstance(job, DepthPoints):
+        from .points import depth_from_points
+
+        return partial(depth_from_points, job, focal)
     return partial(read_depth, job) if isinstance(job, DepthFile) else partial(estimate_depth, job, load_networks(job))
 
 

@@ -20,6 +20,7 @@ from .recon_job import (
     ClipJob,
     DepthEstimate,
     DepthFile,
+    DepthPoints,
     MeshJob,
     Outputs,
     ReconJob,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 DEFAULT_FRAMES = 49
 SOLVE = "solve"
 """What --source_camera takes in place of a file."""
+TURNS, BACKGROUND = "turns", "background"
+"""What --point_motion takes."""
 KEEP_FIRST_FRAME: dict[str, KeepFirstFrame] = {"auto": "auto", "yes": True, "no": False}
 
 
@@ -76,10 +79,16 @@ def add_depth(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--depth",
-        help=".npz or .npy of depth or disparity [T,H,W], folder of 16-bit PNG or TIFF, EXR or .npy, or 16-bit video "
-        "(default: DepthCrafter)",
+        help=".npz or .npy of depth or disparity [T,H,W], .npz of a point map, folder of 16-bit PNG or TIFF, EXR or "
+        ".npy, or 16-bit video (default: DepthCrafter)",
     )
     add("--depth_kind", choices=KINDS, help="where the file does not say")
+    add(
+        "--point_motion",
+        choices=(TURNS, BACKGROUND),
+        help="for a point map: how the camera moves where the map does not tell (default turns; background: found "
+        "from what stands still)",
+    )
     add("--depth_model", help="DepthCrafter: folder or Hugging Face id of its UNet")
     add("--depth_base", help="DepthCrafter: folder or id of Stable Video Diffusion (autoencoder, CLIP)")
     add("--models_dir", help="where ids are looked for and downloaded (default models/depthcrafter)")
@@ -264,12 +273,27 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
     check_memory(job.least_memory(), "This clip", "Ask for fewer frames or a smaller --size.")
     if isinstance(depth, DepthFile):
         job = replace(job, depth=checked_depth(depth, info, source_frames))
+    elif isinstance(depth, DepthPoints):
+        from .points import check_points
+
+        check_points(depth, info, source_frames)
     _tell_what_the_sampler_takes(job)
     return job
 
 
-def depth_job(args: argparse.Namespace) -> DepthFile | DepthEstimate:
+def depth_job(args: argparse.Namespace) -> DepthFile | DepthPoints | DepthEstimate:
     """Where the depth comes from."""
+    from ..machine import extras
+    from ..pointmap.files import is_pointmap
+
+    if args.depth_kind is None and args.depth is not None and is_pointmap(args.depth):
+        if args.point_motion == BACKGROUND:
+            extras.check("cv2", "Finding the camera's way in a point map")
+        return DepthPoints(args.depth, args.point_motion == BACKGROUND)
+    if args.point_motion is not None:
+        raise EX4DError(
+            "--point_motion is for a --depth that is a point map, an .npz of cube_points, world_points or such."
+        )
     if args.depth is None:
         return DepthEstimate(
             unet=args.depth_model,

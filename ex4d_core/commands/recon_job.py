@@ -49,6 +49,14 @@ class DepthFile:
 
 
 @dataclass(frozen=True)
+class DepthPoints:
+    """Depth, lens and source camera from a point map; ``background``: whether its way is found from what stands still."""
+
+    path: str
+    background: bool
+
+
+@dataclass(frozen=True)
 class DepthEstimate:
     """Depth that DepthCrafter estimates; models are folders or Hugging Face ids, None = the published ones."""
 
@@ -185,7 +193,7 @@ class ReconJob:
     """The whole job; ``frames`` is the length of every path."""
 
     clip: ClipJob
-    depth: DepthFile | DepthEstimate
+    depth: DepthFile | DepthPoints | DepthEstimate
     source_camera: SourceCameraJob | None
     mesh: MeshJob
     cameras: tuple[CameraPath, ...]

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     shape = args.size or largest_size(info)
     job = ClipJob(args.input_video, args.start, args.num_frames or DEFAULT_FRAMES, args.fps, shape, args.fit)
     check_length(job, info)
-    depth_of = depth_source(depth_job(args))
+    depth_of = depth_source(depth_job(args), args.focal)
     clip = read_video(job)
     depth = depth_of(clip)
     lens = depth.intrinsics if args.focal is None else Intrinsics.from_focal(args.focal, *shape)

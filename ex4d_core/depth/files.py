@@ -92,12 +92,17 @@ def check_depth_file(path: str | Path, kind: Kind | None, info: VideoInfo, count
         EX4DError: unreadable depth, or another frame count or picture shape than the video's.
     """
     with open_depth(path, kind) as source:
-        _check_shape(source, info)
-        if source.frames is not None and info.pictures is not None:
-            allowed = {info.pictures, info.frames if count is None else count}
-            if source.frames not in allowed:
-                raise EX4DError(_wrong_count(source, info.pictures, count))
+        check_depth_source(source, info, count)
         return source.kind
+
+
+def check_depth_source(source: DepthSource, info: VideoInfo, count: int | None) -> None:
+    """`check_depth_file` of what is open already."""
+    _check_shape(source, info)
+    if source.frames is not None and info.pictures is not None:
+        allowed = {info.pictures, info.frames if count is None else count}
+        if source.frames not in allowed:
+            raise EX4DError(_wrong_count(source, info.pictures, count))
 
 
 def load_depth(
@@ -125,22 +130,44 @@ def load_depth(
         EX4DError: unreadable depth, wrong count or shape, or values that are no depth (NaN, infinite, zero, constant).
         Cancelled: ``cancel`` returned True.
     """
+    with open_depth(path, kind) as source:
+        return depth_from_source(source, clip, progress=progress, cancel=cancel)
+
+
+def depth_from_source(
+    source: DepthSource,
+    clip: VideoClip,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> DepthClip:
+    """`load_depth` of what is open already, or was made by other means.
+
+    Args:
+        source: the maps of the clip's frames, or of its source's.
+        clip: see `load_depth`.
+        progress: see `load_depth`.
+        cancel: see `load_depth`.
+
+    Raises:
+        EX4DError: see `load_depth`.
+        Cancelled: see `load_depth`.
+    """
     if clip.info is None or clip.placement is None:
         raise EX4DError("Depth files are fitted to clips that were read by load_video.")
-    with open_depth(path, kind) as source:
-        _check_shape(source, clip.info)
-        wanted = _wanted_maps(source, clip)
-        values = _read_maps(source, clip, wanted, progress, cancel)
-        if source.kind == "disparity":
-            unfitted = DepthClip.from_disparity(values)
-        else:
-            unfitted = DepthClip(_with_sky_at_the_border(values, source), disparity_range=source.disparity_range)
-        depth = _fitted(unfitted.depth, clip.placement)
-        lens = _fitted_intrinsics(source, clip.placement, wanted)
-        return replace(unfitted, depth=depth, intrinsics=lens)
+    _check_shape(source, clip.info)
+    wanted = wanted_maps(source, clip)
+    values = _read_maps(source, clip, wanted, progress, cancel)
+    if source.kind == "disparity":
+        unfitted = DepthClip.from_disparity(values)
+    else:
+        unfitted = DepthClip(_with_sky_at_the_border(values, source), disparity_range=source.disparity_range)
+    depth = _fitted(unfitted.depth, clip.placement)
+    lens = _fitted_intrinsics(source, clip.placement, wanted)
+    return replace(unfitted, depth=depth, intrinsics=lens)
 
 
-def _wanted_maps(source: DepthSource, clip: VideoClip) -> tuple[int, ...]:
+def wanted_maps(source: DepthSource, clip: VideoClip) -> tuple[int, ...]:
     """The number of each frame's map: one per frame of the source, of which the loaded ones are picked, or one per loaded."""
     assert clip.info is not None
     count, pictures = source.frames, clip.info.pictures
@@ -211,7 +238,7 @@ def _check_shape(source: DepthSource, info: VideoInfo) -> None:
             f"'{source.path}' has maps of {source.width}x{source.height} pixels; expected the video's size."
         )
     width, height = info.size
-    if abs(source.width / source.height / (width / height) - 1) > ASPECT_TOLERANCE:
+    if abs(source.width * source.pixel_aspect / source.height / (width / height) - 1) > ASPECT_TOLERANCE:
         raise EX4DError(
             f"'{source.path}' has maps of {source.width}x{source.height} pixels, the video {width}x{height}: not the "
             "same picture. Give depth of the whole, uncropped frame."

@@ -36,6 +36,7 @@ class DepthSource:
         matrix: intrinsics in pixels of the maps, (3, 3), or (T, 3, 3) one a map; None where not known.
         path: for messages.
         disparity_range: (min, max) of the disparity that depth was made from; None where not known.
+        pixel_aspect: above 1 where the picture was squeezed into maps of this width.
     """
 
     kind: Kind
@@ -46,6 +47,7 @@ class DepthSource:
     matrix: np.ndarray | None
     path: str
     disparity_range: tuple[float, float] | None = None
+    pixel_aspect: float = 1.0
 
     def of_kind(self, kind: Kind) -> DepthSource:
         """The same file with its numbers taken as another kind."""

@@ -20,9 +20,10 @@ import numpy as np
 import torch
 
 from ..camera import DEFAULT_FPS
+from ..depth.arrays import NAMES as DEPTHS
 from ..errors import Cancelled, EX4DError
 from ..pixels import to_uint8
-from ..storage.npz import NpzFrames, NpzWriter
+from ..storage.npz import NpzFrames, NpzWriter, number_in
 from ..storage.staging import staged_file
 from .clip import SPACES, PointMap, Space, check_shape
 
@@ -45,14 +46,27 @@ class UnknownSpace(EX4DError):
 
 
 def is_pointmap(path: str | Path) -> bool:
-    """Whether a file is an .npz that holds points by a name that tells where they stand; False for what cannot be read."""
+    """Whether a file is an .npz that holds points by a name that tells where they stand, and no depth beside them; False for what
+    cannot be read."""
     if Path(path).suffix.lower() != ".npz":
         return False
     try:
         with NpzFrames(path, tuple(name for name, space in NAMES.items() if space)) as points:
-            return len(points.shape) == 4 and points.shape[-1] == 3
+            return len(points.shape) == 4 and points.shape[-1] == 3 and not set(points.names) & set(DEPTHS)
     except EX4DError:
         return False
+
+
+def pointmap_shape(path: str | Path) -> tuple[tuple[int, int, int], float]:
+    """((frames, height, width), pixel aspect) of a file that `is_pointmap`, from its header.
+
+    Raises:
+        EX4DError: unreadable.
+    """
+    with NpzFrames(path, tuple(NAMES)) as points:
+        frames, height, width, _ = points.shape
+        aspect = number_in(path, points.names, "pixel_aspect")
+    return (frames, height, width), 1.0 if aspect is None else aspect
 
 
 def save_pointmap(
@@ -150,9 +164,9 @@ def load_pointmap(
     check_shape(points)
     valid = _valid(path, names, shape)
     shown = to_uint8(torch.as_tensor(colors)) if colors is not None else _colors(path, names, shape)
-    fps, aspect = (_number(path, names, name, other) for name, other in (("fps", DEFAULT_FPS), ("pixel_aspect", 1.0)))
+    fps, aspect = (number_in(path, names, name) for name in ("fps", "pixel_aspect"))
     try:
-        return PointMap(points, valid, shown, stands, fps, aspect)
+        return PointMap(points, valid, shown, stands, fps or DEFAULT_FPS, 1.0 if aspect is None else aspect)
     except EX4DError as error:
         raise EX4DError(f"'{path}': {error}") from error
 
@@ -185,13 +199,3 @@ def _colors(path: str | Path, names: tuple[str, ...], shape: tuple[int, ...]) ->
             picture = torch.from_numpy(frame.copy() if frame.dtype.kind != "f" else frame.astype(np.float32))
             pictures[t] = to_uint8(picture.movedim(0, -1) if first else picture)
         return pictures
-
-
-def _number(path: str | Path, names: tuple[str, ...], name: str, other: float) -> float:
-    if name not in names:
-        return other
-    with NpzFrames(path, (name,), any_order=True) as file:
-        values = file.whole().reshape(-1) if np.prod(file.shape, dtype=int) == 1 else np.zeros(0)
-    if len(values) != 1:
-        raise EX4DError(f"'{name}' in '{path}' must be one number.")
-    return float(values[0])

@@ -21,8 +21,9 @@ from .clip import PointMap
 from .depth import depth_along_rays
 from .fit import FittedCameras
 
-SPIKE_SHARE, SPIKE = 0.001, 0.5
-"""What is nearer than so many times the depth at this share of the trusted ones is noise before the lens."""
+PATCH, PATCHES = 8, 60
+"""Pixels a side, at most, of the patches by whose mean depth the nearest is told, and so many along the shorter side of the
+picture at least: single points before the lens are noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,17 +143,21 @@ def register(
 
 
 def _nearest_depth(depth: Tensor, sure: Tensor) -> float:
-    """The depth that counts as the clip's nearest."""
+    """The depth that counts as the clip's nearest: of patches that are known throughout, the least mean."""
     sure = sure if bool(sure.any()) else torch.isfinite(depth) & (depth > 0)
     if not bool(sure.any()):
         raise EX4DError(
             "No point of this point map lies before its camera. Its axes must be x right, y down, z forward; turn them if "
             "they are others."
         )
-    sample = max(1, depth[0].numel() // 4096)
-    some = depth.flatten(1)[:, ::sample][sure.flatten(1)[:, ::sample]]
-    nearest = min(float(of[known].min()) for of, known in zip(depth, sure, strict=True) if bool(known.any()))
-    return max(nearest, SPIKE * float(np.quantile(some.numpy(), SPIKE_SHARE))) if len(some) else nearest
+    side = min(PATCH, max(1, min(depth.shape[1:]) // PATCHES))
+    nearest = torch.inf
+    for of, known in zip(depth, sure, strict=True):
+        planes = torch.stack([torch.where(known, of, 0.0), known.float()])[None]
+        mean, share = torch.nn.functional.avg_pool2d(planes, side)[0]
+        if bool((share == 1).any()):
+            nearest = min(nearest, float(mean[share == 1].min()))
+    return nearest if nearest < torch.inf else float(depth[sure].median())
 
 
 def _path(pointmap: PointMap, cameras: FittedCameras, position: np.ndarray | None, scale: float) -> Trajectory:

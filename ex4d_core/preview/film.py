@@ -125,6 +125,29 @@ def colored_depth(depth: Tensor, pixels: int = PREVIEW_PIXELS) -> FilmFrames:
     return FilmFrames(shown, range(len(clip)))
 
 
+def colored_points(points: Tensor, valid: Tensor, pixels: int = PREVIEW_PIXELS) -> FilmFrames:
+    """Points (T, H, W, 3) as colours: x red, y green, z blue, each axis over its range in the clip; black where there is none."""
+    count, rows, columns = valid.shape
+    width, height = film_size(columns, rows, pixels)
+    across, down = (((np.arange(n) + 0.5) * size / n).astype(int) for n, size in ((width, columns), (height, rows)))
+    numbers = thinned(count)
+    shown = [points[t][down][:, across].cpu().numpy() for t in numbers]
+    known = [valid[t][down][:, across].cpu().numpy() for t in numbers]
+    sample = np.concatenate([frame[seen] for frame, seen in zip(shown, known, strict=True)])
+    low, high = np.percentile(sample, [10, 90], axis=0)  # a far sky would leave one colour for everything else
+
+    def picture(index: int) -> list[np.ndarray]:
+        share = np.clip((shown[index] - low) / np.maximum(high - low, 1e-12), 0, 1) * known[index][..., None]
+        return [np.round(share * 255).astype(np.uint8)]
+
+    return FilmFrames(picture, range(len(shown)))
+
+
+def standing(picture: np.ndarray, count: int) -> FilmFrames:
+    """One picture (h, w, 3) uint8 of even sides throughout, to lie beside clips."""
+    return FilmFrames(lambda _: [picture], range(count))
+
+
 def side_by_side(*clips: FilmFrames) -> FilmFrames:
     """Clips of one length and size next to each other."""
     return FilmFrames(

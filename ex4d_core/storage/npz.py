@@ -136,6 +136,26 @@ class NpzFrames:
         self._zip.close()
 
 
+def number_in(path: str | Path, names: tuple[str, ...], name: str) -> float | None:
+    """One number in an .npz; None where it is not there.
+
+    Args:
+        path: the archive.
+        names: of its arrays.
+        name: the number's.
+
+    Raises:
+        EX4DError: an array of none or of several.
+    """
+    if name not in names:
+        return None
+    with NpzFrames(path, (name,), any_order=True) as file:
+        values = file.whole().reshape(-1) if math.prod(file.shape) == 1 else np.zeros(0)
+    if len(values) != 1:
+        raise EX4DError(f"'{name}' in '{path}' must be one number.")
+    return float(values[0])
+
+
 class NpyFrames:
     """A context manager over the array of an .npy, of either order; read as it is asked for.
 

@@ -15,7 +15,7 @@ from .colour import upright_rgb
 from .fit import Fit, PicturePlacement, check_frame_size, place
 from .sampling import exact_rate, frames_at_rate, output_length
 from .source import TimedFrame, VideoInfo, VideoSource
-from .sources import STILLS_FPS, open_source
+from .sources import open_source
 
 LARGEST_CLIP_BYTES = 1 << 34
 
@@ -39,7 +39,8 @@ def load_video(
         start: first frame, counted at the output rate, >= 0.
         count: number of frames; None for all that follow.
         fps: output rate; frames are chosen by their timestamps, never blended. None keeps the source's average rate
-            (which makes a variable rate constant). For folders and arrays it is simply their rate (None: 15).
+            (which makes a variable rate constant). For folders and arrays it is simply their rate (None: as an
+            .npz tells, else 15).
         size: (width, height) of the result; None keeps the displayed size.
         fit: ``crop``, ``pad`` (black bars) or ``stretch``, where the aspect ratio differs.
         with_images: `VideoClip.images` will be called, so memory must hold these too.
@@ -58,7 +59,7 @@ def load_video(
     if fps is not None and not 0.01 <= float(fps) <= 1000:
         raise EX4DError(f"The frame rate must lie between 0.01 and 1000 frames per second, got {fps}.")
     rate = None if fps is None else exact_rate(fps)
-    with open_source(path, rate or STILLS_FPS) as (info, timed_frames):
+    with open_source(path, rate) as (info, timed_frames):
         rate = rate or info.fps
         placement = place(
             (info.width, info.height),

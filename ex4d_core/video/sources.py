@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import EX4DError
 from ..storage.names import natural_order
-from ..storage.npz import NpzFrames
+from ..storage.npz import NpzFrames, number_in
 from .animation import is_animated_webp, open_animation
+from .sampling import exact_rate
 from .source import (
     AS_STORED,
     Orientation,
@@ -65,9 +67,11 @@ def probe_video(source: VideoSource, *, thorough: bool = False) -> VideoInfo:
 
 
 def open_source(
-    source: VideoSource, stills_fps: Fraction = STILLS_FPS, *, thorough: bool = False
+    source: VideoSource, stills_fps: Fraction | None = None, *, thorough: bool = False
 ) -> AbstractContextManager[tuple[VideoInfo, TimedFrames]]:
-    """Open whatever ``source`` is; ``stills_fps`` is the rate of folders and arrays, for ``thorough`` see `probe_video`.
+    """Open whatever ``source`` is; for ``thorough`` see `probe_video`.
+
+    ``stills_fps`` is the rate of folders and arrays; None = as an .npz tells, else 15.
 
     Raises:
         EX4DError: nothing there, or nothing readable.
@@ -78,7 +82,7 @@ def open_source(
         return open_animation(source) if is_animated_webp(source) else open_video_file(source, thorough=thorough)
     path = Path(source)
     if path.is_dir():
-        return open_folder(path, stills_fps)
+        return open_folder(path, stills_fps or STILLS_FPS)
     if not path.exists():
         raise EX4DError(f"There is no file '{path}'. Check the path of the video.")
     if path.suffix.lower() == ".npz":
@@ -188,13 +192,27 @@ def upright_size(frame: VideoFrame, turned: Orientation) -> tuple[int, int]:
 
 
 @contextmanager
-def open_npz(path: Path, fps: Fraction) -> Iterator[tuple[VideoInfo, TimedFrames]]:
-    """An array ``rgb`` (T, H, W, 3), uint8 or float 0..1."""
+def open_npz(path: Path, fps: Fraction | None) -> Iterator[tuple[VideoInfo, TimedFrames]]:
+    """An array ``rgb`` (T, H, W, 3), uint8 or float 0..1; ``fps`` and ``pixel_aspect`` (above 1: squeezed), if it tells them."""
     with NpzFrames(path, ("rgb",)) as arrays:
         shape = arrays.shape
         if len(shape) != 4 or shape[3] != 3 or shape[0] == 0:
             raise EX4DError(f"'rgb' in '{path}' has shape {shape}; expected (frames, height, width, 3).")
-        yield _array_info(shape, fps, str(path)), lambda begin: _in_step(arrays.frames, begin, fps)
+        told, aspect = (number_in(path, arrays.names, name) for name in ("fps", "pixel_aspect"))
+        rate = fps or _rate_told(path, told)
+        info = _array_info(shape, rate, str(path))
+        if aspect is not None:
+            check_picture_size(round(info.width * aspect) if 0.01 < aspect < 100 else 0, info.height, str(path))
+            info = replace(info, display_width=round(info.width * aspect))
+        yield info, lambda begin: _in_step(arrays.frames, begin, rate)
+
+
+def _rate_told(path: Path, fps: float | None) -> Fraction:
+    if fps is None:
+        return STILLS_FPS
+    if not 0.01 <= fps <= 1000:
+        raise EX4DError(f"'{path}' says {fps:g} frames a second; a rate lies between 0.01 and 1000.")
+    return exact_rate(fps)
 
 
 @contextmanager
