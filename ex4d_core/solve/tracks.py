@@ -7,17 +7,21 @@ frame before and then measured against the anchor itself, so that errors do not 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import Cancelled
 from ..machine import extras
+from ..machine.cores import cores
 
 MOST = 1400
 """Points followed at a time."""
 REFILL = 0.75
-"""New points are looked for when fewer than this share of them are left."""
+"""New points are looked for when fewer than this share of them are left,"""
+LOST = 0.8
+"""and fewer than this share of those that there were after the last search: each search adds an anchor, and time."""
 WINDOW = 15
 """Pixels a side of a point's patch."""
 RETURNED = 0.35
@@ -78,32 +82,39 @@ def follow_points(
         found, ok, _ = cv2.calcOpticalFlowPyrLK(grey[start], grey[end], points, initial, **options, **most)
         return found.reshape(-1, 2), ok.reshape(-1) > 0
 
+    reach = int(spacing)
+    disc = cv2.circle(np.zeros((2 * reach + 1, 2 * reach + 1), np.uint8), (reach, reach), reach, 1, -1)
+
     def corners(t: int, taken: np.ndarray) -> np.ndarray:
         free = np.full((height, width), 255, np.uint8)
-        for x, y in taken:
-            cv2.circle(free, (round(float(x)), round(float(y))), int(spacing), 0, -1)
+        x, y = np.rint(taken).astype(np.int64).T
+        free[y, x] = 0
+        free = cv2.erode(free, disc)
         found = cv2.goodFeaturesToTrack(grey[t], MOST - len(taken), QUALITY, spacing, mask=free, blockSize=5)
         return np.zeros((0, 2), np.float32) if found is None else found.reshape(-1, 2).astype(np.float32)
 
     first, anchors = [], []  # of every track, in OpenCV's pixels (centres at whole numbers)
     rows: list[np.ndarray] = []
-    alive, now = np.zeros(0, np.int64), np.zeros((0, 2), np.float32)
-    for t in range(frames):
-        if cancel is not None and cancel():
-            raise Cancelled("Following points was cancelled.")
-        if t and len(alive):
-            alive, now = _step(flow, np.array(first, np.float32), np.array(anchors), alive, now, t, (width, height))
-        if t < frames - 1 and len(alive) < REFILL * MOST:
-            new = corners(t, now)
-            alive = np.concatenate([alive, len(first) + np.arange(len(new))])
-            now = np.concatenate([now, new])
-            first += list(new)
-            anchors += [t] * len(new)
-        row = np.full((len(first), 2), np.nan, np.float32)
-        row[alive] = now + 0.5
-        rows.append(row)
-        if progress is not None:
-            progress(t + 1, frames)
+    alive, now, most = np.zeros(0, np.int64), np.zeros((0, 2), np.float32), MOST
+    with ThreadPoolExecutor(cores()) as pool:
+        for t in range(frames):
+            if cancel is not None and cancel():
+                raise Cancelled("Following points was cancelled.")
+            if t and len(alive):
+                begun = np.array(first, np.float32), np.array(anchors)
+                alive, now = _step(flow, pool, *begun, alive, now, t, (width, height))
+            if t < frames - 1 and len(alive) < min(REFILL * MOST, LOST * most):
+                new = corners(t, now)
+                alive = np.concatenate([alive, len(first) + np.arange(len(new))])
+                now = np.concatenate([now, new])
+                first += list(new)
+                anchors += [t] * len(new)
+                most = len(alive)
+            row = np.full((len(first), 2), np.nan, np.float32)
+            row[alive] = now + 0.5
+            rows.append(row)
+            if progress is not None:
+                progress(t + 1, frames)
     position = np.full((len(first), frames, 2), np.nan, np.float32)
     for t, row in enumerate(rows):
         position[: len(row), t] = row
@@ -112,6 +123,7 @@ def follow_points(
 
 def _step(
     flow: Callable[..., tuple[np.ndarray, np.ndarray]],
+    pool: Executor,
     first: np.ndarray,
     anchors: np.ndarray,
     alive: np.ndarray,
@@ -122,7 +134,8 @@ def _step(
     """The tracks that are found again at frame ``t``, and where."""
     guess, ok = flow(t - 1, t, now)
     found = guess.copy()
-    for anchor in np.unique(anchors[alive]):
+
+    def measure(anchor: int) -> None:
         of = np.flatnonzero(anchors[alive] == anchor)
         start = first[alive[of]]
         place, there = flow(anchor, t, start, guess[of])
@@ -130,6 +143,9 @@ def _step(
         found[of] = place
         ok[of] &= there & home & (np.abs(back - start).max(axis=1) < RETURNED)
         ok[of] &= np.abs(place - guess[of]).max(axis=1) < LEAPS
+
+    # Each call makes the pyramids of its pictures anew, on one core: the anchors share the cores.
+    list(pool.map(measure, np.unique(anchors[alive])))
     inside = (found > WINDOW / 4).all(axis=1) & (found < np.array(size) - 1 - WINDOW / 4).all(axis=1)
     keep = ok & inside
     return alive[keep], found[keep]
