@@ -29,6 +29,10 @@ TARGETS = [
     ((1024, 576), "paper", "numba", "cpu", 28.0),
     ((512, 512), "released", "nvdiffrast", "cuda", 200.0 / 49),
     ((512, 512), "paper", "nvdiffrast", "cuda", 200.0 / 49),
+    ((512, 512), "released", "triton", "cuda", 60.0 / 49),
+    ((512, 512), "paper", "triton", "cuda", 60.0 / 49),
+    ((1024, 576), "released", "triton", "cuda", 120.0 / 49),
+    ((1024, 576), "paper", "triton", "cuda", 120.0 / 49),
     ((512, 512), "released", "torch", "cuda", 500.0 / 49),
     ((512, 512), "paper", "torch", "cuda", 500.0 / 49),
 ]

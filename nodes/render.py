@@ -65,7 +65,7 @@ class EX4DRenderColorMask(io.ComfyNode):
                     options=list(BACKEND_CHOICES),
                     default="auto",
                     tooltip="Which renderer. auto takes the fastest that is here: nvdiffrast on an NVIDIA GPU if it is "
-                    "installed, else numba on the processor, else torch, which runs everywhere.",
+                    "installed, else numba on the processor, else triton on a GPU, else torch, which runs everywhere.",
                 ),
                 io.Int.Input("width", default=0, min=0, max=4096, step=16, tooltip="Width in pixels; 0 = the mesh's."),
                 io.Int.Input(

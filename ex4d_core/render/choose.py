@@ -14,7 +14,7 @@ from ..errors import EX4DError
 from ..mesh import DWMesh
 from .backend import Backend
 
-BackendName = Literal["nvdiffrast", "numba", "torch"]
+BackendName = Literal["nvdiffrast", "triton", "numba", "torch"]
 BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
 """In the order of "auto", which takes the first that runs here and suits mesh and device."""
 

@@ -104,8 +104,9 @@ def render_color_mask(
             trajectory says (`frame_of_reference`); the mesh's intrinsics where it has none.
         size: (width, height) of the output; None = the mesh's. Lenses are fitted to it: scaled where the aspect ratio
             is theirs, else their vertical field of view is kept (`Intrinsics.fitted`).
-        backend: "auto", "nvdiffrast", "numba" or "torch". Auto takes nvdiffrast where CUDA and it are present; else
-            torch for a mesh or ``device`` on a GPU, and numba for one on the CPU or on Apple's GPU.
+        backend: "auto", "nvdiffrast", "triton", "numba" or "torch". Auto takes nvdiffrast where CUDA and it are present.
+            Else, for a mesh or ``device`` on a GPU, triton or torch; for one on the CPU or on Apple's GPU numba, or where
+            that is missing triton if there is a GPU for it, or torch.
         device: where to compute and to leave the result; None = compute where the backend runs best, result beside
             the mesh. Apple's GPU ("mps") lacks float64: the processor computes, the result lies there.
         keep_first_frame: True passes the first source frame through as frame 0, with a full mask; "auto" does so where
@@ -140,7 +141,8 @@ def render_color_mask(
 
     Memory: the result (20 bytes a pixel and frame in float32, 8 in uint8) and what is in flight: numba 10 bytes a
     sample and vertex on every core (60 when supersampling), torch 60, both at most 1.4 GB together or one frame; torch on
-    a GPU one frame and 0.5 GB for its pieces; nvdiffrast 150 bytes a sample and vertex of up to 16 frames, at most 0.6 GB
+    a GPU one frame and 0.5 GB for its pieces; triton 60 bytes a sample and vertex of up to 16 frames, at most 0.25 GB or
+    one frame; nvdiffrast 150 bytes a sample and vertex of up to 16 frames, at most 0.6 GB
     or one frame.
 
     Source: the published renderer; paper section 3.2.

@@ -85,8 +85,8 @@ class Scene:
         """(N, 3) float64: vertices in the viewing camera's frame."""
         row = torch.div(vertex, self.width, rounding_mode="floor")
         z = self.depth.index_select(0, vertex).double()
-        x = z * ((vertex - row * self.width - self.rays[2]) * self.rays[0])
-        y = z * ((row - self.rays[3]) * self.rays[1])
+        x = z * (((vertex - row * self.width).double() - self.rays[2]) * self.rays[0])
+        y = z * ((row.double() - self.rays[3]) * self.rays[1])
         return torch.stack([line[0] * x + line[1] * y + line[2] * z + line[3] for line in self.pose.tolist()], 1)
 
 

@@ -19,12 +19,15 @@ from ex4d_core.camera import Intrinsics
 from ex4d_core.errors import Cancelled, EX4DError
 from ex4d_core.mesh import DWMesh, build_dw_mesh
 from ex4d_core.render import BACKEND_CHOICES, BACKENDS, available_backends, choose, render_color_mask
+from ex4d_core.render.choose import backend_problem
 from ex4d_core.trajectory import Trajectory
 
 # nvdiffrast snaps vertices to 1/16 pixel, so that exact comparison on tiny meshes is not for it.
 EXACT = [
     pytest.param("numba", marks=pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba missing")),
     "torch",
+    # On a card. Without one a few pictures are drawn by Triton's interpreter, in test_triton.py.
+    pytest.param("triton", marks=pytest.mark.skipif(backend_problem("triton") is not None, reason="no GPU for Triton")),
 ]
 STYLES = ["released", "paper"]
 HEIGHT, WIDTH = 11, 13
@@ -438,7 +441,7 @@ def test_auto_leaves_nvdiffrast_out_where_the_mesh_is_too_fine(monkeypatch):
 
 
 def test_every_backend_of_the_list_has_a_module_that_states_it():
-    assert set(BACKENDS) == {"nvdiffrast", "numba", "torch"} and ("auto", *BACKENDS) == BACKEND_CHOICES
+    assert set(BACKENDS) == {"nvdiffrast", "triton", "numba", "torch"} and ("auto", *BACKENDS) == BACKEND_CHOICES
     for name in BACKENDS:
         stated = choose.backend_of(name)
         assert stated.name == name and stated.needs
@@ -475,7 +478,7 @@ def test_torch_draws_quads_by_strips_as_it_draws_their_faces_one_by_one(style, k
     """By strips on the processor, one by one on a GPU."""
     from ex4d_core.render import torch_backend
 
-    mesh = wavy(style, 40, 56) if kind == "wavy" else scene(style, kind)
+    mesh = wavy(style, 96, 128) if kind == "wavy" else scene(style, kind)
     path = Trajectory(np.stack([np.eye(4), orbit(33, mesh.radius), *(VIEWS[view] for view in ("inside", "plus 90"))]))
     mesh = mesh if mesh.frames == 1 else mesh.part([0])
     strips = render_color_mask(mesh, path, backend="torch", keep_first_frame=False)
