@@ -20,6 +20,7 @@ STAGES = (
     "pointmap",
     "mesh",
     "trajectory",
+    "assets",
     "render",
     "targets",
     "adapter",
