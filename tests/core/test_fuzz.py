@@ -39,6 +39,7 @@ from ex4d_core.pointmap import PointMap, load_pointmap, save_pointmap
 from ex4d_core.trajectory import Trajectory, parse_document
 from ex4d_core.video import clip_sound, load_video, probe_video, save_video
 from ex4d_core.wan.checkpoint import convert, load_adapter
+from ex4d_core.wan.fourdnex import checkpoint as fourdnex
 from ex4d_core.wan.videos import read_color_and_mask
 from ex4d_core.wan.weights import check_readable, read_tensors, tensor_shapes
 
@@ -315,6 +316,30 @@ def read_adapter(path: Path) -> None:
     each(lambda: load_adapter(path), lambda: convert(path, path.parent / "out" / "made.safetensors"))
 
 
+def fourdnex_adapters(folder: Path) -> list[Path]:
+    """A small whole adapter of 4DNeX in one file, as ``convert`` writes it and pickled, and its vectors alone."""
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    state = {fourdnex.VECTORS_KEY: torch.randn(2, 8)}
+    for theirs, ours in fourdnex.NAMES.items():
+        if ours in fourdnex.ATTENTION:
+            for side, shape in (("A", (2, 8)), ("B", (8, 2))):
+                state[f"transformer.blocks.0.{theirs}.lora_{side}.weight"] = torch.randn(shape)
+    save_file(state, folder / "a.safetensors")
+    torch.save(state, folder / "b.pt")
+    torch.save(state[fourdnex.VECTORS_KEY], folder / "c.pt")
+    return [folder / name for name in ("a.safetensors", "b.pt", "c.pt")]
+
+
+def read_fourdnex(path: Path) -> None:
+    if path.name == "c.pt":
+        fourdnex.load_vectors(path)
+        return
+    target = path.parent / "out" / "made.safetensors"
+    each(lambda: fourdnex.load_adapter(path), lambda: fourdnex.convert(path, target))
+
+
 def read_weights(path: Path) -> None:
     each(*(lambda read=read: read(path) for read in (check_readable, tensor_shapes, read_tensors)))
 
@@ -354,6 +379,7 @@ READERS = {
     "depth films": Reader(depth_films, lambda _: None, 80),
     "weights": Reader(weights, read_weights, 400),
     "adapters": Reader(adapters, read_adapter, 200),
+    "adapters of 4DNeX": Reader(fourdnex_adapters, read_fourdnex, 150),
     "rendered frames": Reader(rendered_frames, read_rendered, 120),
     "point maps": Reader(pointmaps, load_pointmap, 400),
     "camera npz": Reader(camera_files((".npz",)), read_camera, 400),
