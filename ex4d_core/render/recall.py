@@ -37,6 +37,7 @@ def recall(memory: SceneMemory, mesh: DWMesh, views: list[View], picture: Pictur
     elif picture.mask.device.type == "cpu" and load_problem("numba") is None:
         _recall_compiled(memory, mesh, views, picture, remembered, settings, released)
     else:
+        memory = memory.to(picture.mask.device)
         for view in views:
             settings.poll()
             recall_frame(memory, recollection(memory, mesh, view, picture), picture, remembered, settings, released)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -58,6 +59,16 @@ class SceneMemory:
         chosen = frames if isinstance(frames, slice) else list(frames)
         solids = Solids(self.solids.front[chosen], self.solids.back[chosen])
         return replace(self, solids=solids, moving=self.moving[chosen])
+
+    def to(self, device: torch.device) -> SceneMemory:
+        """The same memory on another device; itself where it lies there."""
+        if self.moving.device == device:
+            return self
+        layer = Layer(*(part.to(device) for part in vars(self.layer).values()))
+        solids, witnesses = (
+            Solids(some.front.to(device), some.back.to(device)) for some in (self.solids, self.witnesses)
+        )
+        return replace(self, layer=layer, solids=solids, moving=self.moving.to(device), witnesses=witnesses)
 
 
 def remember_scene(
