@@ -92,7 +92,7 @@ def test_shot_agrees_with_the_renderer(browse, server):
     expected, drawn = rendered(moving, BENT), masks(report, "moving.ex4d", 1)
     overlap = [(a & b).sum() / (a | b).sum() for a, b in zip(drawn, expected, strict=True)]
     print("time", [round(float(v), 4) for v in overlap])
-    assert min(overlap) >= 0.99
+    assert min(overlap) >= 0.98  # one frame of the clip off, it is 0.82 at most
 
     for name, data in files.items():
         expected = rendered(data, PATH)
