@@ -18,8 +18,13 @@ FOLDERS = {
     "CLIPVisionLoader": "clip_vision",
     "VAELoader": "vae",
     "LoraLoaderModelOnly": "loras",
+    "ModelPatchLoader": "model_patches",
+    "LoadMoGeModel": "geometry_estimation",
+    "CheckpointLoaderSimple": "checkpoints",
+    "LTXVAudioVAELoader": "checkpoints",
+    "LTXAVTextEncoderLoader": "text_encoders checkpoints",
 }
-"""Stock loaders, and the folder of ComfyUI's models that each reads. Our own nodes download by themselves."""
+"""Stock loaders, and the folders of ComfyUI's models that each reads, a file each. Our own nodes download by themselves."""
 
 
 def load(path: Path) -> dict:
@@ -34,8 +39,8 @@ def test_every_loader_names_its_file_where_the_host_looks_for_downloads(path):
         wanted = [value for value in node.get("widgets_values") or [] if str(value).endswith(".safetensors")]
         declared = node.get("properties", {}).get("models", [])
         assert [model["name"] for model in declared] == wanted, node["type"]
-        for model in declared:
-            assert model["directory"] == FOLDERS[node["type"]]
+        for model, folder in zip(declared, FOLDERS.get(node["type"], "").split()):
+            assert model["directory"] == folder
             # The frontends offer what lies on the hub, as a file, of the name that the loader asks for.
             assert model["url"].startswith("https://huggingface.co/") and "/resolve/main/" in model["url"]
             assert model["url"].endswith(f"/{model['name']}")

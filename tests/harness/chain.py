@@ -24,7 +24,15 @@ WAN = "wan2.1_i2v_480p_14B_fp16.safetensors"
 WAN_FP8 = "wan2.1_i2v_480p_14B_fp8_e4m3fn.safetensors"
 FAST_LORA = "lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors"
 DEPTH_FOLDERS = {"DepthCrafter": "depthcrafter_unet_tiny", "stable-video-diffusion-img2vid": "svd_tiny"}
-NEEDS_MODELS = {"UNETLoader", "VAELoader", "CLIPLoader", "CLIPVisionLoader", "EX4DAdapterLoader", "EX4DDepthCrafter"}
+NEEDS_MODELS = {
+    "UNETLoader",
+    "LoadMoGeModel",
+    "VAELoader",
+    "CLIPLoader",
+    "CLIPVisionLoader",
+    "EX4DAdapterLoader",
+    "EX4DDepthCrafter",
+}
 WIDTH, HEIGHT = 96, 64
 GRAPHS = {
     "Re-shoot full EX-4D": (9, 25),

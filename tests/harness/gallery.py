@@ -32,6 +32,13 @@ PICTURES = {
     ),
     "handheld": ("Handheld clip, steady re-shoot",),
     "bullet-time": ("Bullet time",),
+    "other-models": (
+        "VACE (Wan 2.1)",
+        "VACE (Wan 2.2)",
+        "Uni3C",
+        "CrossView (LTX 2.3)",
+        "CrossView (MiniMax-H3)",
+    ),
     "single-image": ("Single image to 4D",),
 }
 """Each picture, and the example graphs of that geometry: they differ in what follows it."""
@@ -94,11 +101,11 @@ def clip_of(graph: dict, size: int):
 
 
 def depth_of(graph: dict, depth: torch.Tensor) -> torch.Tensor:
-    """The demo clip's depth as the graph's depth source hands it on."""
+    """The demo clip's depth as the graph's depth source hands it on; MoGe's place takes the exact one too."""
     from ex4d_core.depth.pictures import clip_from_pictures
 
     values = widgets(graph, "EX4DDepthFromImage")
-    if values is None:
+    if values is None or widgets(graph, "MoGeInference") is not None:
         return depth
     kind, near, far = values
     inverse = depth.reciprocal()
@@ -135,7 +142,9 @@ def draw(saved: dict, scene, rgb: torch.Tensor, depth: torch.Tensor) -> Image.Im
 
     if widgets(saved, "LoadImage") is not None:
         rgb, depth = (frames[:1].expand(MOST, *frames.shape[1:]) for frames in (rgb, depth))
-    mesh = build_dw_mesh(rgb, depth_of(saved, depth), scene.intrinsics, source_camera=source_of(saved, scene))
+    style = (widgets(saved, "EX4DBuildDWMesh") or ["released"])[0]
+    source = source_of(saved, scene)
+    mesh = build_dw_mesh(rgb, depth_of(saved, depth), scene.intrinsics, style=style, source_camera=source)
     path = path_of(saved, mesh)
     color, mask, seen_depth = render_color_mask(mesh, path, out_dtype="uint8")
     moments = [round(i * (len(path) - 1) / (COLUMNS - 1)) for i in range(COLUMNS)]

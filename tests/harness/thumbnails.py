@@ -26,6 +26,11 @@ CAPTIONS = {
     "Single image to 4D": ("Single image", "one picture becomes a clip"),
     "Handheld clip, steady re-shoot": ("Handheld clip", "the shake stays behind"),
     "Bullet time": ("Bullet time", "freeze, go around, play on"),
+    "VACE (Wan 2.1)": ("VACE", "Wan 2.1 14B, grey holes"),
+    "VACE (Wan 2.2)": ("VACE", "Wan 2.2, two experts"),
+    "Uni3C": ("Uni3C", "Wan 2.1 I2V, no mask"),
+    "CrossView (LTX 2.3)": ("CrossView", "LTX 2.3, magenta holes"),
+    "CrossView (MiniMax-H3)": ("CrossView", "MiniMax-H3, magenta holes"),
 }
 CUSTOM = "Custom path from JSON"
 
@@ -34,8 +39,10 @@ def tiles(name: str, rgb, mesh) -> list[Image.Image]:
     """What is shown of a graph, from left to right and down."""
     from ex4d_core.render import render_color_mask
 
-    path = gallery.path_of(gallery.graph_of(name), mesh)
-    color, mask, _ = render_color_mask(mesh, path, out_dtype="uint8")
+    graph = gallery.graph_of(name)
+    path = gallery.path_of(graph, mesh)
+    hole_color = (gallery.widgets(graph, "EX4DRenderColorMask")[5:6] or ["black"])[0]
+    color, mask, _ = render_color_mask(mesh, path, out_dtype="uint8", hole_color=hole_color)
     picture = lambda frames, t: Image.fromarray(frames[t].numpy())  # noqa: E731
     if name == CUSTOM:
         return [picture(color, t) for t in (0, 16, 32, 48)]
@@ -81,7 +88,8 @@ def write() -> None:
         frames = filmed[scene]
         if name == "Single image to 4D":
             frames = [clip[:1].expand(FRAMES, *clip.shape[1:]) for clip in frames]
-        mesh = build_dw_mesh(*frames, scene.intrinsics, source_camera=gallery.source_of(graph, scene))
+        style = gallery.widgets(graph, "EX4DBuildDWMesh")[0]
+        mesh = build_dw_mesh(*frames, scene.intrinsics, style=style, source_camera=gallery.source_of(graph, scene))
         picture = sheet(tiles(name, frames[0], mesh), CAPTIONS.get(name))
         picture.save(ROOT / "workflows" / f"{name}.jpg", quality=86, optimize=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 
 MUTED, BYPASSED = 2, 4
@@ -11,6 +12,8 @@ FRONTEND_ONLY = {"Note", "MarkdownNote"}
 PLAIN_WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 DYNAMIC = "COMFY_DYNAMICCOMBO_V3"
 """A choice that brings widgets of its own, by option; newer hosts have it."""
+GROWING = "COMFY_AUTOGROW_V3"
+"""A row of sockets that gets another one where the last is connected; newer hosts have it."""
 UPLOADS = tuple(f"{kind}_upload" for kind in ("image", "video", "animated_image", "audio"))
 FILE_SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".gguf", ".mp4", ".png", ".npz", ".json")
 SUBGRAPH_INPUT, SUBGRAPH_OUTPUT = -10, -20
@@ -30,12 +33,29 @@ def input_specs(info: dict) -> dict[str, tuple]:
     return {name: spec for group in ("required", "optional") for name, spec in (groups.get(group) or {}).items()}
 
 
+def input_spec(info: dict, name: str) -> tuple | None:
+    """One input's (type, options); ref_videos.ref_video_0 is the first of an input that grows. None where there is none."""
+    specs = input_specs(info)
+    group, _, member = name.partition(".")
+    if name in specs or not member or specs.get(group, ("",))[0] != GROWING:
+        return specs.get(name)
+    template = options_of(specs[group])["template"]
+    if not re.fullmatch(re.escape(template["prefix"]) + r"\d+", member):
+        return None
+    return next(spec for kind in template["input"].values() for spec in kind.values())
+
+
 def options_of(spec) -> dict:
     return spec[1] if len(spec) > 1 else {}
 
 
+def kind_of(spec):
+    """An input's type; of one that takes several, such as "FLOAT,INT", its widget's."""
+    return options_of(spec).get("widgetType", spec[0])
+
+
 def is_widget(spec) -> bool:
-    kind = spec[0]
+    kind = kind_of(spec)
     return (isinstance(kind, list) or kind in PLAIN_WIDGETS or kind == DYNAMIC) and not options_of(spec).get(
         "forceInput"
     )
@@ -130,7 +150,7 @@ def check_value(where: str, name: str, value, spec) -> None:
         return
     fits = {"INT": lambda: type(value) is int, "FLOAT": lambda: type(value) in (int, float)}
     fits |= {"STRING": lambda: isinstance(value, str), "BOOLEAN": lambda: isinstance(value, bool)}
-    if not fits[spec[0]]():
+    if not fits[kind_of(spec)]():
         raise WorkflowError(f"{where}: {name} = {value!r} is no {spec[0]}")
     low, high = options.get("min"), options.get("max")
     if spec[0] in ("INT", "FLOAT") and ((low is not None and value < low) or (high is not None and value > high)):
@@ -154,7 +174,7 @@ def to_prompt(workflow: dict, object_info: dict) -> dict:
         widgets = node_widgets(node, info)
         inputs = {name: value for name, (value, _) in widgets.items()}
         for name, source in links.items():
-            if name not in input_specs(info) and name not in widgets:
+            if input_spec(info, name) is None and name not in widgets:
                 raise WorkflowError(f"{node['type']} has no input {name}")
             if source is not None:
                 inputs[name] = list(source)
