@@ -227,7 +227,7 @@ class EX4DFourDNeXConditioning(io.ComfyNode):
         batch_size: int,
         clip_vision_output: object | None = None,
         clip_vision: VisionEncoder | None = None,
-        **size: int,
+        **size: Any,
     ) -> io.NodeOutput:
         from ..ex4d_core.wan.fourdnex.condition import prepare
         from ..ex4d_core.wan.host.fourdnex import conditioning

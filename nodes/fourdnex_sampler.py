@@ -163,7 +163,7 @@ class WanFourDNeXSampler(io.ComfyNode):
         clip_vision_output: object | None = None,
         prompt: str = "",
         negative_prompt: str = "",
-        **size: int,
+        **size: Any,
     ) -> io.NodeOutput:
         from ..ex4d_core.wan.fourdnex.condition import prepare, with_trigger
         from ..ex4d_core.wan.host.conditioning import check_vae, check_vision

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -76,7 +76,7 @@ class EX4DLoadPointMap(io.ComfyNode):
         return files.fingerprint(file)
 
     @classmethod
-    def execute(cls, file: str, space: str, images: torch.Tensor | None = None) -> io.NodeOutput:
+    def execute(cls, file: str, space: Any, images: torch.Tensor | None = None) -> io.NodeOutput:
         if problem := choice_problem(cls, space=space):
             raise EX4DError(problem)
         with Job() as job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -28,6 +29,7 @@ from ..ex4d_core.scene_memory import (
     MOSTLY_STILL,
     STRICTNESS,
     SceneMemory,
+    Strictness,
     remember_scene,
 )
 from ..ex4d_core.trajectory import Trajectory
@@ -203,7 +205,9 @@ class EX4DRenderColorMask(io.ComfyNode):
             raise EX4DError(problem)
         marker = picked_color if hole_color == PICKED else hole_color
         with Job() as job:
-            kept = None if scene_memory == OFF else memory_of(mesh, memory_frames, scene_memory, job)
+            kept = (
+                None if scene_memory == OFF else memory_of(mesh, memory_frames, cast("Strictness", scene_memory), job)
+            )
             parts = render_color_mask(
                 mesh,
                 trajectory,
@@ -254,7 +258,7 @@ def picked_problem(hole_color: str | None, picked_color: str | None) -> str | No
     return None
 
 
-def memory_of(mesh: DWMesh, frames: int, strictness: str, job: Job) -> SceneMemory:
+def memory_of(mesh: DWMesh, frames: int, strictness: Strictness, job: Job) -> SceneMemory:
     """A mesh's memory, kept as long as the mesh is: another path needs no other."""
     wanted, memory = _memories.get(mesh, (None, None))
     if memory is None or wanted != (frames, strictness):

@@ -51,7 +51,7 @@ def collapsing(surface: Surface) -> Collapsing:
     copies, index = np.unique(corners, return_inverse=True)
     faces = index.reshape(-1, 3).astype(np.int32)
     vertices, pattern = copies % len(surface.vertices), copies // len(surface.vertices)
-    vanishes = patterns.any(axis=1)[of_face]
+    vanishes = np.asarray(patterns.any(axis=1))[of_face]
     first = _first_of_part(faces[vanishes], len(copies))
     return Collapsing(
         vertices.astype(np.int32), faces, vertices[first].astype(np.int32), patterns, pattern.astype(np.int32)

@@ -73,7 +73,7 @@ class Document:
         uv: np.ndarray,
         faces: np.ndarray,
         material: int,
-        shapes: Sequence[np.ndarray] = (),
+        shapes: Sequence[np.ndarray] | np.ndarray = (),
         **fields: Any,
     ) -> int:
         """A mesh, and a node that shows it; returns the node's number.

@@ -1,3 +1,5 @@
+# pyright: reportAttributeAccessIssue=false
+# Of pxr, whose modules state nothing of what is in them.
 """A clip's mesh and cameras as USD with time samples, in one .usdz (needs usd-core, an optional package).
 
 One time code is one frame. The picture is emitted, not lit. Cameras are in millimetres of a full-frame film back and keep their

@@ -29,7 +29,7 @@ from .recon_flags import (
     path_length,
     source_camera_job,
 )
-from .recon_job import CameraPath, ClipJob, DepthEstimate, DepthFile, MeshJob, SourceCameraJob
+from .recon_job import CameraPath, ClipJob, DepthJob, MeshJob, SourceCameraJob
 
 if TYPE_CHECKING:
     from ..assets.export import AssetOptions
@@ -72,7 +72,7 @@ class ExportJob:
     """The whole job; ``frames`` is the length of the path."""
 
     clip: ClipJob
-    depth: DepthFile | DepthEstimate
+    depth: DepthJob
     source_camera: SourceCameraJob | None
     mesh: MeshJob
     camera: CameraPath | None
@@ -156,8 +156,6 @@ def export_job(args: argparse.Namespace) -> ExportJob:
     check_length(clip, info)
     source_camera = source_camera_job(args.source_camera, args.source_scale, source_frames, lens)
     args.device = None
-    depth = depth_job(args)
-    if isinstance(depth, DepthFile):
-        depth = checked_depth(depth, info, source_frames)
+    depth = checked_depth(depth_job(args), info, source_frames)
     job = ExportJob(clip, depth, source_camera, mesh, None, frames, format, options, args.scale, output)
     return replace(job, camera=cameras[0]) if cameras else job

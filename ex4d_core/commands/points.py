@@ -31,7 +31,7 @@ def check_points(job: DepthPoints, info: VideoInfo, count: int) -> None:
     """
     (frames, height, width), aspect = pointmap_shape(job.path)
     check_depth_source(
-        DepthSource("depth", frames, width, height, iter, None, job.path, pixel_aspect=aspect), info, count
+        DepthSource("depth", frames, width, height, lambda: iter(()), None, job.path, pixel_aspect=aspect), info, count
     )
 
 

@@ -26,6 +26,7 @@ from .recon_job import (
     ClipJob,
     DepthEstimate,
     DepthFile,
+    DepthJob,
     DepthPoints,
     MeshJob,
     ReconJob,
@@ -113,9 +114,7 @@ def read_video(job: ClipJob) -> VideoClip:
         )
 
 
-def depth_source(
-    job: DepthFile | DepthPoints | DepthEstimate, focal: float | None = None
-) -> Callable[[VideoClip], DepthClip]:
+def depth_source(job: DepthJob, focal: float | None = None) -> Callable[[VideoClip], DepthClip]:
     """What gives a clip its depth; networks are loaded here already. ``focal`` in pixels of the clip, for point maps."""
     if isinstance(job, DepthPoints):
         from .points import depth_from_points

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import EX4DError
 from ..machine.memory import check_memory
@@ -20,6 +20,7 @@ from .recon_job import (
     ClipJob,
     DepthEstimate,
     DepthFile,
+    DepthJob,
     DepthPoints,
     MeshJob,
     Outputs,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from ..render import KeepFirstFrame
     from ..trajectory import BaseChoice, Trajectory
     from ..video import VideoInfo
+
+Depth = TypeVar("Depth", bound=DepthJob)
 
 DEFAULT_FRAMES = 49
 SOLVE = "solve"
@@ -271,17 +274,12 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
     source_camera = source_camera_job(args.source_camera, args.source_scale, source_frames, lens)
     job = ReconJob(clip, depth, source_camera, mesh, cameras, frames, render, outputs)
     check_memory(job.least_memory(), "This clip", "Ask for fewer frames or a smaller --size.")
-    if isinstance(depth, DepthFile):
-        job = replace(job, depth=checked_depth(depth, info, source_frames))
-    elif isinstance(depth, DepthPoints):
-        from .points import check_points
-
-        check_points(depth, info, source_frames)
+    job = replace(job, depth=checked_depth(depth, info, source_frames))
     _tell_what_the_sampler_takes(job)
     return job
 
 
-def depth_job(args: argparse.Namespace) -> DepthFile | DepthPoints | DepthEstimate:
+def depth_job(args: argparse.Namespace) -> DepthJob:
     """Where the depth comes from."""
     from ..machine import extras
     from ..pointmap.files import is_pointmap
@@ -307,11 +305,16 @@ def depth_job(args: argparse.Namespace) -> DepthFile | DepthPoints | DepthEstima
     return DepthFile(args.depth, args.depth_kind)
 
 
-def checked_depth(depth: DepthFile, info: VideoInfo, frames: int) -> DepthFile:
-    """The depth file with its kind, refused where it cannot belong to the video."""
+def checked_depth(depth: Depth, info: VideoInfo, frames: int) -> Depth:
+    """A depth file with its kind, and point maps; refused where they cannot belong to the video."""
     from ..depth.files import check_depth_file
     from ..depth.source import UnknownKind
+    from .points import check_points
 
+    if isinstance(depth, DepthPoints):
+        check_points(depth, info, frames)
+    if not isinstance(depth, DepthFile):
+        return depth
     try:
         return replace(depth, kind=check_depth_file(depth.path, depth.kind, info, frames))
     except UnknownKind as error:

@@ -69,6 +69,10 @@ class DepthEstimate:
     device: str | None
 
 
+DepthJob = DepthFile | DepthPoints | DepthEstimate
+"""Where the depth comes from."""
+
+
 @dataclass(frozen=True)
 class SourceCameraJob:
     """How the camera that filmed the clip moves.
@@ -193,7 +197,7 @@ class ReconJob:
     """The whole job; ``frames`` is the length of every path."""
 
     clip: ClipJob
-    depth: DepthFile | DepthPoints | DepthEstimate
+    depth: DepthJob
     source_camera: SourceCameraJob | None
     mesh: MeshJob
     cameras: tuple[CameraPath, ...]

@@ -107,8 +107,8 @@ def released_registration(
                 progress(step + 1, steps)
     matrix = torch.diag(torch.cat([focal.detach(), focal.new_ones(1).detach()]))
     matrix[:2, 2] = middle.detach()
-    parts = (value.detach().cpu() for value in (depth, matrix, _rotation(axes), position))
-    return ReleasedRegistration(*parts, float(loss.detach()))
+    depth, matrix, rotation, position = (value.detach().cpu() for value in (depth, matrix, _rotation(axes), position))
+    return ReleasedRegistration(depth, matrix, rotation, position, float(loss.detach()))
 
 
 def _rotation(axes: Tensor) -> Tensor:

@@ -1,3 +1,5 @@
+# pyright: reportPossiblyUnboundVariable=false
+# Of the kernels: what a first test of z0 sets, the later ones read.
 """Machine code that fills the holes of a picture from a scene's memory; `numba_kernels` draws the picture itself.
 
 Imports numba, so import it where it is used.

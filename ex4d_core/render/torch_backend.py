@@ -59,8 +59,8 @@ def _draw(mesh: DWMesh, view: View, picture: Picture, settings: Settings, poll: 
     plate = torch.arange(scene.grid_faces, scene.grid_faces + 2, device=settings.device)
     draw_faces(scene, torch.cat([2 * vertex, 2 * vertex + 1, plate]), keys, rows, columns, poll)
     rgb = mesh.rgb[view.source].to(settings.device).reshape(-1, 3)
-    samples = shade(scene, keys[:-1], rgb, rows, columns, settings.fade, poll)
-    pixels = reduce_samples(*(s[None] for s in samples), settings.supersample)
+    color, mask, depth = shade(scene, keys[:-1], rgb, rows, columns, settings.fade, poll)
+    pixels = reduce_samples(color[None], mask[None], depth[None], settings.supersample)
     store(picture, slice(view.output, view.output + 1), *pixels, released=not scene.paper)
 
 

@@ -130,7 +130,7 @@ def _edges(
         coefficients.append(torch.stack([ea, eb, normal[:, 2] * scale - ea * cx - eb * cy]))
     coefficients.append(coefficients[0] + coefficients[1] + coefficients[2])
     keep = torch.stack(coefficients).isfinite().all(0).all(0).nonzero()[:, 0]
-    edges = [tuple(_taken(value, keep) for value in edge) for edge in coefficients]
+    edges = [(_taken(a, keep), _taken(b, keep), _taken(c, keep)) for a, b, c in coefficients]
     return _taken(face, keep), tuple(_taken(v, keep) for v in box), edges, (_taken(low, keep), _taken(high, keep))
 
 
@@ -152,7 +152,7 @@ def _spans(
         last = torch.minimum(last, torch.where(left, math.inf, bound))
     first, last = first.ceil_(), last.floor_()
     keep = (last >= first).nonzero()[:, 0]
-    return tuple(_taken(value, keep) for value in (owner, y, first, last))
+    return _taken(owner, keep), _taken(y, keep), _taken(first, keep), _taken(last, keep)
 
 
 def _taken(values: Tensor, index: Tensor) -> Tensor:

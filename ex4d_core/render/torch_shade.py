@@ -59,7 +59,7 @@ def _shade_part(
     corners = scene.corners(face) if scene.paper else scene.corners_of_any(face)
     inverses = [scene.inverse.index_select(0, v) for v in corners]
     weights = _weights_on_screen(scene, corners, inverses, x, y)
-    z = sum(w / i for w, i in zip(weights, inverses, strict=True))
+    z = weights[0] / inverses[0] + weights[1] / inverses[1] + weights[2] / inverses[2]
     crossing = (torch.minimum(torch.minimum(*inverses[:2]), inverses[2]) < 0).nonzero()[:, 0]
     if len(crossing):
         exact, depth = _weights_in_space(scene, [v[crossing] for v in corners], x[crossing], y[crossing])
@@ -76,8 +76,9 @@ def _shade_part(
             scale = (weights[0] + weights[1] + weights[2]).reciprocal_()
             weights = [weight * scale for weight in weights]
     color, mask, depth = out
-    mixed = [sum(w * plane.index_select(0, v) for w, v in zip(weights, corners, strict=True)) for plane in channels]
-    color[at] = torch.stack(mixed, 1).float()
+    for channel, plane in enumerate(channels):
+        first, second, third = (w * plane.index_select(0, v) for w, v in zip(weights, corners, strict=True))
+        color[at, channel] = (first + second + third).float()
     mask[at] = True
     depth[at] = z.float()
 

@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false, reportCallIssue=false
+# Of launches: Triton turns plain numbers into constants.
 """GPU backend without a licence of its own: kernels that Triton compiles, which comes with torch on Linux.
 
 Several frames a launch, so that a clip is some dozens of launches. On Windows the package triton-windows brings Triton; with

@@ -1,4 +1,4 @@
-# pyright: reportIndexIssue=false, reportArgumentType=false
+# pyright: reportIndexIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
 """The triton backend's kernels: a visibility-buffer rasteriser over the depth grid, many frames a launch.
 
 Four steps. `project` brings every vertex to the picture. `draw_quads` gives a lane to each quad and walks the samples of its

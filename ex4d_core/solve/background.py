@@ -125,7 +125,7 @@ def _points_at(
     at = at[number]
     corner = np.floor(at).astype(int)
     share = at - corner
-    rows, columns = corner[:, 1, None] + [0, 0, 1, 1], corner[:, 0, None] + [0, 1, 0, 1]
+    rows, columns = corner[:, 1, None] + np.array([0, 0, 1, 1]), corner[:, 0, None] + np.array([0, 1, 0, 1])
     weight = np.stack([(1 - share[:, 0]), share[:, 0]], 1)[:, [0, 1, 0, 1]]
     weight = weight * np.stack([(1 - share[:, 1]), share[:, 1]], 1)[:, [0, 0, 1, 1]]
     points = pointmap.points[t].cpu().numpy()[rows, columns].astype(np.float64)

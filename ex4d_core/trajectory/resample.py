@@ -68,5 +68,5 @@ def _mixed(first: Intrinsics, second: Intrinsics, share: float) -> Intrinsics:
         return first
     second = second.fitted(first.width, first.height)
     values = ((getattr(lens, name) for name in ("fx", "fy", "cx", "cy")) for lens in (first, second))
-    mixed = (a * (1 - share) + b * share for a, b in zip(*values, strict=True))
-    return Intrinsics(*mixed, first.width, first.height)
+    fx, fy, cx, cy = (a * (1 - share) + b * share for a, b in zip(*values, strict=True))
+    return Intrinsics(fx, fy, cx, cy, first.width, first.height)

@@ -45,7 +45,7 @@ def path_of_viewer_cameras(
 
     Source: ComfyUI's description of the type (``comfy_api``, ``Load3DCamera.CameraInfo``).
     """
-    each = list(cameras) if isinstance(cameras, (list, tuple)) else [cameras]
+    each: list[Any] = list(cameras) if isinstance(cameras, (list, tuple)) else [cameras]
     if not 1 <= len(each) <= MAX_FRAMES:
         raise EX4DError(f"A camera path has 1 to {MAX_FRAMES} frames; the list of cameras has {len(each)}.")
     poses, lenses = np.empty((len(each), 4, 4)), []

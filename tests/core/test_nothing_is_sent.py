@@ -20,8 +20,8 @@ CONNECT = {
     "websocket", "websockets", "wandb", "xmlrpc",
 }  # fmt: skip
 HARMLESS = {"urllib.parse"}
-PROGRAMS = {Path("ex4d_core/commands/generate.py"): 1}
-"""Files that start a program, and how often: ``generate`` runs the ComfyUI that it was told of."""
+PROGRAMS = {Path("ex4d_core/commands/comfyui.py"): 1}
+"""Files that start a program, and how often: ``generate`` and ``imagine`` run the ComfyUI that they were told of."""
 LEAVES = re.compile(
     r"\bfetch\(|\bfetchApi\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon|\bimport\(|importScripts|serviceWorker"
 )
@@ -65,7 +65,7 @@ def test_the_one_way_out_is_used_by_what_downloads_models():
     users = {str(relative(path)) for path in PYTHON if re.search(r"import hub\b|\bhub import", path.read_text("utf-8"))}
     assert users == {
         "ex4d_core/depth/depthcrafter/download.py",
-        "nodes/adapter.py",
+        "nodes/models.py",
     }
 
 
