@@ -12,7 +12,7 @@ const RENDER = 'EX4DRenderColorMask'
 const BACKEND = 'backend'
 export const BACKEND_SETTING = 'EX4D.Render.Backend'
 /** As in ex4d_core/render/choose.py, by the sides of films in nodes/settings.py; tests hold them together. */
-export const BACKENDS = ['auto', 'nvdiffrast', 'numba', 'torch']
+export const BACKENDS = ['auto', 'nvdiffrast', 'triton', 'numba', 'torch']
 export const SIDES = [128, 256, 384, 512]
 
 /** What the host shows, last first. Names and tips in other languages: locales/<language>/settings.json. */

@@ -79,7 +79,8 @@ def keep_seen_pixels(
         >>> result, color = torch.full((1, 32, 32, 3), 0.5), torch.full((1, 32, 32, 3), 0.25)
         >>> seen = torch.ones(1, 32, 32)
         >>> seen[:, :, 16:] = 0  # a hole
-        >>> kept = keep_seen_pixels(result, color * seen[..., None], seen, KeepSettings(match_color=False))
+        >>> settings = KeepSettings(blend="hard", match_color=False)
+        >>> kept = keep_seen_pixels(result, color * seen[..., None], seen, settings)
         >>> kept.images[0, 0, 0], kept.images[0, 0, 31]
         (tensor([0.2500, 0.2500, 0.2500]), tensor([0.5000, 0.5000, 0.5000]))
     """
