@@ -252,9 +252,8 @@ export async function openTemplate(page, pack, name, others = []) {
   await dialog.waitFor({ timeout: 20000 })
   await dialog.getByText(pack, { exact: true }).first().click({ timeout: 90000 })
   const card = dialog.getByText(name, { exact: true }).first()
-  await card.waitFor({ timeout: 60000 })
-  const found = []
-  for (const other of others) if (await dialog.getByText(other, { exact: true }).count()) found.push(other)
+  const found = await scrollCards(page, dialog, [...new Set([name, ...others])], 1)
+  if (!(await card.count())) await scrollCards(page, dialog, [name], -1)
   // A click during the dialog's own animations is lost now and then on a busy machine.
   for (let tries = 0; tries < 3 && (await dialog.isVisible()); tries++) {
     await card.click({ timeout: 10000 }).catch(() => {})
@@ -264,6 +263,25 @@ export async function openTemplate(page, pack, name, others = []) {
   await page.waitForFunction(() => window.app.graph.nodes.length && !window.app.configuringGraph)
   await still(page)
   return found
+}
+
+/**
+ * Wheel over the template browser until it has shown the cards of all names, or no new one any more: it draws cards as they
+ * come into view.
+ * @returns {Promise<string[]>} the names that had a card
+ */
+async function scrollCards(page, dialog, names, direction) {
+  const found = new Set()
+  for (let idle = 0; idle < 20 && found.size < names.length; idle++) {
+    const before = found.size
+    for (const name of names) if (await dialog.getByText(name, { exact: true }).count()) found.add(name)
+    if (found.size > before) idle = 0
+    const { x, y, width, height } = await dialog.boundingBox()
+    await page.mouse.move(x + width * 0.6, y + height * 0.7)
+    await page.mouse.wheel(0, direction * 400)
+    await page.waitForTimeout(300)
+  }
+  return [...found]
 }
 
 /** Open one of a pack's example graphs as the template browser does once its card is clicked. */
