@@ -31,9 +31,9 @@ LARGE = 1720
 """Width of the larger of the two windows."""
 TOOLS, SHOWN = (60, 95), (0.5, 20)
 """Pixels of the window under bars at the left and top; the part of a node's width, and its pixels, that must show."""
-HOSTS_OWN = ("/assets/missingModelMetadata", "https://api.comfy.org/comfy-nodes/")
-"""Where newer frontends ask the web how large a graph's missing models are, and which pack an error's node is of; the host's
-policy stops both."""
+HOSTS_OWN = ("/assets/missingModelMetadata", "https://api.comfy.org/")
+"""Where newer frontends ask the web how large a graph's missing models are, and their registry which pack a node is of; the
+host's policy stops both."""
 DIALOG_UNTIL = (0, 4)
 """From here on the frontend is not held to a dialog of missing models."""
 MODEL_FILES = (".safetensors", ".ckpt", ".gguf")
