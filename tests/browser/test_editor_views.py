@@ -65,7 +65,7 @@ def box_over_floor(style: str, moves: bool = False):
     )
 
 
-def masks(report: dict, name: str, step: int) -> np.ndarray:
+def masks(report: dict, name: str, step: int | str) -> np.ndarray:
     texts = report["masks"][name][str(step)]
     return np.stack([np.frombuffer(base64.b64decode(text), np.uint8).reshape(HEIGHT, WIDTH) > 0 for text in texts])
 
@@ -79,14 +79,14 @@ def rendered(data: bytes, path: dict) -> np.ndarray:
     return mask.numpy() > 127
 
 
-def test_shot_agrees_with_the_renderer(browse, server):
+def test_shot_agrees_with_the_renderer(browse, server, host, keep, tmp_path):
     folder = server.base / "temp" / "ex4d_preview"
     folder.mkdir(parents=True, exist_ok=True)
     files = {f"{style}.ex4d": encode_preview(box_over_floor(style)) for style in ("released", "paper")}
     moving = encode_preview(box_over_floor("paper", moves=True))
     for name, data in {**files, "moving.ex4d": moving}.items():
         (folder / name).write_bytes(data)
-    report = browse("views.mjs", json.dumps({**dict.fromkeys(files, PATH), "moving.ex4d": BENT}))
+    report = browse("views.mjs", tmp_path, json.dumps({**dict.fromkeys(files, PATH), "moving.ex4d": BENT}))
 
     assert Trajectory.from_json(BENT).shown_frames(3) == SHOWN
     expected, drawn = rendered(moving, BENT), masks(report, "moving.ex4d", 1)
@@ -106,3 +106,12 @@ def test_shot_agrees_with_the_renderer(browse, server):
         coarse = masks(report, name, 2)
         assert (coarse[1] & ~drawn[1]).mean() < 0.005
         assert coarse[1].sum() > 0.8 * drawn[1].sum()
+
+        # As points: from the source's place without gaps but for the rim; from a step aside the floor thins
+        # out, and points of faces that are cut away stay.
+        dots = masks(report, name, "points")
+        assert dots[0][3:-3, 3:-3].mean() > 0.99
+        assert 0.6 * drawn[1].sum() < (dots[1] & drawn[1]).sum()
+    assert report["points"]
+    print("milliseconds a picture", report["paces"])
+    keep(host.version)

@@ -1,14 +1,16 @@
-// What the shot view draws of given previews along given paths, without a run: node views.mjs URL {FILE: PATH, ...} as JSON
+// What the shot view draws of given previews along given paths, without a run: node views.mjs URL FOLDER {FILE: PATH, ...} as
+// JSON; pictures of a scene in points go into the folder.
+import { join } from 'node:path'
 import { open } from './comfy.mjs'
 
-const [url, files] = process.argv.slice(2)
+const [url, folder, files] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
   settings: { 'Comfy.VueNodes.Enabled': false },
   width: 1300,
   height: 1000
 })
-/** Per file: {step: [mask of each frame, as 0 and 1 in base64]}. */
-const report = { seen, masks: {} }
+/** Per file: {step or "points": [mask of each frame, as 0 and 1 in base64]}; milliseconds a picture. */
+const report = { seen, masks: {}, paces: {}, points: false }
 try {
   await page.evaluate(async () => {
     const { app, LiteGraph } = window
@@ -28,8 +30,12 @@ try {
         const { clip, renderer, scene, state } = editor
         const { width, height } = clip.header
         const found = {}
-        for (const step of [1, 2]) {
-          found[step] = state.path.poses.map((pose, frame) => {
+        for (const [name, step, points] of [
+          ['1', 1, false],
+          ['2', 2, false],
+          ['points', 1, true]
+        ]) {
+          found[name] = state.path.poses.map((pose, frame) => {
             state.goTo(frame)
             const camera = scene.meshCamera(editor.shotView.cameraAt(width, height))
             const pixels = renderer.read({
@@ -39,6 +45,7 @@ try {
               width,
               height,
               mode: 'mask',
+              points,
               step
             })
             let text = ''
@@ -51,6 +58,29 @@ try {
       [filename, path]
     )
   }
+  report.paces = await page.evaluate(() => {
+    const { clip, renderer, shotView } = window.editor
+    const [width, height] = [640, 480]
+    const camera = shotView.cameraAt(width, height)
+    const pace = (points) => {
+      const begin = performance.now()
+      for (let i = 0; i < 12; i++) renderer.read({ clip, index: 0, camera, width, height, mode: 'scene', points })
+      return (performance.now() - begin) / 12
+    }
+    pace(false)
+    pace(true)
+    return { faces: pace(false), points: pace(true) }
+  })
+  // The key, and what it looks like.
+  await page.evaluate(() => {
+    const { editor } = window
+    editor.state.goTo(1)
+    editor.page.focus()
+  })
+  await page.keyboard.press('o')
+  await page.waitForTimeout(700)
+  report.points = await page.evaluate(() => window.editor.modes.points)
+  await page.screenshot({ path: join(folder, 'points.png') })
 } finally {
   await browser.close()
 }

@@ -16,7 +16,15 @@ test('a change is told once, and what is no change not at all', () => {
 
 test('what was kept comes back whole, whatever the order of its parts', () => {
   const before = new Modes()
-  before.set({ layout: 'swapped', mode: 'mask', loop: false, snapping: true, holeLimit: 0.5, flying: true })
+  before.set({
+    layout: 'swapped',
+    mode: 'mask',
+    loop: false,
+    snapping: true,
+    points: true,
+    holeLimit: 0.5,
+    flying: true
+  })
   const kept = JSON.parse(JSON.stringify(before.kept()))
   const after = new Modes()
   /** What a listener would keep while it is recalled. */
@@ -31,7 +39,7 @@ test('what was kept comes back whole, whatever the order of its parts', () => {
 test('foreign settings change nothing', () => {
   const modes = new Modes()
   const fresh = modes.kept()
-  modes.recall({ layout: 'upside down', mode: 7, loop: 'yes', snapping: null, holeLimit: 3 })
+  modes.recall({ layout: 'upside down', mode: 7, loop: 'yes', snapping: null, points: 1, holeLimit: 3 })
   assert.deepEqual(modes.kept(), fresh)
 })
 

@@ -73,13 +73,13 @@ test('every key does what the help says of it', () => {
   const { modes, called, type } = keyboard()
   for (const code of ['Space', 'KeyH', 'KeyX', 'Escape', 'Digit7', 'Digit8', 'Digit9']) assert.ok(type(code))
   assert.deepEqual(called, ['play', 'home', 'large', 'leave', 'top', 'side', 'back'])
-  for (const code of ['KeyL', 'KeyP', 'KeyS', 'KeyF', 'KeyV', 'Digit2']) assert.ok(type(code))
-  const { loop, picking, snapping, flying, layout, mode } = modes
+  for (const code of ['KeyL', 'KeyP', 'KeyS', 'KeyO', 'KeyF', 'KeyV', 'Digit2']) assert.ok(type(code))
+  const { loop, picking, snapping, points, flying, layout, mode } = modes
   assert.deepEqual(
-    { loop, picking, snapping, flying, layout, mode },
-    { loop: false, picking: true, snapping: true, flying: true, layout: 'swapped', mode: 'mask' }
+    { loop, picking, snapping, points, flying, layout, mode },
+    { loop: false, picking: true, snapping: true, points: true, flying: true, layout: 'swapped', mode: 'mask' }
   )
   const told = HELP.flatMap(({ rows }) => rows.map(([key]) => key)).join('  ')
-  for (const key of ['Space', 'H', 'X', 'Esc', '7  8  9', 'L', 'P', 'S', 'F', 'V', 'K', 'D'])
+  for (const key of ['Space', 'H', 'X', 'Esc', '7  8  9', 'L', 'P', 'S', 'O', 'F', 'V', 'K', 'D'])
     assert.ok(told.includes(key), key)
 })

@@ -215,4 +215,21 @@ export class FrameMesh {
     gl.bindVertexArray(grid.array)
     gl.drawElements(gl.TRIANGLES, grid.count, grid.type, 0)
   }
+
+  /**
+   * Draws a frame's vertices as points with a program that has its uniforms of view and mode.
+   * @param {Program} program
+   * @param {Clip} clip
+   * @param {number} index
+   * @param {number} step
+   */
+  drawPoints(program, clip, index, step) {
+    const gl = this.gl
+    const { width, height, intrinsics } = withLensOf(clip.header, index)
+    this.bindColours(program, this.texturesOf(clip, index))
+    gl.uniform2i(program.at('size'), width, height)
+    gl.uniform1f(program.at('spread'), step / Math.sqrt(intrinsics.fx * intrinsics.fy))
+    gl.bindVertexArray(this.gridOf(clip, step).array)
+    gl.drawArrays(gl.POINTS, 0, gridStops(width, step).length * gridStops(height, step).length)
+  }
 }

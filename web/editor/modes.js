@@ -10,6 +10,7 @@
  * @property {boolean} loop
  * @property {boolean} snapping
  * @property {boolean} timing whether the row of time is shown, also where nothing bends it
+ * @property {boolean} points whether the views show the mesh's vertices as points in place of its faces
  * @property {number} holeLimit more holes than this share of a frame are warned about
  *
  * @typedef {object} PassingModes what ends with the page
@@ -33,6 +34,7 @@ export class Modes {
     this.loop = true
     this.snapping = false
     this.timing = false
+    this.points = false
     this.holeLimit = 0.75
     this.picking = false
     this.flying = false
@@ -51,7 +53,7 @@ export class Modes {
     for (const listener of this.listeners) listener()
   }
 
-  /** @param {'loop' | 'snapping' | 'timing' | 'picking' | 'flying'} name */
+  /** @param {'loop' | 'snapping' | 'timing' | 'points' | 'picking' | 'flying'} name */
   toggle(name) {
     this.set({ [name]: !this[name] })
   }
@@ -62,8 +64,8 @@ export class Modes {
 
   /** @returns {KeptModes} */
   kept() {
-    const { layout, mode, loop, snapping, timing, holeLimit } = this
-    return { layout, mode, loop, snapping, timing, holeLimit }
+    const { layout, mode, loop, snapping, timing, points, holeLimit } = this
+    return { layout, mode, loop, snapping, timing, points, holeLimit }
   }
 
   /** Takes what was kept, as far as it makes sense; the rest stays as it is. @param {Partial<KeptModes>} kept */
@@ -75,6 +77,7 @@ export class Modes {
     if (typeof kept.loop === 'boolean') change.loop = kept.loop
     if (typeof kept.snapping === 'boolean') change.snapping = kept.snapping
     if (typeof kept.timing === 'boolean') change.timing = kept.timing
+    if (typeof kept.points === 'boolean') change.points = kept.points
     if (kept.holeLimit && kept.holeLimit > 0 && kept.holeLimit <= 1) change.holeLimit = kept.holeLimit
     this.set(change)
   }

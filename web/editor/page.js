@@ -99,6 +99,7 @@ export class Page {
       snap: this.act('snap', 'Snap to steps and whole angles (S)', () => modes.toggle('snapping')),
       pick: this.act('pivot', 'Pick the pivot: click what the camera orbits around (P)', () => modes.toggle('picking')),
       fly: this.act('fly', 'Fly with W A S D, Q E; drag to look (F)', () => modes.toggle('flying')),
+      points: this.act('points', 'Points in place of faces (O)', () => modes.toggle('points')),
       expand: this.act('expand', 'Use the whole window (X)', () => this.setLarge(!this.large)),
       loop: this.act('loop', 'Loop (L)', () => modes.toggle('loop')),
       timing: this.act('clock', 'Time: which frame of the clip is shown when', () => modes.toggle('timing')),
@@ -110,12 +111,13 @@ export class Page {
 
   /** @param {HTMLElement} pathBar */
   buildUpperBar(pathBar) {
-    const { undo, redo, pick, snap, fly, expand } = this.buttons
+    const { undo, redo, pick, snap, fly, points, expand } = this.buttons
     return make('div', { class: 'ex4d-bar' }, [
       pathBar,
       make('span', { class: 'ex4d-space' }),
       make('div', { class: 'ex4d-group' }, [undo, redo]),
       make('div', { class: 'ex4d-group' }, [pick, snap, fly]),
+      make('div', { class: 'ex4d-group' }, [points]),
       make('div', { class: 'ex4d-group' }, [
         this.act('split', 'Next layout: both, shot large, scene only, shot only (V)', () => this.modes.nextLayout()),
         expand,
@@ -226,6 +228,7 @@ export class Page {
     show(buttons.loop, modes.loop)
     show(buttons.timing, modes.timing)
     show(buttons.snap, modes.snapping)
+    show(buttons.points, modes.points)
     show(buttons.pick, modes.picking)
     show(buttons.fly, modes.flying)
     show(buttons.expand, this.large)

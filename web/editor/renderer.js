@@ -14,6 +14,7 @@
  * @property {number} height
  * @property {DrawMode} mode
  * @property {number} [step] 2 = every second row and column of the preview
+ * @property {boolean} [points] vertices in place of faces
  * @property {number} [near] nearest depth that is drawn
  * @property {{centre: [number, number, number], tint: [number, number, number, number], cell: number} | null} [ground]
  */
@@ -22,7 +23,7 @@ import { FrameMesh } from './frameMesh.js'
 import { GROUND_CELLS, groundLines } from './grid.js'
 import { clipMatrix, IDENTITY_POSE } from './math.js'
 import { buildProgram } from './program.js'
-import { lineFragment, lineVertex, meshFragment, meshVertex } from './shaders.js'
+import { dotFragment, dotVertex, lineFragment, lineVertex, meshFragment, meshVertex } from './shaders.js'
 
 const MODES = { colour: 0, mask: 1, checker: 2, scene: 3 }
 const [NEAR, FAR] = [1e-3, 1e3]
@@ -53,6 +54,8 @@ function buildTools(gl) {
       released: buildProgram(gl, meshVertex('released'), meshFragment('released')),
       paper: buildProgram(gl, meshVertex('paper'), meshFragment('paper'))
     },
+    dot: buildProgram(gl, dotVertex, dotFragment),
+    largestDot: gl.getParameter(gl.ALIASED_POINT_SIZE_RANGE)[1],
     line: buildProgram(gl, lineVertex, lineFragment),
     mesh: new FrameMesh(gl),
     ground,
@@ -133,6 +136,7 @@ export class Renderer {
       height,
       mode,
       step = 1,
+      points = false,
       near = shotRange(clip?.header).near,
       ground = null
     } = scene
@@ -150,11 +154,16 @@ export class Renderer {
     const far = Math.max(shotRange(clip?.header).far, mode === 'scene' ? 4 * (clip?.header.far ?? 0) : 0)
     if (clip && there) {
       const matrix = clipMatrix(meshCamera, near, far)
-      const shade = this.tools.shade[clip.header.style]
+      const shade = points ? this.tools.dot : this.tools.shade[clip.header.style]
       gl.useProgram(shade.program)
       gl.uniformMatrix4fv(shade.at('clipFromWorld'), true, matrix)
       gl.uniform1i(shade.at('mode'), MODES[mode])
-      this.tools.mesh.draw(shade, clip, index, step)
+      if (points) {
+        const { fx, fy } = meshCamera.intrinsics
+        gl.uniform1f(shade.at('focal'), Math.sqrt(fx * fy))
+        gl.uniform1f(shade.at('largest'), this.tools.largestDot)
+        this.tools.mesh.drawPoints(shade, clip, index, step)
+      } else this.tools.mesh.draw(shade, clip, index, step)
     }
     if (ground) this.drawGround(ground, camera, near, far)
     gl.disable(gl.SCISSOR_TEST)

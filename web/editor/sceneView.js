@@ -340,7 +340,8 @@ export class SceneView {
       clip?.serial,
       radius,
       groundHeight,
-      renderer?.lost
+      renderer?.lost,
+      this.modes.points
     ].join()
     if (key !== this.backdropKey || this.backdropStep > pace.step) {
       this.backdropKey = key
@@ -360,6 +361,7 @@ export class SceneView {
         height,
         mode: 'scene',
         step: pace.step,
+        points: this.modes.points,
         near: Math.max(1e-4 * radius, 0.01 * this.reach),
         ground: { centre: [0, groundHeight, 0.6 * radius], cell: radius / 2, tint: [0.75, 0.8, 0.9, 0.34] }
       })

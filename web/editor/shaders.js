@@ -195,6 +195,41 @@ void main() {
   else result = seen ? vec4(surface.rgb, 1.0) : vec4(0.0, 0.0, 0.0, mode == 2 ? 0.0 : 1.0);
 }`
 
+/** The points of the mesh without its rim, as large as the pixels of the source that they are of. */
+export const dotVertex = `${PRECISION}
+uniform mat4 clipFromWorld;
+uniform sampler2D colours;
+uniform ivec2 size;
+uniform float spread;    // distance between neighbours at depth 1
+uniform float focal;     // of the view, pixels
+uniform float largest;   // that the graphics draw
+layout(location = 0) in vec3 position;
+layout(location = 2) in vec3 vertexPlace;
+out vec3 colour;
+out float width;
+const float ROUND = 1.3; // neighbours' discs meet across a quad
+void main() {
+  ivec2 p = ivec2(vertexPlace.xy);
+  gl_Position = clipFromWorld * vec4(position, 1.0);
+  bool rim = p.x <= 0 || p.y <= 0 || p.x >= size.x - 1 || p.y >= size.y - 1;
+  if (rim || gl_Position.w <= 0.0) gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
+  colour = texelFetch(colours, max(p, ivec2(0)), 0).rgb;
+  width = clamp(ROUND * position.z * spread * focal / gl_Position.w, 1.0, largest);
+  gl_PointSize = width;
+}`
+
+export const dotFragment = `${PRECISION}
+uniform int mode;
+in vec3 colour;
+in float width;
+out vec4 result;
+const float SMALL = 3.0; // pixels: no disc below
+void main() {
+  vec2 away = gl_PointCoord - 0.5;
+  if (width > SMALL && dot(away, away) > 0.25) discard;
+  result = vec4(mode == 1 ? vec3(1.0) : colour, 1.0);
+}`
+
 export const lineVertex = `${PRECISION}
 uniform mat4 clipFromWorld;
 uniform vec3 centre;

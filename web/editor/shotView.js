@@ -210,7 +210,7 @@ export class ShotView {
   draw() {
     if (!this.surface.fit()) return
     const { state, scene, renderer } = this
-    const { mode } = this.modes
+    const { mode, points } = this.modes
     const { context, canvas, unit } = this.surface
     context.fillStyle = '#0d0f12'
     context.fillRect(0, 0, canvas.width, canvas.height)
@@ -224,12 +224,12 @@ export class ShotView {
     context.clip()
     const { clip, index } = scene
     const { width, height } = box
-    const showsSource = scene.showsSource()
+    const showsSource = scene.showsSource() && !points
     if (showsSource) this.drawSource(box)
     else if (clip && renderer) {
       if (mode === 'checker') drawChecker(context, width, height, 9 * unit)
       const meshCamera = scene.meshCamera(camera)
-      renderer.paint(context, { clip, index, camera, meshCamera, width, height, mode, step: this.pace.step })
+      renderer.paint(context, { clip, index, camera, meshCamera, width, height, mode, points, step: this.pace.step })
     } else this.drawEmpty(camera, box)
     context.restore()
     const holes = this.warnings.holes[state.frame]
