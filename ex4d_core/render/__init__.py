@@ -1,6 +1,6 @@
 """Rendering a DW-Mesh along a camera path: colour, mask and depth video.
 
-One function, `render_color_mask` (``color_mask``), over three backends of one meaning, of which ``choose`` takes one:
+One function, `render_color_mask` (``color_mask``), over four backends of one meaning, of which ``choose`` takes one:
 
 * ``numba``: every CPU core, one frame each; no GPU.
 * ``torch``: any device, nothing beyond torch; the reference of the other two.
