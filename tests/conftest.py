@@ -85,6 +85,15 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
 
 
+def pytest_collection_finish(session):
+    """End a run whose groups would be scattered: nothing would fail, but every worker would start every server."""
+    if not getattr(session.config.option, "loadgroup", False):
+        return
+    scattered = [item.nodeid for item in session.items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid]
+    if scattered:
+        raise pytest.UsageError(f"pytest-xdist and this pytest do not group tests by server: {scattered[0]} has no group")
+
+
 @pytest.fixture(scope="module")
 def one_thread():
     """Threads cost more than they give where tensors are tiny and cores busy."""
