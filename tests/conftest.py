@@ -85,13 +85,11 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
 
 
-def pytest_collection_finish(session):
-    """End a run whose groups would be scattered: nothing would fail, but every worker would start every server."""
-    if not getattr(session.config.option, "loadgroup", False):
-        return
-    scattered = [item.nodeid for item in session.items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid]
-    if scattered:
-        raise pytest.UsageError(f"pytest-xdist and this pytest do not group tests by server: {scattered[0]} has no group")
+def pytest_runtest_setup(item):
+    """Fail where groups are scattered over the workers: else nothing would, and every worker start every server."""
+    grouped = getattr(item.config.option, "loadgroup", False) and item.get_closest_marker("xdist_group")
+    if grouped and "@" not in item.nodeid:
+        pytest.fail("this pytest-xdist does not group this pytest's tests by their server")
 
 
 @pytest.fixture(scope="module")
