@@ -196,7 +196,7 @@ def hosted(python: Path, arguments: list[str]) -> int:
     tests/conftest.py says what belongs to one server. Browsers first: files that other tests leave would be chosen by
     loaders of graphs that name none.
     """
-    parallel = ["-n", "2", "--dist", "loadgroup"]
+    parallel = ["-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
     return pytest(python, ["tests/browser", "tests/comfy", *parallel, *arguments])
 
 
