@@ -35,7 +35,7 @@ def test_every_number_beyond_its_range_is_refused_with_the_limit(client):
     assert checked > 60
 
 
-FROM_FOLDERS = {"file", "model", "prior_file"}
+FROM_FOLDERS = {"file", "model", "prior_file", "vectors_file"}
 """Choices that list what lies in a folder at the moment; other tests hold them to it."""
 
 
