@@ -8,7 +8,17 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 import torch
 
 from ..machine.cancel import POLL_SECONDS
+from ..machine.cores import cores
 from .view import Settings, View
+
+MAX_THREADS = 16
+IN_FLIGHT = 1.4e9
+"""Bytes that all threads together hold, though one frame is always drawn."""
+
+
+def affordable_threads(frames: int, held: int) -> int:
+    """How many of ``frames`` are drawn at once where one holds ``held`` bytes meanwhile; at least 1."""
+    return max(1, min(cores(), MAX_THREADS, frames, int(IN_FLIGHT // held)))
 
 
 def draw_on_threads(

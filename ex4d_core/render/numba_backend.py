@@ -13,15 +13,11 @@ import numpy as np
 import torch
 
 from ..machine import extras
-from ..machine.cores import cores
 from ..mesh import DWMesh
 from .backend import Backend, load_problem
-from .frames import draw_on_threads
+from .frames import affordable_threads, draw_on_threads
 from .view import Picture, Settings, View, reduce_samples, rounding, store
 
-MAX_THREADS = 16
-IN_FLIGHT = 1.4e9
-"""Bytes that all threads together hold, though one frame is always drawn."""
 BYTES, SUPERSAMPLED_BYTES = 10, 60
 """Of one sample or vertex: its key; supersampled also the sample's colour, mask and depth while they are reduced."""
 
@@ -29,7 +25,7 @@ BYTES, SUPERSAMPLED_BYTES = 10, 60
 def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings) -> None:
     """Fill the picture's frames of ``views``; see `render_color_mask`."""
     depth, rgb = mesh.depth.cpu().contiguous().numpy(), mesh.rgb.cpu().contiguous().numpy()
-    threads = min(cores(), MAX_THREADS, len(views), _affordable_threads(mesh, picture, settings.supersample))
+    threads = affordable_threads(len(views), _held(mesh, picture, settings.supersample))
     workspaces: SimpleQueue[_Workspace] = SimpleQueue()
     for _ in range(threads):
         workspaces.put(_Workspace(mesh, picture, settings.supersample))
@@ -46,10 +42,9 @@ def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings
     draw_on_threads(draw, views, threads, settings, lambda: stop.fill(1))
 
 
-def _affordable_threads(mesh: DWMesh, picture: Picture, supersample: int) -> int:
+def _held(mesh: DWMesh, picture: Picture, supersample: int) -> int:
     samples = picture.height * picture.width * supersample**2
-    held = samples * (BYTES if supersample == 1 else SUPERSAMPLED_BYTES) + mesh.height * mesh.width * BYTES
-    return max(1, int(IN_FLIGHT // held))
+    return samples * (BYTES if supersample == 1 else SUPERSAMPLED_BYTES) + mesh.height * mesh.width * BYTES
 
 
 class _Workspace:

@@ -12,12 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..machine.cores import cores
 from ..mesh import DWMesh
 from ..scene_memory import SceneMemory
 from .backend import load_problem
-from .frames import draw_on_threads
-from .numba_backend import MAX_THREADS
+from .frames import affordable_threads, draw_on_threads
 from .recollection import STEPS, recollection
 from .torch_triangles import recall_frame
 from .view import Picture, Settings, View, rounding
@@ -71,7 +69,7 @@ def _recall_compiled(
         part.cpu().contiguous().numpy() for part in (memory.solids.front, memory.solids.back, memory.moving.byte())
     )
     fronts, backs = (part.cpu().contiguous().numpy() for part in (memory.witnesses.front, memory.witnesses.back))
-    threads = min(cores(), MAX_THREADS, len(views))
+    threads = affordable_threads(len(views), 24 * len(points) + 12 * picture.height * picture.width)
     workspaces: SimpleQueue[_Workspace] = SimpleQueue()
     for _ in range(threads):
         workspaces.put(_Workspace(memory, picture))

@@ -14,19 +14,15 @@ from threading import Event
 import torch
 
 from ..errors import Cancelled
-from ..machine.cores import cores
 from ..mesh import DWMesh
 from .backend import Backend
-from .frames import draw_on_threads
+from .frames import affordable_threads, draw_on_threads
 from .torch_faces import draw_faces
 from .torch_quads import draw_quads
 from .torch_scene import set_up
 from .torch_shade import shade
 from .view import Picture, Settings, View, reduce_samples, store
 
-MAX_THREADS = 16
-IN_FLIGHT = 1.4e9
-"""Bytes that all threads together hold, though one frame is always drawn."""
 VERTEX_BYTES, SAMPLE_BYTES = 60, 60
 """Of one frame: the projected vertices, and the samples' keys, colour, mask and depth."""
 
@@ -46,7 +42,7 @@ def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings
         if stop.is_set():
             raise Cancelled
 
-    threads = _affordable_threads(mesh, picture, len(views), settings.supersample)
+    threads = affordable_threads(len(views), _held(mesh, picture, settings.supersample))
     draw_on_threads(lambda view: _draw(mesh, view, picture, settings, leave), views, threads, settings, stop.set)
 
 
@@ -64,10 +60,9 @@ def _draw(mesh: DWMesh, view: View, picture: Picture, settings: Settings, poll: 
     store(picture, slice(view.output, view.output + 1), *pixels, released=not scene.paper)
 
 
-def _affordable_threads(mesh: DWMesh, picture: Picture, views: int, supersample: int) -> int:
+def _held(mesh: DWMesh, picture: Picture, supersample: int) -> int:
     samples = picture.height * picture.width * supersample**2
-    held = samples * SAMPLE_BYTES + mesh.height * mesh.width * VERTEX_BYTES
-    return max(1, min(cores(), MAX_THREADS, views, int(IN_FLIGHT // held)))
+    return samples * SAMPLE_BYTES + mesh.height * mesh.width * VERTEX_BYTES
 
 
 def _device(mesh: DWMesh, asked: torch.device | None) -> torch.device:

@@ -19,6 +19,7 @@ from ex4d_core.camera import Intrinsics
 from ex4d_core.errors import Cancelled, EX4DError
 from ex4d_core.mesh import DWMesh, build_dw_mesh
 from ex4d_core.render import BACKEND_CHOICES, BACKENDS, available_backends, choose, render_color_mask
+from ex4d_core.render import frames as frames_module
 from ex4d_core.render.choose import backend_problem
 from ex4d_core.trajectory import Trajectory
 
@@ -279,9 +280,6 @@ def test_a_failing_callback_ends_frames_that_are_being_drawn(monkeypatch):
 
 
 def test_a_render_that_fails_waits_for_what_is_running_and_never_begins_the_rest(monkeypatch):
-    from ex4d_core.render import frames as frames_module
-
-    backend = pytest.importorskip("ex4d_core.render.numba_backend")
     kernels = pytest.importorskip("ex4d_core.render.numba_kernels")
     whole, numbers, begun, ended = kernels.rasterise, itertools.count(), [], []
 
@@ -298,13 +296,13 @@ def test_a_render_that_fails_waits_for_what_is_running_and_never_begins_the_rest
 
     monkeypatch.setattr(kernels, "rasterise", only_the_first_ends_by_itself)
     monkeypatch.setattr(frames_module, "POLL_SECONDS", 30.0)  # how long it waits for a frame that does not end
-    frames = 2 * backend.MAX_THREADS + 3
+    frames = 2 * frames_module.MAX_THREADS + 3
     with pytest.raises(KeyError, match="from the caller"):
         render_color_mask(
             wavy("released", 24, 32), still(frames), backend="numba", keep_first_frame=False, progress=fail
         )
     assert sorted(begun) == sorted(ended), "nothing runs any more"
-    assert 0 < len(begun) <= backend.MAX_THREADS + 1 < frames
+    assert 0 < len(begun) <= frames_module.MAX_THREADS + 1 < frames
 
 
 @pytest.mark.parametrize("backend", EXACT)
@@ -425,11 +423,12 @@ def test_supersampled_depth_is_that_of_the_pixel(factor):
     assert not ((depth > 3.2) & (depth < 7.9)).any(), "nothing in mid-air"
 
 
-def test_supersampling_counts_against_the_memory_limit():
+def test_supersampling_counts_against_the_memory_limit(monkeypatch):
+    monkeypatch.setattr(frames_module, "cores", lambda: 99)
     backend = pytest.importorskip("ex4d_core.render.numba_backend")
     mesh = wavy("released", 24, 32)
     picture = backend.Picture(*(torch.empty(1, 1080, 1920, device="meta") for _ in range(3)))
-    plain, fine = (backend._affordable_threads(mesh, picture, factor) for factor in (1, 2))
+    plain, fine = (frames_module.affordable_threads(99, backend._held(mesh, picture, factor)) for factor in (1, 2))
     assert plain >= 16 and 1 <= fine <= 1.4e9 / (1920 * 1080 * 4 * 55)
 
 
