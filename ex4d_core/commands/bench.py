@@ -18,11 +18,11 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Cancelled, EX4DError
+from ..errors import Cancelled
 from ..published import BORDER_DEPTH
 from ..storage.staging import staged_file
 from .console import ProgressBar, interrupted
-from .flags import add_renderer, check_renderer, size, whole
+from .flags import add_renderer, check_file, check_renderer, size, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     for backend in args.backend:
         check_renderer(backend, args.device)
     if args.json is not None:
-        _check_file("--json", Path(args.json))
+        check_file("--json", Path(args.json))
     results = []
     for width, height in args.size:
         rgb, depth = demo_clip(width, height, args.frames)
@@ -68,13 +68,6 @@ def run(args: argparse.Namespace) -> int:
         with staged_file(args.json) as part:
             part.write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n", encoding="utf-8")
     return 0
-
-
-def _check_file(flag: str, path: Path) -> None:
-    if not path.resolve().parent.is_dir():
-        raise EX4DError(f"{flag}: the folder of {path} does not exist.")
-    if path.is_dir():
-        raise EX4DError(f"{flag}: {path} is a folder. Give the name of a file.")
 
 
 def demo_clip(width: int, height: int, frames: int) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
 """The command line: finds the command, reports bad input in one message, leaves cleanly when interrupted.
 
-Exit codes: 0 done, 2 bad input (nothing was written), 130 interrupted (nothing was written).
+Exit codes: 0 done, 2 bad input (nothing was written; `evaluate` measures the rest first), 130 interrupted (nothing was written).
 """
 
 from __future__ import annotations
@@ -21,7 +21,20 @@ from ..machine.memory import out_of_memory
 from .console import catch_interrupts, say
 from .flags import Parser
 
-COMMANDS = ("recon", "solve", "export", "demo", "generate", "imagine", "convert", "masks", "prepare", "train", "bench")
+COMMANDS = (
+    "recon",
+    "solve",
+    "export",
+    "demo",
+    "generate",
+    "imagine",
+    "convert",
+    "masks",
+    "prepare",
+    "train",
+    "bench",
+    "evaluate",
+)
 """Each is a module beside this one, with a docstring that begins with what it does, `add_arguments` and `run`."""
 
 PROGRAM = "ex4d" if Path(sys.argv[0]).stem == "ex4d" else "python -m ex4d_core"

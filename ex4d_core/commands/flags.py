@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import EX4DError
@@ -138,3 +139,11 @@ def check_renderer(backend: BackendChoice, device: str | None) -> None:
         raise EX4DError(f"--device must be cpu, cuda (cuda:1 ...) or mps, got {device}.")
     if backend == "nvdiffrast" and kind != "cuda":
         raise EX4DError(f"--backend nvdiffrast renders on CUDA, not on {device}. Use --backend auto.")
+
+
+def check_file(flag: str, path: Path) -> None:
+    """Refuse a result's file that could not be written, before the work is done."""
+    if not path.resolve().parent.is_dir():
+        raise EX4DError(f"{flag}: the folder of {path} does not exist.")
+    if path.is_dir():
+        raise EX4DError(f"{flag}: {path} is a folder. Give the name of a file.")

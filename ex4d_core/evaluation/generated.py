@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..holes.distance import distance_to_holes
+from .regions import rim
 
 DRIFT = (10.0, -6.0, 8.0)
 """Levels of 255 that red, green and blue have gained by the last frame, quadratically for blue."""
@@ -20,8 +20,6 @@ FLICKER_TINT = (1.0, 0.8, 1.2)
 """Share of that which red, green and blue take."""
 BLOCK = 16
 """Side of the blocks over which seams are measured: what an eye takes for a step of colour, not for lost detail."""
-RING = 6
-"""Pixels to each side of a hole's rim."""
 LEAST_SHARE = 0.1
 """Of a block that must be ring, and of a frame that must be hole, to be measured."""
 
@@ -91,7 +89,7 @@ def colour_faults(images: Tensor, truth: Tensor, seen: Tensor, clipped: Tensor) 
     error = 255 * (images - truth)
     hole = ~seen & ~clipped
     means = torch.stack([e[h].mean(0) for e, h in zip(error, hole) if h.float().mean() >= LEAST_SHARE])
-    ring = torch.stack([_ring(frame) for frame in seen]) & (seen | ~clipped)
+    ring = torch.stack([rim(frame) for frame in seen]) & (seen | ~clipped)
     weight = F.avg_pool2d(ring[:, None].float(), BLOCK)
     blocks = F.avg_pool2d((error * ring[..., None]).permute(0, 3, 1, 2), BLOCK) / weight.clamp_min(1e-9)
     measured = (weight >= LEAST_SHARE).expand_as(blocks)
@@ -102,12 +100,6 @@ def colour_faults(images: Tensor, truth: Tensor, seen: Tensor, clipped: Tensor) 
         seam=float(blocks[measured].abs().mean()),
         detail=float(error.abs()[seen].mean()),
     )
-
-
-def _ring(seen: Tensor) -> Tensor:
-    """(H, W) bool: pixels within `RING` of a rim, on both sides."""
-    inside, outside = distance_to_holes(seen, RING + 1), distance_to_holes(~seen, RING + 1)
-    return (seen & (inside <= RING)) | (~seen & (outside <= RING))
 
 
 def _boxed(images: Tensor, side: int) -> Tensor:

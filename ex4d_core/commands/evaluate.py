@@ -1,0 +1,245 @@
+"""Measure how good a result is: against the truth, against what the model was given, and by itself.
+
+A single pair is one line:
+
+  evaluate result.mp4 --against truth.mp4 --mask mask.mp4
+
+Folders are taken pair by pair, by the names of their files without the ending. Everything but the result is optional: what it
+would be needed for is told row by row. Clips must have one length and size; nothing is resized.
+
+Exit code 2 where a clip cannot be read or does not fit, or a row of --require was not computed; the rest is computed and
+printed all the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import EX4DError
+from ..published import SEEN_LEVEL
+from ..storage.names import natural_order
+from ..storage.staging import staged_file
+from .console import ProgressBar, interrupted, say
+from .flags import check_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..evaluation.scores import Clips, Scores
+
+ROLES = ("against", "mask", "render", "source")
+"""Flags beside the result, in the order in which they are read."""
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".webp", ".npz")
+SHORT = ("psnr", "psnr_seen", "psnr_hole", "ssim", "ms_ssim", "condition_psnr", "flow_warp_error", "flicker")
+"""Rows of the table of many clips; --json has all."""
+INCOMPLETE = 2
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A result with the files that go with it, by role; None where that role was not given."""
+
+    name: str
+    result: Path
+    others: dict[str, Path | None]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    from ..evaluation.rows import ROW_NAMES
+
+    add = parser.add_argument
+    add("result", help="video, folder of images, .npz with rgb; or a folder of such")
+    add("--against", metavar="TRUTH", help="what it should be, the same way")
+    add("--mask", help="white = seen, as recon writes it: numbers of seen pixels, holes and rims apart")
+    add("--render", help="the colour that the model was given, as recon writes it; with --mask")
+    add("--source", help="the clip itself, at the result's size: first frame and colour drift")
+    add("--weights", help="folder of weight files for the rows that need some; nothing is downloaded")
+    add("--require", nargs="+", default=[], choices=ROW_NAMES, metavar="ROW", help="rows without which to exit with 2")
+    add("--json", help="file for every number, frame by frame too")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure every pair; see the module for exit codes."""
+    weights = None if args.weights is None else Path(args.weights)
+    if weights is not None and not weights.is_dir():
+        raise EX4DError(f"--weights: there is no folder '{weights}'.")
+    if args.json is not None:
+        check_file("--json", Path(args.json))
+    pairs, problems = find_pairs(Path(args.result), {role: getattr(args, role) for role in ROLES})
+    done: dict[str, Scores] = {}
+    for pair in pairs:
+        with ProgressBar(pair.name[-22:]) as bar:
+            try:
+                done[pair.name] = measure(pair, weights, bar)
+            except (EX4DError, OSError) as error:
+                problems.append(f"{pair.name}: {error}")
+    missing = [f"{name}: {row} {scores.reasons[row]}" for name, scores in done.items() for row in lacking(args, scores)]
+    if len(done) == 1 and len(pairs) == 1:
+        print_one(next(iter(done.values())))
+    elif done:
+        print_many(done)
+    if args.json is not None:
+        with staged_file(args.json) as part:
+            text = json.dumps(report(done, problems), indent=1, allow_nan=False)
+            part.write_text(text + "\n", encoding="utf-8")
+    for line in problems:
+        say(f"not measured: {line}")
+    for line in missing:
+        say(f"required, but not computed: {line}")
+    return INCOMPLETE if problems or missing else 0
+
+
+def lacking(args: argparse.Namespace, scores: Scores) -> list[str]:
+    """Rows of --require that have no value."""
+    return [row for row in args.require if row in scores.reasons]
+
+
+def find_pairs(result: Path, given: dict[str, str | None]) -> tuple[list[Pair], list[str]]:
+    """What belongs together.
+
+    Args:
+        result: a clip, or a folder of clips.
+        given: path by role, None where it was not given; folders of clips where the result is one.
+
+    Returns:
+        The pairs, and a sentence for each result that lacks something.
+    """
+    if not is_collection(result):
+        return [
+            Pair(result.name, result, {role: None if path is None else Path(path) for role, path in given.items()})
+        ], []
+    results = clips_of(result)
+    if not results:
+        raise EX4DError(f"The folder '{result}' holds neither videos nor folders of images.")
+    sides = {role: None if path is None else _collection(role, Path(path)) for role, path in given.items()}
+    pairs, problems = [], []
+    for name, path in results.items():
+        absent = [role for role, side in sides.items() if side is not None and name not in side]
+        if absent:
+            problems.append(f"{path.name}: there is no '{name}' in the folder of --{absent[0]}.")
+            continue
+        pairs.append(Pair(name, path, {role: None if side is None else side[name] for role, side in sides.items()}))
+    return pairs, problems
+
+
+def _collection(role: str, folder: Path) -> dict[str, Path]:
+    if not is_collection(folder):
+        raise EX4DError(f"--{role} must be a folder of clips, as the result is; '{folder}' is none.")
+    return clips_of(folder)
+
+
+def is_collection(path: Path) -> bool:
+    """Whether a folder holds clips; one of pictures is a clip itself."""
+    from ..video.sources import IMAGE_SUFFIXES
+
+    if not path.is_dir():
+        return False
+    pictures = [
+        file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.suffix.lower() != ".webp"
+    ]
+    return not pictures
+
+
+def clips_of(folder: Path) -> dict[str, Path]:
+    """A folder's clips by their names without the ending, in natural order."""
+    paths = [file for file in folder.iterdir() if file.is_dir() or file.suffix.lower() in VIDEO_SUFFIXES]
+    return {path.stem: path for path in sorted(paths, key=lambda p: natural_order(p.name)) if path.name[0] != "."}
+
+
+def measure(pair: Pair, weights: Path | None, bar: ProgressBar) -> Scores:
+    """Read a pair and judge it."""
+    from ..evaluation.scores import evaluate
+
+    return evaluate(read(pair), weights=weights, progress=bar, cancel=interrupted)
+
+
+def read(pair: Pair) -> Clips:
+    """The clips of a pair, each whole.
+
+    Raises:
+        EX4DError: one that cannot be read, or that does not fit the result.
+    """
+    from ..evaluation.scores import Clips
+
+    def frames(path: Path | None) -> Tensor | None:
+        from ..video import load_video
+
+        return None if path is None else load_video(path, cancel=interrupted).frames
+
+    result = frames(pair.result)
+    assert result is not None
+    truth, mask, render, source = (frames(pair.others[role]) for role in ROLES)
+    seen = None if mask is None else mask[..., 0] >= SEEN_LEVEL
+    return Clips(result, truth, seen, render, source)
+
+
+def print_one(scores: Scores) -> None:
+    """Every row of one pair."""
+    from ..evaluation.rows import ROWS, WEIGHTED
+
+    for row in ROWS:
+        value = scores.values[row.name]
+        shown = "" if value is None else f"{number(value)} {row.unit}".rstrip()
+        print(f"  {row.title:<36}{shown or 'not computed: ' + scores.reasons[row.name]}")
+    for file in WEIGHTED:
+        print(f"  {file.row.upper():<36}not computed: {scores.reasons[file.row]}")
+
+
+def print_many(done: dict[str, Scores]) -> None:
+    """A line for each pair, and the mean with its interval of 95 per cent."""
+    from ..evaluation.bootstrap import estimate
+
+    shown = [row for row in SHORT if any(scores.values[row] is not None for scores in done.values())]
+    width = max(len("mean"), *(len(name) for name in done))
+    print("  ".join([" " * width, *(f"{row:>15}" for row in shown)]))
+    for name, scores in done.items():
+        cells = ["-" if (value := scores.values[row]) is None else number(value) for row in shown]
+        print("  ".join([f"{name:<{width}}", *(f"{cell:>15}" for cell in cells)]))
+    cells = []
+    for row in shown:
+        found = estimate([scores.values[row] for scores in done.values()])
+        spread = "" if math.isnan(found.low) else f" ±{number(found.half)}"
+        cells.append(f"{number(found.mean)}{spread}" if found.count else "-")
+    print("  ".join([f"{'mean':<{width}}", *(f"{cell:>15}" for cell in cells)]))
+    print(f"{len(done)} clips; ± is half of the 95 % interval of the mean (bootstrap). --json keeps every row.")
+
+
+def number(value: float) -> str:
+    """With four significant digits."""
+    return "identical" if math.isinf(value) else f"{value:#.4g}"
+
+
+def report(done: dict[str, Scores], problems: list[str]) -> dict[str, Any]:
+    """What --json holds; JSON knows neither NaN nor infinity, so both are null with a reason."""
+    from .. import __version__
+    from ..evaluation.bootstrap import estimate
+    from ..evaluation.rows import ROW_NAMES, ROWS
+
+    def plain(value: float | None) -> float | None:
+        return None if value is None or not math.isfinite(value) else value
+
+    means = {name: estimate([scores.values[name] for scores in done.values()]) for name in ROW_NAMES}
+    return {
+        "version": __version__,
+        "rows": {row.name: {"title": row.title, "unit": row.unit, "better": row.better} for row in ROWS},
+        "mean": {
+            name: {"mean": plain(found.mean), "low": plain(found.low), "high": plain(found.high), "clips": found.count}
+            for name, found in means.items()
+        },
+        "clips": {
+            name: {
+                "values": {row: plain(value) for row, value in scores.values.items()},
+                "not_computed": scores.reasons,
+                "identical": [row for row, value in scores.values.items() if value == math.inf],
+                "frames": {row: [plain(value) for value in values] for row, values in scores.frames.items()},
+            }
+            for name, scores in done.items()
+        },
+        "problems": problems,
+    }
