@@ -118,6 +118,11 @@ export async function still(page, milliseconds = 250) {
   }, milliseconds)
 }
 
+/** A screenshot for people to look at; in CI, where nobody does, none: drawing it takes the processor a second. */
+export async function picture(page, path) {
+  if (process.env.CI !== 'true') await page.screenshot({ path })
+}
+
 /** Replace the graph by an empty one. */
 export async function clear(page) {
   await page.evaluate(() => window.app.graph.clear())

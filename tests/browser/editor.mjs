@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as comfy from './comfy.mjs'
-import { buildChain, fit, open, pass, ready, run } from './comfy.mjs'
+import { buildChain, fit, open, pass, picture, ready, run } from './comfy.mjs'
 
 const [url, folder, renderer = 'litegraph'] = process.argv.slice(2)
 const vue = renderer === 'vue'
@@ -13,7 +13,7 @@ const { browser, page, seen } = await open(url, {
   height: 1100
 })
 const report = { seen, renderer }
-const shoot = (name) => page.screenshot({ path: join(folder, `editor-${renderer}-${name}.png`) })
+const shoot = (name) => picture(page, join(folder, `editor-${renderer}-${name}.png`))
 const inEditor = (work, argument) => comfy.inEditor(page, work, argument)
 const settled = () =>
   comfy.waitForEditor(page, ({ clip, loader }) => clip && clip.loaded === clip.header.frames && !loader.note, 30000)

@@ -1,7 +1,7 @@
 // The camera editor where a link, or the face of a subgraph, decides what is rendered: node linked.mjs URL FOLDER [vue]
 import { join } from 'node:path'
 import * as comfy from './comfy.mjs'
-import { CAMERA_NODE, fit, open, pass, placeAlone, prompt, ready, run } from './comfy.mjs'
+import { CAMERA_NODE, fit, open, pass, picture, placeAlone, prompt, ready, run } from './comfy.mjs'
 
 const [url, folder, renderer = 'litegraph'] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
@@ -14,7 +14,7 @@ const inEditor = (work, argument) => comfy.inEditor(page, work, argument)
 const attached = () => comfy.waitForEditor(page, (editor) => !editor.disposed && editor.element.clientWidth > 0)
 /** Longer than the editor takes to look at values and links. */
 const look = () => pass(page, 450)
-const shoot = (name) => page.screenshot({ path: join(folder, `linked-${renderer}-${name}.png`) })
+const shoot = (name) => picture(page, join(folder, `linked-${renderer}-${name}.png`))
 const state = () =>
   inEditor((editor, node) => ({
     angle: editor.state.document.source?.params.angle ?? null,

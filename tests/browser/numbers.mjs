@@ -1,7 +1,7 @@
 // What nodes show of a run, pictures and lines of numbers, in a real frontend: as the run ends, after another run, in a
 // tab that was left, after an undo, and inside a subgraph. node numbers.mjs URL FOLDER [vue]
 import { join } from 'node:path'
-import { buildChain, fit, inEditor, open, pass, run, waitForEditor } from './comfy.mjs'
+import { buildChain, fit, inEditor, open, pass, picture, run, waitForEditor } from './comfy.mjs'
 
 const [url, folder, renderer = 'litegraph'] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
@@ -92,7 +92,7 @@ async function look(name) {
     shown = await read()
   }
   report.shown[name] = shown
-  await page.screenshot({ path: join(folder, `numbers-${renderer}-${name}.png`) })
+  await picture(page, join(folder, `numbers-${renderer}-${name}.png`))
 }
 
 try {

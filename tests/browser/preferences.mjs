@@ -1,7 +1,7 @@
 // node preferences.mjs URL FOLDER: the pack under settings of the host: another language, renderer and size of films.
 // Prints one line of JSON.
 import { join } from 'node:path'
-import { buildChain, fit, inEditor, open, previews, run } from './comfy.mjs'
+import { buildChain, fit, inEditor, open, picture, previews, run } from './comfy.mjs'
 
 const [url, folder] = process.argv.slice(2)
 const CHOSEN = { 'Comfy.Locale': 'zh', 'EX4D.Render.Backend': 'torch', 'EX4D.Preview.Side': 128 }
@@ -35,7 +35,7 @@ try {
     label: node.inputs.find((input) => input.name === 'mesh')?.localized_name
   }))
   await inEditor(page, (editor) => editor.page.toggleHelp())
-  await page.screenshot({ path: join(folder, 'preferences.png') })
+  await picture(page, join(folder, 'preferences.png'))
   report.help = await inEditor(page, (editor) => editor.page.help.querySelector('h3').textContent)
   console.log(JSON.stringify(report))
 } finally {

@@ -3,7 +3,19 @@
 // browser, what the panel of missing models offers for the last list's graphs, and per graph its widgets, boxes, views and
 // prompt as loaded, the dialog of missing models, and for those that ran the end, and the previews, boxes and prompt then.
 
-import { boxes, clear, loadTemplate, open, openTemplate, previews, prompt, run, view, widgets } from './comfy.mjs'
+import {
+  boxes,
+  clear,
+  loadTemplate,
+  open,
+  openTemplate,
+  picture,
+  previews,
+  prompt,
+  run,
+  view,
+  widgets
+} from './comfy.mjs'
 import { closeDialog, openPanel } from './models.mjs'
 
 const [url, pack, screenshots, ...lists] = process.argv.slice(2)
@@ -57,7 +69,7 @@ async function lookSmall() {
       await loadTemplate(page, pack, name)
       await closeDialog(page)
       views[name] = { ...SMALL_WINDOW, ...(await view(page)) }
-      await page.screenshot({ path: `${screenshots}/${name}, small window.png` })
+      await picture(page, `${screenshots}/${name}, small window.png`)
     }
   } finally {
     await browser.close()
@@ -77,7 +89,7 @@ try {
     const dialog = await closeDialog(page)
     const loaded = { dialog, widgets: await widgets(page), prompt: await prompt(page), boxes: await boxes(page) }
     loaded.views = [small[name], { ...WINDOW, ...(await view(page)) }]
-    await page.screenshot({ path: `${screenshots}/${name}.png` })
+    await picture(page, `${screenshots}/${name}.png`)
     if (!running.includes(name)) {
       report[name] = loaded
       await clear(page)
@@ -87,7 +99,7 @@ try {
     const sent = await prompt(page)
     const { shown, ...result } = await run(page)
     const playing = await previews(page, await ours(page, shown))
-    await page.screenshot({ path: `${screenshots}/${name}, after Run.png` })
+    await picture(page, `${screenshots}/${name}, after Run.png`)
     report[name] = {
       ...loaded,
       sent,
@@ -102,7 +114,7 @@ try {
   for (const name of offered) {
     await loadTemplate(page, pack, name)
     panels[name] = await openPanel(page)
-    await page.screenshot({ path: `${screenshots}/${name}, models.png` })
+    await picture(page, `${screenshots}/${name}, models.png`)
     if (!panels[name]) await closeDialog(page)
   }
 } finally {

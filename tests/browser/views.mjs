@@ -1,7 +1,7 @@
 // What the shot view draws of given previews along given paths, without a run: node views.mjs URL FOLDER {FILE: PATH, ...} as
 // JSON; pictures of a scene in points go into the folder.
 import { join } from 'node:path'
-import { open } from './comfy.mjs'
+import { open, picture } from './comfy.mjs'
 
 const [url, folder, files] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
@@ -80,7 +80,7 @@ try {
   await page.keyboard.press('o')
   await page.waitForTimeout(700)
   report.points = await page.evaluate(() => window.editor.modes.points)
-  await page.screenshot({ path: join(folder, 'points.png') })
+  await picture(page, join(folder, 'points.png'))
 } finally {
   await browser.close()
 }

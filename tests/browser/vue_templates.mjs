@@ -1,7 +1,7 @@
 // node vue_templates.mjs URL PACK SCREENSHOTS NAMES APP: the example graphs in Vue nodes, which lay out their own contents,
 // and the one that is an app. Prints one line of JSON: per graph the boxes of its nodes as they are drawn.
 
-import { clear, loadTemplate, open, still } from './comfy.mjs'
+import { clear, loadTemplate, open, picture, still } from './comfy.mjs'
 
 const [url, pack, screenshots, list, app] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
@@ -44,7 +44,7 @@ try {
         window.app.graph.groups.map((group) => ({ title: group.title, box: [...group.pos, ...group.size] }))
       )
     }
-    await page.screenshot({ path: `${screenshots}/vue-${name}.png` })
+    await picture(page, `${screenshots}/vue-${name}.png`)
     await clear(page)
   }
   await loadTemplate(page, pack, app)
@@ -62,7 +62,7 @@ try {
     linear: window.app.graph.extra.linearData,
     text: document.body.innerText
   }))
-  await page.screenshot({ path: `${screenshots}/vue-${app}, app.png` })
+  await picture(page, `${screenshots}/vue-${app}, app.png`)
 } finally {
   await browser.close()
 }
