@@ -25,6 +25,8 @@ import subprocess
 import sys
 import time
 import venv
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -206,13 +208,29 @@ def demo(python: Path, arguments: list[str]) -> int:
     return run([python, "-m", "ex4d_core", "demo", *arguments])
 
 
+def beside(python: Path, chore: str) -> Callable[[], int]:
+    """Begin a chore in a process of its own; what is returned waits for its end, shows its output and gives its code."""
+    command = [str(python), "dev.py", chore, "--no-install"]
+    pool = ThreadPoolExecutor(1)
+    work = pool.submit(subprocess.run, command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def ended() -> int:
+        done = work.result()
+        print(done.stdout, end="", flush=True)
+        return done.returncode
+
+    return ended
+
+
 def test(python: Path, arguments: list[str]) -> int:
     """All of it; every step runs even when one before has failed."""
+    node_modules()
+    typed = beside(python, "types")  # pyright keeps one core busy, and the tests of the core wait now and then
     steps = {
         "lint": lambda: lint(python),
-        "types": lambda: types(python),
         "js": js,
         "core": lambda: core(python, arguments),
+        "types": typed,
         "hosted": lambda: hosted(python, arguments),
     }
     report = []
