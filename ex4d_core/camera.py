@@ -135,6 +135,9 @@ FARTHEST = 1e15
 OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 """Turns an OpenCV camera frame into an OpenGL one (x right, y up, z backward), and back."""
 
+Y_UP = OPENGL_FROM_OPENCV.diagonal()[:3]
+"""Times these, points are as 3D programs have them: y up, looking along -z."""
+
 
 def opengl_from_opencv(world_to_camera: np.ndarray) -> np.ndarray:
     """Flips the camera's y and z axes; the world stays. Its own inverse.

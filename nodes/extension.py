@@ -21,6 +21,7 @@ STAGES = (
     "mesh",
     "trajectory",
     "assets",
+    "pointcloud",
     "render",
     "targets",
     "adapter",

@@ -12,7 +12,8 @@ from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.pixels import to_uint8
-from ..ex4d_core.pointmap import SPACES, PointMap, load_pointmap, save_pointmap
+from ..ex4d_core.pointmap import SPACES, PointMap, save_pointmap
+from ..ex4d_core.pointmap.formats import POINT_SUFFIXES, load_points
 from ..ex4d_core.preview.film import FilmFrames, colored_depth, colored_points, side_by_side, small_frames, standing
 from ..ex4d_core.published import BORDER_DEPTH, HEIGHT, NEAREST_DEPTH, WIDTH
 from ..ex4d_core.trajectory import Trajectory
@@ -41,15 +42,16 @@ class EX4DLoadPointMap(io.ComfyNode):
         return schema(
             node_id="EX4DLoadPointMap",
             display_name="Load Point Map",
-            description="Reads a point map, a 3D point for every pixel of a clip, from an .npz: one of Save Point Map, or of "
-            "another tool (VGGT, DUSt3R, ...).",
+            description="Reads a point map, a 3D point for every pixel of a clip: files of Save Point Cloud or Save Point Map, "
+            "or an .npz of another tool (VGGT, DUSt3R, ...).",
             search_aliases=["xyz", "4dnex", "vggt", "dust3r", "point cloud video", "npz"],
             has_intermediate_output=True,
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=files.listing((".npz",)),
-                    tooltip="An .npz in ComfyUI's input folder with points (frames, height, width, 3) and colours.",
+                    options=files.listing(POINT_SUFFIXES),
+                    tooltip="In ComfyUI's input folder: an .npz with points (frames, height, width, 3) and colours, or the first "
+                    "file of Save Point Cloud.",
                 ),
                 io.Combo.Input(
                     "space",
@@ -80,7 +82,7 @@ class EX4DLoadPointMap(io.ComfyNode):
         if problem := choice_problem(cls, space=space):
             raise EX4DError(problem)
         with Job() as job:
-            made = load_pointmap(
+            made = load_points(
                 files.resolve(file, "point map"),
                 space=None if space == AS_THE_FILE_SAYS else space,
                 colors=None if images is None else to_uint8(images[..., :3]),

@@ -8,12 +8,10 @@ import numpy as np
 
 from ..errors import EX4DError
 from ..mesh import DWMesh
+from ..storage.ply import colored_vertices, write_ply
 from ..storage.staging import staged_file
 from .scene import AssetScene
 from .simplify import Surface
-
-VERTEX = np.dtype([("position", "<f4", 3), ("color", "u1", 3)])
-FACE = np.dtype([("count", "u1"), ("index", "<i4", 3)])
 
 
 def save_ply(path: str | Path, mesh: DWMesh, frame: int = 0) -> None:
@@ -32,7 +30,7 @@ def save_ply(path: str | Path, mesh: DWMesh, frame: int = 0) -> None:
     comment = "DW-Mesh of EX-4D; OpenCV camera frame: x right, y down, z forward"
     positions, colors = mesh.vertices_in_world(frame).cpu().numpy(), mesh.vertex_colors(frame).cpu().numpy()
     with staged_file(path) as part:
-        write_ply(part, positions, colors, mesh.faces.cpu().numpy(), comment=comment)
+        write_ply(part, colored_vertices(positions, colors), mesh.faces.cpu().numpy(), comments=[comment])
 
 
 def save_surface(path: str | Path, scene: AssetScene, surface: Surface, k: int = 0) -> None:
@@ -48,37 +46,6 @@ def save_surface(path: str | Path, scene: AssetScene, surface: Surface, k: int =
     used, index = np.unique(surface.faces[surface.visible(k)], return_inverse=True)
     vertices = surface.vertices[used]
     colors = scene.picture(frame).reshape(-1, 3)[vertices]
+    rows = colored_vertices(scene.positions(frame, vertices), colors)
     with staged_file(path) as part:
-        write_ply(
-            part, scene.positions(frame, vertices), colors, index.reshape(-1, 3), comment="EX-4D; y up, the camera looks along -z"
-        )  # fmt: skip
-
-
-def write_ply(
-    path: Path, positions: np.ndarray, colors: np.ndarray, faces: np.ndarray | None = None, *, comment: str
-) -> None:
-    """Write a file under the very name given.
-
-    Args:
-        path: target.
-        positions: (N, 3).
-        colors: (N, 3) uint8.
-        faces: (F, 3) indices; None for points alone.
-        comment: one line of ASCII, told in the header.
-    """
-    vertices = np.empty(len(positions), VERTEX)
-    vertices["position"], vertices["color"] = positions, colors
-    header = (
-        f"ply\nformat binary_little_endian 1.0\ncomment {comment}\n"
-        f"element vertex {len(vertices)}\nproperty float x\nproperty float y\nproperty float z\n"
-        "property uchar red\nproperty uchar green\nproperty uchar blue\n"
-    )
-    if faces is not None:
-        header += f"element face {len(faces)}\nproperty list uchar int vertex_indices\n"
-    with open(path, "wb") as file:
-        file.write(f"{header}end_header\n".encode("ascii"))
-        file.write(vertices.data)
-        if faces is not None:
-            rows = np.empty(len(faces), FACE)
-            rows["count"], rows["index"] = 3, faces
-            file.write(rows.data)
+        write_ply(part, rows, index.reshape(-1, 3), comments=["EX-4D; y up, the camera looks along -z"])

@@ -10,18 +10,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..camera import DEFAULT_FPS, is_finite
+from ..camera import DEFAULT_FPS, Y_UP, is_finite
 from ..camera_io import Cameras
 from ..errors import EX4DError
 from ..mesh import DWMesh
+from ..pointmap.note import check_scale
 from ..render import source_along, with_lenses
 from ..trajectory import Trajectory, in_the_world
 
 FPS_RANGE = (0.1, 1000.0)
-SCALES = (1e-6, 1e6)
 PATH, SOURCE = "EX-4D camera", "source camera"
 """Names of the cameras in the files."""
-Y_UP = np.array([1.0, -1.0, -1.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +117,9 @@ def asset_scene(
         EX4DError: a path that does not fit the clip, or a rate or scale that no file holds.
     """
     fps = (DEFAULT_FPS if trajectory is None else trajectory.fps) if fps is None else fps
-    for name, value, (low, high) in (("fps", fps, FPS_RANGE), ("scale", scale, SCALES)):
-        if not is_finite(value) or not low <= value <= high:
-            raise EX4DError(f"{name} must lie between {low:g} and {high:g}, got {value}.")
+    check_scale(scale)
+    if not is_finite(fps) or not FPS_RANGE[0] <= fps <= FPS_RANGE[1]:
+        raise EX4DError(f"fps must lie between {FPS_RANGE[0]:g} and {FPS_RANGE[1]:g}, got {fps}.")
     if trajectory is None:
         shown = tuple(range(mesh.frames))
         return AssetScene(mesh, shown, float(fps), float(scale), {SOURCE: _source(mesh, shown)})

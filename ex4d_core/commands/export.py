@@ -1,7 +1,7 @@
 """Write a video and its depth as 3D files for other programs: Blender, Houdini, Unreal, three.js.
 
-A mesh that moves, with pictures and cameras, as GLB, PLY, OBJ with a point cache, or USD. The files appear together at the end or
-not at all.
+A mesh that moves, with pictures and cameras, as GLB, PLY, OBJ with a point cache, or USD; or what the clip saw as points. The
+files appear together at the end or not at all.
 """
 
 from __future__ import annotations
@@ -33,13 +33,16 @@ from .recon_job import CameraPath, ClipJob, DepthJob, MeshJob, SourceCameraJob
 
 if TYPE_CHECKING:
     from ..assets.export import AssetOptions
+    from ..mesh import DWMesh
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; those of video, depth, camera and mesh are recon's."""
     from ..assets.export import ASSET_FORMATS, COLOR_CHOICES, DEFAULT_FACES
     from ..assets.glb import BETWEEN
+    from ..pointmap.formats import POINT_FORMATS
 
+    formats = {**ASSET_FORMATS, **POINT_FORMATS}
     add_video(parser.add_argument_group("video"))
     add_depth(parser.add_argument_group("depth"))
     add_camera(parser.add_argument_group("camera, one at most"))
@@ -48,9 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", required=True, help="file to write, or the beginning of the names of a sequence")
     add(
         "--format",
-        choices=ASSET_FORMATS,
-        help="default: by the ending, .glb and .usdz the clip, .ply a sequence, .obj with .mdd. "
-        + "; ".join(f"'{name}': {entry.title}" for name, entry in ASSET_FORMATS.items()),
+        choices=formats,
+        help="default: by the ending, .glb and .usdz the clip, .ply a sequence of meshes, .obj with .mdd, .npz and .exr points. "
+        + "; ".join(f"'{name}': {entry.title}" for name, entry in formats.items()),
     )
     add("--faces", type=whole(0), default=DEFAULT_FACES, help=f"at most; 0 = all (default {DEFAULT_FACES})")
     add(
@@ -64,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--scale", type=number(1e-6, 1e6, "metres"), default=1.0, help="metres per unit of the depth (default 1)")
 
 
-BY_ENDING = {".glb": "glb", ".ply": "ply sequence", ".obj": "obj + mdd", ".usdz": "usdz"}
+BY_ENDING = {".glb": "glb", ".ply": "ply sequence", ".obj": "obj + mdd", ".usdz": "usdz", ".npz": "npz", ".exr": "exr"}
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class ExportJob:
 def run(args: argparse.Namespace) -> int:
     """Check everything, build the mesh, write it."""
     from ..assets.export import save_asset
+    from ..pointmap.formats import POINT_FORMATS
     from .recon import build_mesh, depth_source, path_around, read_video, with_source_camera
 
     started = time.monotonic()
@@ -98,6 +102,10 @@ def run(args: argparse.Namespace) -> int:
     mesh = build_mesh(job.mesh, clip, depth)
     fps = float(clip.fps)
     del depth, clip  # the mesh has copies of its own
+    if job.format in POINT_FORMATS:
+        _write_points(job, mesh, fps)
+        say(f"done in {time.monotonic() - started:.1f} s")
+        return 0
     path = None if job.camera is None else path_around(mesh, job.camera, job.frames, fps)
     with ProgressBar("writing the mesh") as bar:
         written = save_asset(
@@ -119,6 +127,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _write_points(job: ExportJob, mesh: DWMesh, fps: float) -> None:
+    """What the clip saw, as points."""
+    from ..assets.points import points_of_mesh
+    from ..pointmap.formats import save_points
+
+    points = points_of_mesh(mesh, fps=fps)
+    with ProgressBar("writing the points") as bar:
+        files = save_points(job.output, points, format=job.format, scale=job.scale, progress=bar, cancel=interrupted)
+    for file in files:
+        print(file)
+    megabytes = sum(file.stat().st_size for file in files) / 1e6
+    say(f"{len(points)} frames, {int(points.valid.sum())} points, {megabytes:.1f} MB")
+
+
 def export_job(args: argparse.Namespace) -> ExportJob:
     """The job that the flags describe; refuses what cannot work, before anything heavy is loaded or written.
 
@@ -128,6 +150,7 @@ def export_job(args: argparse.Namespace) -> ExportJob:
     from ..assets.export import AssetOptions, check_asset
     from ..camera import Intrinsics
     from ..mesh import check_mesh_parameters
+    from ..pointmap.formats import POINT_FORMATS, check_points
     from ..video import probe_video
 
     mesh = MeshJob(args.style, args.min_angle, args.depth_jump, args.border_depth, args.focal)
@@ -149,7 +172,12 @@ def export_job(args: argparse.Namespace) -> ExportJob:
             f"'{output.name}' does not tell its format. End it in {', '.join(BY_ENDING)}, or pass --format."
         )
     options = AssetOptions(args.faces, args.colors, args.picture, args.between)
-    check_asset(format, options, source_frames)
+    if format not in POINT_FORMATS:
+        check_asset(format, options, source_frames)
+    elif cameras:
+        raise EX4DError("A file of points holds no camera. Leave --cam and --camera out, or write the mesh (.glb).")
+    else:
+        check_points(format)
     check_targets(output.parent, [output.name])
     check_sources(output.parent, [output.name], (args.input_video, args.depth, args.source_camera, *args.camera))
     clip = ClipJob(args.input_video, args.start, source_frames, args.fps, shape, args.fit)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..depth.files import check_depth_source, depth_from_source, wanted_maps
 from ..depth.source import DepthSource
 from ..errors import EX4DError
-from ..pointmap.files import load_pointmap, pointmap_shape
+from ..pointmap.formats import load_points, points_shape
 from ..published import NEAREST_DEPTH
 from .console import ProgressBar, interrupted, say
 
@@ -29,7 +29,7 @@ def check_points(job: DepthPoints, info: VideoInfo, count: int) -> None:
     Raises:
         EX4DError: another number of frames, or another picture.
     """
-    (frames, height, width), aspect = pointmap_shape(job.path)
+    (frames, height, width), aspect = points_shape(job.path)
     check_depth_source(
         DepthSource("depth", frames, width, height, lambda: iter(()), None, job.path, pixel_aspect=aspect), info, count
     )
@@ -51,7 +51,7 @@ def depth_from_points(job: DepthPoints, focal: float | None, clip: VideoClip) ->
     from ..pointmap.register import register
 
     with ProgressBar("reading the points") as bar:
-        pointmap = load_pointmap(job.path, progress=bar, cancel=interrupted)
+        pointmap = load_points(job.path, progress=bar, cancel=interrupted)
     assert clip.placement is not None  # a clip that was read has one
     if focal is not None:
         focal *= pointmap.width / clip.placement.scaled_width

@@ -282,15 +282,16 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
 def depth_job(args: argparse.Namespace) -> DepthJob:
     """Where the depth comes from."""
     from ..machine import extras
-    from ..pointmap.files import is_pointmap
+    from ..pointmap.formats import is_points
 
-    if args.depth_kind is None and args.depth is not None and is_pointmap(args.depth):
+    if args.depth_kind is None and args.depth is not None and is_points(args.depth):
         if args.point_motion == BACKGROUND:
             extras.check("cv2", "Finding the camera's way in a point map")
         return DepthPoints(args.depth, args.point_motion == BACKGROUND)
     if args.point_motion is not None:
         raise EX4DError(
-            "--point_motion is for a --depth that is a point map, an .npz of cube_points, world_points or such."
+            "--point_motion is for a --depth that is a point map: an .npz of cube_points, world_points or such, or files of "
+            "Save Point Cloud."
         )
     if args.depth is None:
         return DepthEstimate(

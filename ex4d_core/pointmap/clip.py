@@ -7,6 +7,7 @@ Convention: axes as in the OpenCV camera, x right, y down, z forward. Pixel (row
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -131,6 +132,17 @@ class PointMap:
             raise EX4DError(f"The point map has frames 0 to {len(self) - 1}; asked for were {frames}.")
         chosen = frames if isinstance(frames, slice) else list(frames)
         return replace(self, points=self.points[chosen], valid=self.valid[chosen], colors=self.colors[chosen])
+
+    def at_rate(self, fps: float) -> PointMap:
+        """The same map at another rate, its memory shared.
+
+        Raises:
+            EX4DError: a rate that no map has.
+        """
+        _check_number("fps", fps, FPS_LIMITS)
+        other = copy(self)  # nothing else changes, so nothing is checked again
+        object.__setattr__(other, "fps", fps)
+        return other
 
 
 def resized_aspect(source_size: tuple[int, int], size: tuple[int, int]) -> float:

@@ -54,6 +54,28 @@ def test_comfyui_s_own_nodes_save_the_meshes_and_preview_the_file(client, server
         assert (server.output / "own" / "file_00001_.glb").stat().st_size > 1000
 
 
+def test_points_are_written_and_read_back(client, server):
+    """From the mesh, and from a point map that was read; what is connected twice or not at all is told."""
+
+    def cloud(**values):
+        widgets = {"name": "EX-4D/cloud", "format": "ply points", "scale": 2.0, "fps": 0.0}
+        return {"class_type": "EX4DSavePointCloud", "inputs": widgets | values}
+
+    result = client.queue({**scene(), "cloud": cloud(mesh=["mesh", 0])}).ok()
+    assert "5 files" in result.text("cloud") and client.view(result.outputs["cloud"]["images"][0])
+    assert len(trimesh.load(server.output / "EX-4D" / "cloud_00001_.0000.ply").vertices) > 100
+    load = {"file": "EX-4D/cloud_00001_.0000.ply [output]", "space": "as the file says"}
+    graph = {"load": {"class_type": "EX4DLoadPointMap", "inputs": load}}
+    again = client.queue(
+        {**graph, "cloud": cloud(format="16-bit pictures", name="EX-4D/again", pointmap=["load", 0])}
+    ).ok()
+    assert "world points" in again.text("load")
+    assert (server.output / "EX-4D" / "again_00001_.points.json").is_file()
+    both = client.queue({**scene(), **graph, "cloud": cloud(mesh=["mesh", 0], pointmap=["load", 0])})
+    assert "mesh and pointmap is connected" in both.message
+    assert "nothing is connected" in client.queue({"cloud": cloud()}).message
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [({"name": "../mesh"}, "output folder"), ({"picture": 9}, "frames 0 to 4"), ({"faces": 7}, "at least 100 faces")],

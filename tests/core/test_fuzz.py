@@ -36,6 +36,7 @@ from ex4d_core.depth.files import load_depth
 from ex4d_core.depth.source import KINDS
 from ex4d_core.errors import EX4DError
 from ex4d_core.pointmap import PointMap, load_pointmap, save_pointmap
+from ex4d_core.pointmap.formats import load_points, save_points
 from ex4d_core.trajectory import Trajectory, parse_document
 from ex4d_core.video import clip_sound, load_video, probe_video, save_video
 from ex4d_core.wan.checkpoint import convert, load_adapter
@@ -244,7 +245,7 @@ def camera_files(suffixes: tuple[str, ...]) -> Callable[[Path], list[Path]]:
         path = Trajectory.preset("arc_over", frames=FRAMES, fps=24, intrinsics=LENS).for_scene(LENS)
         made = []
         for name, entry in FORMATS.items():
-            if entry.write is not None and entry.suffixes[0] in suffixes:
+            if entry.write is not None and entry.read is not None and entry.suffixes[0] in suffixes:
                 made.append(path.save(folder / f"{name}{entry.suffixes[0]}", format=name))
         if ".json" in suffixes:
             cameras = [{"camera_to_world": np.eye(4).ravel().tolist(), "fov": 50} for _ in range(FRAMES)]
@@ -370,6 +371,21 @@ def clip(tmp_path_factory):
     return {FRAMES: load_video(path), 1: load_video(path, count=1)}
 
 
+def read_point_pictures(path: Path) -> object:
+    """By their index, whichever of them is damaged."""
+    return load_points(path.with_name("shot.points.json"))
+
+
+def point_files(format: str) -> Callable[[Path], list[Path]]:
+    """A frame of points, and what belongs to it; some pixels have none."""
+
+    def make(folder: Path) -> list[Path]:
+        xyz = torch.rand((1, 6, 8, 3), generator=torch.Generator().manual_seed(0))
+        return save_points(folder / "shot", PointMap.from_pictures(xyz, xyz, valid=xyz[..., 0] > 0.2), format=format)
+
+    return make
+
+
 READERS = {
     "video": Reader(videos, read_video, 250),
     "titles": Reader(titled_videos, read_video, 40),
@@ -382,6 +398,9 @@ READERS = {
     "adapters of 4DNeX": Reader(fourdnex_adapters, read_fourdnex, 150),
     "rendered frames": Reader(rendered_frames, read_rendered, 120),
     "point maps": Reader(pointmaps, load_pointmap, 400),
+    "points in ply": Reader(point_files("ply points"), load_points, 200, together=True),
+    "points in pictures": Reader(point_files("16-bit pictures"), read_point_pictures, 60, together=True),
+    "points in exr": Reader(point_files("exr"), load_points, 60, together=True),
     "camera npz": Reader(camera_files((".npz",)), read_camera, 400),
     "camera txt": Reader(camera_files((".txt",)), read_camera, 400),
     "camera chan": Reader(camera_files((".chan",)), read_camera, 400),
