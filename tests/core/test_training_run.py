@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -17,6 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from training_files import SHAPE, VARIANTS, write_all, write_cache, write_config
+from training_processes import TrainProcess
 
 from ex4d_core.commands.cli import main
 from ex4d_core.errors import EX4DError
@@ -379,14 +379,13 @@ class TestCommand:
 
 def process(config, *flags, rank=None, world=None, port=None):
     """The command as a process of its own, one of several where ``rank`` is given."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = {}
     if rank is not None:
-        environment |= {
+        environment = {
             "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
         }  # fmt: skip
-    command = [sys.executable, "-m", "ex4d_core", "train", "--config", str(config), *flags]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return TrainProcess(config, flags, config.with_name(f"{config.stem}-{rank or 0}.txt"), environment)
 
 
 def free_port():
@@ -409,7 +408,7 @@ def test_two_and_four_processes_do_what_one_does(folder):
         model = {"sharded": sharded, "checkpointing": "full" if sharded else "off"}
         config, port = write_config(folder, name, optimiser=options, model=model, **VALIDATED), free_port()
         running = [process(config, rank=rank, world=world, port=port) for rank in range(world)]
-        told = [each.communicate(timeout=240) for each in running]
+        told = [each.ended() for each in running]
         assert [each.returncode for each in running] == [0] * world, told
         one, many = (load_file(folder / each / "step-000010" / "adapter.safetensors") for each in ("one", name))
         moved = sum(float((one[name] - start[name]).square().sum()) for name in one) ** 0.5
@@ -447,10 +446,10 @@ def test_a_killed_run_goes_on_from_its_last_saved_step(folder):
         running = process(config("killed", 10**6), *(["--resume"] if kept else []))
         deadline = time.monotonic() + 120
         while len(steps_in(folder / "killed")) < kept + 2 and time.monotonic() < deadline:
-            assert running.poll() is None, running.communicate()
+            assert running.returncode is None, running.ended()
             time.sleep(0.003 * (number + 1))
         running.kill()
-        running.communicate()
+        running.ended()
         steps = steps_in(folder / "killed")
         assert len(steps) >= kept + 2
         for path in steps:
@@ -468,9 +467,9 @@ def test_sigterm_saves_the_step(folder):
     deadline = time.monotonic() + 120
     while not (folder / "a" / "log.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    running.send_signal(signal.SIGTERM)
-    _, err = running.communicate(timeout=120)
-    assert running.returncode == 0 and "--resume goes on" in err
+    os.kill(running.pid, signal.SIGTERM)
+    told = running.ended()
+    assert running.returncode == 0 and "--resume goes on" in told
     (step,) = steps_in(folder / "a")
     assert int(step.name.removeprefix("step-")) == len(log_of(folder / "a"))
 
