@@ -27,20 +27,25 @@ from .color_mask import (
     source_along,
     with_lenses,
 )
+from .panorama import PROJECTIONS, Projection, panorama_size, render_panorama
 
 __all__ = [
     "BACKENDS",
     "BACKEND_CHOICES",
     "OUT_DTYPES",
+    "PROJECTIONS",
     "BackendChoice",
     "BackendName",
     "KeepFirstFrame",
     "OutDtype",
+    "Projection",
     "available_backends",
     "backend_problem",
     "choose_backend",
     "default_range",
+    "panorama_size",
     "render_color_mask",
+    "render_panorama",
     "shown_frames",
     "source_along",
     "with_lenses",

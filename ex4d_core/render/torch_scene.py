@@ -17,21 +17,18 @@ busy with the other."""
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
-    """A view's set-up. A face is numbered 2 * (its quad's upper left vertex) + (1 for the lower right one of the two);
-    the two faces of the back plate come after all others.
+class Surface:
+    """A frame of the mesh before a viewing camera. A face is numbered 2 * (its quad's upper left vertex) + (1 for the lower
+    right one of the two); the two faces of the back plate come after all others.
 
     Attributes:
         height, width: vertex rows and columns.
         paper: paper style, where quads are seen or not; in released style vertices are.
         depth: (V,) float32 planar depth of the source camera.
-        x, y: (V,) float64 in samples of the picture; of no meaning where ``inverse`` is negative.
-        inverse: (V,) float64 1/z in the viewing camera, -1 for what is not in front of the near plane.
         valid: (V,) bool; paper style: of the quad to the lower right, False in the last row and column.
-        lens: fx, fy, cx, cy of the viewing camera, with sample (0, 0) at the origin.
         rays: 1/fx, 1/fy, cx, cy of the source camera, with vertex (0, 0) at the origin.
         pose: (3, 4) source camera to viewing camera.
-        near, far: the range of z that is drawn.
+        near, far: the range that is drawn.
         strip: vertices, faces or samples to work on at a time.
     """
 
@@ -39,11 +36,7 @@ class Scene:
     width: int
     paper: bool
     depth: Tensor
-    x: Tensor
-    y: Tensor
-    inverse: Tensor
     valid: Tensor
-    lens: tuple[float, float, float, float]
     rays: tuple[float, float, float, float]
     pose: np.ndarray
     near: float
@@ -90,29 +83,60 @@ class Scene:
         return torch.stack([line[0] * x + line[1] * y + line[2] * z + line[3] for line in self.pose.tolist()], 1)
 
 
-def set_up(mesh: DWMesh, view: View, settings: Settings) -> Scene:
-    """Project the mesh's vertices for a view."""
-    device = settings.device
-    source, camera = mesh.lens(view.source), view.intrinsics
-    # Both grids: sample (i, j) lies at j * 1 + offset, so the offset moves into the principal point.
+@dataclass(frozen=True, eq=False)
+class Scene(Surface):
+    """A pinhole view's set-up.
+
+    Attributes:
+        x, y: (V,) float64 in samples of the picture; of no meaning where ``inverse`` is negative.
+        inverse: (V,) float64 1/z in the viewing camera, -1 for what is not in front of the near plane.
+        lens: fx, fy, cx, cy of the viewing camera, with sample (0, 0) at the origin.
+    """
+
+    x: Tensor
+    y: Tensor
+    inverse: Tensor
+    lens: tuple[float, float, float, float]
+
+
+def surface_of(mesh: DWMesh, frame: int, source_to_camera: np.ndarray, settings: Settings) -> Surface:
+    """A frame of the mesh, and what of it is seen, where it is drawn."""
+    device, source = settings.device, mesh.lens(frame)
+    # Vertex (i, j) lies at j * 1 + offset, so the offset moves into the principal point.
     rays = (1.0 / source.fx, 1.0 / source.fy, source.cx - mesh.pixel_offset, source.cy - mesh.pixel_offset)
-    lens = (float(camera.fx), float(camera.fy), camera.cx - 0.5, camera.cy - 0.5)
-    depth = mesh.depth[view.source].to(device)
-    x, y, inverse = (torch.empty(depth.shape, dtype=torch.float64, device=device) for _ in range(3))
-    strip = STRIP if device.type == "cpu" else GPU_STRIP
-    lines = max(1, strip // mesh.width)
-    for top in range(0, mesh.height, lines):
-        part = slice(top, top + lines)
-        _project(depth[part], top, rays, lens, view.source_to_camera, settings.near, (x[part], y[part], inverse[part]))
     paper = mesh.style == "paper"
     if paper:
-        valid = torch.nn.functional.pad(mesh.quad_face_valid(view.source)[..., 0], (0, 1, 0, 1))
+        valid = torch.nn.functional.pad(mesh.quad_face_valid(frame)[..., 0], (0, 1, 0, 1))
     else:
-        valid = mesh.vertex_valid(view.source)
-    return Scene(
-        mesh.height, mesh.width, paper, depth.reshape(-1), x.reshape(-1), y.reshape(-1), inverse.reshape(-1),
-        valid.reshape(-1).to(device), lens, rays, view.source_to_camera[:3], settings.near, settings.far, strip,
-    )  # fmt: skip
+        valid = mesh.vertex_valid(frame)
+    return Surface(
+        height=mesh.height,
+        width=mesh.width,
+        paper=paper,
+        depth=mesh.depth[frame].to(device).reshape(-1),
+        valid=valid.reshape(-1).to(device),
+        rays=rays,
+        pose=source_to_camera[:3],
+        near=settings.near,
+        far=settings.far,
+        strip=STRIP if device.type == "cpu" else GPU_STRIP,
+    )
+
+
+def set_up(mesh: DWMesh, view: View, settings: Settings) -> Scene:
+    """Project the mesh's vertices for a view."""
+    surface = surface_of(mesh, view.source, view.source_to_camera, settings)
+    camera = view.intrinsics
+    # Sample (0, 0) is at the origin, so the half pixel moves into the principal point.
+    lens = (float(camera.fx), float(camera.fy), camera.cx - 0.5, camera.cy - 0.5)
+    depth = surface.depth.view(mesh.height, mesh.width)
+    x, y, inverse = (torch.empty(depth.shape, dtype=torch.float64, device=depth.device) for _ in range(3))
+    lines = max(1, surface.strip // mesh.width)
+    for top in range(0, mesh.height, lines):
+        part = slice(top, top + lines)
+        out = (x[part], y[part], inverse[part])
+        _project(depth[part], top, surface.rays, lens, view.source_to_camera, settings.near, out)
+    return Scene(**vars(surface), x=x.reshape(-1), y=y.reshape(-1), inverse=inverse.reshape(-1), lens=lens)
 
 
 def _project(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..published import VISIBLE_ALPHA
-from .torch_scene import Scene
+from .torch_scene import Scene, Surface
 
 
 def shade(
@@ -48,15 +48,10 @@ def _shade_part(
     fade: bool,
     out: tuple[Tensor, Tensor, Tensor],
 ) -> None:
-    at = keys.nonzero()[:, 0]
-    face = 0xFFFFFFFF - (keys.index_select(0, at) & 0xFFFFFFFF)
-    if scene.paper:
-        kept = scene.seen(face).nonzero()[:, 0]
-        at, face = at.index_select(0, kept), face.index_select(0, kept)
+    at, _, corners = winners(scene, keys)
     sample = at + start
     row = torch.div(sample, columns, rounding_mode="floor")
     x, y = (sample - row * columns).double(), row.double()
-    corners = scene.corners(face) if scene.paper else scene.corners_of_any(face)
     inverses = [scene.inverse.index_select(0, v) for v in corners]
     weights = _weights_on_screen(scene, corners, inverses, x, y)
     z = weights[0] / inverses[0] + weights[1] / inverses[1] + weights[2] / inverses[2]
@@ -66,12 +61,48 @@ def _shade_part(
         for weight, value in zip(weights, exact, strict=True):
             weight[crossing] = value
         z[crossing] = depth
-    if not scene.paper:
-        weights = [w * scene.valid.index_select(0, v) for w, v in zip(weights, corners, strict=True)]
+    lay_colors(scene, at, corners, weights, z, channels, fade, out)
+
+
+def winners(surface: Surface, keys: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """Samples that show a face (paper style: a seen one), these faces, and their corners."""
+    at = keys.nonzero()[:, 0]
+    face = 0xFFFFFFFF - (keys.index_select(0, at) & 0xFFFFFFFF)
+    if not surface.paper:
+        return at, face, surface.corners_of_any(face)
+    kept = surface.seen(face).nonzero()[:, 0]
+    at, face = at.index_select(0, kept), face.index_select(0, kept)
+    return at, face, surface.corners(face)
+
+
+def lay_colors(
+    surface: Surface,
+    at: Tensor,
+    corners: tuple[Tensor, Tensor, Tensor],
+    weights: list[Tensor],
+    z: Tensor,
+    channels: Tensor,
+    fade: bool,
+    out: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    """Colour, mask and depth of samples, as the style has them.
+
+    Args:
+        surface: what they show.
+        at: (N,) the samples.
+        corners: (N,) vertices of the face at each.
+        weights: (N,) of these corners, >= 0 and adding up to 1.
+        z: (N,) depth.
+        channels: (3, V) float colours 0..255.
+        fade: see `Settings`.
+        out: colour (S, 3), mask (S,) and depth (S,), written at ``at``.
+    """
+    if not surface.paper:
+        weights = [w * surface.valid.index_select(0, v) for w, v in zip(weights, corners, strict=True)]
         kept = ((weights[0] + weights[1] + weights[2]) * 255.0 > VISIBLE_ALPHA).nonzero()[:, 0]
         if len(kept) < len(at):
             at, z, *weights = (value.index_select(0, kept) for value in (at, z, *weights))
-            corners = [v.index_select(0, kept) for v in corners]
+            corners = (corners[0][kept], corners[1][kept], corners[2][kept])
         if not fade:
             scale = (weights[0] + weights[1] + weights[2]).reciprocal_()
             weights = [weight * scale for weight in weights]
@@ -89,7 +120,7 @@ def _weights_on_screen(
     """Weights of the corners at samples, corrected for perspective; of no meaning for faces through the near plane."""
     ax, bx, cx = (scene.x.index_select(0, v) - x for v in corners)
     ay, by, cy = (scene.y.index_select(0, v) - y for v in corners)
-    return _normalised(
+    return normalised(
         [(bx * cy - by * cx) * inverses[0], (cx * ay - cy * ax) * inverses[1], (ax * by - ay * bx) * inverses[2]]
     )
 
@@ -99,11 +130,11 @@ def _weights_in_space(scene: Scene, corners: list[Tensor], x: Tensor, y: Tensor)
     a, b, c = (scene.points(v) for v in corners)
     fx, fy, cx, cy = scene.lens
     ray = torch.stack([(x - cx) / fx, (y - cy) / fy, torch.ones_like(x)], 1)
-    weights = _normalised([(ray * torch.linalg.cross(p, q)).sum(1) for p, q in ((b, c), (c, a), (a, b))])
+    weights = normalised([(ray * torch.linalg.cross(p, q)).sum(1) for p, q in ((b, c), (c, a), (a, b))])
     return weights, weights[0] * a[:, 2] + weights[1] * b[:, 2] + weights[2] * c[:, 2]
 
 
-def _normalised(weights: list[Tensor]) -> list[Tensor]:
+def normalised(weights: list[Tensor]) -> list[Tensor]:
     """Weights that add up to 1. A sample up to 1e-6 px outside its face takes the colour of the nearest point on it."""
     scale = (weights[0] + weights[1] + weights[2]).reciprocal_()
     weights = [weight.mul_(scale).clamp_(min=0) for weight in weights]
