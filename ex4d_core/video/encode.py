@@ -21,6 +21,7 @@ from .colour import BT709, JPEG_RANGE, MPEG_RANGE, SCALING
 from .fit import check_frame_size
 from .sampling import exact_rate
 from .sound import Sound
+from .spherical import Spherical, write_spherical
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -39,6 +40,7 @@ def save_video(
     audio_from: VideoClip | Sound | str | Path | None = None,
     crf: float = VISUALLY_LOSSLESS_CRF,
     lossless: bool = False,
+    spherical: Spherical | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> None:
@@ -52,6 +54,7 @@ def save_video(
             in memory.
         crf: x264 quality, 0 (best) to 51.
         lossless: keep every value: RGB H.264, which fewer players show.
+        spherical: mark an .mp4 or .mov as a panorama, or as two eyes in one frame; None = an ordinary video.
         progress: called with (frames done, frames in all) where the number is known.
         cancel: polled at every frame.
 
@@ -66,7 +69,7 @@ def save_video(
         torch.Size([5, 32, 48, 3])
     """
     total = len(frames) if hasattr(frames, "__len__") else None  # type: ignore[arg-type]
-    with VideoWriter(path, fps, audio_from=audio_from, crf=crf, lossless=lossless) as writer:
+    with VideoWriter(path, fps, audio_from=audio_from, crf=crf, lossless=lossless, spherical=spherical) as writer:
         for frame in frames:
             if cancel is not None and cancel():
                 raise Cancelled
@@ -83,7 +86,7 @@ class VideoWriter:
     so.
 
     Args:
-        path, fps, audio_from, crf, lossless: see `save_video`.
+        path, fps, audio_from, crf, lossless, spherical: see `save_video`.
     """
 
     def __init__(
@@ -94,8 +97,13 @@ class VideoWriter:
         audio_from: VideoClip | Sound | str | Path | None = None,
         crf: float = VISUALLY_LOSSLESS_CRF,
         lossless: bool = False,
+        spherical: Spherical | None = None,
     ) -> None:
         self.path = Path(path)
+        if spherical is not None and self.path.suffix.lower() == ".mkv":
+            raise EX4DError(
+                f"'{path}' is marked as a panorama or as stereo, which .mp4 and .mov hold. End it in one of them."
+            )
         if self.path.suffix.lower() not in CONTAINERS:
             raise EX4DError(f"'{path}' must end in .mp4, .mov or .mkv.")
         if not 0.01 <= float(fps) <= 1000:
@@ -105,7 +113,7 @@ class VideoWriter:
         self.rate = exact_rate(fps)
         self.frames = 0
         self._crf, self._lossless = crf, lossless
-        self._audio_from = audio_from
+        self._audio_from, self._spherical = audio_from, spherical
         self._staged: StagedFile | None = None
         self._encoder: _Encoder | None = None
         self._opened = contextlib.ExitStack()
@@ -141,6 +149,8 @@ class VideoWriter:
         import av
 
         check_frame_size(size, f"'{self.path.name}'")
+        if self._spherical is not None:
+            self._spherical.check_size(size)
         assert self._staged is not None, "frames are written inside the context"
         # Quietly, since an unfinished container writes its trailer on closing, which may fail again on a full disk.
         file = open(self._staged.part, "w+b")  # noqa: SIM115
@@ -169,6 +179,8 @@ class VideoWriter:
             raise EX4DError(f"There are no frames to write to '{self.path}'.")
         with encoding_errors(self.path):
             self._encoder.finish(self.frames / self.rate)
+            if self._spherical is not None:
+                write_spherical(self._staged.part, self._spherical)
         self._staged.keep()
 
 
