@@ -23,6 +23,8 @@ STAGES = (
     "assets",
     "pointcloud",
     "render",
+    "stereo",
+    "vr",
     "targets",
     "adapter",
     "conditioning",

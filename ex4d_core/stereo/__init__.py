@@ -8,6 +8,7 @@ from .disparity import Disparity, measure_disparity
 from .guide import Guided, carry_over
 from .layout import LAYOUTS, Layout, lay_out
 from .pair import Eye, StereoPair, render_stereo
+from .panorama import render_panorama_eyes
 from .rig import HEROES, UNITS, Hero, Rig, Unit, two_eyes
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "carry_over",
     "lay_out",
     "measure_disparity",
+    "render_panorama_eyes",
     "render_stereo",
     "two_eyes",
 ]

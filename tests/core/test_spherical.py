@@ -64,7 +64,7 @@ def test_ffmpeg_reads_what_was_written(tmp_path, view, eyes):
 def test_the_index_may_stand_first_and_sound_stays_in_step(tmp_path):
     """Chunk offsets of both tracks move with the index; every packet is the one it was."""
     plain, moved = tmp_path / "plain.mp4", tmp_path / "first.mp4"
-    tone = Sound(torch.sin(torch.arange(44100) / 9)[None].repeat(2, 1), 44100)
+    tone = Sound(torch.sin(torch.arange(44100) / 9)[None].repeat(2, 1).numpy(), 44100)
     save_video(plain, frames((64, 32), 15), 15, audio_from=tone)
     with av.open(str(plain)) as source, av.open(str(moved), "w", options={"movflags": "faststart"}) as target:
         streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
