@@ -25,7 +25,7 @@ OFFERED = [
 ]
 """These name every model file of all."""
 PLAYING = {"EX4DDemoClip", "EX4DDepthFromImage", "EX4DRenderColorMask", "EX4DDraftFill"}
-WIDEST = ("Single image to 4D", "CrossView (LTX 2.3)")
+WIDEST = ("Single image to 4D", "CrossView (LTX 2.3)", "Image to 4D, re-shot with EX-4D")
 """The most nodes beside each other; the last two of them lie outside of a small window."""
 LARGE = 1720
 """Width of the larger of the two windows."""

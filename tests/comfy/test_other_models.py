@@ -8,7 +8,7 @@ import pytest
 import torch
 from harness import other_models, workflow
 from harness.chain import HEIGHT, WIDTH, WORKFLOWS, change, of, write_inputs
-from harness.other_models import CONDITIONED, FRAMES, GRAPHS
+from harness.other_models import FRAMES, GRAPHS, LOADABLE
 from harness.wan import node
 
 
@@ -56,7 +56,7 @@ def test_the_graph_runs_up_to_its_first_weights(client, server, clip, name):
     assert 0.05 < holes.float().mean() < 0.95
 
 
-@pytest.mark.parametrize("name", CONDITIONED)
+@pytest.mark.parametrize("name", LOADABLE)
 def test_the_graph_makes_its_video_of_tiny_weights(client, server, reference, name):
     """To the saved video; and the render has its say: without the control's strength another video comes out."""
     from ex4d_core.video import load_video

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_pointmap_depth import RECORDED, in_the_cube, recorded, unprojected
+from harness.points import in_the_cube, unprojected
+from test_pointmap_depth import RECORDED, recorded
 
 from ex4d_core.camera import invert_pose
 from ex4d_core.demo_scene import DemoScene

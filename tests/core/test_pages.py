@@ -9,11 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from harness.points import in_the_cube, unprojected
 from media import numbered, write_clip
 from PIL import Image
 
 from ex4d_core import Trajectory, load_video
 from ex4d_core.commands.flags import Parser
+from ex4d_core.demo_scene import DemoScene
+from ex4d_core.pointmap import PointMap, save_pointmap
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
@@ -44,6 +48,26 @@ def test_the_page_s_shot_runs(tmp_path, monkeypatch):
     assert seen[0].all() and 0.05 < (~seen[-1]).float().mean() < 0.95
     assert draft.frames[-1][~seen[-1]].float().mean() > color.frames[-1][~seen[-1]].float().mean() + 5
     assert len(Trajectory.load(tmp_path / "camera.npz")) == FRAMES
+
+
+def test_the_page_s_scene_of_a_picture_is_found(tmp_path, monkeypatch):
+    scene = DemoScene(96, 96, 3)
+    colors, depth = scene.clip()
+    still = np.tile(np.eye(4), (len(depth), 1, 1))
+    points = in_the_cube(unprojected(depth.double().numpy(), scene.intrinsics, still), 0.02)[0]
+    (tmp_path / "out").mkdir()
+    save_pointmap(tmp_path / "out" / "pointmap.npz", PointMap.from_pictures(torch.from_numpy(points), colors))
+    monkeypatch.chdir(tmp_path)
+    (code,) = (
+        part
+        for part in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+        if "points" in part
+    )
+    made: dict = {}
+    exec(compile(code, str(PAGE), "exec"), made)
+    mesh = made["mesh"]
+    assert (mesh.frames, mesh.width, mesh.height) == (3, 512, 512)
+    assert mesh.intrinsics.fx / 512 == pytest.approx(scene.intrinsics.fx / 96, rel=0.01)
 
 
 def test_the_page_s_shot_is_short():

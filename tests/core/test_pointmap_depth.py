@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from harness.points import in_the_cube, unprojected
 from safetensors.numpy import load_file
 
 from ex4d_core.camera import invert_pose
@@ -20,24 +21,6 @@ from ex4d_core.pointmap.released import released_registration
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FRAMES, WIDTH, HEIGHT = 5, 128, 96
-
-
-def unprojected(depth: np.ndarray, lens, to_world: np.ndarray) -> np.ndarray:
-    """(T, H, W, 3) world points of planar depth."""
-    across = (np.arange(lens.width) + 0.5 - lens.cx) / lens.fx
-    down = (np.arange(lens.height) + 0.5 - lens.cy) / lens.fy
-    rays = np.stack([*np.meshgrid(across, down), np.ones((lens.height, lens.width))], -1)
-    seen = depth[..., None] * rays
-    return np.einsum("tij,thwj->thwi", to_world[:, :3, :3], seen) + to_world[:, None, None, :3, 3]
-
-
-def in_the_cube(points: np.ndarray, cut: float) -> tuple[np.ndarray, float, np.ndarray]:
-    """As 4DNeX's training data: cut to percentiles, each frame centred, one scale; stored 0..1. Scale, and which were cut."""
-    low, high = np.quantile(points, [cut, 1 - cut], axis=(1, 2))
-    clipped = np.clip(points, low[:, None, None], high[:, None, None])
-    scale = ((high - low) / 2).max()
-    middle = ((low + high) / 2)[:, None, None]
-    return ((clipped - middle) / scale + 1) / 2, 2 * scale, (clipped != points).any(-1)
 
 
 @cache

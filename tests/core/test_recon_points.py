@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_pointmap_depth import in_the_cube, unprojected
+from harness.points import in_the_cube, unprojected
 from test_recon_source_camera import FRAMES, SIZE, wrong
 
 from ex4d_core.camera import invert_pose

@@ -1,7 +1,7 @@
 """The example graphs made small enough for a test machine: tiny weights under the real files' names, a short small clip.
 
-Stock loaders read what can be made small (Wan, LoRA, adapter, DepthCrafter). The text encoder, CLIP vision and the VAE
-have sizes that ComfyUI fixes; recorded embeddings and a narrow VAE stand in for them.
+Stock loaders read what can be made small (Wan, LoRA, adapters, DepthCrafter). The text encoder, CLIP vision and the VAE
+have sizes that ComfyUI fixes; encoders that answer with recorded embeddings and a narrow VAE stand in for them.
 """
 
 from __future__ import annotations
@@ -35,15 +35,19 @@ NEEDS_MODELS = {
 }
 WIDTH, HEIGHT = 96, 64
 GRAPHS = {
-    "Re-shoot full EX-4D": (9, 25),
-    "Re-shoot a video": (9, 4),
-    "Few steps": (9, 4),
-    "Small GPU (fp8 or GGUF)": (9, 4),
-    "Long clip": (13, 25 * 2),
-    "Single image to 4D": (9, 25),
-    "Re-shoot with stock samplers": (9, 25),
+    "Re-shoot full EX-4D": (9, 25, 15),
+    "Re-shoot a video": (9, 4, 15),
+    "Few steps": (9, 4, 15),
+    "Small GPU (fp8 or GGUF)": (9, 4, 15),
+    "Long clip": (13, 25 * 2, 15),
+    "Single image to 4D": (9, 25, 15),
+    "Re-shoot with stock samplers": (9, 25, 15),
+    "Image to 4D (4DNeX)": (9, 3, 24),
+    "Image to 4D, re-shot with EX-4D": (9, 3, 24),
 }
-"""Graph with Wan -> frames of its result here, steps of its sampler."""
+"""Graph with Wan -> frames of its result here, steps of its sampler, frames a second."""
+SAMPLERS = ("WanEX4DSampler", "WanFourDNeXSampler")
+"""Nodes that make a graph's frames by themselves, the last on the way first."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +98,30 @@ def wan_models(server, reference: Path) -> Iterator[Tiny]:
     lora = load_file(tiny.folder / "ex4d_tiny_r16.safetensors")
     lora = {f"diffusion_model.{k.replace('.default', '')}": 0.1 * v for k, v in lora.items() if "lora" in k}
     save_file(lora, files[3])
+    files += write_fourdnex(folders / "4dnex")
     files += write_inputs(server.input)
     try:
         yield tiny
     finally:
         for file in files:
             file.unlink()
+
+
+def write_fourdnex(folder: Path) -> list[Path]:
+    """4DNeX's two files, random, for the tiny Wan of 2 blocks and width 256."""
+    random = torch.Generator().manual_seed(9)
+    shapes = {
+        f"transformer.blocks.{block}.{part}.{layer}.lora_{side}.weight": (4, 256) if side == "A" else (256, 4)
+        for block in range(2)
+        for part in ("attn1", "attn2")
+        for layer in ("to_q", "to_k", "to_v", "to_out.0")
+        for side in "AB"
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / "pytorch_lora_weights.safetensors", folder / "learnable_domain_embeddings.pt"]
+    save_file({key: 0.05 * torch.randn(shape, generator=random) for key, shape in shapes.items()}, files[0])
+    torch.save(0.1 * torch.randn(2, 256, generator=random), files[1])
+    return files
 
 
 def write_inputs(folder: Path) -> list[Path]:
@@ -126,15 +148,16 @@ def small_graph(tiny: Tiny, client, path: Path, **sampler) -> SmallGraph:
         "WanImageToVideo": {"width": WIDTH, "height": HEIGHT, "length": frames},
         "EX4DDepthCrafter": {"steps": 1},
         "WanEX4DSampler": {"segment_frames": 9, "segment_overlap": 5, **sampler},
+        "WanFourDNeXSampler": {"width": WIDTH, "height": HEIGHT, "frames": frames, "steps": 3},
+        # Points of random weights tell no lens.
+        "EX4DPointMapToDepth": {"width": WIDTH, "height": HEIGHT, "fov": 40.0},
     }
     change(prompt, changes)
-    if of(prompt, "WanEX4DSampler"):
-        (sampling,) = (made,) = (conditioned,) = of(prompt, "WanEX4DSampler")
-    else:
-        (sampling,), (made,) = of(prompt, "SamplerCustomAdvanced"), of(prompt, "VAEDecode")
-        (conditioned,) = of(prompt, "EX4DConditioning")
+    kind = next((kind for kind in SAMPLERS if of(prompt, kind)), None)
+    (sampling,) = of(prompt, kind or "SamplerCustomAdvanced")
+    (made,) = of(prompt, kind or "VAEDecode")
     (saved,) = of(prompt, "SaveVideo")
-    return SmallGraph(stand_in(tiny, prompt, prompt[conditioned]["inputs"]), sampling, made, saved)
+    return SmallGraph(stand_in(tiny, prompt), sampling, made, saved)
 
 
 def small_depth_graph(client, path: Path) -> dict:
@@ -152,17 +175,14 @@ def change(prompt: dict, changes: dict[str, dict]) -> dict:
     return prompt
 
 
-def stand_in(tiny: Tiny, prompt: dict, texts: dict) -> dict:
-    """Recorded text (``texts`` are the inputs it goes into) and CLIP vision in place of their encoders, the narrow VAE."""
-    folder = str(tiny.folder)
-    (vae,) = of(prompt, "VAELoader")
-    places = {texts["positive"][0]: 0, texts["negative"][0]: 1}
-    places |= dict.fromkeys(of(prompt, "CLIPVisionEncode"), 2)
-    gone = [*places, *of(prompt, "CLIPLoader"), *of(prompt, "CLIPVisionLoader"), *of(prompt, "ImageFromBatch")]
-    for entry in prompt.values():
-        for key, value in entry["inputs"].items():
-            if isinstance(value, list) and value[0] in places:
-                entry["inputs"][key] = ["recorded", places[value[0]]]
-    kept = {key: entry for key, entry in prompt.items() if key not in gone}
-    kept |= {"recorded": node("EX4DTestText", folder=folder, pad=False), vae: node("EX4DTestTinyVAE", folder=folder)}
-    return kept
+def stand_in(tiny: Tiny, prompt: dict) -> dict:
+    """The prompt itself, with the narrow VAE and the recorded encoders of text and CLIP vision in their loaders' places."""
+    kinds = {
+        "VAELoader": "EX4DTestTinyVAE",
+        "CLIPLoader": "EX4DTestTextEncoder",
+        "CLIPVisionLoader": "EX4DTestVisionEncoder",
+    }
+    for key, entry in prompt.items():
+        if entry["class_type"] in kinds:
+            prompt[key] = node(kinds[entry["class_type"]], folder=str(tiny.folder))
+    return prompt

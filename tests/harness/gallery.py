@@ -1,21 +1,26 @@
 """The pictures of docs/gallery.md: what the geometry of every example graph makes. Run with ``python dev.py thumbnails``.
 
 The demo clip stands for the artist's, at the graph's own camera path, frames and depth source; DepthCrafter's place takes
-the clip's exact depth.
+the clip's exact depth, and 4DNeX's place its exact points.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
 
-from . import workflow
+from . import fourdnex_picture, workflow
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+
+if TYPE_CHECKING:
+    from ex4d_core.depth import DepthClip
+    from ex4d_core.mesh import DWMesh
 
 FOLDER = ROOT / "docs" / "gallery"
 PICTURES = {
@@ -40,6 +45,8 @@ PICTURES = {
         "CrossView (MiniMax-H3)",
     ),
     "single-image": ("Single image to 4D",),
+    "fourdnex": ("Image to 4D (4DNeX)",),
+    "fourdnex-shot": ("Image to 4D, re-shot with EX-4D",),
 }
 """Each picture, and the example graphs of that geometry: they differ in what follows it."""
 CLIP = ("frames", "width", "height", "camera")
@@ -123,6 +130,40 @@ def source_of(graph: dict, scene):
     return Trajectory(poses, lenses, frame_of_reference="world")
 
 
+def points_of(scene, depth: torch.Tensor) -> torch.Tensor:
+    """(T, H, W, 3) in 0..1: the clip's exact points in the place of those that 4DNeX makes of a picture."""
+    return torch.from_numpy(fourdnex_picture.points_of(depth.numpy(), scene.intrinsics)).float()
+
+
+def clip_of_points(rgb: torch.Tensor, points: torch.Tensor) -> DepthClip:
+    """Depth, lens and camera as *Point Map to Depth* finds them."""
+    from ex4d_core.pointmap import PointMap
+    from ex4d_core.pointmap.fit import fit_cameras
+    from ex4d_core.pointmap.register import register
+    from ex4d_core.published import NEAREST_DEPTH
+
+    made = PointMap.from_pictures(points, rgb)
+    return register(made, fit_cameras(made), near=NEAREST_DEPTH).depth
+
+
+def mesh_of(saved: dict, scene, rgb: torch.Tensor, depth: torch.Tensor) -> DWMesh:
+    """The mesh that a graph builds of the demo clip, from what its depth source would hand on."""
+    from ex4d_core.mesh import build_dw_mesh
+
+    style = (widgets(saved, "EX4DBuildDWMesh") or ["released"])[0]
+    if widgets(saved, "EX4DPointMapToDepth") is not None:
+        clip = clip_of_points(rgb, points_of(scene, depth))
+        camera = clip.source_camera
+        return build_dw_mesh(
+            rgb, clip.depth, clip.intrinsics, style=style, border_depth=clip.border_depth, source_camera=camera
+        )
+    if widgets(saved, "LoadImage") is not None:
+        rgb, depth = (frames[:1].expand(len(frames), *frames.shape[1:]) for frames in (rgb, depth))
+    return build_dw_mesh(
+        rgb, depth_of(saved, depth), scene.intrinsics, style=style, source_camera=source_of(saved, scene)
+    )
+
+
 def sheet(rows: list[list[torch.Tensor]]) -> Image.Image:
     """Rows of (H, W, 3) uint8 frames."""
     step = SIDE + GAP
@@ -135,24 +176,31 @@ def sheet(rows: list[list[torch.Tensor]]) -> Image.Image:
 
 
 def draw(saved: dict, scene, rgb: torch.Tensor, depth: torch.Tensor) -> Image.Image:
-    """Five moments of a graph: the clip as it is then, the render with its holes in grey, the draft."""
+    """Five moments of a graph: the clip as it is then, the render with its holes in grey, the draft.
+
+    Of a graph without a camera: the clip, and its points as colours.
+    """
     from ex4d_core.holes.draft_fill import draft_fill
-    from ex4d_core.mesh import build_dw_mesh
+    from ex4d_core.pixels import to_uint8
     from ex4d_core.render import render_color_mask
 
-    if widgets(saved, "LoadImage") is not None:
-        rgb, depth = (frames[:1].expand(MOST, *frames.shape[1:]) for frames in (rgb, depth))
-    style = (widgets(saved, "EX4DBuildDWMesh") or ["released"])[0]
-    source = source_of(saved, scene)
-    mesh = build_dw_mesh(rgb, depth_of(saved, depth), scene.intrinsics, style=style, source_camera=source)
+    if widgets(saved, "EX4DCameraTrajectory") is None:
+        moments = moments_of(len(rgb))
+        return sheet([list(rgb[moments]), list(to_uint8(points_of(scene, depth))[moments])])
+    mesh = mesh_of(saved, scene, rgb, depth)
     path = path_of(saved, mesh)
     color, mask, seen_depth = render_color_mask(mesh, path, out_dtype="uint8")
-    moments = [round(i * (len(path) - 1) / (COLUMNS - 1)) for i in range(COLUMNS)]
+    moments = moments_of(len(path))
     shown = [path.shown_frames(mesh.frames)[moment] for moment in moments]
     color, mask, seen_depth = color[moments], mask[moments], seen_depth[moments]
     marked = torch.where((mask > 127)[..., None], color, torch.tensor(96, dtype=torch.uint8))
     draft = draft_fill(color, mask, seen_depth)
-    return sheet([list(rgb[shown]), list(marked), list(draft)])
+    return sheet([list(mesh.rgb[shown]), list(marked), list(draft)])
+
+
+def moments_of(frames: int) -> list[int]:
+    """The frames that are shown, from the first to the last."""
+    return [round(i * (frames - 1) / (COLUMNS - 1)) for i in range(COLUMNS)]
 
 
 def write() -> None:

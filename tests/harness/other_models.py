@@ -27,8 +27,8 @@ FRAMES = {
     "CrossView (MiniMax-H3)": 5,
 }
 """What becomes of the small clip's 6 frames at 15 a second; at 24 a second there are 10 of them."""
-CONDITIONED = {"VACE (Wan 2.1)": "WanVaceToVideo", "VACE (Wan 2.2)": "WanVaceToVideo", "Uni3C": "WanImageToVideo"}
-"""The graphs whose stock loaders take tiny weights, and the node that their texts go into."""
+LOADABLE = ("VACE (Wan 2.1)", "VACE (Wan 2.2)", "Uni3C")
+"""The graphs whose stock loaders take tiny weights."""
 HEAVY = ("LoadMoGeModel", "UNETLoader", "CheckpointLoaderSimple", "CLIPLoader", "VAELoader", "LTXAVTextEncoderLoader",
          "LTXVAudioVAELoader", "ModelPatchLoader")  # fmt: skip
 
@@ -133,12 +133,10 @@ def light(prompt: dict) -> dict:
 def runnable(tiny: Tiny, client, name: str, steps: int) -> dict:
     """A graph with tiny weights, few steps, recorded text and the narrow VAE."""
     prompt = small_prompt(client, name)
-    (conditioned,) = of(prompt, CONDITIONED[name])
     for key in (*of(prompt, "KSampler"), *of(prompt, "KSamplerAdvanced")):
         inputs = prompt[key]["inputs"]
         inputs["steps"] = steps
         for edge in ("start_at_step", "end_at_step"):
             if inputs.get(edge) == 10:
                 inputs[edge] = steps // 2
-    first = {key: prompt[key] for key in of(prompt, "ImageFromBatch")}  # a start image here, not CLIP vision's
-    return stand_in(tiny, prompt, prompt[conditioned]["inputs"]) | first
+    return stand_in(tiny, prompt)

@@ -31,19 +31,26 @@ CAPTIONS = {
     "Uni3C": ("Uni3C", "Wan 2.1 I2V, no mask"),
     "CrossView (LTX 2.3)": ("CrossView", "LTX 2.3, magenta holes"),
     "CrossView (MiniMax-H3)": ("CrossView", "MiniMax-H3, magenta holes"),
+    "Image to 4D (4DNeX)": ("4DNeX", "a picture's colour and points"),
+    "Image to 4D, re-shot with EX-4D": ("4DNeX + EX-4D", "a picture, filmed anew"),
 }
 CUSTOM = "Custom path from JSON"
 
 
-def tiles(name: str, rgb, mesh) -> list[Image.Image]:
+def tiles(name: str, scene, rgb, depth) -> list[Image.Image]:
     """What is shown of a graph, from left to right and down."""
+    from ex4d_core.pixels import to_uint8
     from ex4d_core.render import render_color_mask
 
-    graph = gallery.graph_of(name)
+    graph, half = gallery.graph_of(name), FRAMES // 2
+    picture = lambda frames, t: Image.fromarray(frames[t].numpy())  # noqa: E731
+    if gallery.widgets(graph, "EX4DCameraTrajectory") is None:
+        points = to_uint8(gallery.points_of(scene, depth))
+        return [picture(frames, t) for t in (0, half) for frames in (rgb, points)]
+    mesh = gallery.mesh_of(graph, scene, rgb, depth)
     path = gallery.path_of(graph, mesh)
     hole_color = (gallery.widgets(graph, "EX4DRenderColorMask")[5:6] or ["black"])[0]
     color, mask, _ = render_color_mask(mesh, path, out_dtype="uint8", hole_color=hole_color)
-    picture = lambda frames, t: Image.fromarray(frames[t].numpy())  # noqa: E731
     if name == CUSTOM:
         return [picture(color, t) for t in (0, 16, 32, 48)]
     if name == "Long clip":
@@ -52,7 +59,6 @@ def tiles(name: str, rgb, mesh) -> list[Image.Image]:
         return [picture(color, t) for t in (8, 22, 28, 46)]
     if name == "Handheld clip, steady re-shoot":
         return [picture(frames, t) for frames in (rgb, color) for t in (15, 40)]
-    half = FRAMES // 2
     return [picture(rgb, 0), picture(color, half), picture(color, FRAMES - 1), picture(mask, FRAMES - 1).convert("RGB")]
 
 
@@ -77,20 +83,13 @@ def sheet(pictures: list[Image.Image], caption: tuple[str, str] | None) -> Image
 
 def write() -> None:
     """Draw all of them anew."""
-    from ex4d_core.mesh import build_dw_mesh
-
     filmed = {}
     for name in (CUSTOM, *CAPTIONS):
         graph = gallery.graph_of(name)
         scene = gallery.clip_of(graph, SIZE)
         if scene not in filmed:
             filmed[scene] = scene.clip()
-        frames = filmed[scene]
-        if name == "Single image to 4D":
-            frames = [clip[:1].expand(FRAMES, *clip.shape[1:]) for clip in frames]
-        style = gallery.widgets(graph, "EX4DBuildDWMesh")[0]
-        mesh = build_dw_mesh(*frames, scene.intrinsics, style=style, source_camera=gallery.source_of(graph, scene))
-        picture = sheet(tiles(name, frames[0], mesh), CAPTIONS.get(name))
+        picture = sheet(tiles(name, scene, *filmed[scene]), CAPTIONS.get(name))
         picture.save(ROOT / "workflows" / f"{name}.jpg", quality=86, optimize=True)
 
 

@@ -54,6 +54,50 @@ def EX4DTestText(folder, pad):
     return [[texts[0], {}]], [[texts[1], {}]], vision
 
 
+class RecordedText:
+    """A text encoder that answers with recorded embeddings, the negative ones to no text and to EX-4D's own, and notes texts."""
+
+    def __init__(self, folder):
+        self.texts, self.said = [recorded(folder, name) for name in ("context_pos", "context_neg")], []
+
+    def tokenize(self, text, **_):
+        return text
+
+    def encode_from_tokens_scheduled(self, tokens, **_):
+        self.said.append(tokens)
+        return [[self.texts[not tokens or tokens.startswith("Bright tones")], {}]]
+
+
+class RecordedVision:
+    """A CLIP vision encoder that answers with the recorded tokens."""
+
+    def __init__(self, folder):
+        self.tokens = recorded(folder, "clip_fea")
+
+    def encode_image(self, image, crop=True):
+        vision = comfy.clip_vision.Output()
+        vision["penultimate_hidden_states"] = self.tokens
+        return vision
+
+
+@node("CLIP", folder=TEXT)
+def EX4DTestTextEncoder(folder):
+    """Recorded embeddings in the place of a text encoder."""
+    return RecordedText(folder)
+
+
+@node(sink=True, clip="CLIP", after=ANY)
+def EX4DTestSaid(clip, after):
+    """Shows the texts that a recorded text encoder was given, each as a line."""
+    return {"ui": {"text": clip.said}}
+
+
+@node("CLIP_VISION", folder=TEXT)
+def EX4DTestVisionEncoder(folder):
+    """Recorded tokens in the place of a CLIP vision encoder."""
+    return RecordedVision(folder)
+
+
 @node("CLIP_VISION_OUTPUT", shape=TEXT)
 def EX4DTestVision(shape):
     """What a CLIP vision encoder has seen, zeros of this shape (JSON); null holds no tokens at all."""
