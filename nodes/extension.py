@@ -30,6 +30,7 @@ STAGES = (
     "conditioning",
     "sampler",
     "composite",
+    "compare",
     "fourdnex",
     "fourdnex_sampler",
     "training",

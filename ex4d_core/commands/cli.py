@@ -34,6 +34,7 @@ COMMANDS = (
     "train",
     "bench",
     "evaluate",
+    "benchmark",
 )
 """Each is a module beside this one, with a docstring that begins with what it does, `add_arguments` and `run`."""
 

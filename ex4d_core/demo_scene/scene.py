@@ -31,6 +31,8 @@ class DemoScene:
             Depth is always that of the pixel centre.
         camera: how the source camera moves, one of ``CAMERA_MOVES``.
         visitor: a cart stands there too, which rests for half of the clip and then leaves it.
+        seed: another scene drawn from the same kit (``arranged``); None = the demo's own.
+        moving: whether a drawn scene's things move.
     """
 
     width: int
@@ -39,6 +41,8 @@ class DemoScene:
     samples: int = 1
     camera: CameraMove = "locked-off"
     visitor: bool = False
+    seed: int | None = None
+    moving: bool = True
 
     def __post_init__(self) -> None:
         if min(self.width, self.height, self.frames, self.samples) < 1:
@@ -81,7 +85,7 @@ class DemoScene:
         Returns:
             Colour (H, W, 3) uint8 and planar depth (H, W) float32.
         """
-        return self._cast(solids.at(t / self.frames % 1.0, self.visitor), t, world_to_camera, intrinsics)
+        return self._cast(self._things(t / self.frames % 1.0), t, world_to_camera, intrinsics)
 
     def still(
         self, t: float, world_to_camera: np.ndarray | None = None, intrinsics: Intrinsics | None = None
@@ -92,8 +96,13 @@ class DemoScene:
             (H, W) bool.
         """
         _, depth = self.frame(t, world_to_camera, intrinsics)
-        _, without = self._cast(solids.unmoved(self.visitor), t, world_to_camera, intrinsics)
+        _, without = self._cast(solids.unmoved(self._things), t, world_to_camera, intrinsics)
         return (depth - without).abs() <= 1e-6 * without
+
+    def _things(self, time: float) -> list[solids.Solid]:
+        if self.seed is None:
+            return solids.at(time, self.visitor)
+        return solids.drawn_from(self.seed, time if self.moving else 0.0)
 
     def _cast(
         self, things: list[solids.Solid], t: float, world_to_camera: np.ndarray | None, intrinsics: Intrinsics | None

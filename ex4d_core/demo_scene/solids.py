@@ -5,10 +5,12 @@ portal of columns, trees, a balloon, clouds and hills. Ground and sky are the ra
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from . import arranged
 from .world import (
     BALL,
     BANDS,
@@ -59,9 +61,25 @@ def at(time: float, visitor: bool = False) -> list[Solid]:
     return [*things, *_visitor(time)] if visitor else things
 
 
-def unmoved(visitor: bool = False) -> list[Solid]:
+def drawn_from(seed: int, time: float) -> list[Solid]:
+    """What stands in the scene of one seed at ``time`` in 0..1 of the loop, but ground and sky."""
+    turn = 2 * math.pi * time
+    things = []
+    for prop in arranged.props(seed):
+        centre, angle = arranged.placed(prop, turn)
+        spin = _rotation_y(angle) @ _rotation_x(prop.tilt)
+        things.append(
+            Solid(
+                prop.shape, centre, prop.half, prop.colour, prop.second, prop.pattern, prop.frequency, 0.06, spin,
+                inner=prop.inner, grain=5,
+            )
+        )  # fmt: skip
+    return [*things, *_trees(), *_clouds(turn), *_hills()]
+
+
+def unmoved(things: Callable[[float], list[Solid]]) -> list[Solid]:
     """What is the same at every time, and does not turn in its place either."""
-    times = [at(time, visitor) for time in (0.0, 0.37, 0.81)]
+    times = [things(time) for time in (0.0, 0.37, 0.81)]
     return [one for one, *others in zip(*times, strict=True) if all(_same(one, other) for other in others)]
 
 

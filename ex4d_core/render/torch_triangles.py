@@ -23,8 +23,8 @@ def recall_frame(
     faces = layer.faces.to(device).long()
     placed = _place(layer.points.to(device), view, settings.near)
     hole = picture.mask[view.output] == 0
-    sample, face = _nearest(placed, faces, hole, settings)
-    area, z, weights = _shares(placed, faces[face], sample, picture.width)
+    sample, face = nearest(placed, faces, hole, settings)
+    area, z, weights = shares(placed, faces[face], sample, picture.width)
     front = area < 0
     sample, face, z, weights = sample[front], face[front], z[front], weights[:, front]
     clear = ~_blocked(memory, view, sample, z, picture.width, settings)
@@ -51,7 +51,7 @@ def _place(points: Tensor, view: Recollection, near: float) -> Tensor:
     return torch.stack([fx * x * inverse + cx, fy * y * inverse + cy, torch.where(z > near, inverse, -1.0)], -1)
 
 
-def _nearest(placed: Tensor, faces: Tensor, hole: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
+def nearest(placed: Tensor, faces: Tensor, hole: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
     """Samples of the holes that a face covers, as indices, and the nearest face of each."""
     rows, columns = hole.shape
     keys = torch.zeros(rows * columns, dtype=torch.int64, device=placed.device)
@@ -94,7 +94,7 @@ def _nearest(placed: Tensor, faces: Tensor, hole: Tensor, settings: Settings) ->
     return sample, 0xFFFFFFFF - (keys[sample] & 0xFFFFFFFF)
 
 
-def _shares(placed: Tensor, corners: Tensor, sample: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+def shares(placed: Tensor, corners: Tensor, sample: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor]:
     """Area on the picture, depth, and (3, N) the corners' shares of the surface."""
     x, y, w = (placed[:, axis][corners] for axis in range(3))
     ux, uy, vx, vy = x[:, 1] - x[:, 0], y[:, 1] - y[:, 0], x[:, 2] - x[:, 0], y[:, 2] - y[:, 0]

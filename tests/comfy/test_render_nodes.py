@@ -211,3 +211,30 @@ def test_hole_colours_and_grown_holes(client, server):
 def test_a_colour_that_is_none_is_refused_before_the_run(client):
     result = client.queue(shot("60") | {"render": render_of(hole_color="picked", picked_color="green")})
     assert "render" in result.node_errors and "#rrggbb" in result.message
+
+
+def test_two_videos_are_compared(client, server):
+    """The draft against itself is identical; against the render it differs in the holes alone."""
+    draft = {"color": ["render", 0], "seen": ["render", 1], "fps": 15.0}
+
+    def compared(other):
+        inputs = {"result": ["dull", 0], "against": other, "view": "error map", "fps": 15.0, "seen": ["render", 1]}
+        return {"class_type": "EX4DCompareVideos", "inputs": inputs}
+
+    prompt = shot("60") | {
+        "dull": {"class_type": "EX4DDraftFill", "inputs": draft},
+        "same": compared(["dull", 0]),
+        "other": compared(["render", 0]),
+        "e": record("other", 0, "compared_error"),
+        "s": record("render", 1, "compared_seen"),
+        "c": record("other", 1, "compared_curve"),
+    }
+    result = client.queue(prompt).ok()
+    assert "PSNR: identical" in result.text("same") and "PSNR, seen: identical" in result.text("other")
+    assert "PSNR, hole:" in result.text("other") and result.outputs["other"]["animated"] == [True]
+    error, seen, curve = (
+        torch.load(server.output / f"compared_{name}.pt", weights_only=True) for name in ("error", "seen", "curve")
+    )
+    assert error.shape == (*seen.shape, 3) and curve.shape == (1, 360, 960, 3)
+    alike = error[seen > 0]
+    assert (alike == alike[0]).all() and error[seen == 0].max() > alike[0].max() + 0.2

@@ -1,0 +1,265 @@
+"""Measure the geometry on exact truth: draw a seeded set of scenes, compare ways to carry a clip to other cameras.
+
+  benchmark make --output_dir set
+  benchmark run --set set --output_dir report [--videos NAME=FOLDER]
+
+`make` draws scenes with exact depth, source cameras of five kinds and the truth of target cameras on four ranges (0 to 30, 60 and
+90 degrees, -90 to 90). `run` shows each by every method from the same depth and cameras, and writes report.html (one page),
+report.json, table.tex and a line into history.jsonl. Exit code 2 where something was not measured or became worse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Cancelled, EX4DError
+from ..storage.staging import check_targets, staged_folder
+from .bench import machine
+from .console import ProgressBar, interrupted, say
+from .flags import number
+
+if TYPE_CHECKING:
+    from ..evaluation.benchmark.cases import Filmed, Target
+    from ..evaluation.benchmark.methods import Shown
+    from ..evaluation.benchmark.noise import DepthNoise
+    from ..evaluation.benchmark.page import WorstFrame
+    from ..evaluation.benchmark.results import Entry, Regression
+
+HTML, JSON, TEX, HISTORY = "report.html", "report.json", "table.tex", "history.jsonl"
+WORST = 4
+"""Frames that the page shows."""
+WORST_OF = "paper"
+"""The method whose worst frames they are; the first where it did not run."""
+INCOMPLETE = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    from ..evaluation.benchmark.cases import SETS
+    from ..evaluation.benchmark.methods import METHODS
+
+    add = parser.add_argument
+    add("what", choices=("make", "run"), help="draw a set, or measure on one")
+    add("--output_dir", required=True, help="folder for the set, or for the report")
+    add("--size", choices=tuple(SETS), default="small", help="make: which set (default small: 5 scenes of 256x256)")
+    add("--set", dest="set_dir", help="run: folder of a set")
+    add("--methods", nargs="+", choices=tuple(METHODS), default=list(METHODS), help="run: which (default all)")
+    add(
+        "--videos",
+        nargs="+",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="run: finished videos, <case>_<range>.mp4 in a folder",
+    )
+    add("--against", metavar="REPORT", help="run: another run's report.json; what became worse is told and red")
+    for name, most, says in (
+        ("scale", 1.0, "smooth error of depth, as a share (default 0)"),
+        ("flicker", 1.0, "error of whole frames, as a share (default 0)"),
+        ("blur", 16.0, "pixels by which edges of depth are blurred (default 0)"),
+        ("holes", 1.0, "share of the picture without depth (default 0)"),
+    ):
+        add(f"--depth_{name}", type=number(0, most), default=0.0, help=f"run: {says}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw or measure; see the module."""
+    return _make(args) if args.what == "make" else _run(args)
+
+
+def _make(args: argparse.Namespace) -> int:
+    from ..evaluation.benchmark.cases import INDEX, make
+
+    if (Path(args.output_dir) / INDEX).exists():
+        raise EX4DError(f"'{args.output_dir}' holds a set already. Give another folder, or remove it.")
+    with staged_folder(args.output_dir) as stage, ProgressBar("drawing scenes") as bar:
+        make(stage, args.size, progress=bar, cancel=interrupted)
+    print(Path(args.output_dir) / INDEX)
+    return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ..evaluation.benchmark.cases import read_index
+    from ..evaluation.benchmark.noise import DepthNoise
+    from ..evaluation.benchmark.page import page
+    from ..evaluation.benchmark.results import document, latex, read_report, regressions
+
+    if args.set_dir is None:
+        raise EX4DError("run needs --set: the folder that `benchmark make` drew.")
+    noise = DepthNoise(args.depth_scale, args.depth_flicker, args.depth_blur, args.depth_holes)
+    folders = _folders(args.videos, args.methods)
+    before = None if args.against is None else read_report(Path(args.against))
+    folder, output = Path(args.set_dir), Path(args.output_dir)
+    check_targets(output, (HTML, JSON, TEX, HISTORY))
+    name, cases = read_index(folder)
+    started = time.monotonic()
+    entries, problems = _measure(folder, cases, args.methods, folders, noise)
+    if not entries:
+        raise EX4DError("Nothing could be measured: " + (problems[0] if problems else "the set is empty."))
+    worse = [] if before is None else regressions(entries, before)
+    settings = _settings(name, cases, noise, before, time.monotonic() - started)
+    worst = _worst(folder, entries, folders, noise)
+    with staged_folder(output) as stage:
+        report = document(entries, settings, problems)
+        (stage / JSON).write_text(json.dumps(report, allow_nan=False) + "\n", encoding="utf-8")
+        (stage / HTML).write_text(page(entries, settings, worst, worse, problems), encoding="utf-8")
+        (stage / TEX).write_text(latex(entries), encoding="utf-8")
+        (stage / HISTORY).write_text(_history(output / HISTORY, report), encoding="utf-8")
+    _print(entries, worse, problems)
+    print(output / HTML)
+    return INCOMPLETE if problems or worse else 0
+
+
+def _folders(given: list[str], methods: list[str]) -> dict[str, Path]:
+    folders = {}
+    for word in given:
+        name, equals, path = word.partition("=")
+        if not (name and equals and Path(path).is_dir()):
+            raise EX4DError(f"--videos takes NAME=FOLDER with a folder that is there, got '{word}'.")
+        if name in methods or name in folders:
+            raise EX4DError(f"--videos: there is another method called '{name}'.")
+        folders[name] = Path(path)
+    return folders
+
+
+def _measure(
+    folder: Path, cases: dict[str, list[str]], methods: list[str], folders: dict[str, Path], noise: DepthNoise
+) -> tuple[list[Entry], list[str]]:
+    """Every method on every range of every case; one case is in memory at a time."""
+    from ..evaluation.benchmark.cases import read_target
+    from ..evaluation.benchmark.grade import grade, in_source_picture
+    from ..evaluation.benchmark.results import Entry
+
+    entries: list[Entry] = []
+    problems: list[str] = []
+    total = sum(len(spans) for spans in cases.values()) * (len(methods) + len(folders))
+    with ProgressBar("measuring") as bar:
+        done = 0
+        for case, spans in cases.items():
+            try:
+                source = _spoilt_source(folder, case, noise)
+            except EX4DError as error:
+                problems.append(f"{case}: {error}")
+                continue
+            for span in spans:
+                try:
+                    truth = read_target(folder, case, span)
+                    framed = in_source_picture(truth, source)
+                except EX4DError as error:
+                    problems.append(f"{case} {span}: {error}")
+                    continue
+                for method in [*methods, *folders]:
+                    if interrupted():
+                        raise Cancelled
+                    try:
+                        shown = _shown(method, folders, case, span, source, truth)
+                        entries.append(Entry(case, span, method, tuple(grade(shown, truth, framed))))
+                    except EX4DError as error:
+                        problems.append(f"{case} {span}, {method}: {error}")
+                    done += 1
+                    bar(done, total)
+    return entries, problems
+
+
+def _spoilt_source(folder: Path, case: str, noise: DepthNoise) -> Filmed:
+    from dataclasses import replace
+
+    from ..evaluation.benchmark.cases import read_source
+    from ..evaluation.benchmark.noise import spoilt
+
+    source = read_source(folder, case)
+    return replace(source, depth=spoilt(source.depth, noise))
+
+
+def _shown(method: str, folders: dict[str, Path], case: str, span: str, source: Filmed, truth: Target) -> Shown:
+    from ..evaluation.benchmark.methods import METHODS, finished_videos
+
+    if method in folders:
+        return finished_videos(folders[method], case, span, truth)
+    return METHODS[method](source, truth.path, interrupted)
+
+
+def _finished(folder: Path, case: str, span: str, truth: Target) -> Shown | None:
+    """A finished video; None where it could not be measured either."""
+    from ..evaluation.benchmark.methods import finished_videos
+
+    try:
+        return finished_videos(folder, case, span, truth)
+    except EX4DError:
+        return None
+
+
+def _settings(
+    name: str, cases: dict[str, list[str]], noise: DepthNoise, before: dict[str, Any] | None, seconds: float
+) -> dict[str, Any]:
+    import torch
+
+    from .. import __version__
+
+    return {
+        "benchmark": name,
+        "cases": ", ".join(cases),
+        "depth noise": "none"
+        if noise.none
+        else ", ".join(f"{key} {value:g}" for key, value in vars(noise).items() if value),
+        "version": __version__,
+        "torch": torch.__version__,
+        "machine": machine()["processor"],
+        "seconds": round(seconds, 1),
+        "date": time.strftime("%Y-%m-%d %H:%M"),
+        "against": "-" if before is None else f"{before['settings'].get('version')}, {before['settings'].get('date')}",
+        "interval": "± is half of the 95 % bootstrap interval over cases",
+    }
+
+
+def _worst(folder: Path, entries: list[Entry], folders: dict[str, Path], noise: DepthNoise) -> list[WorstFrame]:
+    """The pictures of the worst frames, shown again by every method."""
+    from ..evaluation.benchmark.cases import read_target
+    from ..evaluation.benchmark.methods import METHODS
+    from ..evaluation.benchmark.page import WorstFrame
+    from ..evaluation.benchmark.results import methods_of, worst_frames
+
+    methods = methods_of(entries)
+    judged = WORST_OF if WORST_OF in methods else methods[0]
+    frames = []
+    for entry, t in worst_frames(entries, judged, WORST):
+        source, truth = _spoilt_source(folder, entry.case, noise), read_target(folder, entry.case, entry.span)
+        moment, there = source.beginning_and(t), truth.beginning_and(t)
+        pictures = []
+        for method in methods:
+            if method in folders:
+                shown, number = _finished(folders[method], entry.case, entry.span, truth), t
+            else:
+                shown, number = METHODS[method](moment, there.path, interrupted), 1
+            if shown is not None:
+                pictures.append((method, shown.color[number].numpy()))
+        grade = entry.grades[t]
+        title = f"{entry.case}, {entry.span}°, frame {t} at {grade.angle:+.0f}°: {judged} {grade.psnr_visible:.1f} dB visible"
+        frames.append(WorstFrame(title, source.rgb[t].numpy(), truth.rgb[t].numpy(), pictures))
+    return frames
+
+
+def _history(file: Path, report: dict[str, Any]) -> str:
+    """The lines that there are, and one for this run."""
+    old = file.read_text(encoding="utf-8") if file.exists() else ""
+    return old + json.dumps({"settings": report["settings"], "mean": report["mean"]}) + "\n"
+
+
+def _print(entries: list[Entry], worse: list[Regression], problems: list[str]) -> None:
+    from ..evaluation.benchmark.grade import MEASURES
+    from ..evaluation.benchmark.results import shown, spans_of, table
+
+    spans = spans_of(entries)
+    for name, measure in MEASURES.items():
+        print(f"\n{measure.title} ({measure.unit}, {measure.better} is better): {measure.says}")
+        print("  ".join([f"{'':<14}", *(f"{span + ' deg':>18}" for span in spans)]))
+        for method, row in table(entries).items():
+            print("  ".join([f"{method:<14}", *(f"{shown(row[span][name], name):>18}" for span in spans)]))
+    for one in worse:
+        scale = MEASURES[one.measure].scale
+        say(f"worse: {one.method}, {one.span}: {one.measure} {scale * one.before:.2f} -> {scale * one.now:.2f}")
+    for line in problems:
+        say(f"not measured: {line}")

@@ -1,0 +1,226 @@
+"""The cases: a scene, the camera that films it, and four ranges of target cameras with what they really see.
+
+On disk a benchmark is a folder; other scenes in the same form are taken as well::
+
+    benchmark.json            name, and the cases with their ranges
+    <case>/source.npz         rgb (T,H,W,3) uint8, depth (T,H,W) float32, world_to_camera (T,4,4), lens (T,4): fx fy cx cy
+    <case>/source.mp4         the same to look at, or to give to another program
+    <case>/target_<range>.npz rgb, depth, world_to_camera, lens, angle (T) degrees, visible (T,H,W) bool: what the source sees
+
+Frame t of a target is at the time of frame t of the source; poses are OpenCV, in the world of the source's first frame.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...camera import Intrinsics
+from ...demo_scene import CameraMove, DemoScene
+from ...demo_scene.arranged import BENCHMARK_SEEDS
+from ...demo_scene.truth import truth_along
+from ...demo_scene.world import SUBJECT
+from ...errors import EX4DError
+from ...storage.npz import NpzWriter
+from ...trajectory import Trajectory
+from ...video import save_video
+
+INDEX = "benchmark.json"
+RANGES: dict[str, tuple[float, float]] = {"0-30": (0, 30), "0-60": (0, 60), "0-90": (0, 90), "-90-90": (-90, 90)}
+"""First and last azimuth in degrees, positive to the right: the paper's four."""
+SETS = {"tiny": (96, 4, 1), "small": (256, 13, 1), "full": (512, 49, 4)}
+"""Side in pixels, frames, and scenes of each kind."""
+FPS = 15.0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of case: whether things move, and the camera that films them."""
+
+    name: str
+    moving: bool
+    camera: CameraMove
+
+
+KINDS = (
+    Kind("static-locked", False, "locked-off"),
+    Kind("moving-locked", True, "locked-off"),
+    Kind("static-handheld", False, "handheld"),
+    Kind("moving-handheld", True, "handheld"),
+    Kind("moving-zoom", True, "zoom"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Filmed:
+    """What one path of cameras sees.
+
+    Attributes:
+        rgb: (T, H, W, 3) uint8.
+        depth: (T, H, W) float32 planar.
+        path: T poses with their lenses, in the world of the source's first frame.
+    """
+
+    rgb: Tensor
+    depth: Tensor
+    path: Trajectory
+
+    def beginning_and(self, t: int) -> Filmed:
+        """Its first frame, on whose camera and depths the others rest, and frame ``t``."""
+        return Filmed(self.rgb[[0, t]], self.depth[[0, t]], self.path.part([0, t]))
+
+
+@dataclass(frozen=True, eq=False)
+class Target(Filmed):
+    """The truth of one range: ``angle`` is T azimuths in degrees, ``visible`` (T, H, W) bool where the source sees the point."""
+
+    angle: np.ndarray
+    visible: Tensor
+
+
+def scenes_of(size: str) -> Iterator[tuple[str, DemoScene]]:
+    """Every scene of a set, by the name of its case."""
+    side, frames, count = SETS[size]
+    for number in range(count):
+        for place, kind in enumerate(KINDS):
+            seed = BENCHMARK_SEEDS[number * len(KINDS) + place]
+            yield (
+                f"{kind.name}-{number}",
+                DemoScene(side, side, frames, samples=2, camera=kind.camera, seed=seed, moving=kind.moving),
+            )
+
+
+def target_path(scene: DemoScene, span: tuple[float, float]) -> tuple[Trajectory, np.ndarray]:
+    """Cameras around the subject from one azimuth to the other, evenly; and their azimuths in degrees."""
+    angles = np.linspace(*span, scene.frames)
+    radius = SUBJECT[2]
+    poses = [
+        Trajectory.preset("orbit", frames=2, radius=radius, angle=float(angle), rise=0.1).world_to_camera[1]
+        for angle in angles
+    ]
+    lens = (scene.intrinsics,) * scene.frames
+    return Trajectory(np.stack(poses), lens, fps=FPS, frame_of_reference="world"), angles
+
+
+def make(
+    folder: Path,
+    size: str,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> None:
+    """Draw a set into a folder that is there.
+
+    Args:
+        folder: where to.
+        size: one of `SETS`.
+        progress: called with (clips drawn, clips).
+        cancel: polled at every frame.
+
+    Raises:
+        Cancelled: ``cancel`` returned True.
+    """
+    scenes = dict(scenes_of(size))
+    done, total = 0, len(scenes) * (1 + len(RANGES))
+    for name, scene in scenes.items():
+        (folder / name).mkdir()
+        source = scene.clip(cancel=cancel)
+        poses, lenses = scene.source_cameras()
+        _write(folder / name / "source.npz", source, Trajectory(poses, lenses), {})
+        save_video(folder / name / "source.mp4", source[0], FPS, cancel=cancel)
+        done += 1
+        for span_name, span in RANGES.items():
+            if progress is not None:
+                progress(done, total)
+            path, angles = target_path(scene, span)
+            truth = truth_along(scene, source, path.world_to_camera, cancel=cancel)
+            extra = {"angle": angles, "visible": truth.visible.numpy()}
+            _write(folder / name / f"target_{span_name}.npz", (truth.color, truth.depth), path, extra)
+            done += 1
+    index = {"name": size, "cases": {name: list(RANGES) for name in scenes}}
+    (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    if progress is not None:
+        progress(total, total)
+
+
+def _write(file: Path, clip: tuple[Tensor, Tensor], path: Trajectory, extra: dict[str, np.ndarray]) -> None:
+    assert path.intrinsics is not None
+    with NpzWriter(file) as archive:
+        arrays = {"rgb": clip[0].numpy(), "depth": clip[1].numpy(), "world_to_camera": path.world_to_camera, **extra}
+        arrays["lens"] = np.array([(k.fx, k.fy, k.cx, k.cy) for k in path.intrinsics])
+        for name, values in arrays.items():
+            archive.array(name, values)
+
+
+def read_index(folder: Path) -> tuple[str, dict[str, list[str]]]:
+    """A benchmark's name, and its cases with their ranges.
+
+    Raises:
+        EX4DError: no benchmark there, or an index that says something else.
+    """
+    file = folder / INDEX
+    try:
+        index = json.loads(file.read_text(encoding="utf-8"))
+        cases = {str(name): [str(span) for span in spans] for name, spans in index["cases"].items()}
+        name = str(index["name"])
+    except OSError as error:
+        raise EX4DError(f"'{folder}' holds no {INDEX}: draw a set with `benchmark make`.") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise EX4DError(
+            f"'{file}' is no index of a benchmark: it needs a name, and cases with their ranges."
+        ) from error
+    return name, cases
+
+
+def read_source(folder: Path, case: str) -> Filmed:
+    """A case's clip with its depth and cameras.
+
+    Raises:
+        EX4DError: a file that is missing, damaged or of other shapes.
+    """
+    arrays = _read(folder / case / "source.npz", ())
+    return Filmed(*_filmed(arrays, folder / case / "source.npz"))
+
+
+def read_target(folder: Path, case: str, span: str) -> Target:
+    """The truth of one range of a case.
+
+    Raises:
+        EX4DError: a file that is missing, damaged or of other shapes.
+    """
+    file = folder / case / f"target_{span}.npz"
+    arrays = _read(file, ("angle", "visible"))
+    filmed = _filmed(arrays, file)
+    visible = torch.from_numpy(arrays["visible"].astype(bool))
+    if visible.shape != filmed[1].shape or arrays["angle"].shape != (len(visible),):
+        raise EX4DError(f"'{file}': angle and visible must have the frames and size of rgb.")
+    return Target(*filmed, arrays["angle"], visible)
+
+
+def _read(file: Path, more: tuple[str, ...]) -> dict[str, np.ndarray]:
+    wanted = ("rgb", "depth", "world_to_camera", "lens", *more)
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in wanted}
+    except KeyError as error:
+        raise EX4DError(f"'{file}' lacks an array; it needs {', '.join(wanted)}.") from error
+    except Exception as error:  # numpy and zipfile raise whatever a damaged file makes of them
+        raise EX4DError(f"'{file}' is missing or cannot be read: draw the set again.") from error
+
+
+def _filmed(arrays: dict[str, np.ndarray], file: Path) -> tuple[Tensor, Tensor, Trajectory]:
+    rgb, depth, lens = arrays["rgb"], arrays["depth"], arrays["lens"]
+    frames = len(rgb)
+    fits = rgb.ndim == 4 and rgb.dtype == np.uint8 and depth.shape == rgb.shape[:3] and lens.shape == (frames, 4)
+    if not fits or arrays["world_to_camera"].shape != (frames, 4, 4):
+        raise EX4DError(f"'{file}' holds arrays that do not fit each other.")
+    height, width = depth.shape[1:]
+    lenses = tuple(Intrinsics(fx, fy, cx, cy, width, height) for fx, fy, cx, cy in lens.tolist())
+    path = Trajectory(arrays["world_to_camera"], lenses, fps=FPS, frame_of_reference="world")
+    return torch.from_numpy(rgb), torch.from_numpy(depth.astype(np.float32)), path
