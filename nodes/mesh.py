@@ -6,6 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from ..ex4d_core.camera import Intrinsics
+from ..ex4d_core.camera_io.film import FILM_BACKS, FULL_FRAME, focal_millimetres, lens_of_millimetres
 from ..ex4d_core.depth import DepthClip
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.mesh import STYLES, Style, build_dw_mesh
@@ -77,13 +78,39 @@ class EX4DBuildDWMesh(io.ComfyNode):
                     tooltip="Distance of the plate that closes the scene behind. 0 = automatic "
                     f"({BORDER_DEPTH:g} for EX-4D depth).",
                 ),
+                io.Float.Input(
+                    "lens",
+                    default=0.0,
+                    min=0.0,
+                    max=10000.0,
+                    step=1.0,
+                    round=0.001,
+                    optional=True,
+                    tooltip="Focal length of the camera that filmed, in millimetres, on the film back below, in place of pixels. "
+                    "0 = not known.",
+                ),
+                io.Combo.Input(
+                    "film_back",
+                    options=list(FILM_BACKS),
+                    default=FULL_FRAME,
+                    optional=True,
+                    tooltip="For lens: the sensor or film behind it, width x height in mm. Its height counts: vertical degrees "
+                    "are 2 atan(height / (2 lens)).",
+                ),
             ],
             outputs=[types.Mesh.Output(display_name="mesh", tooltip="The mesh of every frame.")],
         )
 
     @classmethod
-    def validate_inputs(cls, style: str | None = None) -> bool | str:
-        return choice_problem(cls, style=style) or True
+    def validate_inputs(
+        cls,
+        style: str | None = None,
+        film_back: str | None = None,
+        focal: float | None = None,
+        lens: float | None = None,
+    ) -> bool | str:
+        problem = choice_problem(cls, style=style, film_back=film_back)
+        return problem or (two_lenses(focal, lens) if focal and lens else None) or True
 
     @classmethod
     def execute(
@@ -95,7 +122,11 @@ class EX4DBuildDWMesh(io.ComfyNode):
         depth_jump: float,
         focal: float,
         border_depth: float,
+        lens: float = 0.0,
+        film_back: str = FULL_FRAME,
     ) -> io.NodeOutput:
+        if focal and lens:
+            raise EX4DError(two_lenses(focal, lens))
         frames, height, width = images.shape[:3]
         check_counts(frames, height, width, depth)
         was = tuple(depth.depth.shape[1:])
@@ -104,6 +135,8 @@ class EX4DBuildDWMesh(io.ComfyNode):
         if planes.device.type == "mps":
             planes = planes.cpu()  # Apple's GPU has no float64, which the occlusion rule is computed in
         intrinsics = Intrinsics.from_focal(focal, width, height) if focal else depth.intrinsics
+        if lens:
+            intrinsics = lens_of_millimetres(lens, film_back, width, height)
         with Job() as job:
             mesh = build_dw_mesh(
                 images[..., :3],
@@ -121,7 +154,8 @@ class EX4DBuildDWMesh(io.ComfyNode):
         valid = mesh.quad_face_valid(0)
         lines = [
             f"{frames} frames, {width}x{height}, {1 - float(valid.float().mean()):.1%} occluded",
-            f"radius {mesh.radius:.3g}, focal {mesh.intrinsics.fx:.0f} px",
+            f"radius {mesh.radius:.3g}, focal {mesh.intrinsics.fx:.0f} px, "
+            f"{focal_millimetres(mesh.intrinsics):.3g} mm on full frame",
         ]
         hidden = depth.share_beyond(mesh.border_depth)
         if hidden >= 0.0005:
@@ -134,6 +168,11 @@ class EX4DBuildDWMesh(io.ComfyNode):
             lines.append("the source camera moves")
         picture = previews.save_picture(lambda: occlusion_overlay(mesh.rgb[0], valid))
         return io.NodeOutput(mesh, ui=previews.ui_image(picture, *lines))
+
+
+def two_lenses(focal: float, lens: float) -> str:
+    """The sentence for a mesh that was given two lenses."""
+    return f"focal ({focal:g} pixels) and lens ({lens:g} mm) are both set. Set one of them to 0."
 
 
 def check_counts(frames: int, height: int, width: int, depth: DepthClip) -> None:

@@ -14,9 +14,10 @@ import folder_paths
 import numpy as np
 from comfy_api.latest import io
 
-from ..ex4d_core.camera import MAX_FRAMES, UnknownLens
+from ..ex4d_core.camera import MAX_FRAMES, Intrinsics, UnknownLens
 from ..ex4d_core.camera_io import FORMATS, read_suffixes, written_formats
 from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.published import HEIGHT, WIDTH
 from ..ex4d_core.render import source_along
 from ..ex4d_core.storage.staging import write_errors
 from ..ex4d_core.trajectory import (
@@ -35,6 +36,7 @@ from ..ex4d_core.trajectory import (
     laid_on,
     move_to_viewpoint,
     parse_document,
+    viewer_cameras_of,
 )
 from . import files, previews, types
 from .progress import Job
@@ -217,7 +219,15 @@ class EX4DCameraTrajectory(io.ComfyNode):
                     "such as an orbit of 90 degrees, goes there and back.",
                 ),
             ],
-            outputs=[types.Trajectory.Output(display_name="trajectory", tooltip="One camera pose per frame.")],
+            outputs=[
+                types.Trajectory.Output(display_name="trajectory", tooltip="One camera pose per frame."),
+                types.Load3DCamera.Output(
+                    display_name="camera_info",
+                    is_output_list=True,
+                    tooltip="The same cameras for ComfyUI's 3D nodes, as a list: Render Mesh and Render Splat run once for each. "
+                    "They fit the meshes of Save Animated Mesh at scale 1.",
+                ),
+            ],
         )
 
     @classmethod
@@ -289,7 +299,16 @@ class EX4DCameraTrajectory(io.ComfyNode):
             origin = PRESETS[preset].label
         if mesh is not None and not (path and path.strip()):
             trajectory = on_base(trajectory, mesh, base, stabilise)
-        return io.NodeOutput(trajectory, ui=trajectory_ui(trajectory, mesh, origin))
+        return io.NodeOutput(trajectory, viewer_cameras(trajectory, mesh), ui=trajectory_ui(trajectory, mesh, origin))
+
+
+def viewer_cameras(trajectory: Trajectory, mesh: DWMesh | None) -> list[dict[str, Any]]:
+    """The path for ComfyUI's own 3D nodes; the training data's lens where neither the path nor a mesh has one."""
+    if mesh is None:
+        return viewer_cameras_of(trajectory, Intrinsics.default(WIDTH, HEIGHT))
+    known = mesh.source_camera is None or fits(trajectory, mesh)
+    placed = for_other_programs(trajectory, mesh, keeps_document=not known)
+    return viewer_cameras_of(placed, mesh.intrinsics, away=mesh.radius)
 
 
 def on_base(trajectory: Trajectory, mesh: DWMesh, base: BaseChoice, seconds: float) -> Trajectory:

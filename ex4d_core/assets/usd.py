@@ -16,15 +16,13 @@ import numpy as np
 
 from ..camera import invert_pose, y_up_from_opencv
 from ..camera_io import Cameras
+from ..camera_io.film import usd_aperture
 from ..errors import Cancelled, EX4DError
 from ..machine import extras
 from .collapse import Collapsing, collapsing
 from .glb import Cancel, Progress, jpeg
 from .scene import AssetScene
 from .simplify import Surface
-
-FILM_WIDTH = 36.0
-"""Millimetres."""
 
 
 def save_usd(
@@ -165,9 +163,9 @@ def _camera(stage: Any, name: str, cameras: Cameras, reach: float) -> None:
     assert cameras.intrinsics is not None  # scenes know their lenses
     for n, (pose, lens) in enumerate(zip(poses, cameras.intrinsics, strict=True)):
         place.Set(Gf.Matrix4d(*pose.T.ravel().tolist()), n)  # USD multiplies rows
-        high = FILM_WIDTH * lens.height / lens.width * lens.fx / lens.fy
-        camera.CreateFocalLengthAttr().Set(FILM_WIDTH * lens.fx / lens.width, n)
-        camera.CreateHorizontalApertureAttr().Set(FILM_WIDTH, n)
+        focal, wide, high, across, down = usd_aperture(lens)
+        camera.CreateFocalLengthAttr().Set(focal, n)
+        camera.CreateHorizontalApertureAttr().Set(wide, n)
         camera.CreateVerticalApertureAttr().Set(high, n)
-        camera.CreateHorizontalApertureOffsetAttr().Set(FILM_WIDTH * (0.5 - lens.cx / lens.width), n)
-        camera.CreateVerticalApertureOffsetAttr().Set(high * (lens.cy / lens.height - 0.5), n)
+        camera.CreateHorizontalApertureOffsetAttr().Set(across, n)
+        camera.CreateVerticalApertureOffsetAttr().Set(down, n)

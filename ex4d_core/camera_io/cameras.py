@@ -69,8 +69,9 @@ class Format:
         keeps: what of a path it holds.
         read: (the file's bytes, hints) -> cameras; None = it cannot be read.
         write: cameras -> the file's bytes; None = it cannot be written.
+        write_folder: cameras -> the bytes of a folder's files, by name, in place of ``write``.
         looks_like: (the file's bytes, hints) -> whether it is this format, where several share an ending.
-        is_folder: a folder of files (then without endings): ``read`` gets no bytes, and ``hints.folder`` is it.
+        is_folder: a folder of files, read whatever its name: ``read`` gets no bytes, and ``hints.folder`` is it.
         holds_document: the file is a path document, so what is written needs ``Cameras.document``.
     """
 
@@ -81,6 +82,7 @@ class Format:
     keeps: str
     read: Callable[[bytes, Hints], Cameras] | None = None
     write: Callable[[Cameras], bytes] | None = None
+    write_folder: Callable[[Cameras], dict[str, bytes]] | None = None
     looks_like: Callable[[bytes, Hints], bool] | None = None
     is_folder: bool = False
     holds_document: bool = False

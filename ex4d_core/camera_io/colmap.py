@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..camera import Intrinsics, matrix_from_quaternion
+from ..camera import Intrinsics, matrix_from_quaternion, quaternion_from_matrix
 from ..errors import EX4DError
 from ..storage.names import natural_order
-from .cameras import Cameras, Format, Hints, row_of_numbers, text_of
+from .cameras import Cameras, Format, Hints, lenses_of, row_of_numbers, text_of
 
 MODELS = {
     "SIMPLE_PINHOLE": 3,
@@ -222,13 +222,34 @@ def _binary_images(data: bytes) -> list[Image]:
     return images
 
 
+def write_folder(cameras: Cameras) -> dict[str, bytes]:
+    """Writes a text model with known poses and no points; one camera for equal lenses, pictures frame_00001.png and on."""
+    lenses = lenses_of(cameras, "COLMAP")
+    numbers = {lens: number for number, lens in enumerate(dict.fromkeys(lenses), 1)}
+    header = "# Camera list with one line of data per camera:\n#   CAMERA_ID, MODEL, WIDTH, HEIGHT, fx, fy, cx, cy\n"
+    rows = [
+        f"{number} PINHOLE {k.width} {k.height} {k.fx:.12g} {k.fy:.12g} {k.cx:.12g} {k.cy:.12g}\n"
+        for k, number in numbers.items()
+    ]
+    quaternions = quaternion_from_matrix(cameras.world_to_camera[:, :3, :3])
+    images = [
+        "# Image list with two lines of data per image:\n#   IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME\n"
+    ]
+    for n, (turn, pose, lens) in enumerate(zip(quaternions, cameras.world_to_camera, lenses, strict=True), 1):
+        values = " ".join(f"{v:.12g}" for v in (*turn, *pose[:3, 3]))
+        images.append(f"{n} {values} {numbers[lens]} frame_{n:05}.png\n\n")
+    files = {f"{CAMERAS}.txt": header + "".join(rows), f"{IMAGES}.txt": "".join(images)}
+    return {name: text.encode() for name, text in {**files, "points3D.txt": "# No points\n"}.items()}
+
+
 FOLDER = Format(
     name="colmap",
     title="COLMAP model (a folder with cameras and images, .bin or .txt)",
-    suffixes=(),
+    suffixes=(".colmap",),
     used_by="COLMAP, GLOMAP and what exports their models",
     keeps="poses, lens",
     read=read_folder,
+    write_folder=write_folder,
     looks_like=looks_like_model,
     is_folder=True,
 )

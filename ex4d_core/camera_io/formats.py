@@ -10,7 +10,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import EX4DError
-from . import after_effects, blender, chan, colmap, gltf, json_path, npz, nuke_script, re10k, transforms
+from . import (
+    after_effects,
+    blender,
+    chan,
+    colmap,
+    gltf,
+    json_path,
+    npz,
+    nuke_script,
+    re10k,
+    recammaster,
+    trajectorycrafter,
+    transforms,
+    usd,
+)
 from .cameras import Format, Hints
 
 FORMATS: dict[str, Format] = {
@@ -26,8 +40,11 @@ FORMATS: dict[str, Format] = {
         after_effects.FORMAT,
         blender.FORMAT,
         nuke_script.FORMAT,
+        usd.FORMAT,
         colmap.TEXT,
         colmap.FOLDER,
+        recammaster.FORMAT,
+        trajectorycrafter.FORMAT,
     )
 }
 """By name, the ones that are chosen most first. Where two share an ending, the first is written."""
@@ -35,12 +52,13 @@ FORMATS: dict[str, Format] = {
 
 def read_suffixes() -> tuple[str, ...]:
     """The endings of files that can be read."""
-    return tuple(dict.fromkeys(suffix for entry in FORMATS.values() if entry.read for suffix in entry.suffixes))
+    files = [entry for entry in FORMATS.values() if entry.read and not entry.is_folder]
+    return tuple(dict.fromkeys(suffix for entry in files for suffix in entry.suffixes))
 
 
 def written_formats() -> dict[str, Format]:
     """The formats that can be written, by name."""
-    return {name: entry for name, entry in FORMATS.items() if entry.write}
+    return {name: entry for name, entry in FORMATS.items() if entry.write or entry.write_folder}
 
 
 def formats_of(file: Path) -> list[Format]:
@@ -50,13 +68,14 @@ def formats_of(file: Path) -> list[Format]:
         EX4DError: there is none.
     """
     readable = [entry for entry in FORMATS.values() if entry.read]
+    folders = [entry for entry in readable if entry.is_folder]
     if file.is_dir():
-        found = [entry for entry in readable if entry.is_folder]
+        found = folders
         if not found:
             raise EX4DError(f"{file.name} is a folder. Give a camera file: {', '.join(read_suffixes())}.")
         return found
     suffix = file.suffix.lower()
-    found = [entry for entry in readable if suffix in entry.suffixes]
+    found = [entry for entry in readable if suffix in entry.suffixes and entry not in folders]
     if not found:
         known = ", ".join(read_suffixes())
         raise EX4DError(f"{file.name}: no camera format ends in {suffix or 'nothing'!r}. Known: {known}.")

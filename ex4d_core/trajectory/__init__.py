@@ -21,7 +21,7 @@ from .resample import resampled
 from .source_camera import check_source_camera, in_the_world, relative_to_source, source_camera_of
 from .summary import Summary, summarize
 from .time import source_frames, source_times
-from .viewer_path import path_of_viewer_cameras
+from .viewer_path import path_of_viewer_cameras, viewer_cameras_of
 from .viewpoint import move_to_viewpoint
 
 __all__ = [
@@ -75,4 +75,5 @@ __all__ = [
     "source_frames",
     "source_times",
     "summarize",
+    "viewer_cameras_of",
 ]

@@ -18,7 +18,7 @@ import numpy as np
 from ..camera import MAX_FRAMES, check_poses, invert_pose
 from ..camera_io import Cameras, Format, Hints, formats_of, recognised
 from ..errors import EX4DError
-from ..storage.staging import staged_file
+from ..storage.staging import staged_file, staged_folder
 
 MAX_BYTES = 256 * 2**20
 
@@ -101,6 +101,12 @@ def write_cameras(cameras: Cameras, file: Path, format: Format) -> None:
     Raises:
         EX4DError: cameras that the format cannot hold, or an unwritable folder.
     """
+    if format.write_folder is not None:
+        files = format.write_folder(cameras)
+        with staged_folder(file) as stage:
+            for name, data in files.items():
+                (stage / name).write_bytes(data)
+        return
     assert format.write is not None
     data = format.write(cameras)
     with staged_file(file) as part:

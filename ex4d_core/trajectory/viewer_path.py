@@ -1,4 +1,4 @@
-"""A list of 3D viewers' cameras, one a frame, as a path: what newer ComfyUI makes of a camera's whole way."""
+"""A list of 3D viewers' cameras, one a frame, as a path, and back: what newer ComfyUI makes of a camera's whole way."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ..camera import (
     is_finite,
     look_at,
     matrix_from_quaternion,
+    quaternion_from_matrix,
     y_up_from_opencv,
 )
 from ..errors import EX4DError
@@ -58,6 +59,43 @@ def path_of_viewer_cameras(
         if lens is not None:
             lenses.append(lens)
     return Trajectory(poses, tuple(lenses) if len(lenses) == len(each) else None, fps)
+
+
+def viewer_cameras_of(path: Trajectory, lens: Intrinsics, *, away: float = 1.0) -> list[dict[str, Any]]:
+    """A path as cameras of ComfyUI's LOAD3D_CAMERA, one a frame, in the world of the pack's 3D files (y up, scale 1).
+
+    The type has no lens shift and square pixels; what a path has of them is left out.
+
+    Args:
+        path: with its lenses, or without.
+        lens: of a path that has none.
+        away: how far ahead of each camera its target lies, scene units.
+
+    Returns:
+        Of each frame "position", "target", "quaternion" (the camera's rotation; it looks along its own -z), "fov" (vertical
+        degrees), "aspect", "zoom" and "cameraType".
+
+    Source: ComfyUI's description of the type (``comfy_api``, ``Load3DCamera.CameraInfo``).
+    """
+    poses = invert_pose(y_up_from_opencv(path.world_to_camera.astype(np.float64)))
+    turns = quaternion_from_matrix(poses[:, :3, :3])
+    lenses = (lens,) * len(path) if path.intrinsics is None else path.intrinsics
+    return [
+        {
+            "position": _named(pose[:3, 3]),
+            "target": _named(pose[:3, 3] - away * pose[:3, 2]),
+            "quaternion": _named(np.roll(turn, -1), "xyzw"),
+            "fov": k.vertical_fov,
+            "aspect": k.width / k.height,
+            "zoom": 1.0,
+            "cameraType": "perspective",
+        }
+        for pose, turn, k in zip(poses, turns, lenses, strict=True)
+    ]
+
+
+def _named(values: np.ndarray, names: str = "xyz") -> dict[str, float]:
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
 
 
 def _pose(camera: Any) -> np.ndarray:

@@ -155,3 +155,13 @@ def test_demo_clip_has_exact_depth(client):
     assert recorded(result, "depth")["depth"]["shape"] == [5, 48, 64]
     assert recorded(result, "images")["shape"] == [5, 48, 64, 3]
     assert [value for node, value, _ in result.progress if node == "demo"][-1] == 5
+
+
+def test_a_lens_in_millimetres_goes_by_the_height_of_its_film(client):
+    mesh = {**scene()}
+    mesh["mesh"]["inputs"] |= {"lens": 50.0, "film_back": "super 16 12.52x7.41"}
+    result = client.queue({**mesh, "record": record("mesh")}).ok()
+    assert recorded(result)["intrinsics"]["fy"] == pytest.approx(50 * 48 / 7.41, rel=1e-6)
+    assert "162 mm on full frame" in result.text("mesh")
+    mesh["mesh"]["inputs"]["focal"] = 70.0
+    assert "focal (70 pixels) and lens (50 mm) are both set" in client.queue(mesh).message

@@ -13,6 +13,19 @@ import pytest
 from PIL import Image
 from test_geometry_nodes import record, recorded, scene
 
+from ex4d_core.camera import Intrinsics
+from ex4d_core.trajectory import Trajectory
+
+MESH_WIDGETS = {
+    "name": "EX-4D/filmed",
+    "format": "glb",
+    "colors": "each frame",
+    "faces": 500,
+    "picture": 0,
+    "between": "hold",
+    "scale": 1.0,
+}
+
 WIDGETS = {
     "preset": "orbit",
     "angle": 90.0,
@@ -234,3 +247,52 @@ def test_a_3d_viewers_viewpoint_is_where_the_move_ends(client, server):
     viewer["inputs"]["image"]["camera_info"] = {}
     refused = client.queue(shot | {"path": with_viewer})
     assert refused.status == "error" and "Load 3D" in refused.message
+
+
+def test_the_core_s_3d_nodes_film_along_our_path_and_make_cameras_for_it(client, server, host):
+    """A splat is drawn where our own projection puts it, at every camera; the mesh from its source camera is the picture."""
+    if host.release < (0, 33):
+        pytest.skip("this host has neither Render Mesh, Render Splat nor Create Camera Info")
+    point = (0.4, -0.2, 3.0)
+    path = keyed(roll=25.0, fov=40.0)
+    splat = {"class_type": "EX4DTestSplat", "inputs": dict(zip("xyz", point, strict=True))}
+    look = {"width": 128, "height": 96, "background": "#000000", "camera_info": ["path", 1]}
+    drawn = {"splat": ["splat", 0], "frames": 1, "splat_scale": 1.0, "sharpen": 1.0, "headlight_shading": 0.0}
+    drawn |= {"opacity_threshold": 0.0, "render_style": "color"} | look
+    graph = {**scene(), "path": camera("mesh", path=path), "splat": splat}
+    graph["files"] = {"class_type": "EX4DSaveAnimatedMesh", "inputs": MESH_WIDGETS | {"mesh": ["mesh", 0]}}
+    graph["drawn"] = {"class_type": "RenderSplat", "inputs": drawn}
+    graph["filmed"] = {"class_type": "RenderMesh", "inputs": {"mesh": ["files", 0], "mode": "texture"} | look}
+    graph["clip picture"] = {"class_type": "SaveImage", "inputs": {"images": ["clip", 0], "filename_prefix": "rm/clip"}}
+    for name in ("drawn", "filmed"):
+        graph[f"{name} picture"] = {
+            "class_type": "SaveImage",
+            "inputs": {"images": [name, 0], "filename_prefix": f"rm/{name}"},
+        }
+    client.queue(graph).ok()
+
+    def pictures(name):
+        files = sorted((server.output / "rm").glob(f"{name}_*.png"))
+        return [np.asarray(Image.open(file).convert("RGB")).astype(float) for file in files]
+
+    lens = Intrinsics.default(64, 48)
+    ours = Trajectory.from_json(path).for_scene(lens)
+    spots = pictures("drawn")
+    assert len(spots) == 5
+    for spot, pose, k in zip(spots, ours.world_to_camera, ours.intrinsics, strict=True):
+        x, y, z = (pose @ [*point, 1])[:3]
+        rows, columns = np.nonzero(spot.sum(-1) > 0.5 * spot.sum(-1).max())
+        expected = 2 * (k.fx * x / z + k.cx), 2 * (k.fy * y / z + k.cy)
+        assert (columns.mean() + 0.5, rows.mean() + 0.5) == pytest.approx(expected, abs=1.0)
+    filmed, clip = pictures("filmed"), pictures("clip")[0]
+    assert len(filmed) == 5 and np.abs(filmed[4] - filmed[0]).max() > 50
+    small = filmed[0].reshape(48, 2, 64, 2, 3).mean((1, 3))
+    seen = (small.sum(-1) > 0) & (np.arange(64) > 3) & (np.arange(64) < 60)
+    assert seen.mean() > 0.4 and np.median(np.abs(small - clip).max(-1)[seen]) < 12
+
+    look = {"mode": "look_at", "mode.position_x": 5.0, "mode.position_y": 0.0, "mode.position_z": 0.0}
+    look |= {"target_x": 0.0, "target_y": 0.0, "target_z": 0.0, "roll": 0.0, "fov": 35.0, "zoom": 1.0}
+    look |= {"camera_type": "perspective"}
+    graph = {**scene(), "made": {"class_type": "CreateCameraInfo", "inputs": look}}
+    graph["path"] = camera("mesh", viewpoint=["made", 0])
+    assert "0° to 90°" in client.queue(graph).ok().text("path")

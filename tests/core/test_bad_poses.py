@@ -15,7 +15,7 @@ from ex4d_core.depth import DepthClip
 from ex4d_core.depth.pictures import path_from_geometry
 from ex4d_core.errors import EX4DError
 from ex4d_core.mesh import build_dw_mesh
-from ex4d_core.trajectory import Trajectory, path_of_viewer_cameras, source_camera_of
+from ex4d_core.trajectory import Trajectory, path_of_viewer_cameras, source_camera_of, viewer_cameras_of
 
 FRAMES, SIZE = 4, (32, 24)
 LENS = Intrinsics.default(*SIZE)
@@ -217,3 +217,14 @@ def test_viewer_cameras_that_film_nothing_are_refused(change, words):
 def test_an_empty_list_of_viewer_cameras_is_refused():
     with pytest.raises(EX4DError, match="list of cameras has 0"):
         path_of_viewer_cameras([], SIZE)
+
+
+def test_a_path_goes_out_as_viewer_cameras_and_comes_back():
+    path = Trajectory(poses(), (LENS,) * FRAMES)
+    cameras = viewer_cameras_of(path, LENS, away=2.0)
+    back = path_of_viewer_cameras(cameras, SIZE)
+    assert np.abs(back.world_to_camera - path.world_to_camera).max() < 1e-5
+    assert back.intrinsics[0].fy == pytest.approx(LENS.fy, rel=1e-4)
+    for camera, pose in zip(cameras, path.world_to_camera, strict=True):
+        ahead = np.linalg.inv(pose) @ [0, 0, 2, 1]  # y and z turn round
+        assert [camera["target"][axis] for axis in "xyz"] == pytest.approx((ahead[:3] * [1, -1, -1]).tolist(), abs=1e-5)

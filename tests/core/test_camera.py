@@ -120,3 +120,16 @@ def test_roll_and_position_survive_pose_from():
     rotation = rolled(np.eye(3), 30)
     pose = pose_from(rotation, np.array([1.0, 2.0, 3.0]))
     np.testing.assert_allclose(invert_pose(pose)[:3, :3], rotation, atol=1e-15)
+
+
+def test_millimetres_go_by_the_height_of_the_film():
+    """Textbook values: 50 mm on full frame 26.99, 35 mm on Super 35 29.86 degrees high; there and back on every film back."""
+    from ex4d_core.camera_io.film import FILM_BACKS, focal_millimetres, lens_of_millimetres
+
+    assert lens_of_millimetres(50, "full frame 36x24", 640, 352).vertical_fov == pytest.approx(26.99, abs=0.01)
+    assert lens_of_millimetres(35, "super 35 24.89x18.66", 640, 352).vertical_fov == pytest.approx(29.86, abs=0.01)
+    for name in FILM_BACKS:
+        assert focal_millimetres(lens_of_millimetres(31.5, name, 640, 352), name) == pytest.approx(31.5)
+    for bad in ((0.0, "full frame 36x24"), (50.0, "35 mm")):
+        with pytest.raises(EX4DError, match=r"(focal length lies between|film back must be one of)"):
+            lens_of_millimetres(*bad, 640, 352)

@@ -61,6 +61,8 @@ def test_a_shifted_lens_survives_or_is_refused(name, tmp_path):
         with pytest.raises(EX4DError, match="lens shift"):
             path.save(target, format=name)
         assert not target.exists()
+    elif name == "recammaster":  # has no lens at all
+        assert load_camera(path.save(target, format=name)).intrinsics is None
     else:
         again = load_camera(path.save(target, format=name)).for_scene(LENS)
         assert (again.intrinsics[3].cx, again.intrinsics[3].cy) == pytest.approx((300, 200), abs=1e-4)
@@ -335,7 +337,7 @@ def test_the_rate_in_the_file_comes_before_the_caller_s(tmp_path):
 
 @pytest.mark.parametrize("name", written_formats())
 def test_a_name_that_the_format_would_not_be_read_from_is_refused(name, tmp_path):
-    wrong = tmp_path / ("x.chan" if name == "re10k" else "x.txt")
+    wrong = tmp_path / ("x.chan" if ".txt" in FORMATS[name].suffixes else "x.txt")
     with pytest.raises(EX4DError, match=f"ends in {FORMATS[name].suffixes[0]}"):
         shaken_path().save(wrong, format=name)
     assert not wrong.exists()
@@ -343,7 +345,7 @@ def test_a_name_that_the_format_would_not_be_read_from_is_refused(name, tmp_path
 
 @pytest.mark.parametrize("fps", [0, -24, float("nan"), float("inf"), 5000])
 def test_a_rate_that_no_path_may_have_is_refused_and_not_replaced(fps, tmp_path):
-    for name in written_formats():
+    for name in BOTH_WAYS:
         saved = shaken_path().save(tmp_path / f"{name}{FORMATS[name].suffixes[0]}", format=name)
         with pytest.raises(EX4DError, match="fps must lie between"):
             load_camera(saved, fps=fps)

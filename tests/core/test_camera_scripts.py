@@ -1,4 +1,4 @@
-"""Scripts for After Effects, Blender and Nuke, read back by their programs' own conventions, written down here anew.
+"""Files for After Effects, Blender, Nuke, USD, COLMAP and video models, read back by their own conventions, written down anew.
 
 The path is asymmetric in every axis, so that a mirror, swapped axes or another rotation order show.
 """
@@ -183,3 +183,141 @@ def test_refuses_lenses_that_the_program_does_not_have(tmp_path, suffix):
         Trajectory(PATH.world_to_camera[:1], (wide,)).save(tmp_path / f"shot{suffix}")
     with pytest.raises(EX4DError, match="lens"):
         Trajectory(PATH.world_to_camera).save(tmp_path / f"shot{suffix}")
+
+
+def pose_lines(path) -> np.ndarray:
+    return np.array([[float(word) for word in line.split()] for line in path.read_text().splitlines()[1:]])
+
+
+def test_cameractrl(tmp_path):
+    """After a title: time, fx, fy, cx, cy in shares, two zeros, world to camera in rows; x right, y down, z forward."""
+    rows = pose_lines(PATH.save(tmp_path / "shot.txt"))
+    assert rows.shape == (4, 19)
+    np.testing.assert_allclose(rows[:, 7:].reshape(4, 3, 4), PATH.world_to_camera[:, :3], atol=1e-5)
+    np.testing.assert_allclose(rows[:, 1], [lens.fx / 1024 for lens in LENSES], rtol=1e-4)
+    np.testing.assert_allclose(rows[:, 2], [lens.fy / 576 for lens in LENSES], rtol=1e-4)
+
+
+def test_recammaster(tmp_path):
+    """As its inference reads it: transposed, columns 1, 2, 0, 3, the second turned round, centimetres; relative to the first."""
+    told = json.loads(PATH.save(tmp_path / "camera_extrinsics.json", format="recammaster").read_text())
+    assert list(told) == [f"frame{n}" for n in range(4)] and list(told["frame0"]) == [
+        f"cam{n:02}" for n in range(1, 11)
+    ]
+    poses = []
+    for frame in told.values():
+        text = frame["cam07"]
+        assert text.startswith("[") and text.endswith("] ")
+        rows = [[float(word) for word in row.strip("[] ").split()] for row in text.strip().split("] [")]
+        pose = np.array(rows).T[:, [1, 2, 0, 3]]
+        pose[:3, 1] *= -1
+        pose[:3, 3] /= 100
+        poses.append(pose)
+    for frame in range(4):
+        relative = np.linalg.inv(poses[0]) @ poses[frame]
+        same(relative[:3, :3], relative[:3, 3], frame)
+    # Unreal itself: x forward, y right, z up. The first camera looks along x, and z of the second's place is our -y.
+    assert told["frame0"]["cam01"].split("]")[0] == "[1 0 0 0"
+    place = [float(word) for word in told["frame1"]["cam01"].strip().split("[")[-1].strip("] ").split()]
+    np.testing.assert_allclose(place[:3], np.array([0.3, 0.4, 0.9]) * 100, atol=1e-3)
+    back = Trajectory.load(tmp_path / "camera_extrinsics.json")
+    np.testing.assert_allclose(back.world_to_camera, PATH.world_to_camera, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ({"frame0": {"cam01": "[1 0 0 0] [0 1 0 0]"}}, "has 8 values"),
+        ({"frame0": {"cam01": 3}}, "no matrix for cam01"),
+        ({"frame0": {}}, "no camera in frame0"),
+        ({"frame0": {"cam01": "[1 0 0 0] [0 1 0 0] [0 0 1 0] [0 0 0 1]"}, "frame2": {}}, "leaves frames out"),
+        ({"frame0": {"cam01": "[1 0 0 0] [1 0 0 0] [0 0 1 0] [0 0 0 1]"}}, "axes lie in one plane"),
+    ],
+)
+def test_broken_recammaster_files_are_told(tmp_path, text, said):
+    (tmp_path / "x.json").write_text(json.dumps(text))
+    with pytest.raises(EX4DError, match=said):
+        Trajectory.load(tmp_path / "x.json")
+
+
+def crafted(text: str, radius: float, frames: int) -> np.ndarray:
+    """(T, 4, 4) world to camera as TrajectoryCrafter makes them of its text: waypoints joined by lines, turns in its order."""
+    theta, phi, r = (np.array([float(word) for word in line.split()]) for line in text.splitlines())
+    along = np.linspace(0, 1, frames)
+    theta, phi, r = (np.interp(along, np.linspace(0, 1, len(v)), v) for v in (theta, phi, r))
+    poses = np.tile(np.eye(4), (frames, 1, 1))
+    for pose, up, side, away in zip(poses, theta, phi, r, strict=True):
+        pose[:3, :3] = turn("y", side) @ turn("x", up) @ np.diag([-1, 1, -1])
+        pose[:3, 3] = turn("y", side) @ turn("x", up) @ [0, 0, -away * radius] + [0, 0, radius]
+    return poses @ np.linalg.inv(poses[0])
+
+
+def test_trajectorycrafter(tmp_path):
+    """A turn up and to the side with a distance that changes, and an orbit of two waypoints."""
+    text = "0 4 11 20\n0 -9 -14 -35\n0 0.1 -0.2 -0.3\n"
+    path = Trajectory(crafted(text, 2.5, 4))
+    made = path.save(tmp_path / "a.txt", format="trajectorycrafter").read_text()
+    np.testing.assert_allclose(crafted(made, 2.5, 4), path.world_to_camera, atol=1e-5)
+    orbit = Trajectory.preset("orbit", frames=9, radius=3.1, angle=60, rise=0.0)
+    made = orbit.save(tmp_path / "b.txt", format="trajectorycrafter").read_text()
+    assert [len(line.split()) for line in made.splitlines()] == [2, 2, 2]
+    np.testing.assert_allclose(crafted(made, 3.1, 9), orbit.world_to_camera, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (PATH, "rolled against"),
+        (Trajectory.preset("dolly", frames=5), "does not turn"),
+        (Trajectory.preset("pan", frames=5, angle=30), "turns away from the scene"),
+        (Trajectory.preset("truck", frames=5, follow=0.5), "(one axis from one distance|turns away)"),
+    ],
+)
+def test_paths_that_trajectorycrafter_does_not_know_are_refused(tmp_path, path, said):
+    with pytest.raises(EX4DError, match=said):
+        path.save(tmp_path / "a.txt", format="trajectorycrafter")
+
+
+def test_colmap(tmp_path):
+    """World-to-camera quaternions w x y z and translations; one camera for equal lenses; a line of points for each image."""
+    shifted = (LENSES[0], LENSES[1], LENSES[0], Intrinsics(900.0, 800.0, 500.0, 300.0, 1024, 576))
+    folder = Trajectory(PATH.world_to_camera, shifted).save(tmp_path / "shot.colmap")
+    assert sorted(file.name for file in folder.iterdir()) == ["cameras.txt", "images.txt", "points3D.txt"]
+    cameras = [line.split() for line in (folder / "cameras.txt").read_text().splitlines() if line[0] != "#"]
+    assert [line[:4] for line in cameras] == [[str(n), "PINHOLE", "1024", "576"] for n in (1, 2, 3)]
+    np.testing.assert_allclose(np.array(cameras[2][4:], float), [900, 800, 500, 300], rtol=1e-4)
+    lines = (folder / "images.txt").read_text().splitlines()[2:]
+    assert len(lines) == 8 and not any(lines[1::2])
+    for frame, line in enumerate(lines[::2]):
+        words = line.split()
+        w2c = np.eye(4)
+        w2c[:3, :3], w2c[:3, 3] = quaternion_matrix([float(v) for v in words[1:5]]), [float(v) for v in words[5:8]]
+        np.testing.assert_allclose(w2c, PATH.world_to_camera[frame], atol=1e-5)
+        assert words[8:] == [str((1, 2, 1, 3)[frame]), f"frame_{frame + 1:05}.png"]
+    again = Trajectory.load(folder)
+    np.testing.assert_allclose(again.world_to_camera, PATH.world_to_camera, atol=1e-5)
+    assert again.intrinsics == shifted
+
+
+def test_usd(tmp_path):
+    """By USD's own library: y up, -z ahead, metres, film back in millimetres whose offsets move the film."""
+    pxr = pytest.importorskip("pxr", reason="usd-core is not installed")
+    from pxr import Usd, UsdGeom
+
+    assert pxr
+    shifted = tuple(Intrinsics(k.fx, k.fy, k.cx + 30, k.cy - 20, k.width, k.height) for k in LENSES)
+    stage = Usd.Stage.Open(str(Trajectory(PATH.world_to_camera, shifted, 24.0).save(tmp_path / "shot.usda")))
+    assert UsdGeom.GetStageUpAxis(stage) == "Y" and UsdGeom.GetStageMetersPerUnit(stage) == 1
+    assert (stage.GetTimeCodesPerSecond(), stage.GetStartTimeCode(), stage.GetEndTimeCode()) == (24, 0, 3)
+    camera = UsdGeom.Camera(stage.GetPrimAtPath("/World/EX4D_camera"))
+    flip = np.diag([1.0, -1, -1])
+    for frame in range(4):
+        seen = camera.GetCamera(frame)
+        to_world = np.array(seen.transform).T
+        same(flip @ to_world[:3, :3] @ flip, flip @ to_world[:3, 3], frame)
+        focal = seen.focalLength / seen.horizontalAperture * 1024
+        assert focal == pytest.approx(shifted[frame].fx, rel=1e-4)
+        window = seen.frustum.GetWindow()  # at distance 1, what the picture's edges see
+        left, low = window.GetMin()
+        assert -left * focal == pytest.approx(shifted[frame].cx, rel=1e-4)
+        assert 576 + low * focal == pytest.approx(shifted[frame].cy, rel=1e-4)

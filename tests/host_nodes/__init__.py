@@ -217,3 +217,13 @@ def EX4DTestLoadedModels(turn):
 
 
 NODE_CLASS_MAPPINGS = NODES
+
+
+@node("SPLAT", x=("FLOAT", {"min": -100.0}), y=("FLOAT", {"min": -100.0}), z=("FLOAT", {"min": -100.0}))
+def EX4DTestSplat(x, y, z):
+    """One small, round, opaque splat at a place of our world, which is that of splats too."""
+    from comfy_api.latest import Types
+
+    turn = torch.tensor([[[1.0, 0.0, 0.0, 0.0]]])
+    place, size = torch.tensor([[[x, y, z]]]), torch.full((1, 1, 3), 0.01)
+    return Types.SPLAT(place, size, turn, torch.ones(1, 1, 1), torch.ones(1, 1, 1, 3))
