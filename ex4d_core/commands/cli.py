@@ -25,6 +25,7 @@ COMMANDS = (
     "recon",
     "solve",
     "export",
+    "stereo",
     "demo",
     "generate",
     "imagine",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,20 +16,8 @@ from ..errors import EX4DError
 from ..storage.staging import check_sources, check_targets
 from .console import ProgressBar, interrupted, say
 from .flags import number, whole
-from .recon_flags import (
-    add_camera,
-    add_depth,
-    add_mesh,
-    add_video,
-    camera_paths,
-    check_length,
-    checked_depth,
-    depth_job,
-    largest_size,
-    path_length,
-    source_camera_job,
-)
-from .recon_job import CameraPath, ClipJob, DepthJob, MeshJob, SourceCameraJob
+from .recon_flags import add_camera, add_depth, add_mesh, add_video, one_camera, scene_job
+from .recon_job import CameraPath, SceneJob
 
 if TYPE_CHECKING:
     from ..assets.export import AssetOptions
@@ -72,14 +60,10 @@ BY_ENDING = {".glb": "glb", ".ply": "ply sequence", ".obj": "obj + mdd", ".usdz"
 
 @dataclass(frozen=True)
 class ExportJob:
-    """The whole job; ``frames`` is the length of the path."""
+    """The whole job; ``camera`` goes into the file where it is given."""
 
-    clip: ClipJob
-    depth: DepthJob
-    source_camera: SourceCameraJob | None
-    mesh: MeshJob
+    scene: SceneJob
     camera: CameraPath | None
-    frames: int
     format: str
     options: AssetOptions
     scale: float
@@ -90,23 +74,17 @@ def run(args: argparse.Namespace) -> int:
     """Check everything, build the mesh, write it."""
     from ..assets.export import save_asset
     from ..pointmap.formats import POINT_FORMATS
-    from .recon import build_mesh, depth_source, path_around, read_video, with_source_camera
+    from .recon import path_around, scene_mesh
 
     started = time.monotonic()
     job = export_job(args)
-    depth_of = depth_source(job.depth)
-    clip = read_video(job.clip)
-    depth = depth_of(clip)
-    if job.source_camera is not None:
-        depth = with_source_camera(job.source_camera, job.mesh, clip, depth)
-    mesh = build_mesh(job.mesh, clip, depth)
+    mesh, clip = scene_mesh(job.scene)
     fps = float(clip.fps)
-    del depth, clip  # the mesh has copies of its own
     if job.format in POINT_FORMATS:
         _write_points(job, mesh, fps)
         say(f"done in {time.monotonic() - started:.1f} s")
         return 0
-    path = None if job.camera is None else path_around(mesh, job.camera, job.frames, fps)
+    path = None if job.camera is None else path_around(mesh, job.camera, job.scene.frames, fps)
     with ProgressBar("writing the mesh") as bar:
         written = save_asset(
             job.output,
@@ -148,42 +126,24 @@ def export_job(args: argparse.Namespace) -> ExportJob:
         EX4DError: any bad file, value or combination.
     """
     from ..assets.export import AssetOptions, check_asset
-    from ..camera import Intrinsics
-    from ..mesh import check_mesh_parameters
     from ..pointmap.formats import POINT_FORMATS, check_points
-    from ..video import probe_video
 
-    mesh = MeshJob(args.style, args.min_angle, args.depth_jump, args.border_depth, args.focal)
-    check_mesh_parameters(mesh.style, mesh.min_angle, mesh.depth_jump, mesh.border_depth)
-    cameras = ()
-    if args.cam or args.camera:
-        cameras = camera_paths(args.cam, args.camera, args.base, args.stabilise, args.camera_fps)
-    if len(cameras) > 1:
-        raise EX4DError(f"A file holds one camera path, but {len(cameras)} were given. Run them one by one.")
-    info = probe_video(args.input_video)
-    shape = args.size or largest_size(info)
-    lens = mesh.lens(shape) or Intrinsics.default(*shape)
-    frames = path_length(args.num_frames, cameras, lens)
-    source_frames = 1 if args.only_first_frame else frames
+    camera = one_camera(args)
     output = Path(args.output)
     format = args.format or BY_ENDING.get(output.suffix.lower())
     if format is None:
         raise EX4DError(
             f"'{output.name}' does not tell its format. End it in {', '.join(BY_ENDING)}, or pass --format."
         )
-    options = AssetOptions(args.faces, args.colors, args.picture, args.between)
-    if format not in POINT_FORMATS:
-        check_asset(format, options, source_frames)
-    elif cameras:
-        raise EX4DError("A file of points holds no camera. Leave --cam and --camera out, or write the mesh (.glb).")
-    else:
+    if format in POINT_FORMATS:
+        if camera is not None:
+            raise EX4DError("A file of points holds no camera. Leave --cam and --camera out, or write the mesh (.glb).")
         check_points(format)
     check_targets(output.parent, [output.name])
     check_sources(output.parent, [output.name], (args.input_video, args.depth, args.source_camera, *args.camera))
-    clip = ClipJob(args.input_video, args.start, source_frames, args.fps, shape, args.fit)
-    check_length(clip, info)
-    source_camera = source_camera_job(args.source_camera, args.source_scale, source_frames, lens)
     args.device = None
-    depth = checked_depth(depth_job(args), info, source_frames)
-    job = ExportJob(clip, depth, source_camera, mesh, None, frames, format, options, args.scale, output)
-    return replace(job, camera=cameras[0]) if cameras else job
+    scene = scene_job(args, () if camera is None else (camera,))
+    options = AssetOptions(args.faces, args.colors, args.picture, args.between)
+    if format not in POINT_FORMATS:
+        check_asset(format, options, scene.clip.frames)
+    return ExportJob(scene, camera, format, options, args.scale, output)

@@ -31,6 +31,7 @@ from .recon_job import (
     MeshJob,
     ReconJob,
     RenderJob,
+    SceneJob,
     SourceCameraJob,
 )
 
@@ -83,6 +84,17 @@ def reconstruct(job: ReconJob, stage: Path) -> None:
     memory = scene_memory(job.render, mesh)
     for camera in job.cameras:
         render_path(job, mesh, memory, camera, clip, stage)
+
+
+def scene_mesh(job: SceneJob) -> tuple[DWMesh, VideoClip]:
+    """The mesh of a whole clip, and the clip without its frames: a source of sound, and of the rate."""
+    depth_of = depth_source(job.depth, job.mesh.focal)
+    clip = read_video(job.clip)
+    depth = depth_of(clip)
+    if job.source_camera is not None:
+        depth = with_source_camera(job.source_camera, job.mesh, clip, depth)
+    mesh = build_mesh(job.mesh, clip, depth)
+    return mesh, replace(clip, frames=clip.frames.new_empty(0))
 
 
 def scene_memory(job: RenderJob, mesh: DWMesh) -> SceneMemory | None:

@@ -26,6 +26,7 @@ from .recon_job import (
     Outputs,
     ReconJob,
     RenderJob,
+    SceneJob,
     SourceCameraJob,
 )
 
@@ -158,9 +159,21 @@ def add_mesh(group: argparse._ArgumentGroup) -> None:
     add("--only_first_frame", type=int, default=0, help="1 = the mesh of frame 0 serves the whole path")
 
 
+def add_hole_color(group: argparse._ArgumentGroup) -> None:
+    """--hole_color: what a render shows where nothing was seen."""
+    from ..pixels import HOLE_COLORS
+
+    group.add_argument(
+        "--hole_color",
+        default="black",
+        metavar="COLOR",
+        help=f"what marks a hole in the colour video: {', '.join(HOLE_COLORS)} or #rrggbb (default black, which EX-4D takes; "
+        "grey for VACE, magenta for CrossView). An .mp4 mixes it with its neighbours",
+    )
+
+
 def _add_rendering(group: argparse._ArgumentGroup) -> None:
     from ..holes.masks import MOST_PIXELS
-    from ..pixels import HOLE_COLORS
     from ..scene_memory import DEFAULT_FRAMES, MOST_FRAMES, STRICTNESS
 
     add = group.add_argument
@@ -172,13 +185,7 @@ def _add_rendering(group: argparse._ArgumentGroup) -> None:
         default="auto",
         help="pass the source's frame 0 through (default auto: where the path starts at the source camera)",
     )
-    add(
-        "--hole_color",
-        default="black",
-        metavar="COLOR",
-        help=f"what marks a hole in the colour video: {', '.join(HOLE_COLORS)} or #rrggbb (default black, which EX-4D takes; "
-        "grey for VACE, magenta for CrossView). An .mp4 mixes it with its neighbours: --save_frames does not",
-    )
+    add_hole_color(group)
     add(
         "--memory",
         choices=["off", *STRICTNESS],
@@ -277,6 +284,47 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
     job = replace(job, depth=checked_depth(depth, info, source_frames))
     _tell_what_the_sampler_takes(job)
     return job
+
+
+def scene_job(args: argparse.Namespace, cameras: tuple[CameraPath, ...]) -> SceneJob:
+    """The clip and its mesh, for commands that film or write one scene; refuses what cannot work, before anything heavy.
+
+    Args:
+        args: with the flags of `add_video`, `add_depth`, `add_camera` and `add_mesh`, and ``device``.
+        cameras: the paths asked for.
+
+    Raises:
+        EX4DError: any bad file, value or combination.
+    """
+    from ..camera import Intrinsics
+    from ..mesh import check_mesh_parameters
+    from ..video import probe_video
+
+    mesh = MeshJob(args.style, args.min_angle, args.depth_jump, args.border_depth, args.focal)
+    check_mesh_parameters(mesh.style, mesh.min_angle, mesh.depth_jump, mesh.border_depth)
+    info = probe_video(args.input_video)
+    shape = args.size or largest_size(info)
+    lens = mesh.lens(shape) or Intrinsics.default(*shape)
+    frames = path_length(args.num_frames, cameras, lens)
+    source_frames = 1 if args.only_first_frame else frames
+    clip = ClipJob(args.input_video, args.start, source_frames, args.fps, shape, args.fit)
+    check_length(clip, info)
+    source_camera = source_camera_job(args.source_camera, args.source_scale, source_frames, lens)
+    return SceneJob(clip, checked_depth(depth_job(args), info, source_frames), source_camera, mesh, frames)
+
+
+def one_camera(args: argparse.Namespace) -> CameraPath | None:
+    """The one path asked for; None where none was.
+
+    Raises:
+        EX4DError: several.
+    """
+    if not (args.cam or args.camera):
+        return None
+    cameras = camera_paths(args.cam, args.camera, args.base, args.stabilise, args.camera_fps)
+    if len(cameras) > 1:
+        raise EX4DError(f"A file holds one camera path, but {len(cameras)} were given. Run them one by one.")
+    return cameras[0]
 
 
 def depth_job(args: argparse.Namespace) -> DepthJob:

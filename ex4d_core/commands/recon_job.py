@@ -110,6 +110,17 @@ class MeshJob:
 
 
 @dataclass(frozen=True)
+class SceneJob:
+    """A clip and what its mesh is made of; ``frames`` is the length of the camera path."""
+
+    clip: ClipJob
+    depth: DepthJob
+    source_camera: SourceCameraJob | None
+    mesh: MeshJob
+    frames: int
+
+
+@dataclass(frozen=True)
 class CameraPath:
     """One path asked for: a preset with parameters, or a file; ``name`` is what its outputs are called.
 
