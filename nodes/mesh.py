@@ -6,7 +6,13 @@ import torch
 from comfy_api.latest import io
 
 from ..ex4d_core.camera import Intrinsics
-from ..ex4d_core.camera_io.film import FILM_BACKS, FULL_FRAME, focal_millimetres, lens_of_millimetres
+from ..ex4d_core.camera_io.film import (
+    FILM_BACKS,
+    FULL_FRAME,
+    MILLIMETRES,
+    focal_millimetres,
+    lens_of_millimetres,
+)
 from ..ex4d_core.depth import DepthClip
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.mesh import STYLES, Style, build_dw_mesh
@@ -82,7 +88,7 @@ class EX4DBuildDWMesh(io.ComfyNode):
                     "lens",
                     default=0.0,
                     min=0.0,
-                    max=10000.0,
+                    max=MILLIMETRES[1],
                     step=1.0,
                     round=0.001,
                     optional=True,

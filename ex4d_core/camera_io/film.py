@@ -24,7 +24,7 @@ FILM_BACKS: dict[str, tuple[float, float]] = {
 FULL_FRAME = next(iter(FILM_BACKS))
 FILM_WIDTH, FILM_HEIGHT = FILM_BACKS[FULL_FRAME]
 """Millimetres of full-frame film, written wherever a format wants a film back; the other side follows the picture's shape."""
-MILLIMETRES = (0.1, 10_000.0)
+MILLIMETRES = (0.1, 5000.0)
 
 
 def lens_of_millimetres(millimetres: float, film_back: str, width: int, height: int) -> Intrinsics:

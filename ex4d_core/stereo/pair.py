@@ -92,8 +92,8 @@ def render_stereo(
         >>> from ex4d_core import build_dw_mesh
         >>> mesh = build_dw_mesh(torch.rand(1, 32, 32, 3), torch.full((1, 32, 32), 4.0), border_depth=100)
         >>> pair = render_stereo(mesh, Trajectory.preset("static", frames=1), Rig(0.064, convergence=4.0))
-        >>> pair.left.color.shape, round(pair.disparity.nearest, 3)  # all of it on the screen
-        (torch.Size([1, 32, 32, 3]), -0.0)
+        >>> pair.left.color.shape, round(abs(pair.disparity.nearest), 3)  # all of it on the screen
+        (torch.Size([1, 32, 32, 3]), 0.0)
     """
     shown = tuple(shown_frames(trajectory, mesh))
     lensed = with_lenses(trajectory, mesh)
