@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# Workers beside each other keep all cores busy: threads of torch would wait for each other, spinning. Before torch is there.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # For ex4d_core. Nothing of ComfyUI is ever imported here: nodes are tested inside servers (tests/harness).
 sys.path.insert(0, str(ROOT))
 
