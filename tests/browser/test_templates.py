@@ -26,7 +26,8 @@ OFFERED = [
 """These name every model file of all."""
 PLAYING = {"EX4DDemoClip", "EX4DDepthFromImage", "EX4DRenderColorMask", "EX4DDraftFill"}
 WIDEST = ("Single image to 4D", "CrossView (LTX 2.3)", "Image to 4D, re-shot with EX-4D")
-"""The most nodes beside each other; the last two of them lie outside of a small window."""
+"""The most nodes beside each other; those that save lie outside of a small window."""
+SAVING = ("CreateVideo", "SaveVideo", "EX4DSavePointMap")
 LARGE = 1720
 """Width of the larger of the two windows."""
 TOOLS, SHOWN = (60, 95), (0.5, 20)
@@ -125,7 +126,7 @@ def test_templates_open_readable_and_whole(report, name):
         fitted = view["scale"] != pytest.approx(kept, abs=1e-3)
         assert not view["small"] or (fitted and (view["width"] < LARGE or name in WIDEST)), view
         for node_id, (left, top, width, _) in graph["boxes"].items():
-            if name in WIDEST and view["width"] < LARGE and kinds[node_id] in ("CreateVideo", "SaveVideo"):
+            if name in WIDEST and view["width"] < LARGE and kinds[node_id] in SAVING:
                 continue
             x, y = ((at + view["offset"][i]) * view["scale"] + view["origin"][i] for i, at in enumerate((left, top)))
             where = f"{kinds[node_id]} at {x:.0f}, {y:.0f} of {view['width']}x{view['height']}"

@@ -58,4 +58,5 @@ def test_the_app_shows_clip_camera_and_results(report):
     app = report["app"]
     assert len(app["linear"]["inputs"]) == 2 and len(app["linear"]["outputs"]) == 2
     width, height = app["editor"]
-    assert width > 200 and height > 400
+    assert width > 200 and height > 800, "two views one over the other"
+    assert app["overhang"] == [0, 0], "nothing is cut off"

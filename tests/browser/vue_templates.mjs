@@ -55,6 +55,10 @@ try {
     editor: (({ width, height }) => [width, height])(
       document.querySelector('.ex4d-editor')?.getBoundingClientRect() ?? { width: 0, height: 0 }
     ),
+    overhang: (({ scrollWidth, clientWidth, scrollHeight, clientHeight }) => [
+      scrollWidth - clientWidth,
+      scrollHeight - clientHeight
+    ])(document.querySelector('.ex4d-editor')),
     linear: window.app.graph.extra.linearData,
     text: document.body.innerText
   }))

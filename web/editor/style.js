@@ -293,6 +293,22 @@ body:has(> .ex4d-large) > :not(.ex4d-large) {
     min-width: 92px;
   }
 }
+/* As narrow as the form of an app: names stand above their numbers, and what does not fit goes into the next line. */
+@container (max-width: 440px) {
+  .ex4d-editor .ex4d-fieldset {
+    flex-wrap: wrap;
+  }
+  .ex4d-editor .ex4d-fields {
+    grid-template-columns: minmax(0, 1fr);
+  }
+  .ex4d-fields .ex4d-fieldset > span {
+    flex-basis: 100%;
+  }
+}
+/* In a form, which is neither of LiteGraph's nodes nor of Vue's, nothing else asks for height. */
+.ex4d-frame:not(.dom-widget .ex4d-frame, [data-node-id] .ex4d-frame) .ex4d-editor {
+  min-height: 880px;
+}
 .ex4d-field {
   position: relative;
   display: inline-flex;
