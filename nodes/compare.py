@@ -12,7 +12,6 @@ from ..ex4d_core.evaluation.rows import ROWS
 from ..ex4d_core.evaluation.scores import Clips, Scores, evaluate
 from ..ex4d_core.pixels import uint8_array
 from ..ex4d_core.preview.comparison import VIEWS, View, compare_film, error_map
-from ..ex4d_core.preview.curve_picture import draw_curves
 from . import previews
 from .progress import Job
 from .schema import choice_problem, range_problem, schema
@@ -78,6 +77,8 @@ class EX4DCompareVideos(io.ComfyNode):
     def execute(
         cls, result: torch.Tensor, against: torch.Tensor, view: View, fps: float, seen: torch.Tensor | None = None
     ) -> io.NodeOutput:
+        from ..ex4d_core.preview.curve_picture import draw_curves
+
         first, second = pictures(result), pictures(against)
         clips = Clips(first, second, None if seen is None else seen.cpu() >= 0.5)
         with Job() as job:

@@ -20,7 +20,7 @@ from ..ex4d_core.preview.film import occlusion_overlay
 from ..ex4d_core.published import BORDER_DEPTH, DEPTH_JUMP, FOCAL, MIN_ANGLE, WIDTH
 from . import previews, types
 from .progress import Job
-from .schema import choice_problem, schema
+from .schema import choice_problem, range_problem, schema
 
 ASPECT_TOLERANCE = 0.02
 
@@ -115,7 +115,7 @@ class EX4DBuildDWMesh(io.ComfyNode):
         focal: float | None = None,
         lens: float | None = None,
     ) -> bool | str:
-        problem = choice_problem(cls, style=style, film_back=film_back)
+        problem = choice_problem(cls, style=style, film_back=film_back) or range_problem(cls, focal=focal, lens=lens)
         return problem or (two_lenses(focal, lens) if focal and lens else None) or True
 
     @classmethod

@@ -29,6 +29,8 @@ ELSEWHERE = ("FourDNeX", "PointMap")
 SETTINGS = {
     "EX4DSourceCamera": {"file": "sockets.json", "scale": 1.0},
     "EX4DSimulateMasks": {"kind": "random"},
+    "EX4DSavePointCloud": {"mesh": ["mesh", 0]},
+    "EX4DSaveVRVideo": {"view": "flat"},
 }
 """With which such a node needs neither OpenCV nor more than its required sockets."""
 
