@@ -324,7 +324,7 @@ def one_camera(args: argparse.Namespace) -> CameraPath | None:
     cameras = camera_paths(args.cam, args.camera, args.base, args.stabilise, args.camera_fps)
     if len(cameras) > 1:
         raise EX4DError(f"A file holds one camera path, but {len(cameras)} were given. Run them one by one.")
-    return cameras[0]
+    return next(iter(cameras))
 
 
 def depth_job(args: argparse.Namespace) -> DepthJob:

@@ -11,7 +11,6 @@ import argparse
 import math
 import time
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -172,7 +171,7 @@ def _check_result(info: VideoInfo, name: str, scene: SceneJob) -> None:
 
 
 def _picture(
-    job: StereoJob, mesh: DWMesh, path: Trajectory, fps: Fraction, sound: VideoClip | Sound | None, stage: Path
+    job: StereoJob, mesh: DWMesh, path: Trajectory, fps: float, sound: VideoClip | Sound | None, stage: Path
 ) -> None:
     """Both eyes as an ordinary picture, the right one guided by the left one's result where there is one."""
     from ..pixels import hole_color_of
@@ -211,7 +210,7 @@ def _picture(
 
 
 def _panorama(
-    job: StereoJob, mesh: DWMesh, path: Trajectory, fps: Fraction, sound: VideoClip | Sound | None, stage: Path
+    job: StereoJob, mesh: DWMesh, path: Trajectory, fps: float, sound: VideoClip | Sound | None, stage: Path
 ) -> None:
     """Both eyes all around, or what lies ahead, as head sets take it."""
     from ..render import panorama_size
@@ -246,7 +245,7 @@ def _panorama(
 def _write(
     job: StereoJob,
     videos: tuple[Tensor, ...],
-    fps: Fraction,
+    fps: float,
     sound: VideoClip | Sound | None,
     marks: Spherical | None,
     stage: Path,
