@@ -74,10 +74,10 @@ def test_a_point_map_becomes_a_mesh_with_its_camera(client, file):
 
 
 def test_it_is_saved_and_read_again(client, server, file):
-    save = {"class_type": "EX4DSavePointMap", "inputs": {"pointmap": ["load", 0], "name": "EX-4D/points"}}
+    save = {"class_type": "EX4DSavePointMap", "inputs": {"pointmap": ["load", 0], "name": "read again/points"}}
     result = client.queue({"load": load(file), "save": save}).ok()
     assert "5 frames saved as" in result.text("save")
-    saved, given = load_pointmap(server.output / "EX-4D" / "points_00001_.npz"), load_pointmap(server.input / file)
+    saved, given = load_pointmap(server.output / "read again" / "points_00001_.npz"), load_pointmap(server.input / file)
     assert torch.equal(saved.points, given.points) and torch.equal(saved.colors, given.colors)
     assert (saved.space, saved.fps) == ("world", 24)
 

@@ -55,8 +55,9 @@ def test_from_mesh_to_a_file_that_players_read(client, server):
     graph["first"] = eyes()
     graph["second"] = eyes(layout="anaglyph", left_result=["first", 1])
     graph["all"] = panorama()
-    graph["flat"] = saved(images=["first", 1], right=["second", 3], view="flat", eyes="over under", name="EX-4D/flat")
-    graph["vr"] = saved(images=["all", 0])
+    # Names of their own: others save under the nodes' defaults.
+    graph["flat"] = saved(images=["first", 1], right=["second", 3], view="flat", eyes="over under", name="stereo/flat")
+    graph["vr"] = saved(images=["all", 0], name="stereo/vr")
     graph["stereo"], graph["mixed"] = record("first", 0, "vr_stereo"), record("second", 0, "vr_mixed")
     graph["seen"] = record("all", 1, "vr_seen")
     result = client.queue(graph).ok()
@@ -67,7 +68,7 @@ def test_from_mesh_to_a_file_that_players_read(client, server):
     assert seen.shape == (5, 64, 128) and 0 < seen.mean() < 1
     assert "disparity" in result.text("first") and "after carrying over" in result.text("second")
     for name, size, mode in (("flat", (64, 96), 2), ("vr", (128, 64), 1)):
-        with av.open(str(server.output / "EX-4D" / f"{name}_00001_.mp4")) as container:
+        with av.open(str(server.output / "stereo" / f"{name}_00001_.mp4")) as container:
             frame = next(container.decode(video=0))
             told = {entry.type.name: bytes(entry) for entry in frame.side_data}
         assert (frame.width, frame.height) == size and struct.unpack_from("<i", told["STEREO3D"]) == (mode,)
