@@ -29,8 +29,8 @@ from ..ex4d_core.preview.wireframe import draw_wireframe
 from ..ex4d_core.trajectory import Trajectory
 from . import previews, types
 from .progress import Job
+from .saving import name_input, name_problem, output_place
 from .schema import choice_problem, range_problem, schema
-from .trajectory import name_problem, output_place
 
 
 class EX4DSaveAnimatedMesh(io.ComfyNode):
@@ -56,12 +56,7 @@ class EX4DSaveAnimatedMesh(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 types.Mesh.Input("mesh", tooltip="The DW-Mesh of the clip."),
-                io.String.Input(
-                    "name",
-                    default="EX-4D/mesh",
-                    tooltip="File name, below the output folder; a number is added so that nothing is overwritten. "
-                    "%year%, %month%, %day% and the like are filled in.",
-                ),
+                name_input("EX-4D/mesh"),
                 io.Combo.Input(
                     "format",
                     options=list(ASSET_FORMATS),
@@ -141,7 +136,7 @@ class EX4DSaveAnimatedMesh(io.ComfyNode):
     ) -> bool | str:
         problem = choice_problem(cls, format=format, colors=colors, between=between)
         problem = problem or range_problem(cls, faces=faces, scale=scale)
-        return problem or (None if name is None else name_problem(name)) or True
+        return problem or name_problem(name) or True
 
     @classmethod
     def execute(

@@ -19,9 +19,9 @@ from ..ex4d_core.pointmap.from_depth import points_of_clip
 from ..ex4d_core.pointmap.splats import draw_aside
 from . import previews, types
 from .progress import Job
+from .saving import name_input, name_problem, output_place
 from .schema import choice_problem, range_problem, schema
 from .settings import preview_pixels
-from .trajectory import name_problem, output_place
 
 
 class EX4DSavePointCloud(io.ComfyNode):
@@ -35,12 +35,7 @@ class EX4DSavePointCloud(io.ComfyNode):
             search_aliases=["export points", "ply sequence", "position pass", "xyz", "exr", "pointcloud", "houdini"],
             is_output_node=True,
             inputs=[
-                io.String.Input(
-                    "name",
-                    default="EX-4D/points",
-                    tooltip="File name, below the output folder; a number is added so that nothing is overwritten. "
-                    "%year%, %month%, %day% and the like are filled in.",
-                ),
+                name_input("EX-4D/points"),
                 io.Combo.Input(
                     "format",
                     options=list(POINT_FORMATS),
@@ -90,7 +85,7 @@ class EX4DSavePointCloud(io.ComfyNode):
         fps: float | None = None,
     ) -> bool | str:
         problem = choice_problem(cls, format=format) or range_problem(cls, scale=scale, fps=fps)
-        return problem or (None if name is None else name_problem(name)) or True
+        return problem or name_problem(name) or True
 
     @classmethod
     def execute(

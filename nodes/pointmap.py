@@ -20,10 +20,10 @@ from ..ex4d_core.trajectory import Trajectory
 from ..ex4d_core.video.fit import FITS, LARGEST_SIDE, SMALLEST_SIDE, Fit
 from . import files, previews, types
 from .progress import Job
+from .saving import name_input, name_problem, output_place
 from .schema import choice_problem, range_problem, schema
 from .settings import preview_pixels
 from .source_camera import reach_text, scene_of
-from .trajectory import name_problem, output_place
 
 if TYPE_CHECKING:
     from ..ex4d_core.pointmap.fit import FittedCameras
@@ -122,18 +122,13 @@ class EX4DSavePointMap(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 types.PointMap.Input("pointmap", tooltip="The point map."),
-                io.String.Input(
-                    "name",
-                    default="EX-4D/pointmap",
-                    tooltip="File name, below the output folder; a number is added so that nothing is overwritten. "
-                    "%year%, %month%, %day% and the like are filled in.",
-                ),
+                name_input("EX-4D/pointmap"),
             ],
         )
 
     @classmethod
     def validate_inputs(cls, name: str | None = None) -> bool | str:
-        return (None if name is None else name_problem(name)) or True
+        return name_problem(name) or True
 
     @classmethod
     def execute(cls, pointmap: PointMap, name: str) -> io.NodeOutput:

@@ -57,6 +57,16 @@ def eye_inputs() -> list[io.Input]:
     ]
 
 
+def hole_color_input() -> io.Input:
+    """What marks holes in what each eye sees."""
+    return io.Combo.Input(
+        "hole_color",
+        options=list(HOLE_COLORS),
+        default="black",
+        tooltip="What marks a hole in the colour of each eye. black: EX-4D. grey: VACE. magenta: CrossView.",
+    )
+
+
 class EX4DStereo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -124,12 +134,7 @@ class EX4DStereo(io.ComfyNode):
                     step=16,
                     tooltip="Height of one eye in pixels; 0 = the mesh's.",
                 ),
-                io.Combo.Input(
-                    "hole_color",
-                    options=list(HOLE_COLORS),
-                    default="black",
-                    tooltip="What marks a hole in the colour of each eye. black: EX-4D. grey: VACE. magenta: CrossView.",
-                ),
+                hole_color_input(),
                 io.Image.Input(
                     "left_result",
                     optional=True,

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import folder_paths
 import numpy as np
 from comfy_api.latest import io
 
@@ -19,7 +16,6 @@ from ..ex4d_core.camera_io import FORMATS, read_suffixes, written_formats
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.published import HEIGHT, WIDTH
 from ..ex4d_core.render import source_along
-from ..ex4d_core.storage.staging import write_errors
 from ..ex4d_core.trajectory import (
     BASE_CHOICES,
     DEFAULT_RADIUS,
@@ -40,6 +36,7 @@ from ..ex4d_core.trajectory import (
 )
 from . import files, previews, types
 from .progress import Job
+from .saving import name_input, name_problem, output_place
 from .schema import NOT_CONNECTED, choice_problem, schema
 
 if TYPE_CHECKING:
@@ -47,11 +44,6 @@ if TYPE_CHECKING:
 
 NO_FILE = "none"
 DEFAULT_FRAMES = 49
-NOT_IN_NAMES = re.compile(r'[<>:"|?*\x00-\x1f]')
-"""What Windows does not take, refused everywhere, so that a graph works for whoever it is shared with."""
-OUTSIDE = "'{}' lies outside ComfyUI's output folder. Give a plain name, such as EX-4D/camera."
-RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|.*[. ]", re.IGNORECASE)
-"""Names of its devices, and endings that it drops."""
 
 
 def readable_formats() -> str:
@@ -447,12 +439,7 @@ class EX4DSaveTrajectory(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 types.Trajectory.Input("trajectory", tooltip="The camera path."),
-                io.String.Input(
-                    "name",
-                    default="EX-4D/camera",
-                    tooltip="File name, below the output folder; a number is added so that nothing is overwritten. "
-                    "%year%, %month%, %day% and the like are filled in.",
-                ),
+                name_input("EX-4D/camera"),
                 io.Combo.Input(
                     "format",
                     options=list(written_formats()),
@@ -471,7 +458,7 @@ class EX4DSaveTrajectory(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, name=None, format=None):
         problem = choice_problem(cls, format=format)
-        return problem or (None if name is None else name_problem(name)) or True
+        return problem or name_problem(name) or True
 
     @classmethod
     def execute(cls, trajectory, name, format, mesh=None) -> io.NodeOutput:
@@ -495,33 +482,6 @@ def for_other_programs(trajectory: Trajectory, mesh: DWMesh, keeps_document: boo
         return trajectory.for_scene(mesh.intrinsics)
     source = source_along(trajectory, mesh)
     return in_the_world(trajectory.for_scene(mesh.intrinsics, source), source)
-
-
-def name_problem(name: str) -> str | None:
-    """What is wrong with a name below ComfyUI's output folder as far as its spelling tells; None where it is fine."""
-    plain = name.strip().replace("\\", "/")
-    parts = plain.split("/")
-    if not plain.strip("/.") or plain.startswith(("/", "~")) or plain.endswith("/") or ".." in parts or ":" in plain:
-        return OUTSIDE.format(name)
-    if NOT_IN_NAMES.search(plain) or any(RESERVED.fullmatch(part) for part in parts if part != "."):
-        return f"'{name}' is no file name on every system. Use letters, digits, -, _ and /, as in EX-4D/camera."
-    return None
-
-
-def output_place(name: str) -> tuple[str, str, int, str]:
-    """Folder, file stem, next free number and subfolder for a name below ComfyUI's output folder.
-
-    Raises:
-        EX4DError: a name that leads out of the output folder through a link, or a folder that cannot be made.
-    """
-    plain = name.strip().replace("\\", "/")
-    base = os.path.realpath(folder_paths.get_output_directory())
-    target = os.path.realpath(os.path.join(base, plain))
-    if not files.lies_inside(target, base):
-        raise EX4DError(OUTSIDE.format(name))
-    with write_errors(Path(target)):
-        folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(plain, base)
-    return folder, stem, counter, subfolder
 
 
 NODES = [EX4DCameraTrajectory, EX4DSaveTrajectory]

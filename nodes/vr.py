@@ -10,7 +10,6 @@ from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.mesh import DWMesh
-from ..ex4d_core.pixels import HOLE_COLORS
 from ..ex4d_core.preview.film import small_frames
 from ..ex4d_core.render import PROJECTIONS, Projection, panorama_size, render_panorama
 from ..ex4d_core.stereo import Rig, Unit, lay_out, render_panorama_eyes
@@ -19,10 +18,10 @@ from ..ex4d_core.video import Sound, Spherical, save_video
 from ..ex4d_core.video.spherical import EYES, VIEWS, Eyes, View
 from . import previews, types
 from .progress import Job
+from .saving import name_input, name_problem, output_place
 from .schema import choice_problem, range_problem, schema
 from .settings import preview_pixels
-from .stereo import PREVIEW_FRAMES, eye_inputs, eye_problem
-from .trajectory import name_problem, output_place
+from .stereo import PREVIEW_FRAMES, eye_inputs, eye_problem, hole_color_input
 
 
 class EX4DRenderPanorama(io.ComfyNode):
@@ -66,12 +65,7 @@ class EX4DRenderPanorama(io.ComfyNode):
                     max=4,
                     tooltip="Rays per pixel side. 2 or 3 give smoother edges and take longer; EX-4D was trained with 1.",
                 ),
-                io.Combo.Input(
-                    "hole_color",
-                    options=list(HOLE_COLORS),
-                    default="black",
-                    tooltip="What marks a hole in the colour of each eye. black: EX-4D. grey: VACE. magenta: CrossView.",
-                ),
+                hole_color_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="color", tooltip="The panorama, of both eyes if asked for."),
@@ -150,12 +144,7 @@ class EX4DSaveVRVideo(io.ComfyNode):
             inputs=[
                 io.Image.Input("images", tooltip="The frames; with right connected, those of the left eye."),
                 io.Float.Input("fps", default=15.0, min=1.0, max=240.0, step=0.01, tooltip="Frames per second."),
-                io.String.Input(
-                    "name",
-                    default="EX-4D/vr",
-                    tooltip="File name, below the output folder; a number is added so that nothing is overwritten. "
-                    "%year%, %month%, %day% and the like are filled in.",
-                ),
+                name_input("EX-4D/vr"),
                 io.Combo.Input(
                     "view",
                     options=list(VIEWS),
@@ -181,7 +170,7 @@ class EX4DSaveVRVideo(io.ComfyNode):
         cls, name: str | None = None, view: str | None = None, eyes: str | None = None, fps: float | None = None
     ) -> bool | str:
         problem = choice_problem(cls, view=view, eyes=eyes) or range_problem(cls, fps=fps)
-        return problem or (None if name is None else name_problem(name)) or True
+        return problem or name_problem(name) or True
 
     @classmethod
     def execute(
