@@ -35,6 +35,19 @@ Trajectory = io.Custom("EX4D_TRAJECTORY")
 #   .fps, .pixel_aspect  frame rate, and fy / fx of the lens (1 = square pixels)
 PointMap = io.Custom("EX4D_POINTMAP")
 
+# EX4D_MESHES: ex4d_core.animate.meshes.MeshFrames
+#   .frames, .meshes  numbers of the key frames, and a TriangleMesh of each: vertices (V, 3), faces (F, 3), colors or None
+#   .poses            float64 array (N, 4, 4), object to source camera (OpenCV), or None while it is not known
+#   .fps              frame rate of the source video
+Meshes = io.Custom("EX4D_MESHES")
+
+# EX4D_MESHCLIP: ex4d_core.animate.meshes.MeshClip
+#   .vertices, .faces float32 array (T, V, 3) and one topology (F, 3) for all frames
+#   .colors, .uv, .texture  colours of the vertices, or a texture (H, W, 3) with places (F, 3, 2) in it; or neither
+#   .space            "object": axes of the mesh it was made from; "camera": the source camera's (OpenCV)
+#   .fps, .start      frame rate, and the source video's frame that is the first
+MeshClip = io.Custom("EX4D_MESHCLIP")
+
 # MOGE_GEOMETRY, DA3_GEOMETRY: what the core's MoGe and Depth Anything 3 nodes put out on hosts that have them.
 # Dictionaries; see ex4d_core/depth/pictures.py for the keys that are read.
 MoGeGeometry = io.Custom("MOGE_GEOMETRY")
