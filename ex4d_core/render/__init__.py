@@ -6,6 +6,9 @@ One function, `render_color_mask` (``color_mask``), over four backends of one me
 * ``torch``: any device, nothing beyond torch; the reference of the other two.
 * ``nvdiffrast``: CUDA; optional, never required; its licence is non-commercial. The published code's renderer. It snaps
   vertices to 1/16 pixel and, in released style, blends silhouettes over one pixel (``antialias``).
+
+Any other mesh of triangles is drawn by `render_triangles` (``triangles``) with the same rasterisers, and laid into a DW-Mesh's
+picture by `nearer_of`.
 """
 
 from .choose import (
@@ -28,24 +31,29 @@ from .color_mask import (
     with_lenses,
 )
 from .panorama import PROJECTIONS, Projection, panorama_size, render_panorama
+from .triangles import TRIANGLE_BACKENDS, Triangles, nearer_of, render_triangles
 
 __all__ = [
     "BACKENDS",
     "BACKEND_CHOICES",
     "OUT_DTYPES",
     "PROJECTIONS",
+    "TRIANGLE_BACKENDS",
     "BackendChoice",
     "BackendName",
     "KeepFirstFrame",
     "OutDtype",
     "Projection",
+    "Triangles",
     "available_backends",
     "backend_problem",
     "choose_backend",
     "default_range",
+    "nearer_of",
     "panorama_size",
     "render_color_mask",
     "render_panorama",
+    "render_triangles",
     "shown_frames",
     "source_along",
     "with_lenses",

@@ -1,6 +1,7 @@
 # pyright: reportPossiblyUnboundVariable=false
 # Of the kernels: what a first test of z0 sets, the later ones read.
-"""Machine code that fills the holes of a picture from a scene's memory; `numba_kernels` draws the picture itself.
+"""Machine code that draws triangles of any mesh: for `visibility`, and to fill the holes of a picture from a scene's memory.
+`numba_kernels` draws the DW-Mesh itself.
 
 Imports numba, so import it where it is used.
 """
@@ -96,6 +97,22 @@ def _shares(placed, faces, face, x, y):
     wa, wb, wc = r * placed[a, 2], s * placed[b, 2], t * placed[c, 2]
     norm = 1.0 / (wa + wb + wc)
     return area, (r + s + t) * norm, wa * norm, wb * norm, wc * norm
+
+
+@_compile
+def locate(placed, faces, keys, sample, face, weights, depth, front):
+    """List the samples that show a face, in the order of the picture: the face, its corners' shares, depth, which side."""
+    low = np.uint64(0xFFFFFFFF)
+    columns, n = keys.shape[1], 0
+    for y in range(keys.shape[0]):
+        for x in range(columns):
+            key = keys[y, x]
+            if key != np.uint64(0):
+                number = np.int64(low - (key & low))
+                area, z, wa, wb, wc = _shares(placed, faces, number, x, y)
+                sample[n], face[n], depth[n], front[n] = y * columns + x, number, z, area < 0.0
+                weights[n, 0], weights[n, 1], weights[n, 2] = wa, wb, wc
+                n += 1
 
 
 @_compile

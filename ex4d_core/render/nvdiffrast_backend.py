@@ -36,6 +36,11 @@ ON_VERTEX = 1e-3
 _lock = threading.Lock()
 
 
+def one_at_a_time() -> threading.Lock:
+    """Held while a device's context draws, which must not be entered twice."""
+    return _lock
+
+
 def _problem() -> str | None:
     if not torch.cuda.is_available():
         return "there is no NVIDIA GPU that torch can use"
@@ -71,7 +76,7 @@ def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings
         for start in range(0, len(views), batch):
             settings.poll()
             some = views[start : start + batch]
-            with _lock:  # one context per device; it must not be entered twice
+            with one_at_a_time():
                 samples = _draw(mesh, some, rows, columns, settings)
             color, mask, depth = reduce_samples(*samples, settings.supersample)
             outputs = slice(some[0].output, some[-1].output + 1)
@@ -113,7 +118,7 @@ def _clip_positions(mesh: DWMesh, views: list[View], settings: Settings) -> Tens
         return torch.cat([_clip_positions(mesh, [view], settings) for view in views])
     lens = mesh.lens(views[0].source)
     depth = mesh.depth[[view.source for view in views]].to(settings.device)
-    projections = np.stack([_projection(view.intrinsics, settings.near, settings.far) for view in views])
+    projections = np.stack([clip_matrix(view.intrinsics, settings.near, settings.far) for view in views])
     poses = np.stack([view.source_to_camera for view in views])
     if mesh.style == "paper":
         points = unproject(depth, lens, mesh.pixel_offset).flatten(1, 2)
@@ -130,7 +135,7 @@ def _clip_positions(mesh: DWMesh, views: list[View], settings: Settings) -> Tens
     return (columns[3] + clip).float().flatten(1, 2).contiguous()
 
 
-def _projection(lens: Intrinsics, near: float, far: float) -> np.ndarray:
+def clip_matrix(lens: Intrinsics, near: float, far: float) -> np.ndarray:
     """(4, 4) float64, camera space to clip space."""
     return np.array(
         [
@@ -192,11 +197,12 @@ def _shared(height: int, width: int, style: Style, device: torch.device) -> tupl
         upper, lower, plate = faces[:-2:2], faces[1:-2:2], faces[-2:]
         faces = torch.cat([upper[:, [1, 0, 2]], lower[:, [0, 2, 1]], plate])
     faces = faces.to(device).contiguous()
-    return _context(device), faces, dr.antialias_construct_topology_hash(faces)
+    return shared_context(device), faces, dr.antialias_construct_topology_hash(faces)
 
 
 @lru_cache(maxsize=8)
-def _context(device: torch.device) -> Any:
+def shared_context(device: torch.device) -> Any:
+    """The device's context, one for all that draw there."""
     import nvdiffrast.torch as dr
 
     return dr.RasterizeCudaContext(device=device)

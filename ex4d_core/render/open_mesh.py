@@ -17,6 +17,7 @@ from .backend import load_problem
 from .color_mask import default_range, shown_frames, source_along, with_lenses
 from .torch_triangles import nearest, shares
 from .view import Settings, quantise
+from .visibility import in_camera, placed
 
 
 def render_open_mesh(
@@ -54,9 +55,9 @@ def render_open_mesh(
     for t, frame in enumerate(shown):
         poll()
         lens = path.intrinsics[t] if path.intrinsics is not None else mesh.lens(frame)
-        placed = _placed(mesh.vertices_in_camera(frame), poses[t], lens.fitted(width, height), near)
+        points = placed(in_camera(mesh.vertices_in_camera(frame), poses[t]), lens.fitted(width, height), near)
         faces = mesh.faces[:quads][mesh.face_valid(frame)[:quads]]
-        draw(placed, faces, mesh.rgb[frame].reshape(-1, 3), settings, (color[t], mask[t], depth[t]))
+        draw(points, faces, mesh.rgb[frame].reshape(-1, 3), settings, (color[t], mask[t], depth[t]))
     return color, mask, depth
 
 
@@ -64,36 +65,27 @@ Target = tuple[Tensor, Tensor, Tensor]
 """Colour (H, W, 3), mask and depth (H, W) of one frame, all 0."""
 
 
-def _drawn(placed: Tensor, faces: Tensor, colors: Tensor, settings: Settings, target: Target) -> None:
+def _drawn(points: Tensor, faces: Tensor, colors: Tensor, settings: Settings, target: Target) -> None:
     color, mask, depth = target
     faces = faces.long()
-    sample, face = nearest(placed, faces, mask == 0, settings)
-    _, z, weights = shares(placed, faces[face], sample, mask.shape[1])
+    sample, face = nearest(points, faces, mask == 0, settings)
+    _, z, weights = shares(points, faces[face], sample, mask.shape[1])
     mixed = (weights.T[..., None] * colors[faces[face]].double()).sum(1)
     color.view(-1, 3)[sample] = quantise(mixed.float(), released=False)
     mask.view(-1)[sample] = 255
     depth.view(-1)[sample] = z.float()
 
 
-def _drawn_compiled(placed: Tensor, faces: Tensor, colors: Tensor, settings: Settings, target: Target) -> None:
+def _drawn_compiled(points: Tensor, faces: Tensor, colors: Tensor, settings: Settings, target: Target) -> None:
     from . import numba_triangles as kernels
 
     color, mask, depth = (part.numpy() for part in target)
-    corners = placed[:, :2][faces.long()]
+    corners = points[:, :2][faces.long()]
     (ux, uy), (vx, vy) = ((corners[:, k] - corners[:, 0]).unbind(-1) for k in (1, 2))
     # The kernels know the front of a face by its turn on the picture: each is turned to show it.
     faces = torch.where((ux * vy - uy * vx > 0)[:, None], faces.flip(1), faces)
     keys, found = np.empty(mask.shape, np.uint64), np.empty(mask.shape, np.float32)
-    corner = placed.numpy(), faces.contiguous().numpy()
+    corner = points.numpy(), faces.contiguous().numpy()
     kernels.draw(*corner, 1.0 / settings.far, mask, keys, np.zeros(1, np.uint8))
     kernels.resolve(*corner, keys, found)
     kernels.paint(*corner, colors.numpy(), keys, found, 1.0, 0.5, 255, color, mask, depth, np.empty_like(mask))
-
-
-def _placed(points: Tensor, pose: np.ndarray, lens, near: float) -> Tensor:
-    """(V, 3) float64 column and row on pixels' centres, 1/z; 1/z = -1 in front of ``near``."""
-    to_camera = torch.from_numpy(np.asarray(pose, np.float64)).to(points.device)
-    x, y, z = (points.double() @ to_camera[:3, :3].T + to_camera[:3, 3]).unbind(-1)
-    inverse = torch.where(z > near, z, 1.0).reciprocal()
-    columns, rows = lens.fx * x * inverse + lens.cx - 0.5, lens.fy * y * inverse + lens.cy - 0.5
-    return torch.stack([columns, rows, torch.where(z > near, inverse, -1.0)], -1)
