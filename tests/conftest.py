@@ -56,14 +56,23 @@ def host(request) -> hosts.Host:
 
 
 @pytest.fixture(scope="session")
-def server(host, tmp_path_factory):
+def shared(tmp_path_factory) -> Path:
+    """A folder for the servers of this run, those of other workers too."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "servers"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(host, shared, tmp_path_factory):
     """A running server with the pack and the test nodes; one per host and session, one host after another."""
     index = HOSTS.index(host)
     folder = FOLDER_NAMES[index % len(FOLDER_NAMES)]
     # Live previews, which most users have switched on; the host's own default is none.
     previews = ("--preview-method", "latent2rgb")
     base = tmp_path_factory.mktemp(f"comfy-{host.version}")
-    with Server(host, base, folder, arguments=previews) as running:
+    with Server(host, base, folder, arguments=previews, shared=shared) as running:
         yield running
 
 

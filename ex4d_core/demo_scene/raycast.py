@@ -313,14 +313,6 @@ def _direction(to_world, k, u, v):
 
 
 @njit(nogil=True, error_model="numpy")
-def _tiles(row0, row1, width):
-    """(left, top, right, bottom) of squares that cover rows row0..row1."""
-    for top in range(row0, row1, TILE):
-        for left in range(0, width, TILE):
-            yield left, top, min(left + TILE, width), min(top + TILE, row1)
-
-
-@njit(nogil=True, error_model="numpy")
 def _tile_candidates(eye, to_world, k, u0, v0, u1, v1, bounds, candidates):
     """Solids whose bounding ball a ray through the tile can touch; returns their number."""
     axis = _direction(to_world, k, 0.5 * (u0 + u1), 0.5 * (v0 + v1))
@@ -346,12 +338,13 @@ def _tile_candidates(eye, to_world, k, u0, v0, u1, v1, bounds, candidates):
 
 @njit(nogil=True, error_model="numpy")
 def _cast_centres(row0, row1, eye, to_world, k, solids, colour, depth):
-    """Fill rows row0..row1 of colour (H, W, 3) and depth (H, W) with pixel-centre samples."""
+    """Fill rows row0..row1, a row of tiles, of colour (H, W, 3) and depth (H, W) with pixel-centre samples."""
     width = depth.shape[1]
     candidates = np.empty(len(solids[0]), np.int64)
-    for left, top, right, bottom in _tiles(row0, row1, width):
-        count = _tile_candidates(eye, to_world, k, left, top, right, bottom, solids[2], candidates)
-        for row in range(top, bottom):
+    for left in range(0, width, TILE):
+        right = min(left + TILE, width)
+        count = _tile_candidates(eye, to_world, k, left, row0, right, row1, solids[2], candidates)
+        for row in range(row0, row1):
             for column in range(left, right):
                 d = _direction(to_world, k, column + 0.5, row + 0.5)
                 r, g, b, t = _cast(eye, d, solids, candidates, count)
@@ -374,12 +367,13 @@ def _is_edge(colour, row, column):
 
 @njit(nogil=True, error_model="numpy")
 def _quantise_rows(row0, row1, eye, to_world, k, solids, samples, centres, rgb):
-    """Write rows row0..row1 of rgb uint8, with samples x samples rays where the picture has an edge."""
+    """Write rows row0..row1, a row of tiles, of rgb uint8, with samples x samples rays where the picture has an edge."""
     width = centres.shape[1]
     candidates = np.empty(len(solids[0]), np.int64)
-    for left, top, right, bottom in _tiles(row0, row1, width):
-        count = _tile_candidates(eye, to_world, k, left, top, right, bottom, solids[2], candidates)
-        for row in range(top, bottom):
+    for left in range(0, width, TILE):
+        right = min(left + TILE, width)
+        count = _tile_candidates(eye, to_world, k, left, row0, right, row1, solids[2], candidates)
+        for row in range(row0, row1):
             for column in range(left, right):
                 r, g, b = centres[row, column, 0], centres[row, column, 1], centres[row, column, 2]
                 if samples > 1 and _is_edge(centres, row, column):

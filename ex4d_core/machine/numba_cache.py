@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import sys
 import threading
@@ -29,9 +30,15 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     Args:
         function: what to compile; left out when used with options, as a decorator.
         options: as for ``numba.njit``, without ``cache``.
+
+    Raises:
+        TypeError: a generator. One that comes out of the cache cannot be called by a function that is compiled anew, as
+            after a first run that was ended in the midst of compiling (numba 0.6x: KeyError, in every run from then on).
     """
     if function is None:
         return lambda later: njit(later, **options)
+    if inspect.isgeneratorfunction(function):
+        raise TypeError(f"{function.__name__} is a generator, which numba's cache cannot keep; loop where it is used.")
     # The setting is one for the process, so modules imported by two threads must take turns.
     with _setting:
         folder = _cache_folder()

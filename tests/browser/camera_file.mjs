@@ -2,7 +2,7 @@
 // camera file. node camera_file.mjs URL UPLOADED DROPPED-JSON DROPPED-TEXT GRAPH [vue]. Prints one line of JSON.
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
-import { CAMERA_NODE, clear, inEditor, open, pass, prompt, run, saved, waitForEditor } from './comfy.mjs'
+import { CAMERA_NODE, PATIENCE, clear, inEditor, open, pass, prompt, run, saved, waitForEditor } from './comfy.mjs'
 
 const [url, file, json, text, graph, renderer = 'litegraph'] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, { settings: { 'Comfy.VueNodes.Enabled': renderer === 'vue' } })
@@ -53,7 +53,7 @@ try {
   })
   await waitForEditor(page, (editor) => editor.element.clientWidth > 0)
   report.before = values(await saved(page))
-  const chooser = page.waitForEvent('filechooser', { timeout: 20000 })
+  const chooser = page.waitForEvent('filechooser', { timeout: PATIENCE })
   await page.evaluate(`${CAMERA_NODE}.widgets.find((widget) => widget.name === 'upload_camera').callback()`)
   await (await chooser).setFiles(file)
   report.uploaded = await becomes(basename(file))

@@ -15,6 +15,9 @@ export const FLAGS = [
   '--disable-gpu-compositing'
 ]
 
+/** Milliseconds that are waited for what must come: long, since all waiting ends as soon as it is there. */
+export const PATIENCE = 120000
+
 /** Where Chromium is: CHROMIUM, Debian's, or whatever is on the PATH under a usual name. */
 export function chromiumPath() {
   const candidates = [process.env.CHROMIUM, '/usr/lib/chromium/chromium', '/usr/bin/chromium', '/usr/bin/google-chrome']
@@ -82,7 +85,7 @@ export async function ready(page) {
       window.LiteGraph?.registered_node_types.EX4DCameraTrajectory &&
       window.app.extensions.some((extension) => extension.name === 'EX4D.CameraPath'),
     null,
-    { timeout: 90000 }
+    { timeout: PATIENCE }
   )
   await pass(page, 400)
 }
@@ -191,7 +194,7 @@ export async function inEditor(page, work, argument = null) {
 }
 
 /** Wait until a function of (editor) is true in the page; it is not asked while there is no editor. */
-export async function waitForEditor(page, test, timeout = 20000) {
+export async function waitForEditor(page, test, timeout = PATIENCE) {
   await page.waitForFunction(
     `(() => { const editor = ${CAMERA_NODE}?.ex4dEditor; return !!editor && (${test})(editor) })()`,
     null,
@@ -254,8 +257,8 @@ export async function openTemplate(page, pack, name, others = []) {
   await page.evaluate(() => window.app.extensionManager.command.execute('Comfy.BrowseTemplates'))
   const dialogs = page.locator('.p-dialog, [role=dialog]')
   const dialog = dialogs.filter({ has: page.getByText(pack, { exact: true }) }).last()
-  await dialog.waitFor({ timeout: 20000 })
-  await dialog.getByText(pack, { exact: true }).first().click({ timeout: 90000 })
+  await dialog.waitFor({ timeout: PATIENCE })
+  await dialog.getByText(pack, { exact: true }).first().click({ timeout: PATIENCE })
   const card = dialog.getByText(name, { exact: true }).first()
   const found = await scrollCards(page, dialog, [...new Set([name, ...others])], 1)
   if (!(await card.count())) await scrollCards(page, dialog, [name], -1)
@@ -353,7 +356,7 @@ function collect() {
  * What nodes show, at the first moment at which all of the given ones show something that is loaded and, if a film, plays:
  * what loops has no picture for an instant. Where that moment does not come, what they show at the end.
  */
-export async function previews(page, ids, timeout = 90000) {
+export async function previews(page, ids, timeout = PATIENCE) {
   const complete = `(() => {
     const all = (${collect})()
     const plays = (item) => item.ready >= 2 && !item.paused

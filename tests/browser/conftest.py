@@ -51,7 +51,7 @@ def browse(chromium, server, screenshots):
 
 
 @pytest.fixture(scope="session")
-def vue_server(chromium, host, tmp_path_factory):
+def vue_server(chromium, host, shared, tmp_path_factory):
     """The newest frontend, whose Vue nodes are tested, on the newest host."""
     if host != find_hosts()[-1] or host.release < (0, 8):
         pytest.skip("Vue nodes are tested on ComfyUI 0.8 and newer")
@@ -59,7 +59,7 @@ def vue_server(chromium, host, tmp_path_factory):
     if not (frontend / "index.html").is_file():
         give_up(f"VUE NODES NOT TESTED: no frontend at {frontend} (set COMFYUI_FRONTEND_ROOT)")
     arguments = ("--front-end-root", str(frontend))
-    with Server(host, tmp_path_factory.mktemp("vue"), "ComfyUI-EX4D", arguments=arguments) as running:
+    with Server(host, tmp_path_factory.mktemp("vue"), arguments=arguments, shared=shared) as running:
         yield running
 
 

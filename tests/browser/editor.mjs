@@ -16,7 +16,7 @@ const report = { seen, renderer }
 const shoot = (name) => picture(page, join(folder, `editor-${renderer}-${name}.png`))
 const inEditor = (work, argument) => comfy.inEditor(page, work, argument)
 const settled = () =>
-  comfy.waitForEditor(page, ({ clip, loader }) => clip && clip.loaded === clip.header.frames && !loader.note, 30000)
+  comfy.waitForEditor(page, ({ clip, loader }) => clip && clip.loaded === clip.header.frames && !loader.note)
 const box = async (selector) => await page.locator(selector).first().boundingBox()
 
 try {

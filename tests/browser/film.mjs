@@ -64,7 +64,7 @@ try {
   await loadTemplate(page, pack, 'Re-shoot geometry only')
   const { status, error } = await run(page, 300000)
   if (status !== 'success') throw new Error(`the graph did not run: ${status} ${error}`)
-  await waitForEditor(page, ({ clip, loader }) => clip && clip.loaded === clip.header.frames && !loader.note, 40000)
+  await waitForEditor(page, ({ clip, loader }) => clip && clip.loaded === clip.header.frames && !loader.note)
   await inEditor(
     page,
     (editor, node, place) => {

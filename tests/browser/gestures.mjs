@@ -182,7 +182,7 @@ try {
   const drawn = () =>
     page
       .waitForFunction(`(() => { const view = ${NODE}.ex4dEditor.shotView; return view.counted > 0 })()`, null, {
-        timeout: 15000
+        timeout: comfy.PATIENCE
       })
       .then(
         () => true,
@@ -201,7 +201,7 @@ try {
   await count()
   report.playing = { open: await drawn() }
   await inEditor((editor, node) => node.collapse())
-  await page.waitForFunction(`!${NODE}.ex4dEditor.loop.visible`, null, { timeout: 15000 })
+  await page.waitForFunction(`!${NODE}.ex4dEditor.loop.visible`, null, { timeout: comfy.PATIENCE })
   await rest()
   await count()
   await pass(page, 600)
@@ -227,7 +227,7 @@ try {
   const seenLast = await inEditor((editor) => editor.state.frame)
   await page.waitForTimeout(2000)
   await hide(false)
-  await page.waitForFunction(`${NODE}.ex4dEditor.state.frame !== ${seenLast}`, null, { timeout: 15000 })
+  await page.waitForFunction(`${NODE}.ex4dEditor.state.frame !== ${seenLast}`, null, { timeout: comfy.PATIENCE })
   report.replayed = await inEditor((editor) => ({ playing: editor.playback.playing, frame: editor.state.frame }))
   report.replayed.before = seenLast
   await inEditor((editor) => {

@@ -101,7 +101,7 @@ try {
   const tabs = await page.evaluate(() => window.app.extensionManager.workflow.openWorkflows.length)
   await command('Comfy.NewBlankWorkflow')
   await page.waitForFunction((count) => window.app.extensionManager.workflow.openWorkflows.length > count, tabs, {
-    timeout: 20000
+    timeout: comfy.PATIENCE
   })
   await rest()
   report.tabs = {

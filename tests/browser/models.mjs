@@ -1,5 +1,6 @@
 // What a real frontend offers of model files that a graph names and that are not there: older ones by a dialog, newer ones
 // by a mark over the graph, which opens a panel.
+import { PATIENCE } from './comfy.mjs'
 
 /** @type {(page) => any} */
 const dialogOf = (page) => page.locator('.p-dialog, [role=dialog]').filter({ hasText: 'Missing Models' }).last()
@@ -12,7 +13,7 @@ async function told(page) {
     const graphs = [graph, ...(graph.subgraphs?.values() ?? [])]
     return graphs.some(({ nodes }) => nodes.some((node) => node.properties?.models?.length))
   })
-  if (named) await dialogOf(page).or(markOf(page)).first().waitFor({ timeout: 20000 })
+  if (named) await dialogOf(page).or(markOf(page)).first().waitFor({ timeout: PATIENCE })
   return named
 }
 
@@ -22,7 +23,7 @@ export async function closeDialog(page) {
   if (!(await told(page)) || !(await dialog.isVisible())) return null
   const text = await dialog.innerText()
   await page.keyboard.press('Escape')
-  await dialog.waitFor({ state: 'hidden', timeout: 15000 })
+  await dialog.waitFor({ state: 'hidden', timeout: PATIENCE })
   return text
 }
 
@@ -33,7 +34,7 @@ export async function openPanel(page) {
   const buttons = page.getByTestId('missing-model-download')
   await buttons
     .first()
-    .waitFor({ timeout: 20000 })
+    .waitFor({ timeout: PATIENCE })
     .catch(() => {})
   return buttons.evaluateAll((all) => all.map((button) => button.getAttribute('aria-label')))
 }

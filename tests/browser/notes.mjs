@@ -1,7 +1,7 @@
 // What the scene view says without a scene, and whether it leaves the path free, in nodes of several sizes and both
 // themes: node notes.mjs URL FOLDER
 import { join } from 'node:path'
-import { open, pass, placeAlone } from './comfy.mjs'
+import { PATIENCE, open, pass, placeAlone } from './comfy.mjs'
 
 const [url, folder] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
@@ -29,7 +29,7 @@ try {
         window.app.canvas.setDirty(true, true)
       }, size)
       await page.waitForFunction(() => window.app.graph.nodes[0].ex4dEditor.element.clientWidth > 0, null, {
-        timeout: 20000
+        timeout: PATIENCE
       })
       await pass(page, 400)
       const found = await page.evaluate(async () => {

@@ -1,7 +1,7 @@
 // What nodes show of a run, pictures and lines of numbers, in a real frontend: as the run ends, after another run, in a
 // tab that was left, after an undo, and inside a subgraph. node numbers.mjs URL FOLDER [vue]
 import { join } from 'node:path'
-import { buildChain, fit, inEditor, open, pass, picture, run, waitForEditor } from './comfy.mjs'
+import { PATIENCE, buildChain, fit, inEditor, open, pass, picture, run, waitForEditor } from './comfy.mjs'
 
 const [url, folder, renderer = 'litegraph'] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
@@ -115,18 +115,23 @@ try {
   report.sent = await page.evaluate(async () => (await window.app.graphToPrompt()).output)
   report.saved = await page.evaluate(() => window.app.graph.serialize().nodes.flatMap((node) => node.widgets_values))
 
-  // Other numbers take the place of the first ones.
+  // Other numbers take the place of the first ones. The clip is another, too, and takes its time: a tab keeps no outputs
+  // that come before the frontend has the server's word that the prompt is queued.
   const before = texts
+  await page.evaluate(() => {
+    const clip = window.app.graph.nodes.find((node) => node.type === 'EX4DDemoClip')
+    clip.widgets.find((widget) => widget.name === 'width').value = 512
+  })
   await setMinAngle(20)
   await runAndRead()
   report.changed = before.EX4DBuildDWMesh !== texts.EX4DBuildDWMesh
   await look('second')
 
   await command('Comfy.NewBlankWorkflow')
-  await page.waitForFunction(() => !window.app.graph.nodes.length, null, { timeout: 20000 })
+  await page.waitForFunction(() => !window.app.graph.nodes.length, null, { timeout: PATIENCE })
   await rest()
   await command('Workspace.PreviousOpenedWorkflow')
-  await page.waitForFunction(() => window.app.graph.nodes.length, null, { timeout: 20000 })
+  await page.waitForFunction(() => window.app.graph.nodes.length, null, { timeout: PATIENCE })
   await rest()
   await look('tab')
 

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
-from harness.hosts import ROOT, web_packages
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from test_generate import SITE
 
 from ex4d_core.pointmap import load_pointmap
 
 
 @pytest.fixture()
-def command(host, reference, tmp_path):
-    """Runs a command; keyword arguments replace or add flags of imagine."""
+def flags(host, reference, tmp_path):
+    """Flags of a run in words; keyword arguments replace or add some."""
     folder = reference / "fourdnex"
     inputs = load_file(folder / "inputs.safetensors")
     texts = {"positive": "context_pos", "negative": "context_neg", "clip_vision": "clip_fea"}
     save_file({name: inputs[key].clone() for name, key in texts.items()}, tmp_path / "embeds.safetensors")
     Image.fromarray(inputs["source_image_u8"].numpy()).save(tmp_path / "picture.png")
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(SITE)
-    web = web_packages(host)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *([str(web)] if web else [])])}
 
-    def run(*words, **changes):
+    def in_words(**changes):
         flags = {
             "comfyui": host.path, "image": tmp_path / "picture.png", "output_dir": tmp_path / "out", "device": "cpu",
             "width": 96, "height": 64, "num_frames": 9, "num_inference_steps": 3,
@@ -39,17 +28,15 @@ def command(host, reference, tmp_path):
             "fourdnex_path": folder / "adapter_r8" / "pytorch_lora_weights.safetensors",
             "dit_dir": folder / "wan_tiny.safetensors", "vae_path": reference / "adapter" / "vae_tiny8.safetensors", **changes,
         }  # fmt: skip
-        words = words or ["imagine", *(word for name, value in flags.items() for word in (f"--{name}", str(value)))]
-        call = [sys.executable, "-m", "ex4d_core", *map(str, words)]
-        return subprocess.run(call, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250)
+        return [word for name, value in flags.items() for word in (f"--{name}", str(value))]
 
-    return run
+    return in_words
 
 
-def test_a_scene_comes_out_and_is_shot_anew(command, reference, tmp_path):
+def test_a_scene_comes_out_and_is_shot_anew(flags, ex4d, tmp_path):
     from ex4d_core.video import load_video
 
-    result = command(fov=40)  # which noise does not tell
+    result = ex4d("imagine", *flags(fov=40))  # which noise does not tell
     assert result.returncode == 0, result.stderr[-3000:]
     out = tmp_path / "out"
     assert sorted(path.name for path in out.iterdir()) == ["camera.npz", "color.mp4", "depth.npz", "pointmap.npz"]
@@ -62,7 +49,7 @@ def test_a_scene_comes_out_and_is_shot_anew(command, reference, tmp_path):
         assert np.isfinite(depth["depth"]).all() and depth["depth"].min() > 0
     # Two commands from one picture to a shot.
     size = f"{video.frames.shape[2]}x{video.frames.shape[1]}"
-    shot = command("recon", "--input_video", out / "color.mp4", "--depth", out / "depth.npz", "--cam", "30", "--num_frames", 9,
+    shot = ex4d("recon", "--input_video", out / "color.mp4", "--depth", out / "depth.npz", "--cam", "30", "--num_frames", 9,
                    "--size", size, "--output_dir", tmp_path / "shot", "--backend", "torch")  # fmt: skip
     assert shot.returncode == 0, shot.stderr[-3000:]
     assert {"color_30.mp4", "mask_30.mp4"} <= {path.name for path in (tmp_path / "shot").iterdir()}
@@ -77,11 +64,13 @@ def test_a_scene_comes_out_and_is_shot_anew(command, reference, tmp_path):
         ({"dit_dir": "EX4D"}, "made for a model of 2 blocks and width 128, but MODEL has 2 blocks and width 256"),
     ],
 )
-def test_what_only_comfyui_knows_is_refused_before_large_files_are_read(command, reference, tmp_path, changes, words):
+def test_what_only_comfyui_knows_is_refused_before_large_files_are_read(
+    flags, do_job, reference, tmp_path, changes, words
+):
     torch.save(torch.zeros(2, 64), tmp_path / "wide.pt")
     places = {"WIDE": tmp_path / "wide.pt", "EX4D": reference / "adapter" / "dit_tiny.safetensors"}
     changes = {name: places.get(value, value) for name, value in changes.items()}
     # The VAE is none, which is noticed as soon as it is read.
-    result = command(vae_path=reference / "adapter" / "inputs.safetensors", **changes)
+    result = do_job("imagine", flags(vae_path=reference / "adapter" / "inputs.safetensors", **changes))
     assert result.returncode == 2 and words in result.stderr, result.stderr[-3000:]
     assert not (tmp_path / "out").exists()

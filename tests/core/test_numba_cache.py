@@ -178,3 +178,14 @@ def test_settings_come_back_where_numba_refuses_the_folder(monkeypatch, home):
     monkeypatch.setattr(numba_cache.numba, "njit", njit)
     monkeypatch.setattr(numba_cache, "_cache_folder", lambda: home)
     assert numba_cache.njit(len) == "in memory" and numba_cache.config.CACHE_DIR == ""
+
+
+def test_generators_are_refused():
+    """Out of the cache they serve no function that is compiled anew, as after a run that was ended while it compiled."""
+
+    def squares(count):
+        for number in range(count):
+            yield number * number
+
+    with pytest.raises(TypeError, match=r"squares is a generator.*loop where it is used"):
+        numba_cache.njit(squares)

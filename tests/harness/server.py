@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -25,10 +26,14 @@ def free_port() -> int:
 
 
 def place(source: Path, target: Path, copy: bool) -> None:
-    """Put a folder into custom_nodes, as a link where that is possible and wanted, else as a copy."""
+    """Put a folder into custom_nodes unless it is there, as a link where that is possible and wanted, else as a copy."""
+    if target.exists():
+        return
     if not copy:
         try:
             target.symlink_to(source, target_is_directory=True)
+            return
+        except FileExistsError:  # a server beside this one was faster
             return
         except OSError:
             pass  # Windows refuses links to ordinary users
@@ -48,6 +53,8 @@ class Server:
         test_nodes: also install tests/host_nodes.
         root: the checkout whose pack and test nodes are installed.
         python_path: folders to put in front of everything on PYTHONPATH.
+        shared: a folder that several servers have in common: the pack is linked there, and machine code kept. Code is
+            kept by the path that a pack is imported from, and compiling it takes half a minute.
     """
 
     def __init__(
@@ -62,11 +69,19 @@ class Server:
         test_nodes: bool = True,
         root: Path = ROOT,
         python_path: tuple[Path, ...] = (),
+        shared: Path | None = None,
     ) -> None:
         self.host, self.base, self.folder_name = host, base, folder_name
+        for name in ("custom_nodes", "input", "output", "temp", "user", "models"):
+            (base / name).mkdir(parents=True, exist_ok=True)
         custom_nodes = base / "custom_nodes"
-        for folder in (custom_nodes, base / "input", base / "output", base / "temp", base / "user", base / "models"):
-            folder.mkdir(parents=True, exist_ok=True)
+        self.machine_code = (shared or base) / "numba"
+        if shared is not None:
+            custom_nodes = shared / "custom_nodes" / (folder_name or "none")
+            custom_nodes.mkdir(parents=True, exist_ok=True)
+            paths = base / "shared.yaml"
+            paths.write_text(json.dumps({"shared": {"custom_nodes": str(custom_nodes)}}), encoding="utf-8")
+            arguments = (*arguments, "--extra-model-paths-config", str(paths))
         if folder_name is not None:
             place(root, custom_nodes / folder_name, copy)
         if test_nodes:
@@ -101,7 +116,7 @@ class Server:
         # The repository must never be on the server's path: ComfyUI has a top-level module "nodes" of its own.
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         environment |= {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
-        environment["NUMBA_CACHE_DIR"] = str(self.base / "numba")
+        environment["NUMBA_CACHE_DIR"] = str(self.machine_code)
         search = [*self.python_path, *([web] if web is not None else [])]
         if search:
             environment["PYTHONPATH"] = os.pathsep.join(map(str, search))

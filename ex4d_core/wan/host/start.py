@@ -23,20 +23,25 @@ def main(pack: str, work: str, job: str, *comfy_args: str) -> int:
     """Start ComfyUI's side, then do the job; returns the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
-    sys.argv = ["main.py", "--disable-api-nodes", *comfy_args]
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        import comfy.options
-
-        comfy.options.enable_args_parsing()
-        read_extra_model_paths()
-        name = load_pack(Path(pack))
+        name = begin(pack, *comfy_args)
         if name is None:
             print(f"error: ComfyUI in {os.getcwd()} could not load the pack at {pack}.", file=sys.stderr)
             return BAD_INPUT
         return importlib.import_module(f".ex4d_core.wan.host.{work}", name).main(Path(job))
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def begin(pack: str, *comfy_args: str) -> str | None:
+    """Load ComfyUI and the pack; returns the pack's name among Python's modules, None where that failed."""
+    sys.argv = ["main.py", "--disable-api-nodes", *comfy_args]
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    import comfy.options
+
+    comfy.options.enable_args_parsing()
+    read_extra_model_paths()
+    return load_pack(Path(pack))
 
 
 def load_pack(folder: Path) -> str | None:
