@@ -177,14 +177,13 @@ def choose_triangle_backend(backend: str, device: torch.device) -> TriangleBacke
     }
     if backend == "auto":
         return next((name for name in TRIANGLE_BACKENDS if fits[name] and backend_problem(name) is None), "torch")
-    for name in TRIANGLE_BACKENDS:
-        if name == backend:
-            if not fits[name]:
-                raise EX4DError(f"The {name} backend does not draw triangles on {device}; leave the choice at auto.")
-            if (problem := backend_problem(name)) is not None:
-                raise EX4DError(f"The {name} backend cannot run here: {problem}. Leave the choice at auto.")
-            return name
-    raise EX4DError(f"Unknown backend {backend!r} for triangles; choose auto, {', '.join(TRIANGLE_BACKENDS)}.")
+    if backend not in TRIANGLE_BACKENDS:
+        raise EX4DError(f"Unknown backend {backend!r} for triangles; choose auto, {', '.join(TRIANGLE_BACKENDS)}.")
+    if not fits[backend]:
+        raise EX4DError(f"The {backend} backend does not draw triangles on {device}; leave the choice at auto.")
+    if (problem := backend_problem(backend)) is not None:
+        raise EX4DError(f"The {backend} backend cannot run here: {problem}. Leave the choice at auto.")
+    return backend
 
 
 def nearer_of(
@@ -287,7 +286,7 @@ def looked_up(picture: Tensor, uv: Tensor) -> Tensor:
     left, top = x.floor().long().clamp(max=max(width - 2, 0)), y.floor().long().clamp(max=max(height - 2, 0))
     right, bottom = (left + 1).clamp(max=width - 1), (top + 1).clamp(max=height - 1)
     fx, fy = (x - left)[:, None], (y - top)[:, None]
-    flat = picture.reshape(-1, picture.shape[2]).double()
-    upper = flat[top * width + left] * (1 - fx) + flat[top * width + right] * fx
-    lower = flat[bottom * width + left] * (1 - fx) + flat[bottom * width + right] * fx
+    flat = picture.reshape(-1, picture.shape[2])
+    a, b, c, d = (flat[row * width + column].double() for row in (top, bottom) for column in (left, right))
+    upper, lower = a * (1 - fx) + b * fx, c * (1 - fx) + d * fx
     return upper * (1 - fy) + lower * fy

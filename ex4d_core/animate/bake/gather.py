@@ -80,8 +80,7 @@ def make_film(
     size = float(np.linalg.norm(np.ptp(points[0], axis=0)))
     shown = depth > 0 if masks is None else (depth > 0) & masks
     usable = np.stack([_inner(plane, own, STEP * size) for plane, own in zip(depth, shown, strict=True)])
-    light = images.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    detail = np.array([_detail(plane, own) for plane, own in zip(light, usable, strict=True)])
+    detail = np.array([_detail(frame, own) for frame, own in zip(images, usable, strict=True)])
     usual = np.median(detail[detail > 0]) if (detail > 0).any() else 1.0
     sharpness = np.clip(detail / max(usual, 1e-6), 0.3, 2.0)
     normals = np.stack([_normals(frame, faces) for frame in points])
@@ -98,8 +97,9 @@ def _inner(depth: np.ndarray, shown: np.ndarray, step: float) -> np.ndarray:
         return shown & (np.maximum(across, down) < step)
 
 
-def _detail(light: np.ndarray, inside: np.ndarray) -> float:
-    """Mean size of the picture's second differences inside: of two frames the blurred one has less."""
+def _detail(image: np.ndarray, inside: np.ndarray) -> float:
+    """Mean size of a picture's second differences inside: of two frames the blurred one has less."""
+    light = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     middle = inside[1:-1, 1:-1]
     if not middle.any():
         return 0.0

@@ -82,9 +82,8 @@ def bake_texture(
             raise Cancelled("Baking was cancelled.")
 
     def half(begin: int) -> Callable[[int, int], None] | None:
-        if progress is None:
-            return None
-        return lambda done, of: progress(begin + 100 * done // max(of, 1), 200)
+        report = progress
+        return None if report is None else lambda done, of: report(begin + 100 * done // max(of, 1), 200)
 
     film = make_film(
         clip.vertices[picked].astype(np.float64),
