@@ -23,6 +23,11 @@ FOLDER_NAMES = ("ComfyUI-EX4D", "ex4d_pack-2")
 HOSTS = hosts.find_hosts()
 
 
+def pytest_addoption(parser):
+    help = "browser tests of LiteGraph nodes on every host's frontend, also those that are else run on the oldest alone"
+    parser.addoption("--every-frontend", action="store_true", help=help)
+
+
 @pytest.fixture(scope="session")
 def reference() -> Path:
     """The folder of data recorded from the published system, unpacked from tests/golden/recorded."""

@@ -51,6 +51,22 @@ def browse(chromium, server, screenshots):
 
 
 @pytest.fixture(scope="session")
+def every_frontend(pytestconfig) -> bool:
+    """Whether each test is run on the frontend of each host."""
+    return pytestconfig.getoption("every_frontend")
+
+
+@pytest.fixture()
+def oldest_frontend(host, every_frontend) -> None:
+    """For what is much the same on all of LiteGraph's frontends, and long: run on the oldest, unless all are asked for.
+
+    The editor, the templates, and on the newest frontend the numbers, are always tested.
+    """
+    if host != find_hosts()[0] and not every_frontend:
+        pytest.skip("run on the oldest host's frontend (--every-frontend: on all)")
+
+
+@pytest.fixture(scope="session")
 def vue_server(chromium, host, shared, tmp_path_factory):
     """The newest frontend, whose Vue nodes are tested, on the newest host."""
     if host != find_hosts()[-1] or host.release < (0, 8):

@@ -1,7 +1,8 @@
-// node templates.mjs URL PACK SCREENSHOTS RUNNING OPENED OFFERED: opens example graphs, the first from the template
-// browser, and runs the first list's small; all are JSON lists of names. Prints one line of JSON: the cards of the template
-// browser, what the panel of missing models offers for the last list's graphs, and per graph its widgets, boxes, views and
-// prompt as loaded, the dialog of missing models, and for those that ran the end, and the previews, boxes and prompt then.
+// node templates.mjs URL PACK SCREENSHOTS RUNNING OPENED OFFERED SMALL: opens example graphs, the first from the template
+// browser, runs the first list's with small clips, and opens the last list's in a small window, too; all are JSON lists of
+// names. Prints one line of JSON: the cards of the template browser, what the panel of missing models offers for the third
+// list's graphs, and per graph its widgets, boxes, views and prompt as loaded, the dialog of missing models, and for those
+// that ran the end, and the previews, boxes and prompt then.
 
 import {
   boxes,
@@ -19,7 +20,7 @@ import {
 import { closeDialog, openPanel } from './models.mjs'
 
 const [url, pack, screenshots, ...lists] = process.argv.slice(2)
-const [running, opened, offered] = lists.map((list) => JSON.parse(list))
+const [running, opened, offered, looked] = lists.map((list) => JSON.parse(list))
 const WINDOW = { width: 1720, height: 1000 }
 const SMALL_WINDOW = { width: 1280, height: 800 }
 const SMALL = { frames: 9, height: 128 }
@@ -62,10 +63,11 @@ async function ours(page, ids) {
 
 /** Open every graph in a small window: the frontends lay out their bars by the size that a page is loaded with. */
 async function lookSmall() {
+  if (!looked.length) return {}
   const { browser, page } = await open(url, SMALL_WINDOW)
   const views = {}
   try {
-    for (const name of [...running, ...opened]) {
+    for (const name of looked) {
       await loadTemplate(page, pack, name)
       await closeDialog(page)
       views[name] = { ...SMALL_WINDOW, ...(await view(page)) }
@@ -88,7 +90,7 @@ try {
     else await loadTemplate(page, pack, name)
     const dialog = await closeDialog(page)
     const loaded = { dialog, widgets: await widgets(page), prompt: await prompt(page), boxes: await boxes(page) }
-    loaded.views = [small[name], { ...WINDOW, ...(await view(page)) }]
+    loaded.views = [...(small[name] ? [small[name]] : []), { ...WINDOW, ...(await view(page)) }]
     await picture(page, `${screenshots}/${name}.png`)
     if (!running.includes(name)) {
       report[name] = loaded

@@ -16,7 +16,7 @@ GRAPH = {
 }
 
 
-def test_camera_files_are_uploaded_or_dropped_chosen_and_used(browse, server, tmp_path):
+def test_camera_files_are_uploaded_or_dropped_chosen_and_used(oldest_frontend, browse, server, tmp_path):
     check(browse, server, tmp_path, "litegraph")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def test_drags_end_cleanly_and_editors_share_one_context(browse):
+def test_drags_end_cleanly_and_editors_share_one_context(oldest_frontend, browse):
     report = browse("gestures.mjs")
     ours = [text for text in report["seen"]["errors"] if "/extensions/" in text or "ex4d" in text.lower()]
     assert not ours
@@ -29,7 +29,7 @@ def test_drags_end_cleanly_and_editors_share_one_context(browse):
     assert report["many"] == {"shared": True, "disposed": True, "alive": True, "released": True, "left": 0}
 
 
-def test_editor_lives_with_copies_undo_tabs_and_subgraphs(browse):
+def test_editor_lives_with_copies_undo_tabs_and_subgraphs(oldest_frontend, browse):
     report = browse("graph.mjs")
     ours = [text for text in report["seen"]["errors"] if "/extensions/" in text or "ex4d" in text.lower()]
     assert not ours

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def test_note_leaves_the_path_free(browse, host, keep, tmp_path):
+def test_note_leaves_the_path_free(oldest_frontend, browse, host, keep, tmp_path):
     report = browse("notes.mjs", tmp_path)
     ours = [text for text in report["seen"]["errors"] if "/extensions/" in text or "ex4d" in text.lower()]
     assert not ours

@@ -79,7 +79,7 @@ def rendered(data: bytes, path: dict) -> np.ndarray:
     return mask.numpy() > 127
 
 
-def test_shot_agrees_with_the_renderer(browse, server, host, keep, tmp_path):
+def test_shot_agrees_with_the_renderer(oldest_frontend, browse, server, host, keep, tmp_path):
     folder = server.base / "temp" / "ex4d_preview"
     folder.mkdir(parents=True, exist_ok=True)
     files = {f"{style}.ex4d": encode_preview(box_over_floor(style)) for style in ("released", "paper")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 
-def test_links_and_faces_in_litegraph_nodes(browse, host, keep, tmp_path):
+def test_links_and_faces_in_litegraph_nodes(oldest_frontend, browse, host, keep, tmp_path):
     check(browse("linked.mjs", tmp_path))
     keep(host.version)
 

@@ -8,7 +8,7 @@ MOMENTS = ["first", "second", "tab", "undo", "subgraph", "back"]
 MEDIA = {"EX4DDemoClip": "playing", "EX4DBuildDWMesh": "image", "EX4DRenderColorMask": "playing"}
 
 
-def test_numbers_stay_with_their_pictures_in_litegraph_nodes(browse, host, keep, tmp_path):
+def test_numbers_stay_with_their_pictures_in_litegraph_nodes(oldest_frontend, browse, host, keep, tmp_path):
     check(browse("numbers.mjs", tmp_path))
     keep(host.version)
 

@@ -56,14 +56,17 @@ def ex4d(small_vae):
 
 
 @pytest.fixture(scope="session")
-def do_job(host, small_vae, ex4d, tmp_path_factory):
-    """``do_job(command, flags)``: what the command line does with these flags, by a process that has loaded ComfyUI before."""
-    if not hasattr(os, "fork"):
-        yield lambda name, words: ex4d(name, *words)
-        return
-    scene = tmp_path_factory.mktemp("scene") / "scene.npz"
+def host_process(host, small_vae):
+    """A process that has loaded ComfyUI and the pack."""
     with HostProcess(host.path, small_vae | {"OMP_NUM_THREADS": "1"}, "--cpu") as process:
-        yield lambda name, words: process.do(name, job(name, words, scene))
+        yield process
+
+
+@pytest.fixture(scope="session")
+def do_job(host_process, tmp_path_factory):
+    """``do_job(command, flags)``: what the command line does with these flags, by that process."""
+    scene = tmp_path_factory.mktemp("scene") / "scene.npz"
+    return lambda name, words: host_process.do(name, job(name, words, scene))
 
 
 def job(name: str, words: list[str], scene: Path) -> str:

@@ -6,7 +6,8 @@ import json
 import re
 
 import pytest
-from harness.server import Server
+from harness.hosts import ROOT
+from harness.server import Server, place
 
 FOLDER = "EX4D_copy-3"
 """A folder name with every kind of character that is allowed."""
@@ -103,22 +104,22 @@ def test_broken_optional_packages_cost_only_what_needs_them(meagre):
     assert "torch casts the demo scene's rays" in server.log()
 
 
-def test_a_stage_that_fails_costs_its_own_nodes_and_one_line(host, tmp_path):
+def test_a_stage_that_fails_costs_its_own_nodes_and_one_line(host_process, tmp_path):
     """One stage that cannot be imported and one whose schema the host refuses, as after a change of the host."""
-    server = Server(host, tmp_path / "base", "EX4D_broken", copy=True, test_nodes=False)
-    nodes = server.base / "custom_nodes" / "EX4D_broken" / "nodes"
+    place(ROOT, tmp_path / "EX4D_broken", copy=True)
+    nodes = tmp_path / "EX4D_broken" / "nodes"
     with open(nodes / "depth.py", "a", encoding="utf-8") as file:
         file.write("\nimport a_module_that_is_not_there\n")
     with open(nodes / "render.py", "a", encoding="utf-8") as file:
         file.write(
             "\nEX4DDraftFill.define_schema = classmethod(lambda cls: io.Schema(node_id=1, of_another_age=True))\n"
         )
-    with server:
-        check_loaded(server, "EX4D_broken")
-        listed = {name for name, info in server.client.object_info().items() if info["category"] == "EX-4D"}
-        complaints = [line for line in server.log().splitlines() if "EX-4D: the" in line]
-    assert "EX4DDepthFromImage" not in listed and not listed & {"EX4DRenderColorMask", "EX4DDraftFill"}
-    assert {"EX4DLoadVideo", "EX4DDepthCrafter", "EX4DBuildDWMesh", "EX4DCameraTrajectory", "WanEX4DSampler"} <= listed
+    loaded, log = host_process.load(tmp_path / "EX4D_broken")
+    complaints = [line for line in log.splitlines() if "EX-4D: the" in line]
+    assert "EX4DDepthFromImage" not in loaded and not {"EX4DRenderColorMask", "EX4DDraftFill"} & set(loaded)
+    assert {"EX4DLoadVideo", "EX4DDepthCrafter", "EX4DBuildDWMesh", "EX4DCameraTrajectory", "WanEX4DSampler"} <= set(
+        loaded
+    )
     assert len(complaints) == 2
     assert "depth nodes" in complaints[0] and "a_module_that_is_not_there" in complaints[0]
     assert "render nodes" in complaints[1] and "of_another_age" in complaints[1]

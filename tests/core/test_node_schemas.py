@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ NODES = Path(__file__).resolve().parents[2] / "nodes"
 SHOW_NOTHING = {"EX4DScheduler", "EX4DFourDNeXSchedule"}
 
 
+@functools.cache
 def schemas() -> dict[str, dict[str, ast.expr]]:
     """Node id -> keyword -> value, of every call of ``schema`` in the nodes' modules."""
     calls = [call for path in NODES.glob("*.py") for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
