@@ -20,6 +20,7 @@ from ..errors import Cancelled, EX4DError
 from ..storage.staging import check_targets, staged_folder
 from .bench import machine
 from .console import ProgressBar, interrupted, say
+from .exits import INCOMPLETE
 from .flags import number
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ WORST = 4
 """Frames that the page shows."""
 WORST_OF = "paper"
 """The method whose worst frames they are; the first where it did not run."""
-INCOMPLETE = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ from ..errors import Cancelled, EX4DError
 from ..machine import extras
 from ..machine.memory import out_of_memory
 from .console import catch_interrupts, say
+from .exits import BAD_INPUT, INTERRUPTED
 from .flags import Parser
 
 COMMANDS = (
@@ -40,7 +41,6 @@ COMMANDS = (
 """Each is a module beside this one, with a docstring that begins with what it does, `add_arguments` and `run`."""
 
 PROGRAM = "ex4d" if Path(sys.argv[0]).stem == "ex4d" else "python -m ex4d_core"
-BAD_INPUT, INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import Cancelled, EX4DError
 from ..wan.host import start
 from .console import interrupted, say
+from .exits import FAILED, INTERRUPTED
 
 ROOT = Path(__file__).resolve().parents[2]
 """The pack's folder; where this package is installed without the pack, the folder that it is installed in."""
@@ -22,7 +23,6 @@ RUN_FILE = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 5.0
 """What the child is given to clean up after it was told to end, before it is killed."""
-FAILED = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +78,7 @@ def wait_for(process: subprocess.Popen[bytes], grace: float = GRACE_SECONDS) -> 
                 continue
     finally:
         end(process, grace)
-    if code == start.INTERRUPTED:
+    if code == INTERRUPTED:
         raise Cancelled
     if code < 0:
         say(f"error: ComfyUI's process was ended by signal {-code}; 9 mostly means that there was not enough memory.")

@@ -25,6 +25,7 @@ from ..published import SEEN_LEVEL
 from ..storage.names import natural_order
 from ..storage.staging import staged_file
 from .console import ProgressBar, interrupted, say
+from .exits import INCOMPLETE
 from .flags import check_file
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ ROLES = ("against", "mask", "render", "source")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".webp", ".npz")
 SHORT = ("psnr", "psnr_seen", "psnr_hole", "ssim", "ms_ssim", "condition_psnr", "flow_warp_error", "flicker")
 """Rows of the table of many clips; --json has all."""
-INCOMPLETE = 2
 
 
 @dataclass(frozen=True)

@@ -66,19 +66,7 @@ def reconstruct(job: ReconJob, stage: Path) -> None:
     """Video -> depth -> mesh -> trajectory -> render -> files in the folder ``stage``."""
     from ..assets.ply import save_ply
 
-    # The networks come first: a missing or damaged model is told before the video is read.
-    depth_of = depth_source(job.depth, job.mesh.focal)
-    clip = read_video(job.clip)
-    depth = depth_of(clip)
-    del depth_of  # and with it the networks
-    if job.source_camera is not None:
-        depth = with_source_camera(job.source_camera, job.mesh, clip, depth)
-    if job.outputs.depth:
-        save_depth(stage / "depth.npz", depth)
-    mesh = build_mesh(job.mesh, clip, depth)
-    # The mesh has copies of its own; the clip goes on as the source of the sound only.
-    del depth
-    clip = replace(clip, frames=clip.frames.new_empty(0))
+    mesh, clip = scene_mesh(job.scene, stage / "depth.npz" if job.outputs.depth else None)
     if job.outputs.mesh:
         save_ply(stage / "DW-Mesh.ply", mesh)
     memory = scene_memory(job.render, mesh)
@@ -86,14 +74,24 @@ def reconstruct(job: ReconJob, stage: Path) -> None:
         render_path(job, mesh, memory, camera, clip, stage)
 
 
-def scene_mesh(job: SceneJob) -> tuple[DWMesh, VideoClip]:
-    """The mesh of a whole clip, and the clip without its frames: a source of sound, and of the rate."""
+def scene_mesh(job: SceneJob, depth_file: Path | None = None) -> tuple[DWMesh, VideoClip]:
+    """The mesh of a whole clip, and the clip without its frames: a source of sound, and of the rate.
+
+    Args:
+        job: what is read, and how the mesh is built.
+        depth_file: an .npz to write the depth to; None = it is not kept.
+    """
+    # The networks come first: a missing or damaged model is told before the video is read.
     depth_of = depth_source(job.depth, job.mesh.focal)
     clip = read_video(job.clip)
     depth = depth_of(clip)
+    del depth_of  # and with it the networks
     if job.source_camera is not None:
         depth = with_source_camera(job.source_camera, job.mesh, clip, depth)
+    if depth_file is not None:
+        save_depth(depth_file, depth)
     mesh = build_mesh(job.mesh, clip, depth)
+    # The mesh has copies of its own; the clip goes on as the source of the sound only.
     return mesh, replace(clip, frames=clip.frames.new_empty(0))
 
 
@@ -234,7 +232,7 @@ def render_path(
     from ..trajectory import in_the_world
     from .shot import shot_writer
 
-    trajectory = path_around(mesh, camera, job.frames, clip.fps)
+    trajectory = path_around(mesh, camera, job.scene.frames, clip.fps)
     source = source_along(trajectory, mesh)
     sound = sound_of(clip, trajectory, mesh.frames, job.outputs.bent_sound, camera.name)
     if job.outputs.cameras:

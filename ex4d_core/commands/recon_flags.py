@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 Depth = TypeVar("Depth", bound=DepthJob)
 
 DEFAULT_FRAMES = 49
+SMALLER = "Ask for fewer frames or a smaller --size."
 SOLVE = "solve"
 """What --source_camera takes in place of a file."""
 TURNS, BACKGROUND = "turns", "background"
@@ -236,13 +237,8 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
     Raises:
         EX4DError: any bad file, value or combination.
     """
-    from ..camera import Intrinsics
-    from ..mesh import check_mesh_parameters
     from ..pixels import hole_color_of
-    from ..video import probe_video
 
-    mesh = MeshJob(args.style, args.min_angle, args.depth_jump, args.border_depth, args.focal)
-    check_mesh_parameters(mesh.style, mesh.min_angle, mesh.depth_jump, mesh.border_depth)
     check_renderer(args.backend, args.device)
     hole_color_of(args.hole_color)
     render = RenderJob(
@@ -270,19 +266,9 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
     check_targets(outputs.folder, outputs.names(cameras))
     read = (args.input_video, args.depth, args.source_camera, *args.camera)
     check_sources(outputs.folder, outputs.names(cameras), read)
-    info = probe_video(args.input_video)
-    shape = args.size or largest_size(info)
-    frames = path_length(args.num_frames, cameras, mesh.lens(shape) or Intrinsics.default(*shape))
-    source_frames = 1 if args.only_first_frame else frames
-    clip = ClipJob(args.input_video, args.start, source_frames, args.fps, shape, args.fit)
-    check_length(clip, info)
-    depth = depth_job(args)
-    lens = mesh.lens(shape) or Intrinsics.default(*shape)
-    source_camera = source_camera_job(args.source_camera, args.source_scale, source_frames, lens)
-    job = ReconJob(clip, depth, source_camera, mesh, cameras, frames, render, outputs)
-    check_memory(job.least_memory(), "This clip", "Ask for fewer frames or a smaller --size.")
-    job = replace(job, depth=checked_depth(depth, info, source_frames))
-    _tell_what_the_sampler_takes(job)
+    job = ReconJob(scene_job(args, cameras), cameras, render, outputs)
+    check_memory(job.least_memory(), "This clip", SMALLER)
+    _tell_what_the_sampler_takes(job.scene)
     return job
 
 
@@ -309,8 +295,11 @@ def scene_job(args: argparse.Namespace, cameras: tuple[CameraPath, ...]) -> Scen
     source_frames = 1 if args.only_first_frame else frames
     clip = ClipJob(args.input_video, args.start, source_frames, args.fps, shape, args.fit)
     check_length(clip, info)
+    depth = depth_job(args)
     source_camera = source_camera_job(args.source_camera, args.source_scale, source_frames, lens)
-    return SceneJob(clip, checked_depth(depth_job(args), info, source_frames), source_camera, mesh, frames)
+    scene = SceneJob(clip, depth, source_camera, mesh, frames)
+    check_memory(2 * scene.clip_bytes, "This clip", SMALLER)  # the mesh has copies of its own
+    return replace(scene, depth=checked_depth(depth, info, source_frames))
 
 
 def one_camera(args: argparse.Namespace) -> CameraPath | None:
@@ -507,8 +496,8 @@ def check_length(clip: ClipJob, info: VideoInfo) -> None:
         )
 
 
-def _tell_what_the_sampler_takes(job: ReconJob) -> None:
-    frames, (width, height) = job.frames, job.clip.size
+def _tell_what_the_sampler_takes(scene: SceneJob) -> None:
+    frames, (width, height) = scene.frames, scene.clip.size
     if frames % 4 != 1:
         below = max(1, (frames - 1) // 4 * 4 + 1)
         say(f"note: {frames} frames is not 4n+1; the EX-4D sampler takes {below} or {below + 4}.")

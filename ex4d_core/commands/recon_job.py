@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 CHUNK_FRAMES = 16
 """Frames rendered before they are encoded; bounds memory whatever the clip's length."""
+COLOR_BYTES, MASK_BYTES, DEPTH_BYTES = 3, 1, 4
+"""Of a pixel."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +113,19 @@ class MeshJob:
 
 @dataclass(frozen=True)
 class SceneJob:
-    """A clip and what its mesh is made of; ``frames`` is the length of the camera path."""
+    """A clip and what its mesh is made of; ``frames`` is the length of every camera path."""
 
     clip: ClipJob
     depth: DepthJob
     source_camera: SourceCameraJob | None
     mesh: MeshJob
     frames: int
+
+    @property
+    def clip_bytes(self) -> int:
+        """Bytes of the clip's colours and depth, held once."""
+        width, height = self.clip.size
+        return (COLOR_BYTES + DEPTH_BYTES) * self.clip.frames * width * height
 
 
 @dataclass(frozen=True)
@@ -205,22 +213,16 @@ class Outputs:
 
 @dataclass(frozen=True)
 class ReconJob:
-    """The whole job; ``frames`` is the length of every path."""
+    """The whole job: a scene, the paths along which it is filmed, and what is written of them."""
 
-    clip: ClipJob
-    depth: DepthJob
-    source_camera: SourceCameraJob | None
-    mesh: MeshJob
+    scene: SceneJob
     cameras: tuple[CameraPath, ...]
-    frames: int
     render: RenderJob
     outputs: Outputs
 
     def least_memory(self) -> int:
         """Bytes held at once on any path through the work; models, renderer and encoders come on top."""
-        clip, depth = 3, 4
-        picture = clip + 1 + depth
-        building = 2 * (clip + depth) * self.clip.frames  # the mesh has its own copies
-        rendering = (clip + depth) * self.clip.frames + picture * min(self.frames, CHUNK_FRAMES)
-        width, height = self.clip.size
-        return width * height * max(building, rendering)
+        width, height = self.scene.clip.size
+        chunk = (COLOR_BYTES + MASK_BYTES + DEPTH_BYTES) * min(self.scene.frames, CHUNK_FRAMES) * width * height
+        # The mesh has its own copies of the clip.
+        return max(2 * self.scene.clip_bytes, self.scene.clip_bytes + chunk)
