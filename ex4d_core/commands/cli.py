@@ -1,6 +1,7 @@
 """The command line: finds the command, reports bad input in one message, leaves cleanly when interrupted.
 
-Exit codes: 0 done, 2 bad input (nothing was written; `evaluate` measures the rest first), 130 interrupted (nothing was written).
+Exit codes: 0 done, 2 bad input (nothing was written; `evaluate` and `batch` do the rest first), 130 interrupted (nothing was
+written; `batch` keeps what was done).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from .. import __version__
 from ..errors import Cancelled, EX4DError
@@ -37,6 +39,7 @@ COMMANDS = (
     "bench",
     "evaluate",
     "benchmark",
+    "batch",
 )
 """Each is a module beside this one, with a docstring that begins with what it does, `add_arguments` and `run`."""
 
@@ -54,34 +57,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     args = argparse.Namespace()
     try:
-        # An extra, so that pip never replaces the build that the user has chosen.
-        extras.check("torch", f"The command {words[0]}")
-        command = importlib.import_module(f".{words[0]}", __package__)
-        parser = Parser(prog=f"{PROGRAM} {words[0]}", description=command.__doc__)
-        command.add_arguments(parser)
+        command, parser = load_command(words[0])
         try:
             parser.parse_args([_underscored(word) for word in words[1:]], args)
         except SystemExit:  # the help has been shown
             return 0
         with catch_interrupts():
             return command.run(args)
-    except EX4DError as error:
-        say(f"error: {error}")
-        return BAD_INPUT
     except (Cancelled, KeyboardInterrupt):
         say("interrupted; nothing was written.")
         return INTERRUPTED
-    except OSError as error:
-        say(f"error: '{error.filename or 'A file'}' cannot be read or written: {error.strerror or error}.")
-        return BAD_INPUT
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
+    except Exception as error:
+        sentence = sentence_of(error, args)
+        if sentence is None:
             raise
-        if "size" in args:
-            say("error: there is not enough memory for this clip. Ask for fewer frames or a smaller --size.")
-        else:
-            say("error: there is not enough memory for this. Close other programs and try again.")
+        say(f"error: {sentence}")
         return BAD_INPUT
+
+
+def load_command(name: str) -> tuple[Any, Parser]:
+    """One of ``COMMANDS``: its module, and a parser of its flags."""
+    # An extra, so that pip never replaces the build that the user has chosen.
+    extras.check("torch", f"The command {name}")
+    command = importlib.import_module(f".{name}", __package__)
+    parser = Parser(prog=f"{PROGRAM} {name}", description=command.__doc__)
+    command.add_arguments(parser)
+    return command, parser
+
+
+def sentence_of(error: Exception, args: argparse.Namespace) -> str | None:
+    """What a user is told of an error; None for a fault of our own.
+
+    Args:
+        error: raised by a command.
+        args: its flags.
+    """
+    if isinstance(error, EX4DError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"'{error.filename or 'A file'}' cannot be read or written: {error.strerror or error}."
+    if not out_of_memory(error):
+        return None
+    if "size" in args:
+        return "there is not enough memory for this clip. Ask for fewer frames or a smaller --size."
+    return "there is not enough memory for this. Close other programs and try again."
 
 
 def _summary(name: str) -> str:

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import IO, Any, ClassVar
 
 from ..errors import Cancelled, EX4DError
+from ..machine.kept import drop, keeps_models, kept
 from ..wan.host import start
+from ..wan.host.serve import CODE_ENDING
 from .console import interrupted, say
-from .exits import FAILED, INTERRUPTED
+from .exits import BAD_INPUT, FAILED, INTERRUPTED
 
 ROOT = Path(__file__).resolve().parents[2]
 """The pack's folder; where this package is installed without the pack, the folder that it is installed in."""
 # With -c the working folder, ComfyUI's, is first on the path; run_path leaves it there.
 RUN_FILE = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+SERVED = "comfyui"
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 5.0
 """What the child is given to clean up after it was told to end, before it is killed."""
@@ -46,16 +55,89 @@ def run(work: str, job: str, args: argparse.Namespace) -> int:
         job: what its ``main`` reads, as JSON.
         args: of the flags above.
     """
-    comfy_args = words(args.comfy_args) + (["--cpu"] if args.device == "cpu" else [])
+    comfy_args = tuple(words(args.comfy_args) + (["--cpu"] if args.device == "cpu" else []))
     checkout = find_comfyui(args.comfyui)
     pack = find_pack(args.pack, checkout)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "job.json"
         path.write_text(job, encoding="utf-8")
-        script = str(Path(start.__file__).resolve())
-        command = [args.python, "-c", RUN_FILE, script, str(pack), work, str(path), *comfy_args]
-        # A pack's own folder must not be on ComfyUI's path: both have a module named nodes.
-        return wait_for(subprocess.Popen(command, cwd=checkout, env=_without_packs(os.environ)))
+        if not keeps_models():
+            return wait_for(subprocess.Popen(_command(args.python, pack, work, path, comfy_args), **_in(checkout)))
+        key = (args.python, pack, checkout, comfy_args)
+        command = _command(args.python, pack, "serve", Path(os.devnull), comfy_args)
+        served = kept(SERVED, key, lambda: Served(subprocess.Popen(command, **_in(checkout), **Served.PIPES)))
+        code = FAILED
+        try:
+            code = served.do(work, path)
+        finally:
+            if code not in (0, BAD_INPUT):  # what went wrong may have left it without memory
+                drop(SERVED)
+                served.close()
+        return code
+
+
+def _command(python: str, pack: Path, work: str, job: Path, comfy_args: tuple[str, ...]) -> list[str]:
+    script = str(Path(start.__file__).resolve())
+    return [python, "-c", RUN_FILE, script, str(pack), work, str(job), *comfy_args]
+
+
+def _in(checkout: Path) -> dict[str, Any]:
+    """Where a child is started; a pack's own folder must not be on ComfyUI's path: both have a module named nodes."""
+    return {"cwd": checkout, "env": _without_packs(os.environ)}
+
+
+class Served:
+    """A process in ComfyUI's folder that does job after job and keeps their weights (``ex4d_core/wan/host/serve.py``).
+
+    Args:
+        process: started with `PIPES`.
+    """
+
+    PIPES: ClassVar[dict[str, Any]] = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+    }
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        threading.Thread(target=_show, args=(process.stdout,), daemon=True).start()
+        self.close = weakref.finalize(self, end, process, GRACE_SECONDS)
+
+    def do(self, work: str, job: Path) -> int:
+        """Have a job done; returns the exit code.
+
+        Raises:
+            Cancelled: this process, or the child, was asked to stop.
+        """
+        assert self.process.stdin is not None
+        code = job.with_suffix(CODE_ENDING)
+        with suppress(OSError):  # of a process that has ended, which is told below
+            self.process.stdin.write(json.dumps([work, str(job)]).encode() + b"\n")
+            self.process.stdin.flush()
+        while not code.exists():
+            if interrupted():
+                raise Cancelled
+            ended = self.process.poll()
+            if ended == INTERRUPTED:
+                raise Cancelled
+            if ended is not None:
+                say(f"error: ComfyUI's process has ended ({ended}); -9 mostly means that there was not enough memory.")
+                return FAILED
+            time.sleep(POLL_SECONDS)
+        return int(code.read_text(encoding="utf-8"))
+
+
+def _show(output: IO[bytes]) -> None:
+    """What a child says goes where this process's console goes at the time."""
+    for line in output:
+        os.write(2, line)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse where ComfyUI or the pack is not found."""
+    words(args.comfy_args)
+    find_pack(args.pack, find_comfyui(args.comfyui))
 
 
 def wait_for(process: subprocess.Popen[bytes], grace: float = GRACE_SECONDS) -> int:

@@ -24,6 +24,11 @@ def interrupted() -> bool:
     return _interrupted.is_set()
 
 
+def interrupt() -> None:
+    """Ask the work of this process to stop."""
+    _interrupted.set()
+
+
 @contextmanager
 def catch_interrupts() -> Iterator[None]:
     """Within, the first Ctrl-C (or SIGTERM) makes `interrupted` true, so that work stops tidily; the second raises."""

@@ -27,6 +27,7 @@ from ..storage.staging import staged_file
 from .console import ProgressBar, interrupted, say
 from .exits import INCOMPLETE
 from .flags import check_file
+from .jobs.files import JobFiles
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,11 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure every pair; see the module for exit codes."""
-    weights = None if args.weights is None else Path(args.weights)
-    if weights is not None and not weights.is_dir():
-        raise EX4DError(f"--weights: there is no folder '{weights}'.")
-    if args.json is not None:
-        check_file("--json", Path(args.json))
+    weights = _weights(args)
     pairs, problems = find_pairs(Path(args.result), {role: getattr(args, role) for role in ROLES})
     done: dict[str, Scores] = {}
     for pair in pairs:
@@ -93,6 +90,35 @@ def run(args: argparse.Namespace) -> int:
     for line in missing:
         say(f"required, but not computed: {line}")
     return INCOMPLETE if problems or missing else 0
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse clips that are not there, or do not belong together."""
+    from ..video import probe_video
+
+    _weights(args)
+    pairs, problems = find_pairs(Path(args.result), {role: getattr(args, role) for role in ROLES})
+    if problems:
+        raise EX4DError(problems[0])
+    for pair in pairs:
+        for path in (pair.result, *pair.others.values()):
+            if path is not None:
+                probe_video(path)
+
+
+def files(args: argparse.Namespace) -> JobFiles:
+    """What is read and written; a table alone goes to the console."""
+    return JobFiles.of((args.result, *(getattr(args, role) for role in ROLES), args.weights), (args.json,))
+
+
+def _weights(args: argparse.Namespace) -> Path | None:
+    """The folder of --weights; it and --json are refused where they cannot be."""
+    weights = None if args.weights is None else Path(args.weights)
+    if weights is not None and not weights.is_dir():
+        raise EX4DError(f"--weights: there is no folder '{weights}'.")
+    if args.json is not None:
+        check_file("--json", Path(args.json))
+    return weights
 
 
 def lacking(args: argparse.Namespace, scores: Scores) -> list[str]:

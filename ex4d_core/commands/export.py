@@ -16,7 +16,8 @@ from ..errors import EX4DError
 from ..storage.staging import check_sources, check_targets
 from .console import ProgressBar, interrupted, say
 from .flags import number, whole
-from .recon_flags import add_camera, add_depth, add_mesh, add_video, one_camera, scene_job
+from .jobs.files import JobFiles
+from .recon_flags import add_camera, add_depth, add_mesh, add_video, one_camera, scene_job, scene_sources
 from .recon_job import CameraPath, SceneJob
 
 if TYPE_CHECKING:
@@ -105,6 +106,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def check(args: argparse.Namespace) -> None:
+    """Refuse what cannot work."""
+    export_job(args)
+
+
+def files(args: argparse.Namespace) -> JobFiles:
+    """What is read and written; of a sequence only the beginning of its names is known."""
+    return JobFiles.of(scene_sources(args), (args.output,))
+
+
 def _write_points(job: ExportJob, mesh: DWMesh, fps: float) -> None:
     """What the clip saw, as points."""
     from ..assets.points import points_of_mesh
@@ -140,7 +151,7 @@ def export_job(args: argparse.Namespace) -> ExportJob:
             raise EX4DError("A file of points holds no camera. Leave --cam and --camera out, or write the mesh (.glb).")
         check_points(format)
     check_targets(output.parent, [output.name])
-    check_sources(output.parent, [output.name], (args.input_video, args.depth, args.source_camera, *args.camera))
+    check_sources(output.parent, [output.name], scene_sources(args))
     args.device = None
     scene = scene_job(args, () if camera is None else (camera,))
     options = AssetOptions(args.faces, args.colors, args.picture, args.between)

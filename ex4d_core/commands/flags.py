@@ -6,8 +6,10 @@ Whatever a flag alone can get wrong is refused as it is read, in one sentence wh
 from __future__ import annotations
 
 import argparse
+import difflib
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -36,10 +38,63 @@ class Parser(argparse.ArgumentParser):
             raise EX4DError(message.removeprefix("argument ").replace(": must ", " must ", 1).rstrip(".") + ".")
         raise EX4DError(f"{message}. '{self.prog} --help' lists the flags.")
 
+    def words(self, values: Mapping[str, Any]) -> list[str]:
+        """The command line that an object of JSON stands for.
+
+        Args:
+            values: by a flag's name without dashes, or by a positional's name: a text or a number, a list where several may
+                follow, true or false for a flag that takes nothing; null as if it were not there.
+
+        Raises:
+            EX4DError: a name that this command does not have, or a value that cannot be one of a flag.
+        """
+        known = {action.dest: action for action in self._actions if action.dest != "help"}
+        words: list[str] = []
+        positional: list[str] = []
+        for name, value in values.items():
+            action = known.get(name.replace("-", "_"))
+            if action is None:
+                near = difflib.get_close_matches(name, known, 1)
+                meant = f"Did you mean '{near[0]}'? " if near else ""
+                raise EX4DError(f"{self.prog.split()[-1]} has no flag '{name}'. {meant}There are: {', '.join(known)}.")
+            if value is None:
+                continue
+            try:
+                (words if action.option_strings else positional).extend(_words_of(action, value))
+            except TypeError as error:
+                raise EX4DError(f"'{name}' must be {error}, got {json.dumps(value)}.") from None
+        return [*words, "--", *positional] if positional else words
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             choices = ", ".join(map(str, action.choices))
             raise argparse.ArgumentError(action, f"must be one of {choices}, got '{value}'.")
+
+
+def _words_of(action: argparse.Action, value: Any) -> list[str]:
+    """The words of one flag; a TypeError says what its value must be."""
+    flag = list(action.option_strings[:1])
+    if action.nargs == 0:
+        if not isinstance(value, bool):
+            raise TypeError("true or false")
+        return flag if value else []
+    if value is True and action.nargs == "?":
+        return flag
+    several = action.nargs in ("+", "*") or isinstance(action.default, list)
+    cells = value if several and isinstance(value, list) else [value]
+    if not cells or not all(isinstance(cell, str | int | float) for cell in cells):
+        raise TypeError("a list of texts or numbers" if several else "a text or a number")
+    texts = [str(int(cell)) if isinstance(cell, bool) and action.type is int else _plain(cell) for cell in cells]
+    if action.nargs in ("+", "*"):
+        return [*flag, *texts]
+    # Joined, so that a value may begin with a dash.
+    return [f"{flag[0]}={text}" for text in texts] if flag else texts
+
+
+def _plain(cell: str | int | float) -> str:
+    if isinstance(cell, bool):
+        raise TypeError("a text or a number")
+    return cell if isinstance(cell, str) else json.dumps(cell)
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

@@ -16,6 +16,7 @@ from ..errors import EX4DError
 from ..wan.job import Job, WeightFiles
 from ..wan.settings import DTYPES, EROSIONS, FITS, PUBLISHED, ClipSettings, Run
 from . import comfyui
+from .jobs.files import JobFiles
 
 ON_OFF = ("on", "off")
 
@@ -97,6 +98,25 @@ def run(args: argparse.Namespace) -> int:
     job = job_of(args)
     check_job(job)
     return comfyui.run("generate", job.to_json(), args)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse what can be refused without ComfyUI, and a ComfyUI that is not there."""
+    comfyui.check(args)
+    check_job(job_of(args))
+
+
+def files(args: argparse.Namespace) -> JobFiles:
+    """What is read and written; a name in ComfyUI's folders counts as itself."""
+    weights = (args.ex4d_path, args.dit_dir, args.vae_path, args.text_encoder_path, args.clip_path)
+    read = (
+        args.color_video,
+        args.mask_video,
+        args.prompt_embeds,
+        *weights,
+        *(comfyui.lora(text)[0] for text in args.lora),
+    )
+    return JobFiles.of(read, (args.output_video,))
 
 
 def job_of(args: argparse.Namespace) -> Job:

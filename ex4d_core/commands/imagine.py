@@ -24,11 +24,13 @@ from ..wan.job import WeightFiles
 from ..wan.settings import DTYPES
 from . import comfyui
 from .console import ProgressBar, interrupted
+from .jobs.files import JobFiles
 
 if TYPE_CHECKING:
     from ..pointmap import PointMap
     from ..pointmap.register import RegisteredClip
 
+FILES = (MAP, CLIP, DEPTH, CAMERA) = ("pointmap.npz", "color.mp4", "depth.npz", "camera.npz")
 SIDE_STEP = 16
 """Sides of the colour video in pixels: Wan's, so that the result can be sampled again."""
 
@@ -76,14 +78,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check what can be checked here, sample in a process in ComfyUI's folder, then find depth and camera here."""
-    if not (math.isfinite(args.fps) and args.fps > 0):
-        raise EX4DError(f"--fps must be a positive number, got {args.fps}; the published value is 24.")
-    if args.fov is not None and not 1 <= args.fov <= 170:
-        raise EX4DError(f"--fov lies between 1 and 170 degrees, got {args.fov:g}.")
+    _check(args)
     with tempfile.TemporaryDirectory() as folder:
         made = os.path.join(folder, "scene.npz")
         job = job_of(args, made)
-        check_job(job)
         code = comfyui.run("imagine", job.to_json(), args)
         if code:
             return code
@@ -93,6 +91,34 @@ def run(args: argparse.Namespace) -> int:
     clip = depth_of(pointmap, args.fov)
     written(args.output_dir, lambda stage: write_clip(stage, pointmap.fps, clip))
     return 0
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse what can be refused without ComfyUI, and a ComfyUI that is not there."""
+    _check(args)
+    comfyui.check(args)
+
+
+def _check(args: argparse.Namespace) -> None:
+    if not (math.isfinite(args.fps) and args.fps > 0):
+        raise EX4DError(f"--fps must be a positive number, got {args.fps}; the published value is 24.")
+    if args.fov is not None and not 1 <= args.fov <= 170:
+        raise EX4DError(f"--fov lies between 1 and 170 degrees, got {args.fov:g}.")
+    check_job(job_of(args, ""))
+
+
+def files(args: argparse.Namespace) -> JobFiles:
+    """What is read and written; a name in ComfyUI's folders counts as itself."""
+    weights = (
+        args.fourdnex_path,
+        args.vectors_path,
+        args.dit_dir,
+        args.vae_path,
+        args.text_encoder_path,
+        args.clip_path,
+    )
+    read = (args.image, args.prompt_embeds, *weights, *(comfyui.lora(text)[0] for text in args.lora))
+    return JobFiles.of(read, (Path(args.output_dir) / name for name in FILES))
 
 
 def written(folder: str, write: Callable[[Path], None]) -> None:
@@ -202,7 +228,7 @@ def write_map(stage: Path, pointmap: PointMap) -> None:
     from ..pointmap import save_pointmap
 
     with ProgressBar("writing the point map") as bar:
-        save_pointmap(stage / "pointmap.npz", pointmap, progress=bar, cancel=interrupted)
+        save_pointmap(stage / MAP, pointmap, progress=bar, cancel=interrupted)
 
 
 def write_clip(stage: Path, fps: float, clip: RegisteredClip) -> None:
@@ -210,7 +236,7 @@ def write_clip(stage: Path, fps: float, clip: RegisteredClip) -> None:
     from ..video import save_video
     from .recon import save_depth
 
-    save_video(stage / "color.mp4", clip.images, fps)
-    save_depth(stage / "depth.npz", clip.depth)
+    save_video(stage / CLIP, clip.images, fps)
+    save_depth(stage / DEPTH, clip.depth)
     assert clip.depth.source_camera is not None  # of a "cube" map there is one
-    clip.depth.source_camera.save(stage / "camera.npz")
+    clip.depth.source_camera.save(stage / CAMERA)

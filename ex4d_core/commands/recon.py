@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import Cancelled
+from ..machine.kept import kept
 from ..storage.npz import NpzWriter
 from ..storage.staging import staged_folder
 from .console import ProgressBar, interrupted, say
-from .recon_flags import add_arguments, read_source_camera, recon_job
+from .jobs.files import JobFiles
+from .recon_flags import add_arguments, read_source_camera, recon_job, requested_outputs, scene_sources
 from .recon_job import (
     CHUNK_FRAMES,
     CameraPath,
@@ -62,6 +64,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def check(args: argparse.Namespace) -> None:
+    """Refuse what cannot work."""
+    recon_job(args)
+
+
+def files(args: argparse.Namespace) -> JobFiles:
+    """What is read and written."""
+    outputs, cameras = requested_outputs(args)
+    return JobFiles.of(scene_sources(args), (outputs.folder / name for name in outputs.names(cameras)))
+
+
 def reconstruct(job: ReconJob, stage: Path) -> None:
     """Video -> depth -> mesh -> trajectory -> render -> files in the folder ``stage``."""
     from ..assets.ply import save_ply
@@ -85,7 +98,7 @@ def scene_mesh(job: SceneJob, depth_file: Path | None = None) -> tuple[DWMesh, V
     depth_of = depth_source(job.depth, job.mesh.focal)
     clip = read_video(job.clip)
     depth = depth_of(clip)
-    del depth_of  # and with it the networks
+    del depth_of  # and with it the networks, unless this process keeps them
     if job.source_camera is not None:
         depth = with_source_camera(job.source_camera, job.mesh, clip, depth)
     if depth_file is not None:
@@ -146,16 +159,20 @@ def load_networks(job: DepthEstimate) -> DepthCrafter:
     from ..depth.depthcrafter import DepthCrafter
 
     say("note: no --depth was given, so DepthCrafter estimates it; its weights are for non-commercial, academic use.")
-    with ProgressBar("fetching DepthCrafter") as bar:
-        return DepthCrafter.from_pretrained(
-            job.unet,
-            job.base,
-            device=job.device,
-            folder=job.folder,
-            offline=job.offline,
-            progress=bar,
-            cancel=interrupted,
-        )
+
+    def load() -> DepthCrafter:
+        with ProgressBar("fetching DepthCrafter") as bar:
+            return DepthCrafter.from_pretrained(
+                job.unet,
+                job.base,
+                device=job.device,
+                folder=job.folder,
+                offline=job.offline,
+                progress=bar,
+                cancel=interrupted,
+            )
+
+    return kept("DepthCrafter", (job.unet, job.base, job.device, job.folder), load)
 
 
 def estimate_depth(job: DepthEstimate, networks: DepthCrafter, clip: VideoClip) -> DepthClip:

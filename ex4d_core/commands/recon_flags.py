@@ -252,7 +252,17 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
         None if args.memory == "off" else args.memory,
         args.memory_frames,
     )
-    cameras = camera_paths(args.cam, args.camera, args.base, args.stabilise, args.camera_fps)
+    outputs, cameras = requested_outputs(args)
+    check_targets(outputs.folder, outputs.names(cameras))
+    check_sources(outputs.folder, outputs.names(cameras), scene_sources(args))
+    job = ReconJob(scene_job(args, cameras), cameras, render, outputs)
+    check_memory(job.least_memory(), "This clip", SMALLER)
+    _tell_what_the_sampler_takes(job.scene)
+    return job
+
+
+def requested_outputs(args: argparse.Namespace) -> tuple[Outputs, tuple[CameraPath, ...]]:
+    """What ``recon`` writes, and of which paths."""
     outputs = Outputs(
         folder=Path(args.output_dir),
         mesh=args.save_mesh,
@@ -263,13 +273,13 @@ def recon_job(args: argparse.Namespace) -> ReconJob:
         bent_sound=args.bent_sound,
         memory=args.memory != "off",
     )
-    check_targets(outputs.folder, outputs.names(cameras))
-    read = (args.input_video, args.depth, args.source_camera, *args.camera)
-    check_sources(outputs.folder, outputs.names(cameras), read)
-    job = ReconJob(scene_job(args, cameras), cameras, render, outputs)
-    check_memory(job.least_memory(), "This clip", SMALLER)
-    _tell_what_the_sampler_takes(job.scene)
-    return job
+    return outputs, camera_paths(args.cam, args.camera, args.base, args.stabilise, args.camera_fps)
+
+
+def scene_sources(args: argparse.Namespace) -> tuple[str | None, ...]:
+    """Files that are read for a scene and its paths; None for those that were not given."""
+    source = None if args.source_camera == SOLVE else args.source_camera
+    return (args.input_video, args.depth, source, *args.camera)
 
 
 def scene_job(args: argparse.Namespace, cameras: tuple[CameraPath, ...]) -> SceneJob:

@@ -15,6 +15,7 @@ from ..errors import EX4DError
 from ..machine import extras
 from ..storage.staging import staged_file
 from .console import ProgressBar, interrupted, say
+from .jobs.files import JobFiles
 from .recon_flags import DEFAULT_FRAMES, add_depth, add_video, check_length, depth_job, largest_size
 from .recon_job import ClipJob
 
@@ -40,21 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, solve, write."""
     from ..camera import Intrinsics
-    from ..camera_io import format_to_write
     from ..solve import solve_source_camera
     from ..trajectory import save_camera
-    from ..video import probe_video
     from .recon import depth_source, read_video
 
-    extras.check("cv2", "Solving the source camera")
-    output = Path(args.output)
-    format_to_write(output, None)
-    if args.picture and Path(args.picture).suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise EX4DError(f"--picture must end in .png or .jpg, got '{Path(args.picture).name}'.")
-    info = probe_video(args.input_video)
-    shape = args.size or largest_size(info)
-    job = ClipJob(args.input_video, args.start, args.num_frames or DEFAULT_FRAMES, args.fps, shape, args.fit)
-    check_length(job, info)
+    job = clip_job(args)
+    output, shape = Path(args.output), job.size
     depth_of = depth_source(depth_job(args), args.focal)
     clip = read_video(job)
     depth = depth_of(clip)
@@ -82,6 +74,37 @@ def run(args: argparse.Namespace) -> int:
         low, high = (float(v) for v in (solution.depth_scale.min(), solution.depth_scale.max()))
         say(f"note: the depth's scale changes from frame to frame, by factors of {low:.3f} to {high:.3f}.")
     return 0
+
+
+def clip_job(args: argparse.Namespace) -> ClipJob:
+    """The frames that the flags ask for; refuses what cannot work, before anything heavy is loaded or written.
+
+    Raises:
+        EX4DError: any bad file or value, or a missing package.
+    """
+    from ..camera_io import format_to_write
+    from ..video import probe_video
+
+    extras.check("cv2", "Solving the source camera")
+    format_to_write(Path(args.output), None)
+    if args.picture and Path(args.picture).suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise EX4DError(f"--picture must end in .png or .jpg, got '{Path(args.picture).name}'.")
+    info = probe_video(args.input_video)
+    shape = args.size or largest_size(info)
+    job = ClipJob(args.input_video, args.start, args.num_frames or DEFAULT_FRAMES, args.fps, shape, args.fit)
+    check_length(job, info)
+    return job
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse what cannot work."""
+    clip_job(args)
+    depth_job(args)
+
+
+def files(args: argparse.Namespace) -> JobFiles:
+    """What is read and written."""
+    return JobFiles.of((args.input_video, args.depth), (args.output, args.picture))
 
 
 def save_picture(path: Path, solution: Solution, clip: VideoClip, depth: DepthClip) -> None:

@@ -18,7 +18,17 @@ from ..errors import EX4DError
 from ..storage.staging import check_sources, check_targets, staged_folder
 from .console import ProgressBar, interrupted, say
 from .flags import add_renderer, check_renderer, number, whole
-from .recon_flags import add_camera, add_depth, add_hole_color, add_mesh, add_video, one_camera, scene_job
+from .jobs.files import JobFiles
+from .recon_flags import (
+    add_camera,
+    add_depth,
+    add_hole_color,
+    add_mesh,
+    add_video,
+    one_camera,
+    scene_job,
+    scene_sources,
+)
 from .recon_job import CameraPath, SceneJob
 
 if TYPE_CHECKING:
@@ -126,6 +136,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def check(args: argparse.Namespace) -> None:
+    """Refuse what cannot work."""
+    stereo_job(args)
+
+
+def files(args: argparse.Namespace) -> JobFiles:
+    """What is read and written."""
+    return JobFiles.of((*scene_sources(args), args.left_result), (Path(args.output_dir) / name for name in FILES))
+
+
 def stereo_job(args: argparse.Namespace) -> StereoJob:
     """The job that the flags describe; refuses what cannot work, before anything heavy is loaded or written.
 
@@ -149,8 +169,7 @@ def stereo_job(args: argparse.Namespace) -> StereoJob:
     rig = Rig(args.eye_distance, args.unit, args.convergence or float("inf"), args.path_is)
     folder = Path(args.output_dir)
     check_targets(folder, FILES)
-    read = (args.input_video, args.depth, args.source_camera, args.left_result, *args.camera)
-    check_sources(folder, FILES, read)
+    check_sources(folder, FILES, (*scene_sources(args), args.left_result))
     scene = scene_job(args, (camera,))
     if args.left_result is not None:
         _check_result(probe_video(args.left_result), args.left_result, scene)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 VISUALLY_LOSSLESS_CRF = 12.0
 """The videos feed a diffusion model, so the default keeps more than a viewer would notice."""
+ENCODER_THREADS = 4
+"""x264's bytes depend on its number of threads, so that it is no matter of the machine's cores."""
 
 
 def save_video(
@@ -249,6 +251,7 @@ def _video_stream(
     stream.pix_fmt = "rgb24" if lossless else "yuv444p" if odd else "yuv420p"
     stream.options = {"crf": "0" if lossless else f"{crf:g}", "preset": "medium"}
     context = stream.codec_context
+    context.thread_count = ENCODER_THREADS
     context.color_primaries = context.color_trc = BT709
     context.colorspace = 0 if lossless else BT709
     context.color_range = JPEG_RANGE if lossless else MPEG_RANGE

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from ...errors import EX4DError
+from ...machine.kept import kept
 from ..backbone import WAN21_I2V
 from ..fourdnex.checkpoint import LORA_FILE
 from ..settings import Dtype
@@ -81,6 +82,16 @@ def model_files(path: str) -> list[str]:
 
 def load_model(path: str, dtype: Dtype) -> Model:
     """A diffusion model from one file, or from the shards in a folder."""
+    return kept("model", (dtype, *map(_version, model_files(path))), lambda: _read_model(path, dtype))
+
+
+def _version(path: str) -> tuple[str, int, int]:
+    """What tells a file from the one that had its name before."""
+    found = os.stat(path)
+    return path, found.st_size, found.st_mtime_ns
+
+
+def _read_model(path: str, dtype: Dtype) -> Model:
     import comfy.sd
 
     options = {} if dtype == "default" else {"dtype": getattr(torch, dtype)}
@@ -103,7 +114,7 @@ def load_vae(path: str) -> Vae:
     """ComfyUI's VAE of a file."""
     import comfy.sd
 
-    return comfy.sd.VAE(sd=load_tensors(path))
+    return kept("vae", _version(path), lambda: comfy.sd.VAE(sd=load_tensors(path)))
 
 
 def add_lora(model: Model, path: str, strength: float) -> Model:
@@ -136,14 +147,14 @@ def load_text_encoder(path: str) -> TextEncoder:
     """ComfyUI's umt5-xxl of a file."""
     import comfy.sd
 
-    return comfy.sd.load_clip([path], clip_type=comfy.sd.CLIPType.WAN)
+    return kept("text", _version(path), lambda: comfy.sd.load_clip([path], clip_type=comfy.sd.CLIPType.WAN))
 
 
 def load_vision_encoder(path: str) -> VisionEncoder:
     """ComfyUI's CLIP vision of a file."""
     import comfy.clip_vision
 
-    encoder = comfy.clip_vision.load(path)
+    encoder = kept("vision", _version(path), lambda: comfy.clip_vision.load(path))
     if encoder is None:
         raise EX4DError(f"ComfyUI finds no CLIP vision model in {path}; Wan takes clip_vision_h.safetensors.")
     return encoder

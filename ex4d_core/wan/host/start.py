@@ -8,6 +8,7 @@ Arguments: the pack's folder, that module's name, the file with the job (``ex4d_
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 import os
@@ -45,8 +46,6 @@ def begin(pack: str, *comfy_args: str) -> str | None:
 
 def load_pack(folder: Path) -> str | None:
     """Load the pack as ComfyUI loads custom nodes; returns its name among Python's modules, None where that failed."""
-    import asyncio
-
     nodes = importlib.import_module("nodes")  # ComfyUI's
     if not asyncio.run(nodes.load_custom_node(str(folder))):
         return None
