@@ -39,30 +39,50 @@ class Document:
         packer: its data.
     """
 
-    def __init__(self, scene: AssetScene, name: str, *, cameras: bool = True) -> None:
-        self.scene = scene
+    def __init__(self, name: str, fps: float) -> None:
+        self.fps = fps
         self.packer = Packer()
-        self.json: dict[str, Any] = empty_document(name, scene.fps)
-        self.json["extensionsUsed"] = ["KHR_materials_unlit"]
-        self.json |= {key: [] for key in ("meshes", "materials", "textures", "images")}
-        self.json["samplers"] = [{"magFilter": LINEAR, "minFilter": LINEAR, "wrapS": CLAMP, "wrapT": CLAMP}]
-        for camera, poses in scene.cameras.items() if cameras else ():
-            add_camera(self.json, self.packer, scene.placed(poses), camera)
-            self.json["cameras"][-1]["perspective"] |= {"znear": scene.reach * 1e-6, "zfar": scene.reach}
+        self.json: dict[str, Any] = empty_document(name, fps)
+        self.json |= {key: [] for key in ("extensionsUsed", "meshes", "materials", "samplers", "textures", "images")}
+
+    @classmethod
+    def of(cls, scene: AssetScene, name: str) -> Document:
+        """One with a scene's cameras."""
+        document = cls(name, scene.fps)
+        for camera, poses in scene.cameras.items():
+            add_camera(document.json, document.packer, scene.placed(poses), camera)
+            document.json["cameras"][-1]["perspective"] |= {"znear": scene.reach * 1e-6, "zfar": scene.reach}
+        return document
 
     def material(self, picture: np.ndarray, name: str) -> int:
         """An unlit material that shows a picture (H, W, 3) uint8; returns its number."""
         view = self.packer.add_file(jpeg(picture))
+        if not self.json["samplers"]:
+            self.json["samplers"].append({"magFilter": LINEAR, "minFilter": LINEAR, "wrapS": CLAMP, "wrapT": CLAMP})
         self.json["images"].append({"bufferView": view, "mimeType": "image/jpeg", "name": name})
         self.json["textures"].append({"sampler": 0, "source": len(self.json["images"]) - 1})
-        shown = {
-            "baseColorTexture": {"index": len(self.json["textures"]) - 1},
-            "metallicFactor": 0,
-            "roughnessFactor": 1,
-        }
-        unlit = {"KHR_materials_unlit": {}}
+        return self._unlit(name, {"baseColorTexture": {"index": len(self.json["textures"]) - 1}})
+
+    def plain_material(self, name: str, *, unlit: bool) -> int:
+        """A material that shows the vertices' own colours, or white under lights; returns its number."""
+        if unlit:
+            return self._unlit(name, {})
         self.json["materials"].append(
-            {"name": name, "pbrMetallicRoughness": shown, "extensions": unlit, "doubleSided": True}
+            {"name": name, "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 0.8}, "doubleSided": True}
+        )
+        return len(self.json["materials"]) - 1
+
+    def _unlit(self, name: str, shown: dict[str, Any]) -> int:
+        unlit = "KHR_materials_unlit"
+        if unlit not in self.json["extensionsUsed"]:
+            self.json["extensionsUsed"].append(unlit)
+        self.json["materials"].append(
+            {
+                "name": name,
+                "pbrMetallicRoughness": {**shown, "metallicFactor": 0, "roughnessFactor": 1},
+                "extensions": {unlit: {}},
+                "doubleSided": True,
+            }
         )
         return len(self.json["materials"]) - 1
 
@@ -70,10 +90,11 @@ class Document:
         self,
         name: str,
         positions: np.ndarray,
-        uv: np.ndarray,
+        uv: np.ndarray | None,
         faces: np.ndarray,
         material: int,
         shapes: Sequence[np.ndarray] | np.ndarray = (),
+        colors: np.ndarray | None = None,
         **fields: Any,
     ) -> int:
         """A mesh, and a node that shows it; returns the node's number.
@@ -81,15 +102,20 @@ class Document:
         Args:
             name: of both.
             positions: (V, 3) float32.
-            uv: (V, 2) float32.
+            uv: (V, 2) float32; None without a picture.
             faces: (F, 3) int32.
             material: its number.
             shapes: (V, 3) float32 each, added to the positions by weights.
+            colors: (V, 3) float32, linear; None where the vertices have none.
             fields: more of the mesh's fields.
         """
         add = self.packer.add
         indices = faces.reshape(-1, 1).astype("<u2" if len(positions) < 0xFFFF else "<u4")
-        attributes = {"POSITION": add(positions, "VEC3", VERTICES), "TEXCOORD_0": add(uv, "VEC2", VERTICES)}
+        attributes = {"POSITION": add(positions, "VEC3", VERTICES)}
+        if uv is not None:
+            attributes["TEXCOORD_0"] = add(uv, "VEC2", VERTICES)
+        if colors is not None:
+            attributes["COLOR_0"] = add(colors, "VEC3", VERTICES)
         part: dict[str, Any] = {"attributes": attributes, "indices": add(indices, "SCALAR", INDICES)}
         part["material"] = material
         if len(shapes):
@@ -101,7 +127,7 @@ class Document:
 
     def animate(self, node: int, path: str, times: np.ndarray, values: np.ndarray, kind: str, between: str) -> None:
         """Add a curve: ``values`` of one of a node's paths at ``times``, in frames."""
-        seconds = self.packer.add((times[:, None] / self.scene.fps).astype("<f4"), "SCALAR")
+        seconds = self.packer.add((times[:, None] / self.fps).astype("<f4"), "SCALAR")
         output = self.packer.add(values.astype("<f4"), kind)
         animation = self.json["animations"][0]
         target = {"node": node, "path": path}
@@ -132,19 +158,19 @@ def save_still(path: Path, scene: AssetScene, surface: Surface, k: int = 0) -> N
         surface: the faces.
         k: which of the surface's frames.
     """
-    document = Document(scene, "camera path")
-    _add_frame(document, surface, k)
+    document = Document.of(scene, "camera path")
+    _add_frame(document, scene, surface, k)
     document.save(path)
 
 
-def _add_frame(document: Document, surface: Surface, k: int) -> int:
+def _add_frame(document: Document, scene: AssetScene, surface: Surface, k: int) -> int:
     """The surface as one frame sees it, with that frame's picture; returns its node."""
     frame = surface.frames[k]
     used, index = np.unique(surface.faces[surface.visible(k)], return_inverse=True)
     vertices = surface.vertices[used]
     name = f"frame {frame:04}"
-    material = document.material(document.scene.picture(frame), name)
-    positions, uv = document.scene.positions(frame, vertices), document.scene.texture_coordinates(vertices)
+    material = document.material(scene.picture(frame), name)
+    positions, uv = scene.positions(frame, vertices), scene.texture_coordinates(vertices)
     return document.mesh(name, positions, uv, index.reshape(-1, 3), material)
 
 
@@ -170,7 +196,7 @@ def save_frames(
     Returns:
         Faces of all frames together.
     """
-    document = Document(scene, "clip")
+    document = Document.of(scene, "clip")
     shown = np.array(scene.shown)
     faces = 0
     for k, frame in enumerate(scene.frames):
@@ -217,7 +243,7 @@ def save_morphing(
     Returns:
         How many shapes it has.
     """
-    document = Document(scene, "clip")
+    document = Document.of(scene, "clip")
     shape = collapsing(surface)
 
     def positions(k: int) -> np.ndarray:

@@ -29,6 +29,7 @@ COMMANDS = (
     "solve",
     "export",
     "stereo",
+    "animate",
     "demo",
     "generate",
     "imagine",

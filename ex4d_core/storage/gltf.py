@@ -116,6 +116,19 @@ class Buffers:
             rows = np.maximum(rows / np.iinfo(dtype).max, -1.0)
         return rows
 
+    def view(self, index: int) -> bytes:
+        """A buffer view's bytes, such as a picture's file.
+
+        Raises:
+            EX4DError: missing or cut-off data.
+        """
+        view = self._document["bufferViews"][index]
+        start, length = view.get("byteOffset", 0), view["byteLength"]
+        data = self._buffer(view["buffer"])
+        if start < 0 or length < 0 or start + length > len(data):
+            raise EX4DError("this glTF file's data is cut off. Export it again.")
+        return data[start : start + length]
+
     def _buffer(self, index: int) -> bytes:
         if index not in self._loaded:
             self._loaded[index] = self._load(self._document["buffers"][index].get("uri"))

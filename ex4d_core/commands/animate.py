@@ -1,0 +1,154 @@
+"""Make one animated mesh of meshes of single frames: whatever generator made them, one topology that moves, in one .glb.
+
+The meshes stand in one frame and unit, or --poses places them. Between their frames the motion is interpolated. The file appears
+at the end or not at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import EX4DError
+from ..storage.staging import check_sources, check_targets
+from .console import ProgressBar, interrupted, say
+from .flags import number, whole
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..animate.register.sequence import RegisterOptions
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    from ..animate.clean import DEFAULT_FACES, FACES_RANGE
+    from ..animate.save import CLIP_FORMATS
+    from ..assets.glb import BETWEEN
+    from ..camera import DEFAULT_FPS
+
+    add = parser.add_argument_group("meshes").add_argument
+    add(
+        "--meshes",
+        nargs="+",
+        required=True,
+        help="files (.glb, .gltf, .obj, .ply), one for each key frame, or a folder of them",
+    )
+    add(
+        "--frames",
+        default="",
+        help='their frames: "0, 6, 12" or "every 3" (default: the numbers in their names, else 0, 1, 2, ...)',
+    )
+    add("--poses", help=".npz whose array poses (N,4,4) takes each mesh to the source camera (OpenCV), as a similarity")
+    add("--fps", type=number(0.1, 1000, "frames a second"), default=DEFAULT_FPS, help=f"(default {DEFAULT_FPS:g})")
+    add(
+        "--faces",
+        type=whole(0, FACES_RANGE[1]),
+        default=DEFAULT_FACES,
+        help=f"of each mesh, at most; 0 = all (default {DEFAULT_FACES})",
+    )
+    add = parser.add_argument_group("registration").add_argument
+    add("--reference", type=whole(0), help="which mesh, from 0, gives the topology (default: the best is found)")
+    add(
+        "--smooth",
+        type=number(0, 1, "share"),
+        default=0.3,
+        help="how far points slide to where their neighbours in time have them (default 0.3)",
+    )
+    add("--keys_only", action="store_true", help="write the meshes' own frames alone, one after the other")
+    add = parser.add_argument_group("output").add_argument
+    add("--output", required=True, help="file to write, or the beginning of the names of a sequence")
+    add("--format", choices=CLIP_FORMATS, default="glb", help="(default glb, the clip in one file)")
+    add("--between", choices=BETWEEN, default="blend", help="what players show between two frames (default blend)")
+    add("--scale", type=number(1e-6, 1e6, "metres"), default=1.0, help="metres per unit of the meshes (default 1)")
+
+
+@dataclass(frozen=True, eq=False)
+class AnimateJob:
+    """The whole job."""
+
+    files: list[Path]
+    frames: list[int]
+    poses: np.ndarray | None
+    fps: float
+    faces: int
+    options: RegisterOptions
+    output: Path
+    format: str
+    between: str
+    scale: float
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check everything, read the meshes, register and write them."""
+    from ..animate.frames import facts, mesh_frames
+    from ..animate.read import read_mesh
+    from ..animate.register.sequence import register
+    from ..animate.save import save_mesh_clip
+
+    started = time.monotonic()
+    job = animate_job(args)
+    with ProgressBar("cleaning the meshes") as bar:
+        meshes, done = mesh_frames(
+            [read_mesh(file) for file in job.files],
+            job.frames,
+            fps=job.fps,
+            faces=job.faces,
+            progress=bar,
+            cancel=interrupted,
+        )
+    for line in facts(meshes, done):
+        say(line)
+    if job.poses is not None:
+        meshes = meshes.placed(job.poses)
+    with ProgressBar("registering") as bar:
+        made = register(meshes, job.options, progress=bar, cancel=interrupted)
+    for line in made.lines(meshes.frames):
+        say(line)
+    written = save_mesh_clip(
+        job.output, made.clip, format=job.format, between=job.between, scale=job.scale, cancel=interrupted
+    )
+    for file in written.files:
+        print(file)
+    for line in written.lines():
+        say(line)
+    say(f"done in {time.monotonic() - started:.1f} s")
+    return 0
+
+
+def animate_job(args: argparse.Namespace) -> AnimateJob:
+    """The job that the flags describe; refuses what cannot work, before a mesh is read.
+
+    Raises:
+        EX4DError: any bad file, value or combination.
+    """
+    from ..animate.frames import frame_numbers, mesh_files
+    from ..animate.register.sequence import RegisterOptions
+
+    files = mesh_files(args.meshes)
+    frames = frame_numbers(args.frames, len(files), [file.name for file in files])
+    if args.reference is not None and args.reference >= len(files):
+        raise EX4DError(f"--reference must be below the number of meshes, {len(files)}; got {args.reference}.")
+    output = Path(args.output)
+    check_targets(output.parent, [output.name])
+    check_sources(output.parent, [output.name], [*files, args.poses])
+    options = RegisterOptions(args.reference, args.smooth, not args.keys_only)
+    poses = None if args.poses is None else _poses(Path(args.poses))
+    return AnimateJob(
+        files, frames, poses, args.fps, args.faces, options, output, args.format, args.between, args.scale
+    )
+
+
+def _poses(path: Path) -> np.ndarray:
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return np.asarray(archive["poses"], np.float64)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile):
+        raise EX4DError(f"'{path}' is no .npz file with an array called poses (N, 4, 4).") from None

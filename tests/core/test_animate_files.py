@@ -1,0 +1,260 @@
+"""Meshes of generators: read from files, cleaned, reduced, and written as one that moves."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from ex4d_core.animate.clean import cleaned
+from ex4d_core.animate.decimate import decimated
+from ex4d_core.animate.frames import facts, frame_numbers, mesh_files, mesh_frames
+from ex4d_core.animate.meshes import MeshClip, TriangleMesh
+from ex4d_core.animate.read import read_mesh
+from ex4d_core.animate.save import save_mesh_clip
+from ex4d_core.animate.surface import distances, signed_volume
+from ex4d_core.commands import animate, cli
+from ex4d_core.commands.flags import Parser
+from ex4d_core.demo_scene.bodies import PERFECT, Body, Flaws
+from ex4d_core.errors import Cancelled, EX4DError
+
+
+@pytest.fixture(scope="module")
+def made():
+    return Body("jelly", 1).generated(0.2, 0, Flaws(cells=16, noise=0, holes=0))
+
+
+@pytest.fixture(scope="module")
+def mesh(made) -> TriangleMesh:
+    return TriangleMesh(made.vertices, made.faces, made.colors)
+
+
+def exported(mesh: TriangleMesh, kind: str, **options: object) -> bytes:
+    colors = None if mesh.colors is None else np.round(mesh.colors * 255).astype(np.uint8)
+    scene = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colors, process=False)
+    data = scene.export(file_type=kind, **options)
+    return data.encode() if isinstance(data, str) else data
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("glb", {}), ("obj", {}), ("ply", {}), ("ply", {"encoding": "ascii"})], ids=str
+)
+def test_what_another_program_wrote_is_read(tmp_path, mesh, kind, options):
+    path = tmp_path / f"mesh.{kind}"
+    path.write_bytes(exported(mesh, kind, **options))
+    found = read_mesh(path)
+    np.testing.assert_array_equal(found.faces, mesh.faces)
+    np.testing.assert_allclose(found.vertices, mesh.vertices, atol=1e-5)
+    assert found.colors is not None and mesh.colors is not None
+    if kind != "glb":  # trimesh writes sRGB bytes where glTF wants linear ones
+        np.testing.assert_allclose(found.colors, mesh.colors, atol=0.01)
+
+
+def test_a_texture_becomes_colours_of_vertices_and_nodes_place_their_meshes(tmp_path):
+    from PIL import Image
+
+    picture = Image.fromarray(np.array([[[250, 0, 0], [0, 0, 250]]], np.uint8))
+    square = trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], [[0, 1, 2], [0, 2, 3]], process=False)
+    square.visual = trimesh.visual.TextureVisuals(uv=[[0.1, 0.5], [0.9, 0.5], [0.9, 0.5], [0.1, 0.5]], image=picture)
+    scene = trimesh.Scene()
+    scene.add_geometry(square, transform=trimesh.transformations.translation_matrix([0, 0, 5]))
+    path = tmp_path / "square.glb"
+    path.write_bytes(scene.export(file_type="glb"))
+    found = read_mesh(path)
+    assert found.colors is not None
+    np.testing.assert_allclose(found.vertices[:, 2], 5)
+    np.testing.assert_allclose(found.colors[0], [250 / 255, 0, 0], atol=0.02)
+    np.testing.assert_allclose(found.colors[1], [0, 0, 250 / 255], atol=0.02)
+
+
+def test_polygons_become_triangles_and_big_endian_is_read(tmp_path):
+    obj = tmp_path / "quad.obj"
+    obj.write_text("v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nvn 0 0 1\nf 1//1 2//1 3//1 4//1\nf -4 -3 -2\n")
+    np.testing.assert_array_equal(read_mesh(obj).faces, [[0, 1, 2], [0, 2, 3], [0, 1, 2]])
+    header = (
+        "ply\nformat binary_big_endian 1.0\nelement vertex 4\nproperty float x\nproperty float y\nproperty float z\n"
+        "element face 2\nproperty list uchar int vertex_indices\nend_header\n"
+    )
+    points = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], ">f4").tobytes()
+    rows = [b"\x03" + np.array([0, 1, 2], ">i4").tobytes(), b"\x04" + np.array([0, 1, 2, 3], ">i4").tobytes()]
+    ply = tmp_path / "mixed.ply"
+    ply.write_bytes(header.encode() + points + b"".join(rows))
+    np.testing.assert_array_equal(read_mesh(ply).faces, [[0, 1, 2], [0, 1, 2], [0, 2, 3]])
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "told"),
+    [
+        ("mesh.fbx", b"", "is no mesh file that is read here; expected .glb"),
+        ("mesh.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\n", "has no faces"),
+        ("mesh.obj", b"v 0 0\nf 1 1 1\n", "neither 3 numbers nor 6"),
+        ("mesh.obj", b"v a b c\n", "a line of this OBJ file is damaged"),
+        ("mesh.ply", b"ply\nformat ascii 1.0\nelement vertex 3\n", "damaged or cut off"),
+        ("mesh.ply", b"solid", "this is no PLY file"),
+        ("mesh.glb", b"glTF\0\0\0\0", "no|cut off|not a complete"),
+        ("mesh.gltf", b'{"asset": {"version": "2.0"}, "scenes": [{}]}', "holds no triangles"),
+    ],
+)
+def test_files_that_hold_no_mesh_are_refused(tmp_path, name, data, told):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(EX4DError, match=told):
+        read_mesh(tmp_path / name)
+
+
+def test_fewer_faces_of_the_same_shape():
+    body = Body("puppet", 0).generated(0, 0, PERFECT)
+    size = np.linalg.norm(np.ptp(body.vertices, axis=0))
+    vertices, faces, colors = decimated(body.vertices, body.faces, 1500, body.colors)
+    assert 1450 <= len(faces) <= 1500 and colors is not None and len(colors) == len(vertices)
+    assert distances(body.vertices, vertices, faces).max() < 0.01 * size
+    assert signed_volume(vertices, faces) == pytest.approx(signed_volume(body.vertices, body.faces), rel=0.02)
+    check = trimesh.Trimesh(vertices, faces, process=False)
+    assert check.is_watertight and check.is_winding_consistent and check.euler_number == 2
+
+
+def test_a_generators_mesh_is_welded_turned_and_rid_of_crumbs(mesh):
+    corners = mesh.vertices[mesh.faces].reshape(-1, 3)  # every face for itself, as exporters with textures write
+    crumb = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]) * 0.02 * mesh.size + corners.max(axis=0) * 1.05
+    soup = TriangleMesh(
+        np.concatenate([corners, crumb]),
+        np.concatenate(
+            [np.arange(len(corners)).reshape(-1, 3)[:, ::-1], len(corners) + np.array([[0, 2, 1], [0, 1, 3]])]
+        ),
+    )
+    done = cleaned(soup, faces=0)
+    assert (done.dropped, done.turned, done.before) == (1, True, len(mesh.faces) + 2)
+    assert len(done.mesh.vertices) == len(mesh.vertices)
+    assert signed_volume(done.mesh.vertices, done.mesh.faces) > 0
+    with pytest.raises(EX4DError, match="faces must be 0"):
+        cleaned(mesh, faces=3)
+    far = mesh.vertices + np.array([0, 0, 2 * mesh.size])
+    both = TriangleMesh(np.concatenate([mesh.vertices, far]), np.concatenate([mesh.faces, mesh.faces + len(far)]))
+    with pytest.raises(EX4DError, match="Frame 4: The mesh holds two objects"):
+        mesh_frames([mesh, both], [0, 4])
+    flat = TriangleMesh([[0, 0, 0], [1, 0, 0], [2, 0, 0]], [[0, 1, 2]])
+    with pytest.raises(EX4DError, match="None of the mesh's faces has an area"):
+        cleaned(flat)
+
+
+def test_meshes_are_cleaned_and_told_of(mesh):
+    done, notes = mesh_frames([mesh, mesh], [0, 5], faces=500)
+    assert [len(each.faces) <= 500 for each in done.meshes] == [True, True]
+    assert facts(done, notes)[0].startswith("2 meshes of frames 0 to 5")
+    with pytest.raises(Cancelled):
+        mesh_frames([mesh], [0], cancel=lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "expected"),
+    [
+        ("", [], [0, 1, 2]),
+        ("", ["a_0004.glb", "a_0008.glb", "a_0012.glb"], [4, 8, 12]),
+        ("", ["9.glb", "3.glb", "5.glb"], [0, 1, 2]),
+        ("every 6", [], [0, 6, 12]),
+        ("0, 3; 9", [], [0, 3, 9]),
+    ],
+)
+def test_frames_are_taken_from_words_or_names(text, names, expected):
+    assert frame_numbers(text, 3, names) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("0 1", "names 2 frames for 3 meshes"), ("often", "got 'often'"), ("every 0", "every 1 or more")]
+)
+def test_frames_that_mean_nothing_are_refused(text, told):
+    with pytest.raises(EX4DError, match=told):
+        frame_numbers(text, 3)
+
+
+def clip(mesh: TriangleMesh, **fields: object) -> MeshClip:
+    moved = np.stack([mesh.vertices * (1, 1 + 0.1 * t, 1) + (t, 0, 0) for t in range(4)])
+    return MeshClip(**{"vertices": moved, "faces": mesh.faces, "colors": mesh.colors, "fps": 10} | fields)
+
+
+def test_a_moving_mesh_is_one_glb_that_plays(tmp_path, mesh):
+    moving = clip(mesh)
+    written = save_mesh_clip(tmp_path / "clip", moving)
+    assert [file.name for file in written.files] == ["clip.glb"] and written.shapes <= 2
+    found = read_mesh(written.files[0])
+    np.testing.assert_allclose(found.vertices, moving.vertices[0], atol=1e-5)
+    assert found.colors is not None
+    np.testing.assert_allclose(found.colors, moving.colors, atol=1e-3)
+    assert written.lines()[1].startswith(f"4 frames, {len(mesh.faces)} faces")
+
+
+def test_a_texture_keeps_its_places_and_the_camera_its_axes(tmp_path):
+    faces = np.array([[0, 1, 2], [0, 2, 3]])
+    uv = np.array([[[0, 0], [0.5, 0], [0.5, 1]], [[0.75, 0], [1, 1], [0.75, 1]]])
+    texture = np.zeros((4, 8, 3), np.uint8)
+    texture[:, :4, 0], texture[:, 4:, 2] = 250, 250
+    square = np.array([[[0, 0, 3], [1, 0, 3], [1, 1, 3], [0, 1, 3]]])
+    moving = MeshClip(square, faces, uv=uv, texture=texture, space="camera")
+    written = save_mesh_clip(tmp_path / "square.glb", moving, scale=2, format="glb frame")
+    assert written.vertices == 6  # two corners have a place on either side of the seam
+    found = read_mesh(written.files[0])
+    np.testing.assert_allclose(sorted(set(found.vertices[:, 1])), [-2, 0])
+    np.testing.assert_allclose(found.vertices[:, 2], -6)
+    assert found.colors is not None and (found.colors[:, 2] > 0.9).sum() == 3
+
+
+def test_frames_are_written_alone_or_one_by_one(tmp_path, mesh):
+    moving = clip(mesh)
+    still = save_mesh_clip(tmp_path / "one", moving, format="ply frame", frame=2)
+    np.testing.assert_allclose(read_mesh(still.files[0]).vertices, moving.vertices[2], atol=1e-6)
+    files = save_mesh_clip(tmp_path / "all", moving, format="glb sequence").files
+    assert [file.name for file in files] == [f"all.{t:04}.glb" for t in range(4)]
+    for options, told in (
+        ({"format": "usdz"}, "one of glb"),
+        ({"format": "ply frame", "frame": 4}, "frames 0 to 3; frame 4"),
+        ({"between": "jump"}, "between must be one of"),
+    ):
+        with pytest.raises(EX4DError, match=told):
+            save_mesh_clip(tmp_path / "none", moving, **options)
+    with pytest.raises(Cancelled):
+        save_mesh_clip(tmp_path / "none", moving, cancel=lambda: True)
+    assert not list(tmp_path.glob("none*"))
+
+
+def test_the_command_makes_one_file_of_many(tmp_path, capsys):
+    body = Body("jelly", 1)
+    for n in range(2):
+        each = body.generated(0.02 * n, n, Flaws(cells=12, posed=False))
+        (tmp_path / f"frame_{2 * n:03}.ply").write_bytes(
+            exported(TriangleMesh(each.vertices, each.faces, each.colors), "ply")
+        )
+    out = tmp_path / "out" / "jelly.glb"
+    code = cli.main(["animate", "--meshes", str(tmp_path), "--faces", "800", "--output", str(out), "--fps", "12"])
+    told = capsys.readouterr()
+    assert code == 0, told.err
+    assert told.out.strip() == str(out) and out.is_file()
+    assert "2 meshes of frames 0 to 2" in told.err and "3 frames" in told.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--meshes", "nowhere"], "There is no file or folder"),
+        (["--meshes", "{folder}", "--reference", "1"], "--reference must be below the number of meshes, 1"),
+        (["--meshes", "{folder}", "--poses", "{folder}/mesh.obj"], "is no .npz file"),
+        (["--meshes", "{folder}", "--frames", "1 2"], "names 2 frames for 1 meshes"),
+        (["--meshes", "{folder}/empty"], "There is no mesh file"),
+    ],
+)
+def test_the_command_refuses_before_it_works(tmp_path, words, told):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "mesh.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    parser = Parser(prog="animate", description=None)
+    animate.add_arguments(parser)
+    args = argparse.Namespace()
+    parser.parse_args([*(word.format(folder=tmp_path) for word in words), "--output", str(tmp_path / "a.glb")], args)
+    with pytest.raises(EX4DError, match=told):
+        animate.animate_job(args)
+
+
+def test_files_come_in_the_order_of_their_numbers(tmp_path):
+    for name in ("m_10.obj", "m_9.obj", "notes.txt"):
+        (tmp_path / name).write_text("")
+    assert [Path(file).name for file in mesh_files([tmp_path])] == ["m_9.obj", "m_10.obj"]
