@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from comfy_api.latest import io
 
+from ..ex4d_core.animate.meshes import MeshClip
+from ..ex4d_core.animate.save import check_clip_format, positions, save_mesh_clip, wedges
 from ..ex4d_core.assets.export import (
     ASSET_FORMATS,
     COLOR_CHOICES,
@@ -55,7 +57,11 @@ class EX4DSaveAnimatedMesh(io.ComfyNode):
             ],
             is_output_node=True,
             inputs=[
-                types.Mesh.Input("mesh", tooltip="The DW-Mesh of the clip."),
+                io.MultiType.Input(
+                    "mesh",
+                    [types.Mesh, types.MeshClip],
+                    tooltip="The DW-Mesh of the clip, or a mesh that moves, from Register Meshes.",
+                ),
                 name_input("EX-4D/mesh"),
                 io.Combo.Input(
                     "format",
@@ -141,7 +147,7 @@ class EX4DSaveAnimatedMesh(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        mesh: DWMesh,
+        mesh: DWMesh | MeshClip,
         name: str,
         format: str,
         colors: ColorChoice,
@@ -154,6 +160,8 @@ class EX4DSaveAnimatedMesh(io.ComfyNode):
         problem = choice_problem(cls, format=format, colors=colors, between=between) or name_problem(name)
         if problem:
             raise EX4DError(problem)
+        if isinstance(mesh, MeshClip):
+            return save_clip(mesh, name, format, picture, between, scale)
         options = AssetOptions(faces, colors, picture, between)
         check_asset(format, options, mesh.frames)
         folder, stem, counter, subfolder = output_place(name)
@@ -173,6 +181,53 @@ class EX4DSaveAnimatedMesh(io.ComfyNode):
         path = Path(subfolder, file.name).as_posix()
         lines = [f"{path} in ComfyUI's output folder", *written.lines()[0].split(": ")[1:], *written.lines()[1:]]
         return io.NodeOutput(host_meshes(written), host_file(file), path, ui=previews.ui_image(shown, *lines))
+
+
+def save_clip(clip: MeshClip, name: str, format: str, frame: int, between: str, scale: float) -> io.NodeOutput:
+    """The node's result for a mesh that moves: its own faces and colours, and no camera."""
+    check_clip_format(format, frame, len(clip), between)
+    folder, stem, counter, subfolder = output_place(name)
+    with Job() as job:
+        written = save_mesh_clip(
+            Path(folder) / f"{stem}_{counter:05}_",
+            clip,
+            format=format,
+            between=between,
+            frame=frame,
+            scale=scale,
+            progress=job.progress,
+            cancel=job.cancel,
+        )
+    path = Path(subfolder, written.files[0].name).as_posix()
+    lines = [f"{path} in ComfyUI's output folder", *written.lines()[0].split(": ")[1:], *written.lines()[1:]]
+    return io.NodeOutput(clip_meshes(clip, scale), host_file(written.files[0]), path, ui=previews.ui_text(*lines))
+
+
+def clip_meshes(clip: MeshClip, scale: float) -> Any:
+    """ComfyUI's MESH of a mesh that moves: a batch with a mesh for every frame, y up.
+
+    Raises:
+        EX4DError: more memory than the machine has.
+    """
+    shape = wedges(clip)
+    frames, count = len(clip), len(shape.vertices)
+    picture = 0 if clip.texture is None else 4 * clip.texture.size
+    check_memory(
+        frames * (32 * count + 24 * len(shape.faces) + picture),
+        "ComfyUI's mesh of the clip",
+        "Ask for fewer faces or frames.",
+    )
+    fields: dict[str, Any] = {
+        "vertices": torch.from_numpy(np.stack([positions(clip, shape.vertices, scale, t) for t in range(frames)])),
+        "faces": torch.from_numpy(shape.faces.astype(np.int64)).expand(frames, -1, -1).clone(),
+        "unlit": clip.colors is not None or clip.texture is not None,
+    }
+    if clip.texture is not None and shape.uv is not None:
+        fields["uvs"] = torch.from_numpy(shape.uv).expand(frames, -1, -1).clone()
+        fields["texture"] = (torch.from_numpy(clip.texture).float() / 255).expand(frames, -1, -1, -1).clone()
+    elif clip.colors is not None:
+        fields["vertex_colors"] = torch.from_numpy(clip.colors[shape.vertices]).expand(frames, -1, -1).clone()
+    return _host_mesh(**fields)
 
 
 def first_faces(written: Written) -> np.ndarray:

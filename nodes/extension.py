@@ -20,6 +20,7 @@ STAGES = (
     "pointmap",
     "mesh",
     "trajectory",
+    "animate",
     "assets",
     "pointcloud",
     "render",

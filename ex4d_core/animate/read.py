@@ -184,8 +184,9 @@ def _looked_up(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
     """(N, 3) nearest colours of a texture (H, W, 3) that repeats, at (N, 2) places from its upper left corner."""
     height, width = texture.shape[:2]
     uv = np.nan_to_num(uv)
-    columns = np.minimum((uv[:, 0] % 1 * width).astype(int), width - 1)
-    return texture[np.minimum((uv[:, 1] % 1 * height).astype(int), height - 1), columns]
+    uv = np.where((uv >= 0) & (uv <= 1), uv, uv % 1)
+    columns = np.minimum((uv[:, 0] * width).astype(int), width - 1)
+    return texture[np.minimum((uv[:, 1] * height).astype(int), height - 1), columns]
 
 
 def _linear(values: np.ndarray) -> np.ndarray:

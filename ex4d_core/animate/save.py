@@ -103,29 +103,29 @@ def save_mesh_clip(
     check_scale(scale)
     path = Path(path)
     name = path.stem if path.suffix.lower() in (".glb", ".ply") else path.name
-    wedges = _wedges(clip)
+    shape = wedges(clip)
     shapes = 0
     frames = [frame] if format.endswith("frame") else list(range(len(clip)))
     with staged_folder(path.parent) as stage:
         if format == "glb":
-            shapes = _save_moving(stage / f"{name}.glb", clip, wedges, scale, between, progress, cancel)
+            shapes = _save_moving(stage / f"{name}.glb", clip, shape, scale, between, progress, cancel)
         else:
             suffix = format[:3]
             for done, t in enumerate(frames):
                 _look(cancel)
                 numbered = f".{t:04}" if format.endswith("sequence") else ""
                 save = _save_still if suffix == "glb" else _save_ply
-                save(stage / f"{name}{numbered}.{suffix}", clip, wedges, scale, t)
+                save(stage / f"{name}{numbered}.{suffix}", clip, shape, scale, t)
                 if progress is not None:
                     progress(done + 1, len(frames))
         made = sorted(stage.iterdir())
         size = sum(file.stat().st_size for file in made)
     files = [path.parent / file.name for file in made]
-    return WrittenClip(files, size, len(frames), len(wedges.faces), len(wedges.vertices), shapes)
+    return WrittenClip(files, size, len(frames), len(shape.faces), len(shape.vertices), shapes)
 
 
 @dataclass(frozen=True, eq=False)
-class _Wedges:
+class Wedges:
     """A clip's vertices as glTF has them: doubled where faces beside each other have other places in the texture.
 
     Attributes:
@@ -139,17 +139,16 @@ class _Wedges:
     uv: np.ndarray | None
 
 
-def _wedges(clip: MeshClip) -> _Wedges:
+def wedges(clip: MeshClip) -> Wedges:
+    """A clip's vertices and faces as glTF has them."""
     if clip.uv is None:
-        return _Wedges(np.arange(clip.vertices.shape[1]), clip.faces, None)
+        return Wedges(np.arange(clip.vertices.shape[1]), clip.faces, None)
     corners = np.concatenate([clip.faces.reshape(-1, 1).astype(np.float64), clip.uv.reshape(-1, 2)], axis=1)
     kinds, number = np.unique(corners, axis=0, return_inverse=True)
-    return _Wedges(
-        kinds[:, 0].astype(np.int64), number.reshape(-1, 3).astype(np.int32), kinds[:, 1:].astype(np.float32)
-    )
+    return Wedges(kinds[:, 0].astype(np.int64), number.reshape(-1, 3).astype(np.int32), kinds[:, 1:].astype(np.float32))
 
 
-def _positions(clip: MeshClip, vertices: np.ndarray, scale: float, t: int) -> np.ndarray:
+def positions(clip: MeshClip, vertices: np.ndarray, scale: float, t: int) -> np.ndarray:
     """(N, 3) float32 in the file's axes and unit."""
     points = clip.vertices[t, vertices].astype(np.float64) * scale
     return (points * Y_UP if clip.space == "camera" else points).astype(np.float32)
@@ -168,24 +167,24 @@ def _material(document: Document, clip: MeshClip) -> int:
     return document.plain_material("mesh", unlit=clip.colors is not None)
 
 
-def _colors(clip: MeshClip, wedges: _Wedges) -> np.ndarray | None:
-    return None if clip.colors is None or clip.texture is not None else _linear(clip.colors[wedges.vertices])
+def _colors(clip: MeshClip, shape: Wedges) -> np.ndarray | None:
+    return None if clip.colors is None or clip.texture is not None else _linear(clip.colors[shape.vertices])
 
 
 def _save_moving(
     path: Path,
     clip: MeshClip,
-    wedges: _Wedges,
+    shape: Wedges,
     scale: float,
     between: str,
     progress: Progress | None,
     cancel: Cancel | None,
 ) -> int:
     """One mesh whose shapes are the frames, or fewer that these are mixed from; returns how many."""
-    moved = np.empty((len(clip), len(wedges.vertices), 3), np.float32)
+    moved = np.empty((len(clip), len(shape.vertices), 3), np.float32)
     for t in range(len(clip)):
         _look(cancel)
-        moved[t] = _positions(clip, wedges.vertices, scale, t)
+        moved[t] = positions(clip, shape.vertices, scale, t)
         if progress is not None:
             progress(t + 1, len(clip))
     base, shapes, weights = as_shapes(moved, clip.size * scale)
@@ -196,8 +195,8 @@ def _save_moving(
             "weights": weights[0].tolist(),
             "extras": {"targetNames": [f"shape {n + 1}" for n in range(len(shapes))]},
         }
-    colors = _colors(clip, wedges)
-    node = document.mesh("mesh", base, wedges.uv, wedges.faces, _material(document, clip), shapes, colors, **fields)
+    colors = _colors(clip, shape)
+    node = document.mesh("mesh", base, shape.uv, shape.faces, _material(document, clip), shapes, colors, **fields)
     if len(shapes):
         # The last frame is shown as long as every other.
         order = [*range(len(clip)), len(clip) - 1]
@@ -206,23 +205,23 @@ def _save_moving(
     return len(shapes)
 
 
-def _save_still(path: Path, clip: MeshClip, wedges: _Wedges, scale: float, t: int) -> None:
+def _save_still(path: Path, clip: MeshClip, shape: Wedges, scale: float, t: int) -> None:
     document = Document("frame", clip.fps)
-    positions = _positions(clip, wedges.vertices, scale, t)
-    document.mesh("mesh", positions, wedges.uv, wedges.faces, _material(document, clip), (), _colors(clip, wedges))
+    places = positions(clip, shape.vertices, scale, t)
+    document.mesh("mesh", places, shape.uv, shape.faces, _material(document, clip), (), _colors(clip, shape))
     document.save(path)
 
 
-def _save_ply(path: Path, clip: MeshClip, wedges: _Wedges, scale: float, t: int) -> None:
-    positions = _positions(clip, wedges.vertices, scale, t)
-    colors = np.full((len(positions), 3), 200, np.uint8)
-    if clip.texture is not None and wedges.uv is not None:
+def _save_ply(path: Path, clip: MeshClip, shape: Wedges, scale: float, t: int) -> None:
+    places = positions(clip, shape.vertices, scale, t)
+    colors = np.full((len(places), 3), 200, np.uint8)
+    if clip.texture is not None and shape.uv is not None:
         height, width = clip.texture.shape[:2]
-        rows = np.clip((wedges.uv[:, 1] * height).astype(int), 0, height - 1)
-        colors = clip.texture[rows, np.clip((wedges.uv[:, 0] * width).astype(int), 0, width - 1)]
+        rows = np.clip((shape.uv[:, 1] * height).astype(int), 0, height - 1)
+        colors = clip.texture[rows, np.clip((shape.uv[:, 0] * width).astype(int), 0, width - 1)]
     elif clip.colors is not None:
-        colors = np.round(clip.colors[wedges.vertices] * 255).astype(np.uint8)
-    write_ply(path, colored_vertices(positions, colors), wedges.faces, comments=["EX-4D; y up"])
+        colors = np.round(clip.colors[shape.vertices] * 255).astype(np.uint8)
+    write_ply(path, colored_vertices(places, colors), shape.faces, comments=["EX-4D; y up"])
 
 
 def _look(cancel: Cancel | None) -> None:

@@ -58,7 +58,8 @@ def test_a_texture_becomes_colours_of_vertices_and_nodes_place_their_meshes(tmp_
 
     picture = Image.fromarray(np.array([[[250, 0, 0], [0, 0, 250]]], np.uint8))
     square = trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], [[0, 1, 2], [0, 2, 3]], process=False)
-    square.visual = trimesh.visual.TextureVisuals(uv=[[0.1, 0.5], [0.9, 0.5], [0.9, 0.5], [0.1, 0.5]], image=picture)
+    paint = trimesh.visual.material.PBRMaterial(baseColorTexture=picture)
+    square.visual = trimesh.visual.TextureVisuals(uv=[[0.1, 0.5], [0.9, 0.5], [0.9, 0.5], [0.1, 0.5]], material=paint)
     scene = trimesh.Scene()
     scene.add_geometry(square, transform=trimesh.transformations.translation_matrix([0, 0, 5]))
     path = tmp_path / "square.glb"

@@ -45,8 +45,8 @@ def test_every_point_stays_the_same_point_of_the_body(given, registered):
             distances(clip.vertices[frame], truth, rest[1]).mean(),
             distances(truth, clip.vertices[frame], clip.faces).mean(),
         )
-        assert same < 0.012, frame
-        assert surface / BODY.size < 0.006, frame
+        assert same < 0.02, frame
+        assert surface / BODY.size < 0.01, frame
 
 
 def test_the_clip_has_the_references_topology_and_stands_in_the_camera(given, registered):

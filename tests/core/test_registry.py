@@ -87,7 +87,7 @@ def test_requirements_name_only_what_every_host_has(project):
     asked = [line for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines() if line.strip()]
     names = {re.split(r"[<>=!~\[ ]", line)[0].lower() for line in asked}
     # huggingface_hub comes with ComfyUI's transformers.
-    assert names <= {"numpy", "pillow", "av", "safetensors", "psutil", "huggingface_hub"}
+    assert names <= {"numpy", "pillow", "av", "safetensors", "psutil", "scipy", "huggingface_hub"}
     limits = {line for line in asked if re.search(r"[<>=!~]", line)}
     assert limits <= {"av>=14.2.0"}, "no limit that ComfyUI's own requirements do not set"
     assert project["project"]["dynamic"] == ["dependencies"]

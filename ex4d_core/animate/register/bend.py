@@ -60,7 +60,7 @@ def _step(graph: Graph, bend: Bend, pulls: Pulls, stiffness: float) -> Bend:
     residual = (pulls.vector - np.einsum("vij,vj->vi", pulls.matrix, vertices)).reshape(-1)
     weighted = _block_diagonal(pulls.matrix) @ jacobian
     rows, missing = _of_edges(graph, bend)
-    weight = stiffness / len(graph.edges)
+    weight = stiffness / max(len(graph.edges), 1)
     matrix = (jacobian.T @ weighted + weight * (rows.T @ rows)).toarray()
     matrix[np.diag_indices_from(matrix)] += 1e-9
     step = cho_solve(cho_factor(matrix), jacobian.T @ residual + weight * (rows.T @ missing)).reshape(-1, 6)

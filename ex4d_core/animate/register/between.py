@@ -49,7 +49,7 @@ def at_times(times: Sequence[float], vertices: np.ndarray, wanted: Sequence[floa
             shapes[0] + share[..., None] * (shapes[1] - shapes[0]),
         )
     else:
-        place, shape = CubicSpline(known, middles)(asked), Akima1DInterpolator(known, shapes, method="makima")(asked)
+        place, shape = CubicSpline(known, middles)(asked), Akima1DInterpolator(known, shapes)(asked)
     turned = np.einsum("tij,tvj->tvi", RotationSpline(known, Rotation.from_matrix(turns))(asked).as_matrix(), shape)
     result = turned + (place - turned.mean(axis=1))[:, None]
     exact = np.searchsorted(known, asked)
