@@ -188,7 +188,7 @@ def test_a_moving_mesh_is_one_glb_that_plays(tmp_path, mesh):
 
 def test_a_texture_keeps_its_places_and_the_camera_its_axes(tmp_path):
     faces = np.array([[0, 1, 2], [0, 2, 3]])
-    uv = np.array([[[0, 0], [0.5, 0], [0.5, 1]], [[0.75, 0], [1, 1], [0.75, 1]]])
+    uv = np.array([[[0, 0], [0.3, 0], [0.3, 1]], [[0.75, 0], [1, 1], [0.75, 1]]])
     texture = np.zeros((4, 8, 3), np.uint8)
     texture[:, :4, 0], texture[:, 4:, 2] = 250, 250
     square = np.array([[[0, 0, 3], [1, 0, 3], [1, 1, 3], [0, 1, 3]]])
