@@ -21,6 +21,7 @@ STAGES = (
     "mesh",
     "trajectory",
     "animate",
+    "animate_fit",
     "assets",
     "pointcloud",
     "render",

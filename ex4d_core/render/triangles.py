@@ -176,14 +176,18 @@ def choose_triangle_backend(backend: str, device: torch.device) -> TriangleBacke
         "torch": device.type != "mps",
     }
     if backend == "auto":
-        return next((name for name in TRIANGLE_BACKENDS if fits[name] and backend_problem(name) is None), "torch")
+        able: list[TriangleBackend] = [
+            name for name in TRIANGLE_BACKENDS if fits[name] and backend_problem(name) is None
+        ]
+        return able[0] if able else "torch"
     if backend not in TRIANGLE_BACKENDS:
         raise EX4DError(f"Unknown backend {backend!r} for triangles; choose auto, {', '.join(TRIANGLE_BACKENDS)}.")
-    if not fits[backend]:
-        raise EX4DError(f"The {backend} backend does not draw triangles on {device}; leave the choice at auto.")
-    if (problem := backend_problem(backend)) is not None:
-        raise EX4DError(f"The {backend} backend cannot run here: {problem}. Leave the choice at auto.")
-    return backend
+    chosen = TRIANGLE_BACKENDS[TRIANGLE_BACKENDS.index(backend)]
+    if not fits[chosen]:
+        raise EX4DError(f"The {chosen} backend does not draw triangles on {device}; leave the choice at auto.")
+    if (problem := backend_problem(chosen)) is not None:
+        raise EX4DError(f"The {chosen} backend cannot run here: {problem}. Leave the choice at auto.")
+    return chosen
 
 
 def nearer_of(
