@@ -127,7 +127,9 @@ def test_a_real_cluster_of_two_nodes_makes_the_files_of_single_runs(tmp_path, mo
     cluster = utils.Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     cluster.add_node(**node)
     write_clip(tmp_path / "a.mp4", [numbered(i) for i in range(3)])
-    np.savez(tmp_path / "a.npz", depth=np.full((3, 48, 64), 4, np.float32))
+    depth = np.full((3, 48, 64), 8, np.float32)
+    depth[:, 12:36, 16:48] = 4
+    np.savez(tmp_path / "a.npz", depth=depth)
     flags = {"input_video": "a.mp4", "depth": "a.npz", "num_frames": 3, "size": "64x48", "backend": "torch"}
     jobs = [{"command": "recon", **flags, "cam": [name], "output_dir": "ray"} for name in ("30", "zoom_in", "60")]
     jobs.append(
