@@ -241,7 +241,7 @@ class EX4DRenderColorMask(io.ComfyNode):
                 lines.append(memory_text(mesh, kept, remembered))
             slow = backend_problem("numba") if backend == "auto" and mesh.device.type == "cpu" else None
             if slow and choose_backend("auto", mesh, None) == "torch":
-                lines.append(f"rendered by torch, which takes several times longer than numba; {slow}")
+                lines.append(f"rendered by torch, several times slower: {slow}")
             return io.NodeOutput(
                 color, blended, holes, pictures, remembered, ui=previews.ui_video(video.result(), *lines)
             )
