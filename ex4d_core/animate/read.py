@@ -18,8 +18,8 @@ from .read_ply import read_ply_mesh
 
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply")
 LARGEST_FILE = 2 << 30
-DEEPEST = 64
-"""Nodes within nodes."""
+DEEPEST, MOST_NODES = 64, 100_000
+"""Nodes within nodes, and nodes in all: a damaged file may name one again and again."""
 
 
 def read_mesh(path: str | Path) -> TriangleMesh:
@@ -61,13 +61,14 @@ def _obj(data: bytes) -> TriangleMesh:
                 corners = [int(word.split("/", 1)[0]) for word in words[1:]]
                 corners = [n - 1 if n > 0 else len(rows) + n for n in corners]
                 faces += [(corners[0], corners[k], corners[k + 1]) for k in range(1, len(corners) - 1)]
+        triangles = np.array(faces, np.int64).reshape(-1, 3)
     except (ValueError, OverflowError):
         raise EX4DError("a line of this OBJ file is damaged. Export it again.") from None
     if any(len(row) not in (3, 4, 6) for row in rows):
         raise EX4DError("a vertex of this OBJ file has neither 3 numbers nor 6. Export it again.")
     vertices = np.array([row[:3] for row in rows], np.float64).reshape(-1, 3)
     colors = np.array([row[3:] for row in rows]) if rows and all(len(row) == 6 for row in rows) else None
-    return TriangleMesh(vertices, np.array(faces, np.int64).reshape(-1, 3), colors)
+    return TriangleMesh(vertices, triangles, colors)
 
 
 def _gltf(data: bytes, folder: Path) -> TriangleMesh:
@@ -89,12 +90,13 @@ class _Found:
         self.vertices: list[np.ndarray] = []
         self.faces: list[np.ndarray] = []
         self.colors: list[np.ndarray | None] = []
-        self.count = 0
+        self.count = self.walked = 0
 
     def walk(self, index: int, above: np.ndarray, depth: int) -> None:
         """A node and its children, placed by those above it."""
-        if depth > DEEPEST:
-            raise EX4DError(f"this glTF file's nodes are nested more than {DEEPEST} deep.")
+        self.walked += 1
+        if depth > DEEPEST or self.walked > MOST_NODES:
+            raise EX4DError(f"this glTF file has nodes nested more than {DEEPEST} deep, or more than {MOST_NODES}.")
         node = self.document["nodes"][index]
         pose = above @ _pose(node)
         if "mesh" in node:
@@ -154,7 +156,9 @@ class _Found:
         try:
             with Image.open(io.BytesIO(self.buffers.view(view))) as picture:
                 return np.asarray(picture.convert("RGB"), np.float64) / 255
-        except (OSError, Image.DecompressionBombError):
+        except EX4DError:
+            raise
+        except Exception:  # a damaged picture makes Pillow raise anything
             return None
 
     def mesh(self) -> TriangleMesh:

@@ -30,7 +30,7 @@ def read_ply_mesh(data: bytes) -> TriangleMesh:
     body = body[body.find(b"\n") + 1 :]
     try:
         return _mesh(_text(body, elements) if not order else _binary(body, elements, order))
-    except (LookupError, ValueError, OverflowError, MemoryError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError, MemoryError) as error:
         raise error if isinstance(error, EX4DError) else EX4DError(BROKEN) from None
 
 

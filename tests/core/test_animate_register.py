@@ -1,0 +1,150 @@
+"""One topology over time, held against bodies whose every point is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ex4d_core.animate.meshes import MeshFrames, TriangleMesh
+from ex4d_core.animate.register.between import at_times, smoothed
+from ex4d_core.animate.register.follow import Check
+from ex4d_core.animate.register.sequence import RegisterOptions, Tracks, problem, register
+from ex4d_core.animate.surface import closest, distances
+from ex4d_core.demo_scene.bodies import Body, Flaws
+from ex4d_core.errors import Cancelled, EX4DError
+
+BODY = Body("puppet", 2)
+FRAMES = (0, 3, 6, 9)
+TIMES = {frame: 0.01 * frame for frame in range(10)}
+
+
+@pytest.fixture(scope="module")
+def given() -> MeshFrames:
+    flaws = Flaws(cells=20)
+    made = [BODY.generated(TIMES[frame], frame, flaws) for frame in FRAMES]
+    meshes = tuple(TriangleMesh(each.vertices, each.faces, each.colors) for each in made)
+    return MeshFrames(FRAMES, meshes, np.array([each.pose for each in made]))
+
+
+@pytest.fixture(scope="module")
+def registered(given):
+    return register(given)
+
+
+def test_every_point_stays_the_same_point_of_the_body(given, registered):
+    clip, rest = registered.clip, BODY.surface(24)
+    began = given.frames[registered.reference]
+    face, corners = closest(clip.vertices[began], BODY.moved(rest[0], TIMES[began]), rest[1])
+    for frame in range(10):
+        truth = BODY.moved(rest[0], TIMES[frame])
+        points = np.einsum("nk,nki->ni", corners, truth[rest[1][face]])
+        same = np.linalg.norm(clip.vertices[frame] - points, axis=1).mean() / BODY.size
+        surface = max(
+            distances(clip.vertices[frame], truth, rest[1]).mean(),
+            distances(truth, clip.vertices[frame], clip.faces).mean(),
+        )
+        assert same < 0.02, frame
+        assert surface / BODY.size < 0.01, frame
+
+
+def test_the_clip_has_the_references_topology_and_stands_in_the_camera(given, registered):
+    clip = registered.clip
+    assert (len(clip), clip.space, clip.start) == (10, "camera", 0)
+    reference = given.meshes[registered.reference]
+    np.testing.assert_array_equal(clip.faces, reference.faces)
+    np.testing.assert_array_equal(clip.colors, reference.colors)
+    assert not registered.refused
+    assert any("topology of frame" in line for line in registered.lines(FRAMES))
+
+
+def test_a_frame_of_something_else_is_refused_and_interpolated(given):
+    other = Body("jelly", 0).generated(0.3, 0, Flaws(cells=12, posed=False))
+    wrong = TriangleMesh(other.vertices * 1.5, other.faces)
+    poses = given.poses.copy()
+    poses[1] = np.eye(4)
+    meshes = replace(given, meshes=(given.meshes[0], wrong, *given.meshes[2:]), poses=poses)
+    result = register(meshes, RegisterOptions(reference=0, every_frame=False))
+    assert list(result.refused) == [1] and "of the size away" in result.refused[1]
+    lengths = np.linalg.norm(np.ptp(result.clip.vertices, axis=1), axis=1)
+    np.testing.assert_allclose(lengths[1], lengths[[0, 2]].mean(), rtol=0.05)
+    assert "frame 3 refused and interpolated: its mesh is" in result.lines(FRAMES)[-1]
+
+
+def test_tracks_hold_points_that_the_shape_leaves_open():
+    """A ball that spins: its surface says nothing of the turn, points on it do."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(600, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    from scipy.spatial import ConvexHull
+
+    def ball(seed: int) -> TriangleMesh:
+        own = np.random.default_rng(seed).normal(size=(400, 3))
+        own /= np.linalg.norm(own, axis=1, keepdims=True)
+        faces = ConvexHull(own).simplices
+        a, b, c = (own[faces[:, k]] for k in range(3))
+        inwards = (np.cross(b - a, c - a) * a).sum(axis=1) < 0
+        faces[inwards] = faces[inwards][:, ::-1]
+        return TriangleMesh(own, faces)
+
+    angle = 0.25
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    meshes = MeshFrames((0, 1), (ball(1), ball(2)))
+    tracks = Tracks(np.stack([points, points @ turn.T]), np.ones((2, len(points)), bool))
+    options = RegisterOptions(reference=0)
+    for guide, expected in ((None, 0.0), (tracks, angle)):
+        clip = register(meshes, options, tracks=guide).clip
+        before, after = (clip.vertices[t].astype(float) for t in (0, 1))
+        cross = (before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]).sum()
+        turned = np.arctan2(cross, (before[:, :2] * after[:, :2]).sum())
+        assert turned == pytest.approx(expected, abs=0.06)
+
+
+def test_a_turning_shape_keeps_its_size_between_keys():
+    square = np.array([[1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0]], float)
+    angles = np.radians([0, 40, 80, 120])
+    turns = [np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]]) for a in angles]
+    keys = np.array([square @ turn.T for turn in turns])
+    between = at_times([0, 2, 4, 6], keys, [0, 1, 2, 3, 5, 6])
+    np.testing.assert_allclose(np.linalg.norm(between, axis=-1), 1, atol=1e-6)
+    np.testing.assert_array_equal(between[[0, 2, 5]], keys[[0, 1, 3]])
+    np.testing.assert_allclose(np.degrees(np.arctan2(between[3, 0, 1], between[3, 0, 0])), 60, atol=0.5)
+
+
+def test_smoothing_slides_within_the_surface_alone():
+    faces = np.array([[0, 1, 2], [0, 2, 3]])
+    flat = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], float)
+    keys = np.repeat(flat[None], 5, axis=0)
+    keys[2] += (0.1, 0, 0.1)
+    made = smoothed(range(5), keys, faces, 1.0)
+    np.testing.assert_allclose(made[2] - flat, np.tile([0, 0, 0.1], (4, 1)), atol=1e-6)
+    np.testing.assert_array_equal(smoothed(range(5), keys, faces, 0.0), keys)
+
+
+@pytest.mark.parametrize(
+    ("check", "told"),
+    [
+        (Check(0.01, 0.02, 1.0, 1.0), None),
+        (Check(0.01, 0.05, 1.0, 1.0), "5.0% of the size away"),
+        (Check(0.01, 0.01, 0.4, 1.0), "its area would be 0.40 times"),
+        (Check(0.01, 0.01, 1.0, 3.0), "its volume would be 3.00 times"),
+        (Check(float("nan"), 0.01, 1.0, 1.0), "away from the deformed reference"),
+    ],
+)
+def test_what_is_refused(check, told):
+    why = problem(check)
+    assert why is None if told is None else told in why
+
+
+def test_bad_requests_and_cancelling(given):
+    for options, tracks, told in (
+        (RegisterOptions(reference=4), None, "meshes 0 to 3; mesh 4"),
+        (RegisterOptions(smooth=2), None, "smooth must lie between 0 and 1"),
+        (None, Tracks(np.zeros((3, 5, 3)), np.ones((3, 5), bool)), r"positions \(4, M, 3\)"),
+        (RegisterOptions(reference=0), Tracks(np.zeros((4, 5, 3)), np.zeros((4, 5), bool)), "No track is seen"),
+    ):
+        with pytest.raises(EX4DError, match=told):
+            register(given, options, tracks=tracks)
+    with pytest.raises(Cancelled):
+        register(given, cancel=lambda: True)
