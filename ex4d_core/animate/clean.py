@@ -95,9 +95,9 @@ def _without_floaters(vertices: np.ndarray, faces: np.ndarray, size: float) -> t
 
 
 def _gap(one: np.ndarray, other: np.ndarray) -> float:
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    return float(cKDTree(one).query(other)[0].min())
+    return float(KDTree(one).query(other)[0].min())
 
 
 def _inside_out(vertices: np.ndarray, faces: np.ndarray) -> bool:

@@ -141,7 +141,7 @@ class _Found:
         if picture is not None:
             where = attributes.get(f"TEXCOORD_{picture.get('texCoord', 0)}")
             texture = None if where is None else self._picture(picture["index"])
-            if texture is not None:
+            if where is not None and texture is not None:
                 linear = linear * _linear(_looked_up(texture, self.buffers.accessor(where)[:count]))
         return _srgb(linear)
 

@@ -96,7 +96,8 @@ def samples(vertices: np.ndarray, faces: np.ndarray, count: int) -> Samples:
     normals = np.einsum("sk,ski->si", corners, vertex_normals(vertices, faces)[chosen])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
     points = np.einsum("sk,ski->si", corners, vertices[chosen])
-    return Samples(points, normals, ~on_border(faces, len(vertices))[chosen].any(axis=1))
+    inside = np.asarray(~on_border(faces, len(vertices))[chosen].any(axis=1))
+    return Samples(points, normals, inside)
 
 
 def spread(vertices: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -121,11 +122,11 @@ def closest(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> tupl
     Returns:
         (N,) faces and (N, 3) barycentric coordinates in them.
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     used = np.unique(faces)
     around = _faces_around(faces, len(vertices))
-    near = used[cKDTree(vertices[used]).query(points, NEAREST_VERTICES)[1]]
+    near = used[KDTree(vertices[used]).query(points, NEAREST_VERTICES)[1]]
     candidates = around[near].reshape(len(points), -1)
     best, face, corners = np.full(len(points), np.inf), np.zeros(len(points), np.int64), np.zeros((len(points), 3))
     for column in candidates.T:

@@ -204,7 +204,7 @@ def save_frames(
             raise Cancelled("Writing the mesh was cancelled.")
         made = surface(frame)
         faces += len(made.faces)
-        node = _add_frame(document, made, 0)
+        node = _add_frame(document, scene, made, 0)
         on = shown == frame
         document.json["nodes"][node]["scale"] = [float(on[0])] * 3
         times = np.concatenate([[0], np.flatnonzero(on[1:] != on[:-1]) + 1])

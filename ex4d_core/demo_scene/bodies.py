@@ -281,7 +281,8 @@ def _squashed(points: np.ndarray, time: float, seed: int) -> np.ndarray:
 
 
 def _palette(rng: np.random.Generator, count: int) -> list[tuple[float, float, float]]:
-    return [tuple(float(v) for v in rng.uniform(0.25, 0.95, 3)) for _ in range(count)]
+    rows = rng.uniform(0.25, 0.95, (count, 3)).tolist()
+    return [(red, green, blue) for red, green, blue in rows]
 
 
 def _puppet(rng: np.random.Generator) -> tuple[tuple[Part, ...], tuple[Bone, ...]]:

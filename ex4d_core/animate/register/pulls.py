@@ -36,9 +36,9 @@ class Target:
 
 def target_of(samples: Samples, size: float) -> Target:
     """A frame's samples with their search tree."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    return Target(samples, cKDTree(with_normals(samples.points, samples.normals, size)), size)
+    return Target(samples, KDTree(with_normals(samples.points, samples.normals, size)), size)
 
 
 def with_normals(points: np.ndarray, normals: np.ndarray, size: float) -> np.ndarray:
@@ -76,7 +76,7 @@ def pulls_on(
         reach: farther points, in the same unit, do not pull; weights fall towards it (Tukey's biweight).
         slide: share of a pull that goes to the very point.
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     normals = vertex_normals(vertices, faces)
     own = with_normals(vertices, normals, target.size)
@@ -87,7 +87,7 @@ def pulls_on(
     weights = areas / areas.sum() * trust(vertices - goal.points[to], normals, goal.normals[to], reach)
     weights *= goal.inside[to]
     result.add(np.arange(len(vertices)), goal.points[to], goal.normals[to], weights, slide)
-    _, by = cKDTree(own).query(with_normals(goal.points, goal.normals, target.size))
+    _, by = KDTree(own).query(with_normals(goal.points, goal.normals, target.size))
     weights = trust(goal.points - vertices[by], goal.normals, normals[by], reach) / len(by)
     weights *= ~border[by]
     result.add(by, goal.points, goal.normals, weights, slide)

@@ -176,14 +176,14 @@ def _guided(
     goals: list[Goal], reference: Reference, chosen: int, tracks: Tracks, middle: np.ndarray, unit: float
 ) -> list[Goal]:
     """The goals with the places of the reference's vertices that tracks begin at."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     places = (np.asarray(tracks.positions, np.float64) - middle) / unit
     seen = np.asarray(tracks.seen, bool) & np.isfinite(places).all(axis=-1)
     anchored = np.flatnonzero(seen[chosen])
     if not len(anchored):
         raise EX4DError("No track is seen in the reference's frame. Give tracks through it, or none.")
-    away, vertex = cKDTree(reference.rest).query(places[chosen, anchored])
+    away, vertex = KDTree(reference.rest).query(places[chosen, anchored])
     anchored, vertex = anchored[away < NEAR_TRACK], vertex[away < NEAR_TRACK]
     # The track keeps its distance from the vertex that stands for it.
     offsets = reference.rest[vertex] - places[chosen, anchored]
