@@ -30,6 +30,9 @@ import torch
 from media import numbered, write_clip, write_exr, write_png16
 from PIL import Image
 
+from ex4d_core.animate.meshes import MeshClip
+from ex4d_core.animate.read import read_mesh
+from ex4d_core.animate.save import save_mesh_clip
 from ex4d_core.camera import Intrinsics
 from ex4d_core.camera_io import FORMATS
 from ex4d_core.depth.files import load_depth
@@ -386,7 +389,21 @@ def point_files(format: str) -> Callable[[Path], list[Path]]:
     return make
 
 
+def meshes(folder: Path) -> list[Path]:
+    corners = np.array([[[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]])
+    sides = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
+    texture = np.full((8, 8, 3), 90, np.uint8)
+    clip = MeshClip(corners, sides, uv=np.full((4, 3, 2), 0.5), texture=texture)
+    (folder / "mesh.obj").write_text("v 0 0 0 1 0 0\nv 1 0 0 1 0 0\nv 0 1 0 1 0 0\nf 1/1/1 2/2/2 3/3/3\n")
+    header = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+    header += "element face 1\nproperty list uchar int vertex_indices\nend_header\n"
+    (folder / "text.ply").write_text(header + "0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n")
+    written = [save_mesh_clip(folder / "mesh", clip, format=kind).files[0] for kind in ("glb", "ply frame")]
+    return [folder / "mesh.obj", folder / "text.ply", *written]
+
+
 READERS = {
+    "meshes": Reader(meshes, read_mesh, 400),
     "video": Reader(videos, read_video, 250),
     "titles": Reader(titled_videos, read_video, 40),
     "pictures": Reader(pictures, lambda path: load_video(path, size=(32, 32)), 150, in_folder=True),
