@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, ClassVar
 
 from ..errors import Cancelled, EX4DError
 from ..machine.kept import drop, keeps_models, kept
@@ -62,10 +62,10 @@ def run(work: str, job: str, args: argparse.Namespace) -> int:
         path = Path(folder) / "job.json"
         path.write_text(job, encoding="utf-8")
         if not keeps_models():
-            return wait_for(subprocess.Popen(_command(args.python, pack, work, path, comfy_args), **_in(checkout)))
+            return wait_for(_started(_command(args.python, pack, work, path, comfy_args), checkout))
         key = (args.python, pack, checkout, comfy_args)
         command = _command(args.python, pack, "serve", Path(os.devnull), comfy_args)
-        served = kept(SERVED, key, lambda: Served(subprocess.Popen(command, **_in(checkout), **Served.PIPES)))
+        served = kept(SERVED, key, lambda: Served(_started(command, checkout, **Served.PIPES)))
         code = FAILED
         try:
             code = served.do(work, path)
@@ -81,9 +81,12 @@ def _command(python: str, pack: Path, work: str, job: Path, comfy_args: tuple[st
     return [python, "-c", RUN_FILE, script, str(pack), work, str(job), *comfy_args]
 
 
-def _in(checkout: Path) -> dict[str, Any]:
-    """Where a child is started; a pack's own folder must not be on ComfyUI's path: both have a module named nodes."""
-    return {"cwd": checkout, "env": _without_packs(os.environ)}
+def _started(
+    command: list[str], checkout: Path, stdin: int | None = None, stdout: int | None = None, stderr: int | None = None
+) -> subprocess.Popen[bytes]:
+    """A child in ComfyUI's folder; a pack's own folder must not be on its path: both have a module named nodes."""
+    environment = _without_packs(os.environ)
+    return subprocess.Popen(command, cwd=checkout, env=environment, stdin=stdin, stdout=stdout, stderr=stderr)
 
 
 class Served:
@@ -93,7 +96,7 @@ class Served:
         process: started with `PIPES`.
     """
 
-    PIPES: ClassVar[dict[str, Any]] = {
+    PIPES: ClassVar[dict[str, int]] = {
         "stdin": subprocess.PIPE,
         "stdout": subprocess.PIPE,
         "stderr": subprocess.STDOUT,

@@ -87,7 +87,7 @@ def pulls_on(
     weights = areas / areas.sum() * trust(vertices - goal.points[to], normals, goal.normals[to], reach)
     weights *= goal.inside[to]
     result.add(np.arange(len(vertices)), goal.points[to], goal.normals[to], weights, slide)
-    _, by = KDTree(own).query(with_normals(goal.points, goal.normals, target.size))
+    by = np.asarray(KDTree(own).query(with_normals(goal.points, goal.normals, target.size))[1])
     weights = trust(goal.points - vertices[by], goal.normals, normals[by], reach) / len(by)
     weights *= ~border[by]
     result.add(by, goal.points, goal.normals, weights, slide)

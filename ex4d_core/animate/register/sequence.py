@@ -183,7 +183,7 @@ def _guided(
     anchored = np.flatnonzero(seen[chosen])
     if not len(anchored):
         raise EX4DError("No track is seen in the reference's frame. Give tracks through it, or none.")
-    away, vertex = KDTree(reference.rest).query(places[chosen, anchored])
+    away, vertex = map(np.asarray, KDTree(reference.rest).query(places[chosen, anchored]))
     anchored, vertex = anchored[away < NEAR_TRACK], vertex[away < NEAR_TRACK]
     # The track keeps its distance from the vertex that stands for it.
     offsets = reference.rest[vertex] - places[chosen, anchored]

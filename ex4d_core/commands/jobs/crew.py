@@ -47,8 +47,10 @@ class Worker(Protocol):
 class Hire(Protocol):
     """Starts workers of one kind."""
 
-    lost: tuple[type[BaseException], ...]
-    """What a call raises whose process is gone."""
+    @property
+    def lost(self) -> tuple[type[BaseException], ...]:
+        """What a call raises whose process is gone."""
+        ...
 
     def __call__(self, place: int) -> tuple[Worker, Future[Any]]:
         """A worker for a place (0 ...), and its `worker.begin`."""
