@@ -19,6 +19,7 @@ from ..ex4d_core.camera import DEFAULT_FPS
 from ..ex4d_core.errors import EX4DError
 from . import files, previews, types
 from .files import state
+from .mesh_previews import clip_film
 from .progress import Job
 from .schema import range_problem, schema
 
@@ -223,7 +224,7 @@ class EX4DRegisterMeshes(io.ComfyNode):
                 ),
             ],
             outputs=[
-                types.MeshClip.Output(display_name="clip", tooltip="One mesh that moves, for Save Animated Mesh."),
+                types.MeshClip.Output(display_name="mesh_clip", tooltip="One mesh that moves, for Save Animated Mesh."),
                 io.String.Output(display_name="report", tooltip="How well each mesh was met, a line each."),
             ],
         )
@@ -235,12 +236,14 @@ class EX4DRegisterMeshes(io.ComfyNode):
         options = RegisterOptions(None if reference == FOUND else reference, smooth, every_frame)
         with Job() as job:
             made = register(meshes, options, progress=job.progress, cancel=job.cancel)
+            job.restart()
+            film = clip_film(made.clip, job)
         report = [
             f"frame {frame}: {check.there:.2%} away, {check.back:.2%} back, area x{check.area:.2f}, volume x{check.volume:.2f}"
             for frame, check in zip(meshes.frames, made.checks, strict=True)
         ]
         lines = made.lines(meshes.frames)
-        return io.NodeOutput(made.clip, "\n".join([*lines, *report]), ui=previews.ui_text(*lines))
+        return io.NodeOutput(made.clip, "\n".join([*lines, *report]), ui=previews.ui_video(film, *lines))
 
 
 NODES = [EX4DMeshFrames, EX4DRegisterMeshes]

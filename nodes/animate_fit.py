@@ -17,9 +17,10 @@ from ..ex4d_core.depth import DepthClip
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.pixels import to_uint8
 from ..ex4d_core.preview.film import small_frames
-from ..ex4d_core.render import Triangles, render_triangles
+from ..ex4d_core.render import render_triangles
 from ..ex4d_core.trajectory import Trajectory
 from . import previews, types
+from .mesh_previews import triangles_of
 from .progress import Job
 from .schema import choice_problem, range_problem, schema
 from .settings import preview_pixels
@@ -265,13 +266,6 @@ def seen_by_video(clip: MeshClip, lens: Intrinsics, lenses: tuple[Intrinsics, ..
     path = Trajectory(np.tile(np.eye(4, dtype=np.float32), (len(clip), 1, 1)), intrinsics=tuple(own), fps=clip.fps)
     color, _, _ = render_triangles(triangles_of(clip), path, lens, progress=job.progress, cancel=job.cancel)
     return color
-
-
-def triangles_of(clip: MeshClip) -> Triangles:
-    """A moving mesh as the renderer takes it."""
-    colors = None if clip.colors is None else torch.from_numpy((clip.colors * 255 + 0.5).astype(np.uint8))
-    texture, uv = (None if part is None else torch.from_numpy(part) for part in (clip.texture, clip.uv))
-    return Triangles(torch.from_numpy(clip.vertices), torch.from_numpy(clip.faces), colors, texture, uv)
 
 
 def bake_lines(baked: Baked) -> list[str]:

@@ -30,6 +30,7 @@ from ..ex4d_core.mesh import DWMesh
 from ..ex4d_core.preview.wireframe import draw_wireframe
 from ..ex4d_core.trajectory import Trajectory
 from . import previews, types
+from .mesh_previews import clip_film
 from .progress import Job
 from .saving import name_input, name_problem, output_place
 from .schema import choice_problem, range_problem, schema
@@ -198,9 +199,13 @@ def save_clip(clip: MeshClip, name: str, format: str, frame: int, between: str, 
             progress=job.progress,
             cancel=job.cancel,
         )
+        job.restart()
+        film = clip_film(clip, job)
     path = Path(subfolder, written.files[0].name).as_posix()
     lines = [f"{path} in ComfyUI's output folder", *written.lines()[0].split(": ")[1:], *written.lines()[1:]]
-    return io.NodeOutput(clip_meshes(clip, scale), host_file(written.files[0]), path, ui=previews.ui_text(*lines))
+    return io.NodeOutput(
+        clip_meshes(clip, scale), host_file(written.files[0]), path, ui=previews.ui_video(film, *lines)
+    )
 
 
 def clip_meshes(clip: MeshClip, scale: float) -> Any:

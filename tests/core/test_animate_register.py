@@ -125,11 +125,12 @@ def test_smoothing_slides_within_the_surface_alone():
 @pytest.mark.parametrize(
     ("check", "told"),
     [
-        (Check(0.01, 0.02, 1.0, 1.0), None),
-        (Check(0.01, 0.05, 1.0, 1.0), "5.0% of the size away"),
-        (Check(0.01, 0.01, 0.4, 1.0), "its area would be 0.40 times"),
-        (Check(0.01, 0.01, 1.0, 3.0), "its volume would be 3.00 times"),
-        (Check(float("nan"), 0.01, 1.0, 1.0), "away from the deformed reference"),
+        (Check(0.01, 0.02, 0.01, 1.0, 1.0), None),
+        (Check(0.01, 0.05, 0.0, 1.0, 1.0), "5.0% of the size away"),
+        (Check(0.01, 0.01, 0.08, 1.0, 1.0), "8% of its surface was not reached"),
+        (Check(0.01, 0.01, 0.0, 0.4, 1.0), "its area would be 0.40 times"),
+        (Check(0.01, 0.01, 0.0, 1.0, 3.0), "its volume would be 3.00 times"),
+        (Check(float("nan"), 0.01, 0.0, 1.0, 1.0), "away from the deformed reference"),
     ],
 )
 def test_what_is_refused(check, told):

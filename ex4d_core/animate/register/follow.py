@@ -155,6 +155,10 @@ def _rigid(vertices: np.ndarray, faces: np.ndarray, target: Target) -> tuple[np.
     return turn, shift
 
 
+FAR = 0.05
+"""Distance, as a share of the object's size, beyond which a place of the frame's surface counts as missed."""
+
+
 @dataclass(frozen=True)
 class Check:
     """How a frame came out.
@@ -162,12 +166,14 @@ class Check:
     Attributes:
         there: mean distance of the deformed mesh from the frame's, as a share of the object's size.
         back: mean distance of the frame's from the deformed mesh.
+        missed: share of the frame's surface that is farther than `FAR` from the deformed mesh: a limb that it did not follow.
         area: of the deformed mesh, against that at rest.
         volume: likewise.
     """
 
     there: float
     back: float
+    missed: float
     area: float
     volume: float
 
@@ -180,6 +186,7 @@ def checked(reference: Reference, goal: Goal, vertices: np.ndarray) -> Check:
     return Check(
         float((there * own).sum() / own.sum()),
         float(back.mean()),
+        float((back > FAR).mean()),
         area(vertices, reference.faces) / reference.area,
         signed_volume(vertices, reference.faces) / reference.volume,
     )
