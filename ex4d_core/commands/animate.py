@@ -1,4 +1,4 @@
-"""Make one animated mesh of meshes of single frames: whatever generator made them, one topology that moves, in one .glb.
+"""Make one animated mesh of single frames' meshes, of whatever generator: one topology that moves, in one .glb.
 
 The meshes stand in one frame and unit, or --poses places them. Between their frames the motion is interpolated. The file appears
 at the end or not at all.

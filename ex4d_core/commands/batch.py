@@ -1,4 +1,4 @@
-"""Do many jobs: recon, generate, evaluate and others, a line of a .jsonl each, on all GPUs or cores, or on a Ray cluster.
+"""Do many jobs, a line of a .jsonl each: recon, generate, evaluate and others, on all GPUs or cores, or on Ray.
 
   {"command": "recon", "input_video": "a.mp4", "depth": "a.npz", "cam": ["30", "60"], "output_dir": "out/a"}
 

@@ -174,5 +174,5 @@ def _sight(film: Film, t: int, places: Places) -> tuple[np.ndarray, np.ndarray]:
     picture = torch.from_numpy(film.images[t])
     uv = torch.from_numpy(spot / (width, height))
     color = looked_up(picture, uv).numpy() / 255.0
-    sharp = film.sharpness[t] * cosine * (film.size / pixel) ** 2 / 1e4
+    sharp = film.sharpness[t] * cosine * (film.size / pixel / 100) ** 2
     return color.astype(np.float32), np.where(seen, np.maximum(sharp, 0) ** SHARPER, 0.0).astype(np.float32)

@@ -13,7 +13,7 @@ from ...render.view import Settings
 from ...render.visibility import Seen, seen_compiled, seen_torch
 from ..meshes import TriangleMesh
 
-NEAR, FAR = 1e-2, 1e4
+NEAR, FAR = 1e-2, 1e3
 """Planar depth that is drawn, in units of a solid's size: its distance is a few of them."""
 
 
