@@ -94,6 +94,24 @@ def test_what_does_not_fit_is_told_in_a_sentence(client, filmed):
     assert "2" in client.queue(prompt).message and "3" in client.queue(prompt).message
 
 
+def test_pictures_and_masks_are_those_that_core_nodes_take(client, server, filmed):
+    """Grey pictures are; a list without any is told; what leaves is an ordinary tensor, in which others can write."""
+    prompt = graph()
+    del prompt["save"]
+    prompt["grey"] = {"class_type": "MaskToImage", "inputs": {"mask": ["masks", 0]}}
+    prompt["fit"]["inputs"]["images"] = ["grey", 0]
+    for name, source in (("overlay", ["fit", 1]), ("render", ["bake", 1])):
+        prompt[name] = {"class_type": "EX4DTestRecord", "inputs": {"value": source, "name": name}}
+    result = client.queue(prompt).ok()
+    shapes = [json.loads(result.text(name))["shape"] for name in ("overlay", "render")]
+    assert [shape[0] for shape in shapes] == [2, 3] and all(shape[-1] == 3 for shape in shapes)
+    strides = [torch.load(server.output / f"{name}.pt", weights_only=True).stride() for name in ("overlay", "render")]
+    assert all(0 not in stride for stride in strides)
+    prompt["masks"] = {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": SIDE, "height": SIDE}}
+    refused = client.queue(prompt)
+    assert refused.status == "error" and "mask" in refused.message, refused.message
+
+
 def test_comfyui_s_own_meshes_are_taken(client, filmed):
     """A batch of them, as its generators give it."""
     prompt = graph()

@@ -24,8 +24,9 @@ SOURCES = {
     "EX4D_TRAJECTORY": ["path", 0],
 }
 """What a node that the prompt below does not name is connected to, by the kind of its sockets."""
-ELSEWHERE = ("FourDNeX", "PointMap")
-"""In the names of nodes that need models and files of their own: test_fourdnex_exact.py, test_pointmap_nodes.py."""
+ELSEWHERE = ("FourDNeX", "PointMap", "EX4DMeshFrames", "Meshes", "EX4DBakeTexture")
+"""In the names of nodes that need models and files of their own: test_fourdnex_exact.py, test_pointmap_nodes.py,
+test_animate_nodes.py."""
 SETTINGS = {
     "EX4DSourceCamera": {"file": "sockets.json", "scale": 1.0},
     "EX4DSimulateMasks": {"kind": "random"},
@@ -60,7 +61,8 @@ def everything(server, reference):
     for name, info in pack_nodes(server.client.object_info()).items():
         if name not in classes(prompt).values() and not any(part in name for part in ELSEWHERE):
             types = {key: str(spec[0]) for key, spec in info["input"]["required"].items()}
-            sockets = {key: SOURCES[kind] for key, kind in types.items() if kind in SOURCES}
+            # A socket that takes one of several kinds names them all.
+            sockets = {key: SOURCES[one] for key, kind in types.items() for one in kind.split(",") if one in SOURCES}
             prompt[name] = node(name, **workflow.widget_defaults(info) | sockets | SETTINGS.get(name, {}))
     with chain.depth_models(server, reference):
         yield prompt
