@@ -234,5 +234,7 @@ def problem(check: Check) -> str | None:
     if not miss <= LARGEST_MISS:
         return f"its mesh is {miss:.1%} of the size away from the deformed reference"
     if check.missed > MOST_MISSED:
-        return f"{check.missed:.0%} of its surface was not reached, as where a limb moves too far between two key frames"
+        return (
+            f"{check.missed:.0%} of its surface was not reached, as where a limb moves too far between two key frames"
+        )
     return None
