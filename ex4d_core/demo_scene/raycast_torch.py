@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..machine.cores import cores
+from ..machine.torch_threads import side_by_side
 from .world import (
     BALL,
     BANDS,
@@ -40,7 +43,7 @@ from .world import (
 
 Vector = Sequence[Tensor]
 RAYS = 1 << 18
-"""Cast at once: their memory is some 100 MB."""
+"""Cast at once, on all threads: their memory is some 100 MB."""
 SUN_CELLS = 96
 """Squares a side, across the sun's view of the scene, that tell which solids can shade a point."""
 
@@ -57,22 +60,23 @@ def picture(
     width, height = size
     scene = _Scene(solids)
     camera = _Camera(eye, to_world, k, width, height, scene)
-    centres = torch.empty((height, width, 3), dtype=torch.float32)
-    depth = torch.empty((height, width), dtype=torch.float32)
     columns = torch.arange(width, dtype=torch.float64) + 0.5
-    rows_at_once = max(1, RAYS // width)
-    for top in range(0, height, rows_at_once):
+    rows_at_once = max(1, min(RAYS // cores() // width, -(-height // cores())))
+
+    def band(top: int) -> tuple[Tensor, Tensor]:
         rows = torch.arange(top, min(top + rows_at_once, height), dtype=torch.float64) + 0.5
         v, u = torch.meshgrid(rows, columns, indexing="ij")
         colour, distance = camera.cast(u.reshape(-1), v.reshape(-1))
-        part = slice(top, top + len(rows))
-        centres[part] = colour.reshape(len(rows), width, 3)
-        depth[part] = distance.reshape(len(rows), width)
+        return colour.reshape(len(rows), width, 3).float(), distance.reshape(len(rows), width).float()
+
+    bands = side_by_side(band, range(0, height, rows_at_once))
+    centres, depth = (torch.cat(parts) for parts in zip(*bands, strict=True))
     shown = centres.double()
     if samples > 1:
-        edges = _edges(centres)
-        for pixels in edges.nonzero().split(max(1, RAYS // samples**2)):
-            shown[pixels[:, 0], pixels[:, 1]] = camera.smooth(pixels, samples)
+        edges = _edges(centres).nonzero()
+        parts = edges.split(max(1, min(RAYS // cores() // samples**2, -(-len(edges) // cores()))))
+        for pixels, colour in zip(parts, side_by_side(partial(camera.smooth, samples=samples), parts), strict=True):
+            shown[pixels[:, 0], pixels[:, 1]] = colour
     return (255 * shown + 0.5).to(torch.uint8).numpy(), depth.numpy()
 
 
