@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from ..camera import same_aspect
-from ..errors import Cancelled, EX4DError
+from ..errors import EX4DError
 from ..mesh import DWMesh
 from ..pixels import hole_color_of, lay_into_holes
 from ..published import RENDER_FAR, RENDER_NEAR
 from ..scene_memory import CELL, SceneMemory
 from ..trajectory import Trajectory, relative_to_source
 from .choose import BackendChoice, backend_of, choose_backend, compute_device
+from .frames import watched
 from .recall import recall
 from .view import Picture, Settings, View
 
@@ -172,17 +173,10 @@ def render_color_mask(
     kept = _keeps_first_frame(keep_first_frame, mesh, views[0])
     dtype = torch.uint8 if out_dtype == "uint8" else torch.float32
     picture = Picture.empty(frames, height, width, dtype, compute)
-    done = 0
-
-    def poll() -> None:
-        if cancel is not None and cancel():
-            raise Cancelled("Rendering was cancelled.")
+    counted, poll = watched(steps, progress, cancel)
 
     def frame_done() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, steps)
+        counted()
         poll()
 
     poll()

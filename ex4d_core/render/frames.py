@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import torch
 
+from ..errors import Cancelled
 from ..machine.cancel import POLL_SECONDS
 from ..machine.cores import cores
 from .view import Settings, View
@@ -14,6 +15,34 @@ from .view import Settings, View
 MAX_THREADS = 16
 IN_FLIGHT = 1.4e9
 """Bytes that all threads together hold, though one frame is always drawn."""
+
+
+def watched(
+    total: int, progress: Callable[[int, int], None] | None, cancel: Callable[[], bool] | None
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """How a render tells of itself and is stopped.
+
+    Args:
+        total: frames to be drawn.
+        progress: called with (frames done, ``total``).
+        cancel: whether to stop.
+
+    Returns:
+        What is called after each frame, and what is called now and then and raises Cancelled where ``cancel`` says so.
+    """
+    done = 0
+
+    def frame_done() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    def poll() -> None:
+        if cancel is not None and cancel():
+            raise Cancelled("Rendering was cancelled.")
+
+    return frame_done, poll
 
 
 def affordable_threads(frames: int, held: int) -> int:

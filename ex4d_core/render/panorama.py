@@ -9,12 +9,13 @@ from typing import Literal, get_args
 import torch
 
 from ..camera import is_finite
-from ..errors import Cancelled, EX4DError
+from ..errors import EX4DError
 from ..mesh import DWMesh
 from ..pixels import hole_color_of, lay_into_holes
 from ..trajectory import Trajectory, relative_to_source
 from .choose import compute_device
 from .color_mask import LARGEST_SIDE, OutDtype, default_range, shown_frames, source_along
+from .frames import watched
 from .sphere_faces import Sphere, draw_on_sphere, shade_sphere
 from .torch_scene import surface_of
 from .view import Picture, Settings, reduce_samples, store
@@ -100,11 +101,7 @@ def render_panorama(
     poses = relative_to_source(trajectory, source_along(trajectory, mesh))
     dtype = torch.uint8 if out_dtype == "uint8" else torch.float32
     picture = Picture.empty(len(shown), height, width, dtype, compute)
-
-    def poll() -> None:
-        if cancel is not None and cancel():
-            raise Cancelled("Rendering was cancelled.")
-
+    frame_done, poll = watched(len(shown), progress, cancel)
     fade = not any(filling)
     settings = Settings(near, far, supersample, False, fade, compute, lambda: None, poll)
     sphere = Sphere.of(height * supersample, width * supersample, eye, compute)
@@ -118,8 +115,7 @@ def render_panorama(
         color, mask, depth = shade_sphere(surface, points, sphere, keys, rgb, fade, poll)
         pixels = reduce_samples(color[None], mask[None], depth[None], supersample)
         store(picture, slice(t, t + 1), *pixels, released=not surface.paper)
-        if progress is not None:
-            progress(t + 1, len(shown))
+        frame_done()
     if any(filling):
         lay_into_holes(picture.color, picture.mask, filling)
     return picture.color.to(result), picture.mask.to(result), picture.depth.to(result)

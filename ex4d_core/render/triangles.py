@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from ..camera import Intrinsics
-from ..errors import Cancelled, EX4DError
+from ..errors import EX4DError
 from ..pixels import hole_color_of, lay_into_holes
 from ..trajectory import Trajectory, relative_to_source
 from .choose import backend_problem
 from .color_mask import LARGEST_SIDE, OUT_DTYPES, OutDtype
-from .frames import affordable_threads, draw_on_threads
+from .frames import affordable_threads, draw_on_threads, watched
 from .view import Picture, Settings, View, reduce_samples, store
 from .visibility import Rasterise, Seen, in_camera, seen_compiled, seen_nvdiffrast, seen_torch
 
@@ -139,18 +139,7 @@ def render_triangles(
     reach = float((triangles.vertices.amax((0, 1)) - triangles.vertices.amin((0, 1))).norm()) or 1.0
     distance = float(triangles.vertices.norm(dim=-1).max())
     picture = Picture.empty(len(views), height, width, torch.uint8 if out_dtype == "uint8" else torch.float32, at)
-    done = 0
-
-    def poll() -> None:
-        if cancel is not None and cancel():
-            raise Cancelled("Rendering was cancelled.")
-
-    def frame_done() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, len(views))
-
+    frame_done, poll = watched(len(views), progress, cancel)
     near, far = near or NEAR_SHARE * reach, far or FAR_SHARE * max(reach, distance)
     settings = Settings(near, far, supersample, False, False, at, frame_done, poll)
     mesh = triangles.to(at)
