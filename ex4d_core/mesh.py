@@ -235,6 +235,7 @@ def build_dw_mesh(
     depth_jump: float = DEPTH_JUMP,
     border_depth: float | None = None,
     source_camera: Trajectory | None = None,
+    in_place: bool = False,
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> DWMesh:
@@ -253,11 +254,13 @@ def build_dw_mesh(
         source_camera: where the source camera is at each frame, the first at the identity; None = it does not move. Its
             lenses, where it has any, are those of the clip; ``intrinsics`` given as well are frame 0's, and the others
             change in proportion.
+        in_place: uint8 colours and float32 depth become the mesh's own memory, and the depth's border is written over; a
+            long clip then is in memory once.
         progress: called with (frames done, frames).
         cancel: polled once a frame; True raises Cancelled.
 
     Returns:
-        The mesh; its inputs are copied, never written to.
+        The mesh; unless in place, its inputs are copied and never written to.
 
     Raises:
         EX4DError: shapes that do not fit (the intrinsics' among them), fewer than 3x3 pixels, depth that is not finite
@@ -286,19 +289,23 @@ def build_dw_mesh(
             f"{nearest:g}. Raise it, or leave it out."
         )
 
-    padded = empty((frames, height, width), torch.float32, depth.device)
-    colors = empty((frames, height, width, 3), torch.uint8, depth.device)
+    taken = in_place and depth.dtype == torch.float32
+    padded = depth if taken else empty((frames, height, width), torch.float32, depth.device)
+    taken = in_place and rgb.dtype == torch.uint8 and rgb.device == depth.device
+    colors = rgb if taken else empty((frames, height, width, 3), torch.uint8, depth.device)
     max_jump = math.inf
     for t in range(frames):
         if cancel is not None and cancel():
             raise Cancelled("Building the mesh was cancelled.")
-        padded[t] = depth[t]
+        if padded is not depth:
+            padded[t] = depth[t]
         if style == "paper":
             padded[t].clamp_(max=PAPER_CLAMP * border_depth)
             if t == 0:
                 max_jump = depth_jump * float(padded[0].max() - padded[0].min())
         set_border(padded[t], border_depth)
-        colors[t] = to_uint8(rgb[t])
+        if colors is not rgb:
+            colors[t] = to_uint8(rgb[t])
         if progress is not None:
             progress(t + 1, frames)
     radius = float(padded[0].min()) + PIVOT_MARGIN

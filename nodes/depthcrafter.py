@@ -18,6 +18,7 @@ from ..ex4d_core.depth import DepthClip
 from ..ex4d_core.depth.depthcrafter import CHOICES, DepthCrafter, MemoryChoice, StepResult
 from ..ex4d_core.depth.depthcrafter.memory import borrowed
 from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.machine.buffers import empty
 from ..ex4d_core.preview.film import colored_depth, depth_palette, film_size
 from ..ex4d_core.preview.pictures import shrink
 from ..ex4d_core.published import DEPTH_OVERLAP, DEPTH_SEED, DEPTH_SIZE_LIMIT, DEPTH_STEPS, DEPTH_WINDOW
@@ -300,7 +301,9 @@ class EX4DDepthCrafter(io.ComfyNode):
                 comfy.model_management.soft_empty_cache()
         clip = DepthClip.from_disparity(disparity)
         low, high = clip.disparity_range or (0.0, 1.0)  # known of every clip from disparity
-        grey = ((disparity - low) / (high - low))[..., None].expand(-1, -1, -1, 3).contiguous()
+        grey = empty((*disparity.shape, 3))
+        for frame, picture in zip(disparity, grey, strict=True):
+            picture.copy_(((frame - low) / (high - low))[..., None])
         frames, height, width = disparity.shape
         lines = f"{frames} frames, {width}x{height}", f"disparity {low:.3f} to {high:.3f}", *warnings
         video = previews.save_video(lambda: colored_depth(clip.depth, preview_pixels()), 15, total=len(clip))

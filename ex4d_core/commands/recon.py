@@ -104,7 +104,7 @@ def scene_mesh(job: SceneJob, depth_file: Path | None = None) -> tuple[DWMesh, V
     if depth_file is not None:
         save_depth(depth_file, depth)
     mesh = build_mesh(job.mesh, clip, depth)
-    # The mesh has copies of its own; the clip goes on as the source of the sound only.
+    # The mesh is made of the clip's frames; the clip goes on as the source of the sound only.
     return mesh, replace(clip, frames=clip.frames.new_empty(0))
 
 
@@ -222,7 +222,7 @@ def with_source_camera(job: SourceCameraJob, mesh: MeshJob, clip: VideoClip, dep
 
 
 def build_mesh(job: MeshJob, clip: VideoClip, depth: DepthClip) -> DWMesh:
-    """A watertight surface for every frame."""
+    """A watertight surface for every frame, made of the clip's and the depth's own memory."""
     from ..mesh import build_dw_mesh
 
     _, height, width = depth.depth.shape
@@ -236,6 +236,7 @@ def build_mesh(job: MeshJob, clip: VideoClip, depth: DepthClip) -> DWMesh:
             depth_jump=job.depth_jump,
             border_depth=depth.border_depth if job.border_depth is None else job.border_depth,
             source_camera=depth.source_camera,
+            in_place=True,
             progress=bar,
             cancel=interrupted,
         )

@@ -10,7 +10,7 @@ from ..camera import Intrinsics
 from ..errors import EX4DError
 from ..published import BORDER_DEPTH, DEPTH_LIMITS, NEAREST_LIMITS
 from ..trajectory import Trajectory, check_source_camera, source_camera_of
-from .convert import check_depth, depth_from_disparity, resize_depth
+from .convert import check_depth, depth_from_disparity, resize_depth, value_range
 
 
 @dataclass(frozen=True)
@@ -61,19 +61,21 @@ class DepthClip:
         return replace(self, intrinsics=lens, source_camera=source)
 
     @classmethod
-    def from_disparity(cls, disparity: torch.Tensor, intrinsics: Intrinsics | None = None) -> DepthClip:
+    def from_disparity(
+        cls, disparity: torch.Tensor, intrinsics: Intrinsics | None = None, *, in_place: bool = False
+    ) -> DepthClip:
         """A disparity clip by the published conversion, with the range it had.
 
         Args:
             disparity: (T, H, W), any affine scale, larger = nearer.
             intrinsics: the projection it was made with, for (W, H).
+            in_place: see ``depth_from_disparity``.
 
         Raises:
             EX4DError: see ``depth_from_disparity``, and intrinsics of another image size.
         """
-        depth = depth_from_disparity(disparity)
-        low, high = torch.aminmax(torch.as_tensor(disparity))
-        return cls(depth, intrinsics, (float(low), float(high)))
+        span = value_range(disparity, "disparity")  # before it is written over
+        return cls(depth_from_disparity(disparity, in_place=in_place), intrinsics, span)
 
     @property
     def border_depth(self) -> float:

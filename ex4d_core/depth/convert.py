@@ -42,11 +42,12 @@ def brightness(images: Tensor) -> Tensor:
     return torch.matmul(clip, weights, out=empty(clip.shape[:-1]))
 
 
-def depth_from_disparity(disparity: Tensor) -> Tensor:
+def depth_from_disparity(disparity: Tensor, *, in_place: bool = False) -> Tensor:
     """The published conversion of a disparity clip to depth.
 
     Args:
         disparity: (T, H, W), any affine scale, larger = nearer. Normalised over the whole clip here.
+        in_place: write the depth over a float32 ``disparity``, which saves a clip's memory.
 
     Returns:
         (T, H, W) float32 planar depth from 2.564 (nearest) to 10000 (farthest).
@@ -60,7 +61,7 @@ def depth_from_disparity(disparity: Tensor) -> Tensor:
         >>> depth_from_disparity(torch.tensor([[[0.0, 0.5, 1.0]]]))
         tensor([[[1.0000e+04, 5.1282e+00, 2.5641e+00]]])
     """
-    depth = _normalised(disparity, "disparity")
+    depth = _normalised(disparity, "disparity", in_place)
     for frame in depth:
         torch.div(
             frame.new_tensor(DEPTH_NUMERATOR), frame.mul_(DISPARITY_SCALE).clamp_(min=SMALLEST_DISPARITY), out=frame
@@ -248,19 +249,28 @@ def _minmod_slope(inverse: Tensor, dim: int) -> Tensor:
     return slope
 
 
-def _normalised(values: Tensor, name: str) -> Tensor:
-    """A new tensor, min-max over the whole clip to 0..1."""
-    clip = _clip_tensor(values, name)
-    low, high = torch.aminmax(clip)
-    if not (math.isfinite(float(low)) and math.isfinite(float(high))):
+def value_range(values: Tensor, name: str) -> tuple[float, float]:
+    """The smallest and the largest value of a clip (T, H, W), which errors call ``name``.
+
+    Raises:
+        EX4DError: not three-dimensional, empty, NaN or infinite values, or the same value everywhere.
+    """
+    low, high = (float(end) for end in torch.aminmax(_clip_tensor(values, name)))
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise EX4DError(f"The {name} contains NaN or infinite values; repair the depth source first.")
-    if float(low) == float(high):
+    if low == high:
         raise EX4DError(
-            f"The {name} is {float(low):g} everywhere, so it holds no depth; check that the right file or output is "
-            "connected."
+            f"The {name} is {low:g} everywhere, so it holds no depth; check that the right file or output is connected."
         )
+    return low, high
+
+
+def _normalised(values: Tensor, name: str, in_place: bool = False) -> Tensor:
+    """Min-max over the whole clip to 0..1, float32; a new tensor, unless in place."""
+    clip = _clip_tensor(values, name)
+    low, high = (clip.new_tensor(end) for end in value_range(clip, name))
     # A frame at a time, here and by the callers, while it is in the cache.
-    normalised = empty(clip.shape, clip.dtype, clip.device)
+    normalised = clip if in_place else empty(clip.shape, clip.dtype, clip.device)
     for frame, result in zip(clip, normalised, strict=True):
         torch.sub(frame, low, out=result).div_(high - low)
     return normalised

@@ -7,6 +7,7 @@ same picture. So it is picked and fitted exactly as the video was.
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -159,7 +160,7 @@ def depth_from_source(
     wanted = wanted_maps(source, clip)
     values = _read_maps(source, clip, wanted, progress, cancel)
     if source.kind == "disparity":
-        unfitted = DepthClip.from_disparity(values)
+        unfitted = DepthClip.from_disparity(values, in_place=True)
     else:
         unfitted = DepthClip(_with_sky_at_the_border(values, source), disparity_range=source.disparity_range)
     depth = _fitted(unfitted.depth, clip.placement)
@@ -183,20 +184,31 @@ def wanted_maps(source: DepthSource, clip: VideoClip) -> tuple[int, ...]:
 
 
 def _with_sky_at_the_border(values: torch.Tensor, source: DepthSource) -> torch.Tensor:
-    """Depth (T, h, w) in which samples without a surface lie where the back plate will stand."""
-    sky = (values >= SKY) | (values == LARGEST_HALF)
-    count = int(sky.sum())
-    if not count or count == sky.numel():
+    """Depth (T, h, w), changed in place: samples without a surface lie where the back plate will stand."""
+    count, nearest, farthest = 0, math.inf, -math.inf
+    for frame in values:
+        solid = frame[~_is_sky(frame)]
+        count += frame.numel() - solid.numel()
+        if solid.numel():
+            low, high = (float(v) for v in torch.aminmax(solid))
+            nearest, farthest = min(nearest, low), max(farthest, high)
+    if count in (0, values.numel()):
         return values
-    border = border_of(*(float(v) for v in torch.aminmax(values[~sky])))
+    border = border_of(nearest, farthest)
     log.warning(
         "%.2g %% of the samples in '%s' have no depth (sky, or outside what was rendered); they are placed at %.4g, where the "
         "background stands.",
-        100 * count / sky.numel(),
+        100 * count / values.numel(),
         source.path,
         border,
     )
-    return torch.where(sky, border, values)
+    for frame in values:
+        frame[_is_sky(frame)] = border
+    return values
+
+
+def _is_sky(frame: torch.Tensor) -> torch.Tensor:
+    return (frame >= SKY) | (frame == LARGEST_HALF)
 
 
 def _read_maps(

@@ -46,6 +46,12 @@ def test_disparity_is_normalised_over_the_clip_not_per_frame() -> None:
     torch.testing.assert_close(depth[1:, 0, 0], torch.tensor([10000 / 3900, 20000 / 3900]))
 
 
+def test_disparity_may_be_written_over() -> None:
+    disparity = torch.rand(3, 4, 5)
+    expected = depth_from_disparity(disparity)
+    assert depth_from_disparity(disparity, in_place=True) is disparity and torch.equal(disparity, expected)
+
+
 def test_inverse_depth_spans_near_to_far() -> None:
     depth = depth_from_inverse(torch.tensor([[[0.0, 0.5, 1.0]]]), near=2.0, far=50.0)
     torch.testing.assert_close(depth, torch.tensor([[[50.0, 1 / (0.5 / 2 + 0.5 / 50), 2.0]]]))

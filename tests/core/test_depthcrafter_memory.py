@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ex4d_core.depth.depthcrafter import frames as pictures
-from ex4d_core.depth.depthcrafter import memory, schedule
+from ex4d_core.depth.depthcrafter import memory, pipeline, schedule
 from ex4d_core.depth.depthcrafter import networks as nets
 from ex4d_core.depth.depthcrafter.pipeline import DepthCrafter
 from ex4d_core.errors import Cancelled, EX4DError
+from ex4d_core.mesh import build_dw_mesh
+from ex4d_core.storage import scratch
 
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
@@ -207,3 +212,44 @@ def test_borrowed_weights_are_given_back_also_after_an_error():
         assert layer.weight.device.type == "meta"
         raise RuntimeError
     assert layer.weight.data_ptr() == original.data_ptr() and layer.weight.device.type == "cpu"
+
+
+def test_noise_of_a_long_clip_waits_in_a_file(crafter, monkeypatch, tmp_path):
+    expected = crafter(clip(3), steps=1, seed=4, memory="low")
+    kept = crafter(clip(3), steps=1, seed=4, memory="speed")
+    monkeypatch.setattr(scratch, "LARGE", 1000)
+    monkeypatch.setattr(pipeline, "LARGE", 1000)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    files, memmap = [], np.memmap
+
+    def noted(file, dtype, mode, shape):
+        files.append(shape)
+        return memmap(file, dtype, mode, shape=shape)
+
+    monkeypatch.setattr(np, "memmap", noted)
+    assert torch.equal(crafter(clip(3), steps=1, seed=4, memory="low"), expected)
+    assert torch.equal(crafter(clip(3), steps=1, seed=4, memory="speed"), kept)
+    assert (3, 3, 64, 64) in files and not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_for_the_noise_is_told(crafter, monkeypatch):
+    class Full:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            pass
+
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(scratch, "LARGE", 0)
+    monkeypatch.setattr(tempfile, "TemporaryFile", Full)
+    with pytest.raises(EX4DError, match="disk is full"):
+        crafter(clip(2), steps=1, memory="low")
+
+
+def test_depth_of_a_clip_may_be_written_over(crafter):
+    depth = crafter.depth_clip(clip(2), steps=1).depth
+    mesh = build_dw_mesh(torch.zeros(2, 64, 64, 3, dtype=torch.uint8), depth, in_place=True)
+    assert mesh.depth.data_ptr() == depth.data_ptr()

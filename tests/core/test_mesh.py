@@ -318,3 +318,15 @@ def test_reduced_sizes_keep_the_aspect_and_never_grow(width, height):
     across, down = reduced_size(width, height, 256 * 256)
     assert across <= width and across * down <= 1.01 * 256 * 256
     assert across / down == pytest.approx(width / height, rel=0.01)
+
+
+@pytest.mark.parametrize("style", ["released", "paper"])
+def test_a_mesh_in_place_is_the_same_and_takes_no_memory_of_its_own(style):
+    rgb = torch.randint(0, 256, (3, 12, 16, 3), dtype=torch.uint8)
+    depth = torch.rand(3, 12, 16) * 5 + 3
+    plain = build_dw_mesh(rgb, depth, style=style)
+    mesh = build_dw_mesh(rgb, depth, style=style, in_place=True)
+    assert torch.equal(mesh.depth, plain.depth) and torch.equal(mesh.rgb, plain.rgb) and mesh.max_jump == plain.max_jump
+    assert mesh.depth.data_ptr() == depth.data_ptr() and mesh.rgb.data_ptr() == rgb.data_ptr()
+    floats = build_dw_mesh(rgb / 255, mesh.depth.double(), style=style, border_depth=plain.border_depth, in_place=True)
+    assert torch.equal(floats.rgb, plain.rgb) and floats.depth.dtype == torch.float32

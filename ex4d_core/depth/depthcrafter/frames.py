@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...errors import EX4DError
+from ...machine.buffers import empty
 from ...published import DEPTH_SIZE_LIMIT
 from ..convert import resize_depth
 
@@ -118,8 +119,11 @@ def restore_size(disparity: Tensor, height: int, width: int) -> Tensor:
     # resize_depth works on inverse depth and calls two samples one surface when they agree relatively. The offset
     # keeps the farthest background from falling apart into steps of its noise.
     offset = 0.05 * (high - low) - low
-    resized = resize_depth((disparity + offset).reciprocal(), height, width).reciprocal() - offset
-    return resized.clamp_(low, high)
+    restored = empty((len(disparity), height, width), disparity.dtype, disparity.device)
+    for frame, result in zip(disparity, restored, strict=True):
+        resized = resize_depth((frame[None] + offset).reciprocal(), height, width)[0]
+        torch.sub(resized.reciprocal_(), offset, out=result).clamp_(low, high)
+    return restored
 
 
 def _blur(image: Tensor, axis: int, taps: int, sigma: float) -> Tensor:

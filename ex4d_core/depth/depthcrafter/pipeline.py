@@ -27,6 +27,7 @@ from ...published import (
     DEPTH_STEPS,
     DEPTH_WINDOW,
 )
+from ...storage.scratch import LARGE, set_aside
 from ..clip import DepthClip
 from . import frames as pictures
 from . import networks as nets
@@ -263,7 +264,9 @@ class DepthCrafter:
         Raises:
             EX4DError: also where the disparity is the same everywhere, which holds no depth.
         """
-        return DepthClip.from_disparity(self(frames, **options))
+        # An ordinary tensor over the same memory: one made in inference mode could not be written over.
+        disparity = torch.from_numpy(self(frames, **options).numpy())
+        return DepthClip.from_disparity(disparity, in_place=True)
 
     def needed_bytes(self, mode: MemoryMode, frames: int, size: tuple[int, int]) -> int:
         """An upper estimate of the device memory of a mode.
@@ -317,7 +320,7 @@ class DepthCrafter:
             # Both draws come from one stream, so the first must be drawn whole before the second.
             try:
                 draws = (torch.randn(s, generator=generator, device=self.device, dtype=self.dtype) for s in shapes)
-                first, second = (draw if mode.keep_networks else draw.cpu() for draw in draws)
+                first, second = (draw if self._keeps(draw, mode) else set_aside(draw) for draw in draws)
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
@@ -331,6 +334,10 @@ class DepthCrafter:
             if tuple(part.shape) != shape:
                 raise EX4DError(f"The given {name} has shape {tuple(part.shape)}, this clip needs {shape}.")
         return first, second[0].float()
+
+    def _keeps(self, noise: Tensor, mode: MemoryMode) -> bool:
+        """Whether noise stays on the device: that of a long clip would take more there than the networks' work."""
+        return mode.keep_networks and noise.numel() * noise.element_size() <= LARGE
 
     def _encode(self, frames: Tensor, size: tuple[int, int], noise_aug: Tensor, run: _Run) -> tuple[Tensor, Tensor]:
         """(T, 1, D) image tokens of the clean frames, and (T, 4, h, w) latents of the noisy ones, on the CPU."""
