@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ex4d_core.camera import Intrinsics
+from ex4d_core.camera_io.film import FILM_BACKS, lens_of_millimetres
 from ex4d_core.errors import EX4DError
 from ex4d_core.preview import scene_file
 from ex4d_core.published import RENDER_FAR, RENDER_NEAR
@@ -188,6 +189,14 @@ def test_the_lens_and_the_range_of_a_shot_are_the_renderers(browser):
     # A hair inside of the renderer's own tolerance and a hair beyond it.
     assert [amount <= IDENTITY_TOLERANCE for amount in (0.9e-4, 1.1e-4)] == constants["identity"] == [True, False]
     assert constants["shot_range"][2] == {"near": RENDER_NEAR * 1000, "far": RENDER_FAR * 1000}
+
+
+def test_millimetres_mean_the_same_on_every_film_back(browser):
+    constants = browser["constants"]
+    assert constants["film_backs"] == [[name, list(size)] for name, size in FILM_BACKS.items()]
+    lenses = [lens_of_millimetres(35, name, 1920, 800) for name in FILM_BACKS]
+    assert constants["fovs"] == pytest.approx([lens.vertical_fov for lens in lenses])
+    assert constants["millimetres"] == pytest.approx([35] * len(lenses))
 
 
 def test_documents_are_accepted_by_both_and_mean_the_same(browser, tried):

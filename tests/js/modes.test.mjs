@@ -22,6 +22,7 @@ test('what was kept comes back whole, whatever the order of its parts', () => {
     loop: false,
     snapping: true,
     points: true,
+    filmBack: 'super 35 24.89x18.66',
     holeLimit: 0.5,
     flying: true
   })
@@ -39,7 +40,15 @@ test('what was kept comes back whole, whatever the order of its parts', () => {
 test('foreign settings change nothing', () => {
   const modes = new Modes()
   const fresh = modes.kept()
-  modes.recall({ layout: 'upside down', mode: 7, loop: 'yes', snapping: null, points: 1, holeLimit: 3 })
+  modes.recall({
+    layout: 'upside down',
+    mode: 7,
+    loop: 'yes',
+    snapping: null,
+    points: 1,
+    filmBack: 'toString',
+    holeLimit: 3
+  })
   assert.deepEqual(modes.kept(), fresh)
 })
 

@@ -1,5 +1,6 @@
 // What the browser believes, as one line of JSON, for tests/core/test_javascript_twins.py: node twins.mjs < DOCUMENTS
 import { readFileSync } from 'node:fs'
+import { FILM_BACKS, fovOfMillimetres, millimetresOf } from '../../web/editor/filmBacks.js'
 import { IDENTITY_POSE, isIdentity } from '../../web/editor/math.js'
 import { FPS_RANGE, KEY_FIELDS, SHORTEST, TOP_FIELDS } from '../../web/editor/pathDocument.js'
 import { LEVELLING } from '../../web/editor/poses.js'
@@ -45,6 +46,9 @@ const constants = {
   default_lens: defaultIntrinsics(832, 480),
   preview_magic: MAGIC,
   shot_range: [0, 100, 1e5].map((border_depth) => shotRange({ border_depth })),
+  film_backs: Object.entries(FILM_BACKS),
+  fovs: Object.keys(FILM_BACKS).map((name) => fovOfMillimetres(35, name)),
+  millimetres: Object.keys(FILM_BACKS).map((name) => millimetresOf(fovOfMillimetres(35, name), name)),
   identity: [0.9e-4, 1.1e-4].map((amount) => isIdentity(leaning(amount)))
 }
 const documents = JSON.parse(readFileSync(0, 'utf8'))

@@ -9,8 +9,8 @@ import { PRESETS } from '../../web/editor/presets.js'
 import { LANGUAGES, speak, word } from '../../web/editor/words.js'
 
 const WEB = fileURLToPath(new URL('../../web', import.meta.url))
-/** Sources without words, or whose words the host looks up: settings, looks, programs of the graphics card, refusals of a path, the languages themselves. */
-const NO_WORDS = /(settings|style|shaders|theme|program|renderer|frameMesh|pathDocument|words)\.js$|words\//
+/** Sources without words, or whose words the host looks up: settings, looks, programs of the graphics card, names of film backs, refusals of a path, the languages themselves. */
+const NO_WORDS = /(settings|style|shaders|theme|program|renderer|frameMesh|filmBacks|pathDocument|words)\.js$|words\//
 /** What these are called with is for programs: labels of undo steps, names of extensions, what the console says. */
 const SILENT = /^(edit|editKey|getExtension|error|warn|querySelector|querySelectorAll|closest|addEventListener)$/
 /** Refusals of a path document are Python's sentences and stay in English, as all refusals of nodes do. */

@@ -92,7 +92,7 @@ export class Editor {
     this.sceneView = new SceneView({ ...shared, playback, note })
     this.shotView = new ShotView({ ...shared, commands })
     this.timeline = new Timeline({ state, commands, modes, pace, playback, warnings, theme, focus, redraw })
-    this.inspector = new Inspector({ state, commands, focus, bendsTime: () => this.timeline.timeRow.shown })
+    this.inspector = new Inspector({ state, commands, modes, focus, bendsTime: () => this.timeline.timeRow.shown })
     this.pathBar = new PathBar({ state, commands, focus })
     this.status = new Status({
       state,

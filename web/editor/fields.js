@@ -3,6 +3,7 @@
  *
  * @import { Commands } from './commands.js'
  * @import { Vec3 } from './math.js'
+ * @import { Modes } from './modes.js'
  * @import { EditorState } from './state.js'
  *
  * @typedef {object} BarOptions
@@ -13,6 +14,7 @@
 import { axesOf, eyeOf, fovOf } from './math.js'
 import { aimed, baked, keyAt, placedAround, spherical, translated } from './edits.js'
 import { button, make, onDrag } from './dom.js'
+import { FILM_BACKS, fovOfMillimetres, millimetresOf } from './filmBacks.js'
 import { sourceTimes } from './time.js'
 import { RUNS, withTime, withTimeEase, withoutTime } from './timeEdits.js'
 import { EASES, INTERPOLATIONS, MAX_FRAMES, PRESETS, presetDocument, resampleDocument } from './trajectory.js'
@@ -147,11 +149,18 @@ function picker(title, names, values, choose) {
   return element
 }
 
+/** Vertical degrees that a lens may have. */
+const [NARROWEST, WIDEST] = [1, 170]
+
 /** The row of numbers for the camera at the playhead. */
 export class Inspector {
-  /** @param {BarOptions & {bendsTime: () => boolean}} options `bendsTime` whether time has a place in the editor now */
-  constructor({ state, commands, focus, bendsTime }) {
+  /**
+   * @param {BarOptions & {modes: Modes, bendsTime: () => boolean}} options `bendsTime` whether time has a place in the
+   *   editor now
+   */
+  constructor({ state, commands, modes, focus, bendsTime }) {
     this.state = state
+    this.modes = modes
     this.focus = focus
     this.bendsTime = bendsTime
     const settle = () => state.settle()
@@ -201,6 +210,11 @@ export class Inspector {
     const key = () => (state.document.source ? undefined : keyAt(state.document, state.frame))
     const f = (/** @type {NumberFieldOptions} */ options) => new NumberField(options)
     const degree = () => 1
+    const shownFov = () => fovOf(state.camera()?.intrinsics ?? state.lens)
+    const lens = {
+      set: (/** @type {number} */ value) => state.editKey('fov', (k) => ({ ...k, fov: value })),
+      clear: () => state.editKey('fov', (k) => ({ ...k, fov: null }))
+    }
     const groups = /** @type {[string, NumberField[]][]} */ ([
       [
         'Around the pivot',
@@ -250,12 +264,28 @@ export class Inspector {
             step: degree,
             digits: 1,
             settle,
-            low: 1,
-            high: 170,
+            low: NARROWEST,
+            high: WIDEST,
             get: () => key()?.fov ?? null,
-            empty: () => fovOf(state.camera()?.intrinsics ?? state.lens).toFixed(1),
-            set: (value) => state.editKey('fov', (k) => ({ ...k, fov: value })),
-            clear: () => state.editKey('fov', (k) => ({ ...k, fov: null }))
+            empty: () => shownFov().toFixed(1),
+            ...lens
+          }),
+          f({
+            label: 'mm',
+            title: "Focal length in millimetres on the film back beside it; empty = the clip's own",
+            step: degree,
+            digits: 1,
+            settle,
+            get: () => {
+              const fov = key()?.fov ?? null
+              return fov && millimetresOf(fov, modes.filmBack)
+            },
+            empty: () => millimetresOf(shownFov(), modes.filmBack).toFixed(1),
+            set: (value) => {
+              const fov = value > 0 ? fovOfMillimetres(value, modes.filmBack) : WIDEST
+              lens.set(Math.min(WIDEST, Math.max(NARROWEST, fov)))
+            },
+            clear: lens.clear
           })
         ]
       ]
@@ -282,8 +312,14 @@ export class Inspector {
         focus()
       }
     )
+    const backs = Object.keys(FILM_BACKS)
+    const names = Object.fromEntries(backs.map((name) => [name, name]))
+    this.filmBack = picker('Film back that millimetres are meant for; its height counts', names, backs, (value) => {
+      modes.set({ filmBack: value })
+      focus()
+    })
     /** @type {Record<string, HTMLElement[]>} */
-    const beside = { Lens: [this.ease], Time: [this.timeEase, this.run] }
+    const beside = { Lens: [this.filmBack, this.ease], Time: [this.timeEase, this.run] }
     const sets = groups.map(([name, fields]) =>
       make('div', { class: 'ex4d-fieldset' }, [
         make('span', {}, [name]),
@@ -298,6 +334,7 @@ export class Inspector {
   refresh() {
     const { state } = this
     for (const field of this.fields) field.refresh()
+    this.filmBack.value = this.modes.filmBack
     const key = state.document.source ? undefined : keyAt(state.document, state.frame)
     this.ease.disabled = !key
     this.ease.value = key?.ease ?? 'linear'

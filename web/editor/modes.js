@@ -11,6 +11,7 @@
  * @property {boolean} snapping
  * @property {boolean} timing whether the row of time is shown, also where nothing bends it
  * @property {boolean} points whether the views show the mesh's vertices as points in place of its faces
+ * @property {string} filmBack that millimetres of the lens are meant for
  * @property {number} holeLimit more holes than this share of a frame are warned about
  *
  * @typedef {object} PassingModes what ends with the page
@@ -19,6 +20,8 @@
  *
  * @typedef {KeptModes & PassingModes} ModeValues
  */
+
+import { FILM_BACKS, FULL_FRAME } from './filmBacks.js'
 
 /** @type {readonly Layout[]} */
 const LAYOUTS = ['both', 'swapped', 'scene', 'shot']
@@ -35,6 +38,7 @@ export class Modes {
     this.snapping = false
     this.timing = false
     this.points = false
+    this.filmBack = FULL_FRAME
     this.holeLimit = 0.75
     this.picking = false
     this.flying = false
@@ -64,8 +68,8 @@ export class Modes {
 
   /** @returns {KeptModes} */
   kept() {
-    const { layout, mode, loop, snapping, timing, points, holeLimit } = this
-    return { layout, mode, loop, snapping, timing, points, holeLimit }
+    const { layout, mode, loop, snapping, timing, points, filmBack, holeLimit } = this
+    return { layout, mode, loop, snapping, timing, points, filmBack, holeLimit }
   }
 
   /** Takes what was kept, as far as it makes sense; the rest stays as it is. @param {Partial<KeptModes>} kept */
@@ -78,6 +82,7 @@ export class Modes {
     if (typeof kept.snapping === 'boolean') change.snapping = kept.snapping
     if (typeof kept.timing === 'boolean') change.timing = kept.timing
     if (typeof kept.points === 'boolean') change.points = kept.points
+    if (kept.filmBack && Object.hasOwn(FILM_BACKS, kept.filmBack)) change.filmBack = kept.filmBack
     if (kept.holeLimit && kept.holeLimit > 0 && kept.holeLimit <= 1) change.holeLimit = kept.holeLimit
     this.set(change)
   }

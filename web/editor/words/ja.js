@@ -51,6 +51,10 @@ export default {
   Lens: 'レンズ',
   'Roll, degrees; positive leans clockwise': 'ロール（度）。正は時計回りの傾き',
   "Vertical field of view, degrees; empty = the clip's own": '垂直画角（度）。空 = クリップ自身の値',
+  "Focal length in millimetres on the film back beside it; empty = the clip's own":
+    '隣で選んだフィルムバックでの焦点距離（ミリ）。空 = クリップ自身の値',
+  'Film back that millimetres are meant for; its height counts':
+    'ミリの基準となるフィルムバック（センサー）。高さが基準です',
   'Starting point: a preset path. The first change by hand turns it into keyframes.':
     '出発点：プリセットの軌道。手で最初に変えるとキーフレームになります。',
   Preset: 'プリセット',

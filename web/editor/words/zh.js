@@ -48,6 +48,9 @@ export default {
   Lens: '镜头',
   'Roll, degrees; positive leans clockwise': '滚转（度）；正值为顺时针倾斜',
   "Vertical field of view, degrees; empty = the clip's own": '垂直视场角（度）；留空 = 片段自身的',
+  "Focal length in millimetres on the film back beside it; empty = the clip's own":
+    '胶片背板上的焦距（毫米），背板在旁边选择；空 = 片段自身的值',
+  'Film back that millimetres are meant for; its height counts': '毫米所对应的胶片背板（传感器）；以其高度为准',
   'Starting point: a preset path. The first change by hand turns it into keyframes.':
     '起点：一条预设路径。第一次手动改动会把它变成关键帧。',
   Preset: '预设',
