@@ -22,12 +22,14 @@ from comfy.model_management import InterruptProcessingException
 
 from ..ex4d_core.errors import Cancelled, EX4DError
 from ..ex4d_core.preview.film import FilmFrames, encode_film
+from ..ex4d_core.preview.memory_file import save_memory
 from ..ex4d_core.preview.pictures import jpeg
 from ..ex4d_core.preview.scene_file import save_preview
 from ..ex4d_core.storage.staging import staged_file, write_errors
 
 if TYPE_CHECKING:
     from ..ex4d_core.mesh import DWMesh
+    from ..ex4d_core.scene_memory import Strictness
 
 log = logging.getLogger(__name__)
 
@@ -159,11 +161,44 @@ def save_editor_scene(
     """
 
     def write() -> ViewFile:
-        folder = Path(folder_paths.get_temp_directory()) / EDITOR_FOLDER
-        name = save_preview(mesh, folder, progress=progress, cancel=cancel)
-        return {"filename": name, "subfolder": EDITOR_FOLDER, "type": "temp"}
+        return _editor_file(save_preview(mesh, _editor_folder(), progress=progress, cancel=cancel))
 
     return attempt(write)
+
+
+def save_editor_memory(
+    mesh: DWMesh,
+    frames: int,
+    strictness: Strictness,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Shown:
+    """Write what the camera editor fills holes of a mesh with, once per mesh and choice.
+
+    Args:
+        mesh: the mesh that is rendered.
+        frames: of its memory.
+        strictness: of its memory.
+        progress: called with (steps done, all of them).
+        cancel: polled as often.
+    """
+
+    def write() -> ViewFile:
+        made = save_memory(
+            mesh, _editor_folder(), frames=frames, strictness=strictness, progress=progress, cancel=cancel
+        )
+        return _editor_file(made)
+
+    return attempt(write)
+
+
+def _editor_folder() -> Path:
+    return Path(folder_paths.get_temp_directory()) / EDITOR_FOLDER
+
+
+def _editor_file(name: str) -> ViewFile:
+    return {"filename": name, "subfolder": EDITOR_FOLDER, "type": "temp"}
 
 
 def _new_file(suffix: str) -> ViewFile:

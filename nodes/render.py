@@ -205,9 +205,8 @@ class EX4DRenderColorMask(io.ComfyNode):
             raise EX4DError(problem)
         marker = picked_color if hole_color == PICKED else hole_color
         with Job() as job:
-            kept = (
-                None if scene_memory == OFF else memory_of(mesh, memory_frames, cast("Strictness", scene_memory), job)
-            )
+            strictness = cast("Strictness", scene_memory)
+            kept = None if scene_memory == OFF else memory_of(mesh, memory_frames, strictness, job)
             parts = render_color_mask(
                 mesh,
                 trajectory,
@@ -220,6 +219,7 @@ class EX4DRenderColorMask(io.ComfyNode):
                 progress=job.progress,
                 cancel=job.cancel,
             )
+            in_editor = None if kept is None else memory_in_editor(mesh, memory_frames, strictness, job)
         color, seen, depth, *rest = (part.cpu() for part in parts)
         remembered = rest[0] if rest else torch.zeros_like(seen)
         if grow_holes:
@@ -242,9 +242,12 @@ class EX4DRenderColorMask(io.ComfyNode):
             slow = backend_problem("numba") if backend == "auto" and mesh.device.type == "cpu" else None
             if slow and choose_backend("auto", mesh, None) == "torch":
                 lines.append(f"rendered by torch, several times slower: {slow}")
-            return io.NodeOutput(
-                color, blended, holes, pictures, remembered, ui=previews.ui_video(video.result(), *lines)
-            )
+            if isinstance(in_editor, previews.NoPreview):
+                lines.append(in_editor.line)
+            ui = previews.ui_video(video.result(), *lines)
+            if in_editor is not None and not isinstance(in_editor, previews.NoPreview):
+                ui["ex4d_memory"] = [in_editor]
+            return io.NodeOutput(color, blended, holes, pictures, remembered, ui=ui)
 
 
 def picked_problem(hole_color: str | None, picked_color: str | None) -> str | None:
@@ -266,6 +269,12 @@ def memory_of(mesh: DWMesh, frames: int, strictness: Strictness, job: Job) -> Sc
         _memories[mesh] = ((frames, strictness), memory)
         job.restart()
     return memory
+
+
+def memory_in_editor(mesh: DWMesh, frames: int, strictness: Strictness, job: Job) -> previews.Shown:
+    """The same memory as the camera editor's shot view draws it, at the size of its scene."""
+    job.restart()
+    return previews.save_editor_memory(mesh, frames, strictness, progress=job.progress, cancel=job.cancel)
 
 
 def memory_text(mesh: DWMesh, memory: SceneMemory, remembered: torch.Tensor) -> str:

@@ -13,6 +13,7 @@ import { addCameraFiles } from './cameraFiles.js'
 import { api, app } from './comfy.js'
 import { Editor } from './editor/editor.js'
 import { isReference } from './editor/preview.js'
+import { belongsTo } from './editor/sceneMemory.js'
 import { compactText } from './editor/trajectory.js'
 import { speak, word } from './editor/words.js'
 import { follow, widgetOf } from './graphNode.js'
@@ -24,6 +25,8 @@ import { showResults } from './results.js'
 const NODE = 'EX4DCameraTrajectory'
 /** Where the node keeps the preview file of the last run. */
 const SCENE = 'ex4d_preview'
+/** Where it keeps what fills the scene's holes, and what a render node's output calls that. */
+const MEMORY = 'ex4d_memory'
 /** The path that a run has made, in its output. */
 const MADE = 'ex4d_path'
 /**
@@ -191,6 +194,7 @@ class NodeBridge {
       editor.recallSettings()
       editor.refresh()
       void editor.loader.load(node.properties?.[SCENE])
+      void editor.loader.remember(node.properties?.[MEMORY])
     })
     follow(node, 'onExecuted', (output) => this.executed(output))
     follow(node, 'onConnectionsChange', () => {
@@ -209,6 +213,7 @@ class NodeBridge {
       this.path.dispose()
       editor.dispose()
       node.ex4dEditor = undefined
+      living.delete(this)
     })
   }
 
@@ -246,6 +251,16 @@ class NodeBridge {
     this.node.properties[SCENE] = { filename, subfolder, type }
     void this.editor.loader.load(reference)
   }
+
+  /** @param {unknown} reference of a memory that a render node has written; of whose scene, its name tells */
+  takeMemory(reference) {
+    if (!isReference(reference)) return
+    const { filename, subfolder, type } = reference
+    const scene = this.node.properties[SCENE]
+    if (isReference(scene) && belongsTo(filename, scene.filename))
+      this.node.properties[MEMORY] = { filename, subfolder, type }
+    void this.editor.loader.remember(reference)
+  }
 }
 
 /**
@@ -260,6 +275,8 @@ function hidePictures(node) {
 
 /** @type {WeakMap<GraphNode, NodeBridge>} */
 const bridges = new WeakMap()
+/** Those whose nodes are in a graph. @type {Set<NodeBridge>} */
+const living = new Set()
 
 /** Once the frontend has drawn a graph that it has loaded or opened, each camera node shows its own editor. */
 function settle() {
@@ -277,8 +294,14 @@ app.registerExtension({
   nodeCreated(/** @type {any} */ node) {
     if ((node.constructor?.comfyClass ?? node.comfyClass) !== NODE || node.ex4dEditor) return
     const widget = widgetOf(node, PATH)
-    if (widget) bridges.set(node, new NodeBridge(node, widget))
+    if (!widget) return
+    const bridge = new NodeBridge(node, widget)
+    bridges.set(node, bridge)
+    living.add(bridge)
   }
 })
 
-showResults('EX4D.CameraResults', (node, output) => bridges.get(node)?.recover(output))
+showResults('EX4D.CameraResults', (node, output) => {
+  bridges.get(node)?.recover(output)
+  for (const bridge of living) bridge.takeMemory(output[MEMORY]?.[0])
+})

@@ -2,7 +2,8 @@
  * What a run of our nodes gave to the frontend, and when there is something to show of it.
  *
  * @import { GraphNode } from './graphNode.js'
- * @typedef {{text?: unknown, animated?: unknown[], images?: {filename: string}[]}} Output as the frontends keep it
+ * @typedef {{text?: unknown, animated?: unknown[], images?: {filename: string}[], ex4d_memory?: unknown[]}} Output as the
+ *   frontends keep it
  */
 import { app } from './comfy.js'
 

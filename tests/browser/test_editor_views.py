@@ -1,5 +1,5 @@
-"""The shot view against the renderer where they could part: both styles, the rim, the near plane, the coarse grid; and where
-time is bent before a source camera that moves."""
+"""The shot view against the renderer where they could part: both styles, the rim, the near plane, the coarse grid; where time is
+bent before a source camera that moves; and where holes are filled with what other frames saw."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import torch
 from test_editor import preview_mesh
 
 from ex4d_core.mesh import build_dw_mesh
+from ex4d_core.preview.memory_file import encode_memory
 from ex4d_core.preview.scene_file import decode_preview, encode_preview
 from ex4d_core.render import render_color_mask
+from ex4d_core.scene_memory import remember_scene
 from ex4d_core.trajectory import Trajectory
 
 WIDTH, HEIGHT = 160, 120
@@ -65,9 +67,46 @@ def box_over_floor(style: str, moves: bool = False):
     )
 
 
+# In the world, past the box, whose place is another in every frame.
+PAST = {
+    "version": 1,
+    "frames": 5,
+    "interpolation": "linear",
+    "frame_of_reference": "world",
+    "keyframes": [
+        {"frame": 0, "position": [0.3, -0.1, 0.0], "target": [0.2, 0, 3]},
+        {"frame": 4, "position": [-0.5, -0.3, 0.3], "target": [0.2, 0, 3]},
+    ],
+}
+
+
+def box_before_a_wall():
+    """Five frames of a camera that goes along a slanted wall, with a box that moves in front of it."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    focal = 500 * WIDTH / 512
+    u, v = (columns + 0.5 - WIDTH / 2) / focal, (rows + 0.5 - HEIGHT / 2) / focal
+    depth, colours = np.empty((5, HEIGHT, WIDTH)), np.empty((5, HEIGHT, WIDTH, 3))
+    poses = np.tile(np.eye(4), (5, 1, 1))
+    for t in range(5):
+        eye = 0.15 * t
+        poses[t, 0, 3] = -eye
+        z = depth[t] = (4 + 0.3 * eye) / (1 - 0.3 * u)
+        x, y = u * z + eye, v * z
+        colours[t] = np.stack([np.sin(3 * x), np.cos(2.3 * x + 2 * y), np.sin(2 * y)], -1) * 0.4 + 0.5
+        box = slice(35, 90), slice(20 + 18 * t, 50 + 18 * t)
+        depth[t][box], colours[t][box] = 1.6, (0.9, 0.2, 0.1)
+    source = Trajectory(poses, frame_of_reference="world")
+    frames, clip = (torch.from_numpy(part.astype(np.float32)) for part in (colours, depth))
+    return build_dw_mesh(frames, clip, border_depth=7.0, source_camera=source)
+
+
+def bytes_of(texts: list[str], *shape: int) -> np.ndarray:
+    return np.stack([np.frombuffer(base64.b64decode(text), np.uint8).reshape(shape) for text in texts])
+
+
 def masks(report: dict, name: str, step: int | str) -> np.ndarray:
     texts = report["masks"][name][str(step)]
-    return np.stack([np.frombuffer(base64.b64decode(text), np.uint8).reshape(HEIGHT, WIDTH) > 0 for text in texts])
+    return bytes_of(texts, HEIGHT, WIDTH) > 0
 
 
 def rendered(data: bytes, path: dict) -> np.ndarray:
@@ -84,9 +123,15 @@ def test_shot_agrees_with_the_renderer(oldest_frontend, browse, server, host, ke
     folder.mkdir(parents=True, exist_ok=True)
     files = {f"{style}.ex4d": encode_preview(box_over_floor(style)) for style in ("released", "paper")}
     moving = encode_preview(box_over_floor("paper", moves=True))
-    for name, data in {**files, "moving.ex4d": moving}.items():
+    seen = encode_preview(box_before_a_wall())
+    shown = preview_mesh(seen)
+    memory = remember_scene(shown)
+    more = {"moving.ex4d": moving, "seen.ex4d": seen, "seen.normal-8.ex4d": encode_memory(memory, shown)}
+    for name, data in {**files, **more}.items():
         (folder / name).write_bytes(data)
-    report = browse("views.mjs", tmp_path, json.dumps({**dict.fromkeys(files, PATH), "moving.ex4d": BENT}))
+    paths = {**dict.fromkeys(files, PATH), "moving.ex4d": BENT, "seen.ex4d": PAST}
+    report = browse("views.mjs", tmp_path, json.dumps(paths), "seen.normal-8.ex4d")
+    check_memory(report, shown, memory)
 
     assert Trajectory.from_json(BENT).shown_frames(3) == SHOWN
     expected, drawn = rendered(moving, BENT), masks(report, "moving.ex4d", 1)
@@ -115,3 +160,24 @@ def test_shot_agrees_with_the_renderer(oldest_frontend, browse, server, host, ke
     assert report["points"]
     print("milliseconds a picture", report["paces"])
     keep(host.version)
+
+
+def check_memory(report: dict, mesh, memory) -> None:
+    """Holes are filled where the renderer fills them, with what it fills them with, and are counted so."""
+    filled, before = report["filled"], masks(report, "seen.ex4d", 1)
+    trajectory = replace(Trajectory.from_json(PAST, intrinsics=mesh.intrinsics), intrinsics=None)
+    colour, mask, _, remembered = (
+        part.numpy()
+        for part in render_color_mask(mesh, trajectory, memory=memory, keep_first_frame=False, out_dtype="uint8")
+    )
+    drawn, expected = bytes_of(filled["masks"], HEIGHT, WIDTH) > 127, mask > 127
+    overlap = [(a & b).sum() / (a | b).sum() for a, b in zip(drawn, expected, strict=True)]
+    pixels, both = bytes_of(filled["colours"], HEIGHT, WIDTH, 3).astype(int), drawn & expected
+    apart = np.abs(pixels - colour).mean(-1)
+    recalled = both & (remembered > 127)
+    print("memory", [round(float(v), 4) for v in overlap], apart[both].mean(), apart[recalled].mean(), filled["paces"])
+    assert min(overlap) >= 0.99
+    assert all((~part & known).sum() > 500 for part, known in zip(before, drawn, strict=True))  # there is much to fill
+    assert apart[both & ~recalled].mean() <= 2 and apart[recalled].mean() <= 2
+    assert np.allclose(filled["holes"], 1 - drawn.mean((1, 2)), atol=0.02)
+    assert filled["offered"] == [False, True] and filled["memory"] and filled["off"]

@@ -1,16 +1,16 @@
-// What the shot view draws of given previews along given paths, without a run: node views.mjs URL FOLDER {FILE: PATH, ...} as
-// JSON; pictures of a scene in points go into the folder.
+// What the shot view draws of given previews along given paths, without a run: node views.mjs URL FOLDER {FILE: PATH, ...}
+// MEMORY as JSON; MEMORY is the file that fills the holes of the last one. Pictures for people go into the folder.
 import { join } from 'node:path'
 import { open, picture } from './comfy.mjs'
 
-const [url, folder, files] = process.argv.slice(2)
+const [url, folder, files, memory] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
   settings: { 'Comfy.VueNodes.Enabled': false },
   width: 1300,
   height: 1000
 })
 /** Per file: {step or "points": [mask of each frame, as 0 and 1 in base64]}; milliseconds a picture. */
-const report = { seen, masks: {}, paces: {}, points: false }
+const report = { seen, masks: {}, paces: {}, points: false, filled: null }
 try {
   await page.evaluate(async () => {
     const { app, LiteGraph } = window
@@ -71,6 +71,46 @@ try {
     pace(true)
     return { faces: pace(false), points: pace(true) }
   })
+  // Holes filled with what other frames saw: masks, colours, the time of a picture with and without, the key.
+  report.filled = await page.evaluate(async (filename) => {
+    const { editor } = window
+    const shown = () => editor.shotView.memory.style.display !== 'none'
+    const before = shown()
+    await editor.loader.remember({ filename, subfolder: 'ex4d_preview', type: 'temp' })
+    const { clip, renderer, scene, state, modes } = editor
+    const { width, height } = clip.header
+    const found = { offered: [before, shown()], masks: [], colours: [], holes: [], paces: {} }
+    const text = (bytes) => {
+      let all = ''
+      for (const byte of bytes) all += String.fromCharCode(byte)
+      return btoa(all)
+    }
+    for (let frame = 0; frame < state.path.poses.length; frame++) {
+      state.goTo(frame)
+      found.masks.push(text(editor.shotPixels(width, height, 'mask').filter((_, i) => i % 4 === 0)))
+      found.colours.push(text(editor.shotPixels(width, height, 'colour').filter((_, i) => i % 4 !== 3)))
+      found.holes.push(await renderer.holeShare(clip, scene.index, scene.meshCamera(state.camera()), true))
+    }
+    for (const [name, step, memory] of [
+      ['without', 1, false],
+      ['with', 1, true],
+      ['moving slowly, with', 2, true]
+    ]) {
+      const camera = scene.meshCamera(editor.shotView.cameraAt(640, 480))
+      const draw = () =>
+        renderer.read({ clip, index: scene.index, camera, width: 640, height: 480, mode: 'checker', step, memory })
+      draw()
+      const begin = performance.now()
+      for (let i = 0; i < 3; i++) draw()
+      found.paces[name] = (performance.now() - begin) / 3
+    }
+    editor.page.focus()
+    await new Promise((done) => setTimeout(done, 300))
+    return { ...found, memory: modes.memory }
+  }, memory)
+  await picture(page, join(folder, 'memory.png'))
+  await page.keyboard.press('4')
+  report.filled.off = await page.evaluate(() => !window.editor.modes.memory)
   // The key, and what it looks like.
   await page.evaluate(() => {
     const { editor } = window

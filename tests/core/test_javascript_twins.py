@@ -15,7 +15,7 @@ import pytest
 from ex4d_core.camera import Intrinsics
 from ex4d_core.camera_io.film import FILM_BACKS, lens_of_millimetres
 from ex4d_core.errors import EX4DError
-from ex4d_core.preview import scene_file
+from ex4d_core.preview import memory_file, scene_file
 from ex4d_core.published import RENDER_FAR, RENDER_NEAR
 from ex4d_core.render.color_mask import IDENTITY_TOLERANCE
 from ex4d_core.trajectory import DEFAULT_RADIUS, EASES, INTERPOLATIONS, MAX_FRAMES, PRESETS, VERSION, parse_document
@@ -185,6 +185,7 @@ def test_the_lens_and_the_range_of_a_shot_are_the_renderers(browser):
         {"fx": lens.fx, "fy": lens.fy, "cx": lens.cx, "cy": lens.cy, "width": 832, "height": 480}
     )
     assert constants["preview_magic"].encode() == scene_file.MAGIC
+    assert constants["memory_magic"].encode() == memory_file.MEMORY_MAGIC
     assert constants["shot_range"][:2] == [{"near": RENDER_NEAR, "far": RENDER_FAR}] * 2
     # A hair inside of the renderer's own tolerance and a hair beyond it.
     assert [amount <= IDENTITY_TOLERANCE for amount in (0.9e-4, 1.1e-4)] == constants["identity"] == [True, False]

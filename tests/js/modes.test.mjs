@@ -22,6 +22,7 @@ test('what was kept comes back whole, whatever the order of its parts', () => {
     loop: false,
     snapping: true,
     points: true,
+    memory: false,
     filmBack: 'super 35 24.89x18.66',
     holeLimit: 0.5,
     flying: true

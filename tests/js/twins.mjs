@@ -6,6 +6,7 @@ import { FPS_RANGE, KEY_FIELDS, SHORTEST, TOP_FIELDS } from '../../web/editor/pa
 import { LEVELLING } from '../../web/editor/poses.js'
 import { MAGIC } from '../../web/editor/preview.js'
 import { shotRange } from '../../web/editor/renderer.js'
+import { MEMORY_MAGIC } from '../../web/editor/sceneMemory.js'
 import { defaultIntrinsics } from '../../web/editor/state.js'
 import {
   BAKE_TOLERANCE,
@@ -45,6 +46,7 @@ const constants = {
   presets: PRESETS.map(({ name, label, turns, params }) => ({ name, label, turns, params })),
   default_lens: defaultIntrinsics(832, 480),
   preview_magic: MAGIC,
+  memory_magic: MEMORY_MAGIC,
   shot_range: [0, 100, 1e5].map((border_depth) => shotRange({ border_depth })),
   film_backs: Object.entries(FILM_BACKS),
   fovs: Object.keys(FILM_BACKS).map((name) => fovOfMillimetres(35, name)),

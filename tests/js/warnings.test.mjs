@@ -39,6 +39,7 @@ test('a frame that could not be drawn stops no other from being measured, and wa
     state,
     scene: { clip },
     renderer,
+    modes: { memory: true },
     isBusy: () => false,
     redraw: (part) => redrawn.push(part ?? 'all')
   })
@@ -74,6 +75,7 @@ test('frames are measured though nothing can be drawn, or asked whether somethin
     state,
     scene: { clip },
     renderer: { lost: false, holeShare: async () => 0.5 },
+    modes: { memory: true },
     isBusy: () => {
       if (++asked === 2) throw new Error('not known')
       return false

@@ -2,6 +2,7 @@
  * A clip's preview as it arrives. The decoded frames stay here, for a lost graphics context and for picking.
  *
  * @import { PreviewFrame, PreviewHeader } from './preview.js'
+ * @import { SceneMemory } from './sceneMemory.js'
  */
 
 let clips = 0
@@ -13,6 +14,8 @@ export class Clip {
     /** @type {(PreviewFrame | null)[]} */
     this.frames = new Array(header.frames).fill(null)
     this.loaded = 0
+    /** What its frames saw of each other's holes, once that has arrived. @type {SceneMemory | null} */
+    this.memory = null
     /** Tells clips apart. */
     this.serial = ++clips
     /** Frees what the renderer holds of the clip. @type {(() => void) | null} */

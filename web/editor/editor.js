@@ -67,6 +67,8 @@ export class Editor {
     this.state = new EditorState({ write: (text) => host.write(text), lock: () => host.lock() })
     this.commands = new Commands(this.state)
     this.scene = new ShownScene(this.state)
+    /** Whether holes were filled from memory when their shares were last marked to be measured. */
+    this.filled = this.modes.memory
 
     const { state, scene, modes, pace, theme, commands, renderer } = this
     /** @type {Redraw} */
@@ -75,12 +77,13 @@ export class Editor {
     const pickPivot = (/** @type {Camera} */ camera, /** @type {number} */ x, /** @type {number} */ y) =>
       this.pickPivot(camera, x, y)
     this.gesture = new Gesture({ state, ended: () => this.gestureEnded() })
-    this.warnings = new Warnings({ state, scene, renderer, isBusy: () => this.busy, redraw })
+    this.warnings = new Warnings({ state, scene, renderer, modes, isBusy: () => this.busy, redraw })
     const { warnings } = this
     this.loader = new SceneLoader({
       url: (reference) => host.url(reference),
       scene,
       show: (clip) => this.adopt(clip),
+      remembered: () => this.remembered(),
       warnings,
       renderer,
       redraw
@@ -154,6 +157,7 @@ export class Editor {
       loop.redraw()
     })
     modes.listeners.add(() => {
+      if (modes.memory !== this.filled) this.remembered()
       this.host.remember(VIEW_SETTINGS, modes.kept())
       this.shotView.showMode()
       this.page.showSettings()
@@ -246,6 +250,7 @@ export class Editor {
     const { state, pace } = this
     const facts = this.scene.show(clip)
     this.warnings.forget()
+    this.shotView.showMode()
     const first = !state.scene
     if (pace.software) {
       pace.touch()
@@ -254,6 +259,16 @@ export class Editor {
     state.setScene(facts)
     if (!state.text.trim()) state.read('', () => this.host.fallback(facts))
     if (first) this.sceneView.home()
+  }
+
+  /** Other holes than before are filled from memory: their shares are measured anew. */
+  remembered() {
+    this.filled = this.modes.memory
+    this.shotView.showMode()
+    if (!this.clip?.memory) return
+    this.warnings.forget()
+    this.warnings.refresh()
+    this.redraw()
   }
 
   /** The clip that is shown. */
@@ -346,10 +361,11 @@ export class Editor {
    * @returns {Uint8Array | null} RGBA, top row first
    */
   shotPixels(width, height, mode) {
+    const { memory } = this.modes
     const camera = this.shotView.cameraAt(width, height)
     const { clip, index } = this.scene
     if (!camera || !this.renderer || !clip) return null
-    return this.renderer.read({ clip, index, camera: this.scene.meshCamera(camera), width, height, mode })
+    return this.renderer.read({ clip, index, camera: this.scene.meshCamera(camera), width, height, mode, memory })
   }
 
   dispose() {

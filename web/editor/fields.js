@@ -321,7 +321,7 @@ export class Inspector {
     /** @type {Record<string, HTMLElement[]>} */
     const beside = { Lens: [this.filmBack, this.ease], Time: [this.timeEase, this.run] }
     const sets = groups.map(([name, fields]) =>
-      make('div', { class: 'ex4d-fieldset' }, [
+      make('div', { class: `ex4d-fieldset${beside[name] ? ' ex4d-row' : ''}` }, [
         make('span', {}, [name]),
         ...fields.map((field) => field.element),
         ...(beside[name] ?? [])

@@ -11,6 +11,7 @@
  * @property {boolean} snapping
  * @property {boolean} timing whether the row of time is shown, also where nothing bends it
  * @property {boolean} points whether the views show the mesh's vertices as points in place of its faces
+ * @property {boolean} memory whether the shot view fills holes from the clip's memory, where there is one
  * @property {string} filmBack that millimetres of the lens are meant for
  * @property {number} holeLimit more holes than this share of a frame are warned about
  *
@@ -38,6 +39,7 @@ export class Modes {
     this.snapping = false
     this.timing = false
     this.points = false
+    this.memory = true
     this.filmBack = FULL_FRAME
     this.holeLimit = 0.75
     this.picking = false
@@ -57,7 +59,7 @@ export class Modes {
     for (const listener of this.listeners) listener()
   }
 
-  /** @param {'loop' | 'snapping' | 'timing' | 'points' | 'picking' | 'flying'} name */
+  /** @param {'loop' | 'snapping' | 'timing' | 'points' | 'memory' | 'picking' | 'flying'} name */
   toggle(name) {
     this.set({ [name]: !this[name] })
   }
@@ -68,8 +70,8 @@ export class Modes {
 
   /** @returns {KeptModes} */
   kept() {
-    const { layout, mode, loop, snapping, timing, points, filmBack, holeLimit } = this
-    return { layout, mode, loop, snapping, timing, points, filmBack, holeLimit }
+    const { layout, mode, loop, snapping, timing, points, memory, filmBack, holeLimit } = this
+    return { layout, mode, loop, snapping, timing, points, memory, filmBack, holeLimit }
   }
 
   /** Takes what was kept, as far as it makes sense; the rest stays as it is. @param {Partial<KeptModes>} kept */
@@ -82,6 +84,7 @@ export class Modes {
     if (typeof kept.snapping === 'boolean') change.snapping = kept.snapping
     if (typeof kept.timing === 'boolean') change.timing = kept.timing
     if (typeof kept.points === 'boolean') change.points = kept.points
+    if (typeof kept.memory === 'boolean') change.memory = kept.memory
     if (kept.filmBack && Object.hasOwn(FILM_BACKS, kept.filmBack)) change.filmBack = kept.filmBack
     if (kept.holeLimit && kept.holeLimit > 0 && kept.holeLimit <= 1) change.holeLimit = kept.holeLimit
     this.set(change)

@@ -78,7 +78,7 @@ function checkHeader(header) {
 }
 
 /** @param {Uint8Array<ArrayBuffer>} data @returns {Promise<Uint8Array>} */
-async function inflate(data) {
+export async function inflate(data) {
   const stream = new Blob([data]).stream().pipeThrough(new DecompressionStream('deflate'))
   return new Uint8Array(await new Response(stream).arrayBuffer())
 }
@@ -102,7 +102,7 @@ export function unpackDepth(bytes, width, height) {
   return out
 }
 
-/** Planar depth of a stored level. @param {PreviewHeader} header @param {number} level */
+/** Planar depth of a stored level. @param {Pick<PreviewHeader, 'near' | 'far' | 'levels'>} header @param {number} level */
 export function depthOf(header, level) {
   return 1 / ((level / header.levels) * (1 / header.near - 1 / header.far) + 1 / header.far)
 }

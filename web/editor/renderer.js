@@ -4,7 +4,8 @@
  *
  * @import { Camera } from './math.js'
  * @import { PreviewHeader } from './preview.js'
- * @typedef {'colour' | 'mask' | 'checker' | 'scene'} DrawMode
+ * @typedef {'colour' | 'mask' | 'checker' | 'scene' | 'unfaded'} DrawMode the last as 'checker', colours not fading towards
+ *   holes
  * @typedef {object} Scene what to draw
  * @property {Clip | null} clip
  * @property {number} index stored frame of the clip, -1 = none
@@ -15,6 +16,7 @@
  * @property {DrawMode} mode
  * @property {number} [step] 2 = every second row and column of the preview
  * @property {boolean} [points] vertices in place of faces
+ * @property {boolean} [memory] holes filled from the clip's memory, where it has one
  * @property {number} [near] nearest depth that is drawn
  * @property {{centre: [number, number, number], tint: [number, number, number, number], cell: number} | null} [ground]
  */
@@ -22,10 +24,11 @@ import { Clip } from './clip.js'
 import { FrameMesh } from './frameMesh.js'
 import { GROUND_CELLS, groundLines } from './grid.js'
 import { clipMatrix, IDENTITY_POSE } from './math.js'
+import { MemoryLayer } from './memoryLayer.js'
 import { buildProgram } from './program.js'
 import { dotFragment, dotVertex, lineFragment, lineVertex, meshFragment, meshVertex } from './shaders.js'
 
-const MODES = { colour: 0, mask: 1, checker: 2, scene: 3 }
+const MODES = { colour: 0, mask: 1, checker: 2, scene: 3, unfaded: 4 }
 const [NEAR, FAR] = [1e-3, 1e3]
 
 /**
@@ -58,6 +61,8 @@ function buildTools(gl) {
     largestDot: gl.getParameter(gl.ALIASED_POINT_SIZE_RANGE)[1],
     line: buildProgram(gl, lineVertex, lineFragment),
     mesh: new FrameMesh(gl),
+    /** Made once there is a memory. @type {MemoryLayer | null} */
+    memory: null,
     ground,
     groundCount: lines.length / 3,
     offscreen: gl.createFramebuffer(),
@@ -109,7 +114,9 @@ export class Renderer {
   /** @param {Clip} clip */
   forget(clip) {
     clip.release = null
-    if (!this.lost) this.tools.mesh.forget(clip)
+    if (this.lost) return
+    this.tools.mesh.forget(clip)
+    this.tools.memory?.forget(clip)
   }
 
   /**
@@ -124,8 +131,27 @@ export class Renderer {
     return true
   }
 
-  /** Draws into a framebuffer, null = the canvas. @param {WebGLFramebuffer | null} target @param {Scene} scene */
+  /**
+   * Draws into a framebuffer, null = the canvas.
+   * @param {WebGLFramebuffer | null} target @param {Scene} scene
+   */
   draw(target, scene) {
+    const { gl, tools } = this
+    const { clip, index, camera, meshCamera = camera, width, height, mode, step = 1 } = scene
+    // Filling takes several times as long as the rest: a machine that is too slow for it does it at rest.
+    const fills = scene.memory && !scene.points && step === 1
+    if (!fills || !clip?.memory || !clip.frames[index]) return this.drawMesh(target, scene)
+    const memory = (tools.memory ??= new MemoryLayer(gl))
+    memory.fit(width, height)
+    this.drawMesh(memory.own.frame, { ...scene, mode: 'unfaded' })
+    const { near, far } = shotRange(clip.header)
+    gl.enable(gl.SCISSOR_TEST)
+    memory.draw(target, { clip, index, camera: meshCamera, width, height, mode: MODES[mode] }, [near, far])
+    gl.disable(gl.SCISSOR_TEST)
+  }
+
+  /** What the frame itself saw. @param {WebGLFramebuffer | null} target @param {Scene} scene */
+  drawMesh(target, scene) {
     const gl = this.gl
     const {
       clip,
@@ -276,13 +302,14 @@ export class Renderer {
    * @param {Clip} clip
    * @param {number} index
    * @param {Camera} camera
+   * @param {boolean} memory whether they are filled from it
    * @returns {Promise<number>} 0..1, -1 = the context is lost
    */
-  async holeShare(clip, index, camera) {
+  async holeShare(clip, index, camera, memory) {
     const { gl } = this
     const size = HOLE_SAMPLES
     const pixels = new Uint8Array(size * size * 4)
-    this.drawOffscreen({ clip, index, camera, width: size, height: size, mode: 'mask' })
+    this.drawOffscreen({ clip, index, camera, width: size, height: size, mode: 'mask', memory })
     const buffer = gl.createBuffer()
     gl.bindBuffer(gl.PIXEL_PACK_BUFFER, buffer)
     gl.bufferData(gl.PIXEL_PACK_BUFFER, pixels.length, gl.STREAM_READ)

@@ -11,19 +11,22 @@
  * @property {(reference: FileReference) => string} url where a preview file is served
  * @property {ShownScene} scene
  * @property {(clip: Clip) => void} show called when a clip's first frame is there
+ * @property {() => void} remembered called when the memory of the clip is there
  * @property {Warnings} warnings
  * @property {Renderer | null} renderer
  * @property {Redraw} redraw
  */
 import { Clip } from './clip.js'
 import { isReference, loadPreview } from './preview.js'
+import { belongsTo, loadMemory } from './sceneMemory.js'
 
 export class SceneLoader {
   /** @param {SceneLoaderOptions} options */
-  constructor({ url, scene, show, warnings, renderer, redraw }) {
+  constructor({ url, scene, show, remembered, warnings, renderer, redraw }) {
     this.url = url
     this.scene = scene
     this.show = show
+    this.remembered = remembered
     this.warnings = warnings
     this.renderer = renderer
     this.redraw = redraw
@@ -33,6 +36,10 @@ export class SceneLoader {
     this.arriving = false
     /** File that the clip was read from to its end. */
     this.shown = ''
+    /** The memory that was offered last. @type {FileReference | null} */
+    this.offered = null
+    /** File that the clip's memory was read from. */
+    this.recalled = ''
     /** @type {AbortController | undefined} */
     this.loading = undefined
   }
@@ -44,7 +51,7 @@ export class SceneLoader {
     if (isReference(reference) && scene.clip && reference.filename === this.shown) return
     this.loading?.abort()
     if (!isReference(reference)) return
-    this.shown = ''
+    this.shown = this.recalled = ''
     const loading = (this.loading = new AbortController())
     /** @type {Clip | null} */
     let next = null
@@ -74,6 +81,7 @@ export class SceneLoader {
       this.arriving = false
       this.shown = reference.filename
       warnings.refresh()
+      void this.remember(this.offered)
     } catch (error) {
       if (loading.signal.aborted) {
         if (next && next !== scene.clip) /** @type {Clip} */ (next).dispose()
@@ -86,6 +94,26 @@ export class SceneLoader {
           : /** @type {Error} */ (error).message
     }
     this.redraw()
+  }
+
+  /** Takes the memory of the clip that is shown, once that has arrived whole. @param {unknown} reference of any scene's */
+  async remember(reference) {
+    const { clip } = this.scene
+    if (!isReference(reference)) return
+    this.offered = reference
+    const { filename } = reference
+    if (!clip || !this.shown || filename === this.recalled || !belongsTo(filename, this.shown)) return
+    this.recalled = filename
+    try {
+      const memory = await loadMemory(this.url(reference), clip, this.loading?.signal)
+      if (clip !== this.scene.clip || this.recalled !== filename) return
+      clip.memory = memory
+      this.remembered()
+    } catch (error) {
+      if (this.loading?.signal.aborted) return
+      this.recalled = ''
+      console.warn('EX-4D: the memory of the scene is not shown.', error)
+    }
   }
 
   /** Until the first picture stands: the work of unpacking the other frames would delay it. */

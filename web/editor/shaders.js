@@ -152,6 +152,7 @@ void main() {
 const RELEASED_FACE = `
 in vec4 colour;
 vec4 face() { return vec4(colour.rgb, colour.a * 255.0 > 125.0); }
+float alpha() { return colour.a; }
 `
 
 /** Paper: by the quad. */
@@ -175,11 +176,12 @@ vec4 face() {
   }
   return vec4(colour.rgb, seen);
 }
+float alpha() { return 1.0; }
 `
 
 /**
  * The visible side of a face. Modes: 0 colour, 1 mask, 2 colour over nothing (holes transparent), 3 scene (holes cut
- * away). Each style has a program of its own: emulated graphics run both sides of every branch.
+ * away), 4 as 2, and colours do not fade towards holes. Each style has a program of its own: emulated graphics run both sides of every branch.
  * @param {'released' | 'paper'} style
  */
 export const meshFragment = (style) => `${PRECISION}${style === 'paper' ? PAPER_FACE : RELEASED_FACE}
@@ -192,7 +194,129 @@ void main() {
     if (!seen) discard;
     result = vec4(gl_FrontFacing ? surface.rgb : surface.rgb * 0.45, 1.0);
   } else if (mode == 1) result = vec4(vec3(seen), 1.0);
+  else if (mode == 4) result = seen ? vec4(surface.rgb / alpha(), 1.0) : vec4(0.0);
   else result = seen ? vec4(surface.rgb, 1.0) : vec4(0.0, 0.0, 0.0, mode == 2 ? 0.0 : 1.0);
+}`
+
+/** The remembered surface: its colour, and inverse depth as the bits of a float, 0 where it shows its back. */
+export const rememberedVertex = `${PRECISION}
+uniform mat4 clipFromWorld;
+layout(location = 0) in vec3 position;
+layout(location = 1) in vec4 vertexColour;
+out vec3 colour;
+out float depth;
+void main() {
+  colour = vertexColour.rgb;
+  gl_Position = clipFromWorld * vec4(position, 1.0);
+  depth = gl_Position.w;
+}`
+
+export const rememberedFragment = `${PRECISION}
+in vec3 colour;
+in float depth;
+layout(location = 0) out vec4 shown;
+layout(location = 1) out uint nearness;
+void main() {
+  shown = vec4(colour, 1.0);
+  nearness = gl_FrontFacing ? floatBitsToUint(1.0 / depth) : 0u;
+}`
+
+/**
+ * A shot whose holes are filled from memory. The walk through what is solid is that of `numba_triangles.clear` in Python, in
+ * the same steps.
+ */
+export const filledFragment = `${PRECISION}
+precision highp usampler2DArray;
+uniform sampler2D own;            // what the frame itself saw; alpha 0 = hole
+uniform sampler2D layer;
+uniform usampler2D nearness;
+uniform usampler2D solids;        // of the frame: begin, end, moves
+uniform usampler2DArray witnesses;
+uniform vec4 cells[33];           // fx fy cx cy in cells, of the frame and of the witnesses
+uniform mat4 toWitness[33];       // from the viewing camera
+uniform int count;                // of witnesses
+uniform float tolerance;
+uniform float near;
+uniform float scale;              // depth = scale / level
+uniform int steps;
+uniform vec4 lens;                // fx fy cx cy of the viewing camera, pixels
+uniform float height;
+uniform int mode;
+out vec4 result;
+vec2 depths(uvec3 solid) { return scale / max(vec2(solid.xy), 1e-3); }
+
+/** Whether a witness saw through a place, or has it inside of something solid. */
+void ask(vec3 place, out bool free, inout bool solid) {
+  free = false;
+  for (int k = 0; k < count; k++) {
+    vec3 there = (toWitness[k + 1] * vec4(place, 1.0)).xyz;
+    if (there.z <= near) continue;
+    vec4 cell = cells[k + 1];
+    ivec2 at = ivec2(floor(cell.xy * there.xy / there.z + cell.zw));
+    if (any(lessThan(at, ivec2(0))) || any(greaterThanEqual(at, textureSize(witnesses, 0).xy))) continue;
+    vec2 ends = depths(texelFetch(witnesses, ivec3(at, k), 0).xyz);
+    if (there.z < ends.x * (1.0 - tolerance)) { free = true; return; }
+    if (there.z > ends.x * (1.0 + tolerance) && there.z < ends.y * (1.0 + tolerance)) solid = true;
+  }
+}
+
+/** Whether something solid stands before a depth on a ray. */
+bool hidden(vec3 ray, float found) {
+  float begin = near, end = found * (1.0 - 1.5 * tolerance);
+  vec2 size = vec2(textureSize(solids, 0));
+  vec3 way = mat3(toWitness[0]) * ray, from = toWitness[0][3].xyz;
+  float z0 = from.z + begin * way.z, z1 = from.z + end * way.z;
+  if (z0 <= near && z1 <= near) return false;
+  if (z0 <= near) {
+    begin = (near - from.z) / way.z;
+    z0 = near;
+  } else if (z1 <= near) {
+    end = (near - from.z) / way.z;
+    z1 = near;
+  }
+  vec2 start = cells[0].xy * (from.xy + begin * way.xy) / z0 + cells[0].zw;
+  vec2 slope = cells[0].xy * (from.xy + end * way.xy) / z1 + cells[0].zw - start;
+  // The part of the way that is in the picture.
+  float low = 0.0, high = 1.0;
+  for (int side = 0; side < 4; side++) {
+    int axis = side >> 1;
+    bool far = (side & 1) == 1;
+    float fall = far ? slope[axis] : -slope[axis];
+    float room = far ? size[axis] - 1e-4 - start[axis] : start[axis];
+    if (fall < 0.0) low = max(low, room / fall);
+    else if (fall > 0.0) high = min(high, room / fall);
+    else if (room < 0.0) high = -1.0;
+  }
+  if (low >= high) return false;
+  int last = min(steps, int(max(abs(slope.x), abs(slope.y)) * (high - low)) + 2) - 1;
+  float i0 = 1.0 / z0, i1 = 1.0 / z1;
+  for (int n = 0; n <= last; n++) {
+    float w = low + (high - low) * float(n) / float(last);
+    float z = 1.0 / mix(i0, i1, w);
+    ivec2 at = ivec2(floor(start + w * slope));
+    if (any(lessThan(at, ivec2(0))) || any(greaterThanEqual(at, ivec2(size)))) continue;
+    uvec3 here = texelFetch(solids, at, 0).xyz;
+    vec2 ends = depths(here) * (1.0 + tolerance);
+    if (z <= ends.x) continue;
+    bool solid = z < ends.y, free;
+    if (solid && here.z != 0u) return true;
+    float along = abs(way.z) > 1e-9 ? (z - from.z) / way.z : mix(begin, end, w);
+    ask(ray * along, free, solid);
+    if (solid && !free) return true;
+  }
+  return false;
+}
+
+void main() {
+  ivec2 p = ivec2(gl_FragCoord.xy);
+  vec4 surface = texelFetch(own, p, 0);
+  if (surface.a < 0.5) {
+    surface = vec4(0.0);
+    float inverse = uintBitsToFloat(texelFetch(nearness, p, 0).r);
+    vec3 ray = vec3((vec2(gl_FragCoord.x, height - gl_FragCoord.y) - lens.zw) / lens.xy, 1.0);
+    if (inverse > 0.0 && !hidden(ray, 1.0 / inverse)) surface = vec4(texelFetch(layer, p, 0).rgb, 1.0);
+  }
+  result = mode == 1 ? vec4(vec3(surface.a), 1.0) : mode == 2 ? surface : vec4(surface.rgb, 1.0);
 }`
 
 /** The points of the mesh without its rim, as large as the pixels of the source that they are of. */

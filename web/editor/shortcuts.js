@@ -31,7 +31,8 @@ export const HELP = [
       ['Alt + drag', 'Roll'],
       ['Two fingers', 'Move sideways, closer, farther'],
       ['Shift + wheel', 'Field of view'],
-      ['1  2  3', 'Colour, mask, holes']
+      ['1  2  3', 'Colour, mask, holes'],
+      ['4', 'Holes filled from memory']
     ]
   },
   {
@@ -126,6 +127,7 @@ function actionsOf({ state, commands, modes, playback, sceneView, toggleHelp, to
     Digit1: () => modes.set({ mode: 'colour' }),
     Digit2: () => modes.set({ mode: 'mask' }),
     Digit3: () => modes.set({ mode: 'checker' }),
+    Digit4: () => modes.toggle('memory'),
     Digit7: () => sceneView.standard('top'),
     Digit8: () => sceneView.standard('side'),
     Digit9: () => sceneView.standard('back'),

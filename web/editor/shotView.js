@@ -51,9 +51,12 @@ export class ShotView {
       ['mask', 'Mask', 'White = seen, black = to be generated (2)'],
       ['checker', 'Holes', 'The picture over a checkerboard of holes (3)']
     ]).map(([mode, text, title]) => ({ mode, element: button('', title, () => modes.set({ mode }), text) }))
+    const memoryTitle = 'Holes filled with what other frames of the clip saw (4)'
+    this.memory = button('', memoryTitle, () => modes.toggle('memory'), 'Memory')
     this.element = make('div', { class: 'ex4d-view ex4d-shot' }, [
       this.surface.canvas,
       make('div', { class: 'ex4d-tools' }, [
+        this.memory,
         make(
           'div',
           { class: 'ex4d-group' },
@@ -95,8 +98,10 @@ export class ShotView {
     )
   }
 
-  /** Presses the button of the picture that is shown. */
+  /** Presses the button of the picture that is shown; of memory there is one where the clip has it. */
   showMode() {
+    this.memory.style.display = this.scene.clip?.memory ? '' : 'none'
+    this.memory.setAttribute('aria-pressed', String(this.modes.memory))
     for (const { mode, element } of this.buttons) element.setAttribute('aria-pressed', String(mode === this.modes.mode))
   }
 
@@ -210,7 +215,7 @@ export class ShotView {
   draw() {
     if (!this.surface.fit()) return
     const { state, scene, renderer } = this
-    const { mode, points } = this.modes
+    const { mode, points, memory } = this.modes
     const { context, canvas, unit } = this.surface
     context.fillStyle = '#0d0f12'
     context.fillRect(0, 0, canvas.width, canvas.height)
@@ -229,7 +234,8 @@ export class ShotView {
     else if (clip && renderer) {
       if (mode === 'checker') drawChecker(context, width, height, 9 * unit)
       const meshCamera = scene.meshCamera(camera)
-      renderer.paint(context, { clip, index, camera, meshCamera, width, height, mode, points, step: this.pace.step })
+      const look = { mode, points, memory, step: this.pace.step }
+      renderer.paint(context, { clip, index, camera, meshCamera, width, height, ...look })
     } else this.drawEmpty(camera, box)
     context.restore()
     const holes = this.warnings.holes[state.frame]
@@ -239,6 +245,7 @@ export class ShotView {
     if (setsTheTime(state.document))
       parts.push(`clip ${this.scene.clip ? scene.sourceFrame(this.scene.clip) : state.frame}`)
     if (showsSource) parts.push('source frame')
+    else if (memory && !points && this.pace.step === 1 && clip?.memory) parts.push('with memory')
     drawTag(context, parts, unit)
   }
 

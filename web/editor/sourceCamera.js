@@ -14,8 +14,15 @@ import { IDENTITY_POSE, eyeOf, isIdentity, resized } from './math.js'
  * @param {PathDocument} document
  * @returns {ArrayLike<number>}
  */
-export function sourcePose(header, index, document) {
-  const pose = document.frame_of_reference === 'world' ? header.source_poses?.[index] : undefined
+export const sourcePose = (header, index, document) =>
+  document.frame_of_reference === 'world' ? poseAt(header, index) : IDENTITY_POSE
+
+/**
+ * World to source camera, whatever path is laid over it.
+ * @param {PreviewHeader} header @param {number} index stored frame @returns {ArrayLike<number>}
+ */
+export function poseAt(header, index) {
+  const pose = header.source_poses?.[index]
   return pose ? [...pose, 0, 0, 0, 1] : IDENTITY_POSE
 }
 

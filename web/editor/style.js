@@ -281,8 +281,12 @@ body:has(> .ex4d-large) > :not(.ex4d-large) {
   .ex4d-fields .ex4d-fieldset > span {
     min-width: 46px;
   }
-  .ex4d-fields .ex4d-fieldset:nth-child(odd) > span {
+  .ex4d-fields .ex4d-fieldset:nth-child(odd) > span,
+  .ex4d-fields .ex4d-row > span {
     min-width: 92px;
+  }
+  .ex4d-fields .ex4d-row {
+    grid-column: 1 / -1;
   }
 }
 @container (max-width: 640px) {

@@ -5,6 +5,7 @@
  * @import { Clip } from './clip.js'
  * @import { Redraw } from './drawLoop.js'
  * @import { Camera } from './math.js'
+ * @import { Modes } from './modes.js'
  * @import { Renderer } from './renderer.js'
  * @import { ShownScene } from './shownScene.js'
  * @import { EditorState } from './state.js'
@@ -14,6 +15,7 @@
  * @property {EditorState} state
  * @property {ShownScene} scene
  * @property {HoleMeter | null} renderer
+ * @property {Pick<Modes, 'memory'>} modes
  * @property {() => boolean} isBusy whether something moves, which measuring would disturb
  * @property {Redraw} redraw
  */
@@ -27,9 +29,10 @@ const [PAUSE, SPELL] = [40, 20]
 
 export class Warnings {
   /** @param {WarningsOptions} options */
-  constructor({ state, scene, renderer, isBusy, redraw }) {
+  constructor({ state, scene, renderer, modes, isBusy, redraw }) {
     this.state = state
     this.scene = scene
+    this.modes = modes
     this.renderer = renderer
     this.isBusy = isBusy
     this.redraw = redraw
@@ -159,7 +162,10 @@ export class Warnings {
       const camera = /** @type {Camera} */ (state.camera(i))
       const index = clip.indexOf(shown)
       const seen = cameraFrom(camera, sourcePose(clip.header, index, state.document))
-      share = i === 0 && isSourceView(seen, clip.header, index) ? 0 : await renderer.holeShare(clip, index, seen)
+      share =
+        i === 0 && isSourceView(seen, clip.header, index)
+          ? 0
+          : await renderer.holeShare(clip, index, seen, this.modes.memory)
       if (share < 0) return false
     } catch (error) {
       console.error(`EX-4D: the holes of frame ${i} were not measured.`, error)

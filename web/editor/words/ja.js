@@ -256,5 +256,10 @@ export default {
   clip: 'クリップ',
   'clip {}': 'クリップ {0}',
   reverse: '逆',
-  '⚠ The path runs on beyond the clip, which ends at {}.': '⚠ 軌道がクリップの終わり {0} を越えています。'
+  '⚠ The path runs on beyond the clip, which ends at {}.': '⚠ 軌道がクリップの終わり {0} を越えています。',
+  Memory: '記憶',
+  'Holes filled with what other frames of the clip saw (4)':
+    'クリップのほかのフレームに写っていたもので穴を埋めます（4）',
+  'Holes filled from memory': '穴を記憶で埋める',
+  'with memory': '記憶あり'
 }

@@ -253,5 +253,9 @@ export default {
   clip: '클립',
   'clip {}': '클립 {0}',
   reverse: '거꾸로',
-  '⚠ The path runs on beyond the clip, which ends at {}.': '⚠ 경로가 {0}에서 끝나는 클립을 넘어갑니다.'
+  '⚠ The path runs on beyond the clip, which ends at {}.': '⚠ 경로가 {0}에서 끝나는 클립을 넘어갑니다.',
+  Memory: '기억',
+  'Holes filled with what other frames of the clip saw (4)': '클립의 다른 프레임이 본 것으로 구멍을 채웁니다 (4)',
+  'Holes filled from memory': '구멍을 기억으로 채우기',
+  'with memory': '기억 포함'
 }

@@ -245,5 +245,9 @@ export default {
   clip: '片段',
   'clip {}': '片段 {0}',
   reverse: '倒放',
-  '⚠ The path runs on beyond the clip, which ends at {}.': '⚠ 路径超出了片段，片段结束于 {0}。'
+  '⚠ The path runs on beyond the clip, which ends at {}.': '⚠ 路径超出了片段，片段结束于 {0}。',
+  Memory: '记忆',
+  'Holes filled with what other frames of the clip saw (4)': '用片段其他帧所见的内容填补空洞（4）',
+  'Holes filled from memory': '用记忆填补空洞',
+  'with memory': '含记忆'
 }
