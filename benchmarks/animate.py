@@ -125,19 +125,24 @@ def _rigid(still, moved, edges):
     return ((after - (turns[edges[:, 0]] @ before[:, :, None])[..., 0]) ** 2).sum()
 
 
-def row(name: str, seconds: float, keys: Errors, between: Errors | None = None) -> dict[str, object]:
-    slope = float(np.polyfit(np.linspace(0, 1, len(keys.same)), keys.same, 1)[0])
-    found = {
-        "name": name,
-        "same point, last key": keys.same[-1],
-        "same point, worst key": keys.same.max(),
-        "same point, slope over the clip": slope,
-        "surface, last key": keys.surface[-1],
-        "surface, worst key": keys.surface.max(),
-        "seconds": seconds,
-    }
-    if between is not None:
-        found |= {"same point, worst frame": between.same.max(), "surface, worst frame": between.surface.max()}
+def slope(values: np.ndarray) -> float:
+    """By how much the error grows over the clip: a straight line through all frames."""
+    return float(np.polyfit(np.linspace(0, 1, len(values)), values, 1)[0])
+
+
+def row(name: str, seconds: float, keys: Errors, reference: int, every: Errors | None = None) -> dict[str, object]:
+    """Errors of the key frame farthest from the reference ("last"), of one beside it ("one pair"), and over all."""
+    last = 0 if reference > (len(keys.same) - 1) / 2 else len(keys.same) - 1
+    beside = reference + (1 if last > reference else -1)
+    found: dict[str, object] = {"name": name, "seconds": seconds}
+    for what, own, all_frames in (
+        ("same point", keys.same, None if every is None else every.same),
+        ("surface", keys.surface, None if every is None else every.surface),
+    ):
+        found |= {f"{what}, last key": own[last], f"{what}, one pair": own[beside], f"{what}, worst key": own.max()}
+        found[f"{what}, slope over keys"] = slope(own)
+        if all_frames is not None:
+            found |= {f"{what}, worst frame": all_frames.max(), f"{what}, slope over frames": slope(all_frames)}
     return {key: round(float(value), 5) if not isinstance(value, str) else value for key, value in found.items()}
 
 
@@ -145,6 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0, help="seed")
     parser.add_argument("--keys", type=int, default=16)
     parser.add_argument("--faces", type=int, default=5000)
     parser.add_argument("--reference", type=int, help="key frame; default: found")
@@ -153,8 +159,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--tell", type=Path, help="a JSON line for each row, too")
     args = parser.parse_args()
-    for kind in args.kinds:
-        for seed in range(args.seeds):
+    for seed in range(args.first, args.first + args.seeds):
+        for kind in args.kinds:
             body = Body(kind, seed)
             meshes = given(body, args.keys, args.faces)
             started = time.process_time()
@@ -164,16 +170,15 @@ def main() -> None:
             vertices = done.clip.vertices.astype(np.float64)
             truth = errors(body, vertices, done.clip.faces, every, SPACING * done.reference)
             keys = Errors(truth.same[::SPACING], truth.surface[::SPACING])
-            rows = [
-                row(f"{kind} {seed}, from key {done.reference}, refused {sorted(done.refused)}", seconds, keys, truth)
-            ]
+            name = f"{kind} {seed}, from key {done.reference}, refused {sorted(done.refused)}"
+            rows = [row(name, seconds, keys, done.reference, truth)]
             if args.baseline:
                 started = time.process_time()
                 carried = baseline(meshes, done.reference, args.steps, args.rate)
                 seconds = time.process_time() - started
                 faces = meshes.meshes[done.reference].faces.astype(np.int64)
                 held = errors(body, carried, faces, np.linspace(0, 1, args.keys), done.reference)
-                rows.append(row(f"{kind} {seed}, V2M4's 3D terms", seconds, held))
+                rows.append(row(f"{kind} {seed}, V2M4's 3D terms", seconds, held, done.reference))
             for each in rows:
                 print(json.dumps(each), flush=True)
                 if args.tell is not None:

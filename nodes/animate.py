@@ -15,9 +15,11 @@ from ..ex4d_core.animate.frames import facts, frame_numbers, mesh_frames
 from ..ex4d_core.animate.meshes import MeshFrames, TriangleMesh
 from ..ex4d_core.animate.read import SUFFIXES, read_mesh
 from ..ex4d_core.animate.register.sequence import RegisterOptions, register
+from ..ex4d_core.animate.tracks import lifted
 from ..ex4d_core.camera import DEFAULT_FPS
 from ..ex4d_core.errors import EX4DError
 from . import files, previews, types
+from .animate_tracks import tracks_input, tracks_of
 from .files import state
 from .mesh_previews import clip_film
 from .progress import Job
@@ -222,6 +224,13 @@ class EX4DRegisterMeshes(io.ComfyNode):
                     default=True,
                     tooltip="On: every frame of the video from the first mesh to the last. Off: the meshes' own frames alone.",
                 ),
+                io.Image.Input(
+                    "images",
+                    optional=True,
+                    tooltip="The video's frames: points of them are followed as a guide (needs OpenCV). For meshes that were "
+                    "fitted to the video.",
+                ),
+                tracks_input(),
             ],
             outputs=[
                 types.MeshClip.Output(display_name="mesh_clip", tooltip="One mesh that moves, for Save Animated Mesh."),
@@ -230,12 +239,22 @@ class EX4DRegisterMeshes(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, meshes: MeshFrames, reference: int, smooth: float, every_frame: bool) -> io.NodeOutput:
+    def execute(
+        cls,
+        meshes: MeshFrames,
+        reference: int,
+        smooth: float,
+        every_frame: bool,
+        images: torch.Tensor | None = None,
+        tracks: Any = None,
+    ) -> io.NodeOutput:
         if problem := range_problem(cls, reference=reference, smooth=smooth):
             raise EX4DError(problem)
         options = RegisterOptions(None if reference == FOUND else reference, smooth, every_frame)
         with Job() as job:
-            made = register(meshes, options, progress=job.progress, cancel=job.cancel)
+            followed = tracks_of(tracks, images, job)
+            guide = None if followed is None else lifted(followed, meshes)
+            made = register(meshes, options, tracks=guide, progress=job.progress, cancel=job.cancel)
             job.restart()
             film = clip_film(made.clip, job)
         report = [

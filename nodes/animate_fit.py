@@ -10,6 +10,7 @@ import torch
 from comfy_api.latest import io
 
 from ..ex4d_core.animate.bake import PAINTS, Baked, Paint, bake_texture
+from ..ex4d_core.animate.film import triangles_of
 from ..ex4d_core.animate.fit import Placed, fit_meshes, overlay
 from ..ex4d_core.animate.meshes import MeshClip, MeshFrames
 from ..ex4d_core.camera import Intrinsics
@@ -20,7 +21,6 @@ from ..ex4d_core.preview.film import small_frames
 from ..ex4d_core.render import render_triangles
 from ..ex4d_core.trajectory import Trajectory
 from . import previews, types
-from .mesh_previews import triangles_of
 from .progress import Job
 from .schema import choice_problem, range_problem, schema
 from .settings import preview_pixels

@@ -22,6 +22,7 @@ STAGES = (
     "trajectory",
     "animate",
     "animate_fit",
+    "animate_drive",
     "assets",
     "pointcloud",
     "render",

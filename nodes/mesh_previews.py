@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 import torch
 
+from ..ex4d_core.animate.film import triangles_of
 from ..ex4d_core.animate.meshes import MeshClip
 from ..ex4d_core.camera import Intrinsics
 from ..ex4d_core.preview.film import small_frames
-from ..ex4d_core.render import Triangles, render_triangles
+from ..ex4d_core.render import render_triangles
 from ..ex4d_core.trajectory import Trajectory
 from . import previews
 from .progress import Job
@@ -46,11 +47,3 @@ def drawn(clip: MeshClip, shown: np.ndarray, job: Job) -> torch.Tensor:
     lens = Intrinsics.from_fov(FOV, SIDE, SIDE)
     triangles = triangles_of(clip, points.astype(np.float32))
     return render_triangles(triangles, path, lens, progress=job.progress, cancel=job.cancel)[0]
-
-
-def triangles_of(clip: MeshClip, vertices: np.ndarray | None = None) -> Triangles:
-    """A moving mesh as the renderer takes it; with other places of its vertices where they are given."""
-    colors = None if clip.colors is None else torch.from_numpy((clip.colors * 255 + 0.5).astype(np.uint8))
-    texture, uv = (None if part is None else torch.from_numpy(part) for part in (clip.texture, clip.uv))
-    places = torch.from_numpy(clip.vertices if vertices is None else vertices)
-    return Triangles(places, torch.from_numpy(clip.faces), colors, texture, uv)

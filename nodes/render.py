@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from comfy_api.latest import io
 
+from ..ex4d_core.animate.film import filmed_in_scene
+from ..ex4d_core.animate.meshes import MeshClip
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.holes import masks
 from ..ex4d_core.machine.buffers import empty
@@ -142,6 +144,12 @@ class EX4DRenderColorMask(io.ComfyNode):
                     optional=True,
                     tooltip="Frames of the clip that the memory is made of, at most. It takes those that together show most.",
                 ),
+                types.MeshClip.Input(
+                    "mesh_clip",
+                    optional=True,
+                    tooltip="A mesh that moves in this scene, from Register Meshes, Drive Mesh or Bake Texture: filmed with it, "
+                    "whole from all sides, where it lies nearer than what the clip showed.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="color", tooltip="What the new camera sees; holes have the hole colour."),
@@ -197,6 +205,7 @@ class EX4DRenderColorMask(io.ComfyNode):
         feather: int = 0,
         scene_memory: str = OFF,
         memory_frames: int = DEFAULT_FRAMES,
+        mesh_clip: MeshClip | None = None,
     ) -> io.NodeOutput:
         if (width == 0) != (height == 0):
             raise EX4DError("Give both width and height, or 0 for both to take the mesh's size.")
@@ -220,6 +229,9 @@ class EX4DRenderColorMask(io.ComfyNode):
                 cancel=job.cancel,
             )
             in_editor = None if kept is None else memory_in_editor(mesh, memory_frames, strictness, job)
+            if mesh_clip is not None:
+                job.restart()
+                parts = with_moving_mesh(parts, mesh_clip, mesh, trajectory, first_frame, supersample, job)
         color, seen, depth, *rest = (part.cpu() for part in parts)
         remembered = rest[0] if rest else torch.zeros_like(seen)
         if grow_holes:
@@ -248,6 +260,30 @@ class EX4DRenderColorMask(io.ComfyNode):
             if in_editor is not None and not isinstance(in_editor, previews.NoPreview):
                 ui["ex4d_memory"] = [in_editor]
             return io.NodeOutput(color, blended, holes, pictures, remembered, ui=ui)
+
+
+def with_moving_mesh(
+    parts: tuple[torch.Tensor, ...],
+    clip: MeshClip,
+    scene: DWMesh,
+    trajectory: Trajectory,
+    first_frame: str,
+    supersample: int,
+    job: Job,
+) -> tuple[torch.Tensor, ...]:
+    """What `render_color_mask` gave, with a moving mesh in it; a first frame that was kept stays as it is."""
+    kept = first_frame == "yes" or (first_frame == "auto" and bool((parts[1][0] == 1).all()))
+    drawn, over = filmed_in_scene(
+        clip,
+        scene,
+        trajectory,
+        parts[:3],
+        supersample=supersample,
+        first_frame=not kept,
+        progress=job.progress,
+        cancel=job.cancel,
+    )
+    return (*drawn, *(part.masked_fill(over, 0.0) for part in parts[3:]))
 
 
 def picked_problem(hole_color: str | None, picked_color: str | None) -> str | None:

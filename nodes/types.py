@@ -38,6 +38,7 @@ PointMap = io.Custom("EX4D_POINTMAP")
 # EX4D_MESHES: ex4d_core.animate.meshes.MeshFrames
 #   .frames, .meshes  numbers of the key frames, and a TriangleMesh of each: vertices (V, 3), faces (F, 3), colors or None
 #   .poses            float64 array (N, 4, 4), object to source camera (OpenCV), or None while it is not known
+#   .lenses           of the cameras in front of which they were placed, or None
 #   .fps              frame rate of the source video
 Meshes = io.Custom("EX4D_MESHES")
 
@@ -59,3 +60,7 @@ Load3DCamera = io.Custom("LOAD3D_CAMERA")
 # MESH, FILE_3D: ComfyUI's own 3D types; the first on every host since 0.3, the second on newer ones
 HostMesh = io.Custom("MESH")
 File3D = io.Custom("FILE_3D")
+
+# TRACKS: points followed through a video, of newer hosts and other packs: a dictionary
+#   track_path (T, N, 2) pixels, track_visibility (T, N)
+HostTracks = io.Custom("TRACKS")

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ..camera import DEFAULT_FPS, is_finite
+from ..camera import DEFAULT_FPS, Intrinsics, is_finite
 from ..errors import EX4DError
 
 Space = Literal["object", "camera"]
@@ -70,6 +70,7 @@ class MeshFrames:
         poses: (N, 4, 4) float64, object to source camera (OpenCV): a turn times one scale > 0, and a shift. None while it is not
             known where the meshes stand.
         fps: frames a second of the source video.
+        lenses: (N) of the cameras that they were placed in front of, for the video's size; None while it is not known.
 
     Raises:
         EX4DError: no mesh, counts that differ, frame numbers that do not increase, poses that are no similarities, a rate
@@ -80,6 +81,7 @@ class MeshFrames:
     meshes: tuple[TriangleMesh, ...]
     poses: np.ndarray | None = None
     fps: float = DEFAULT_FPS
+    lenses: tuple[Intrinsics, ...] | None = None
 
     def __post_init__(self) -> None:
         frames, meshes = _frame_numbers(self.frames), tuple(self.meshes)
@@ -93,6 +95,10 @@ class MeshFrames:
         object.__setattr__(self, "frames", frames)
         object.__setattr__(self, "meshes", meshes)
         object.__setattr__(self, "poses", None if self.poses is None else _poses(self.poses, len(meshes)))
+        if self.lenses is not None and len(self.lenses) != len(meshes):
+            raise EX4DError(
+                f"There are {_count(len(meshes), 'mesh', 'meshes')} and {_count(len(self.lenses), 'lens', 'lenses')}."
+            )
         _check_fps(self.fps)
 
     def __len__(self) -> int:
@@ -103,9 +109,9 @@ class MeshFrames:
         """Frames of the source video from the first mesh to the last, both included."""
         return self.frames[-1] - self.frames[0] + 1
 
-    def placed(self, poses: np.ndarray) -> MeshFrames:
-        """The same meshes with poses (N, 4, 4), object to source camera."""
-        return replace(self, poses=poses)
+    def placed(self, poses: np.ndarray, lenses: tuple[Intrinsics, ...] | None = None) -> MeshFrames:
+        """The same meshes with poses (N, 4, 4), object to source camera, and the lenses of that camera where they are known."""
+        return replace(self, poses=poses, lenses=lenses)
 
     def vertices(self, n: int) -> np.ndarray:
         """(V, 3) float64 vertices of the n-th mesh: in the source camera's frame where its pose is known, else its own."""

@@ -46,6 +46,11 @@ def load(module: str, what: str) -> ModuleType:
         raise EX4DError(missing(module, what, error)) from error
 
 
+def has(module: str) -> bool:
+    """Whether an optional module is installed, without the cost of importing it."""
+    return importlib.util.find_spec(module) is not None
+
+
 def check(module: str, what: str) -> None:
     """Refuse to begin where an optional package is not installed, without the cost of importing it.
 
@@ -56,7 +61,7 @@ def check(module: str, what: str) -> None:
     Raises:
         EX4DError: it is not installed.
     """
-    if importlib.util.find_spec(module) is None:
+    if not has(module):
         raise EX4DError(missing(module, what))
 
 

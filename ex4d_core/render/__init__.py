@@ -31,7 +31,7 @@ from .color_mask import (
     with_lenses,
 )
 from .panorama import PROJECTIONS, Projection, panorama_size, render_panorama
-from .triangles import TRIANGLE_BACKENDS, Triangles, nearer_of, render_triangles
+from .triangles import TRIANGLE_BACKENDS, Triangles, nearer, nearer_of, render_triangles
 
 __all__ = [
     "BACKENDS",
@@ -49,6 +49,7 @@ __all__ = [
     "backend_problem",
     "choose_backend",
     "default_range",
+    "nearer",
     "nearer_of",
     "panorama_size",
     "render_color_mask",

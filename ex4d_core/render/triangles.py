@@ -198,12 +198,17 @@ def nearer_of(
             f"Two renderings are laid into one where both have the same size and type, got {tuple(first[0].shape)} "
             f"{first[0].dtype} and {tuple(second[0].shape)} {second[0].dtype}."
         )
-    shown = (first[1] > 0) & ((second[1] == 0) | (first[2] <= second[2] * (1.0 + margin)))
+    shown = nearer(first, second, margin)
     return (
         torch.where(shown[..., None], first[0], second[0]),
         torch.where(shown, first[1], second[1]),
         torch.where(shown, first[2], second[2]),
     )
+
+
+def nearer(first: tuple[Tensor, Tensor, Tensor], second: tuple[Tensor, Tensor, Tensor], margin: float = 0.0) -> Tensor:
+    """(T, H, W) bool, where `nearer_of` shows the first."""
+    return (first[1] > 0) & ((second[1] == 0) | (first[2] <= second[2] * (1.0 + margin)))
 
 
 def _checked(size: tuple[int, int], supersample: int, out_dtype: str) -> tuple[int, int]:

@@ -24,7 +24,7 @@ SOURCES = {
     "EX4D_TRAJECTORY": ["path", 0],
 }
 """What a node that the prompt below does not name is connected to, by the kind of its sockets."""
-ELSEWHERE = ("FourDNeX", "PointMap", "EX4DMeshFrames", "Meshes", "EX4DBakeTexture")
+ELSEWHERE = ("FourDNeX", "PointMap", "EX4DMeshFrames", "Meshes", "EX4DDriveMesh", "EX4DBakeTexture")
 """In the names of nodes that need models and files of their own: test_fourdnex_exact.py, test_pointmap_nodes.py,
 test_animate_nodes.py."""
 SETTINGS = {

@@ -21,16 +21,16 @@ def overlay(meshes: MeshFrames, masks: np.ndarray, lens: Intrinsics, images: np.
     Args:
         meshes: N, with poses.
         masks: (T, H, W) of the video's frames.
-        lens: the video's.
+        lens: the video's, where the meshes know none.
         images: (T, H, W, 3) float 0..1; None = black.
 
     Returns:
         (N, H, W, 3) float32 0..1.
     """
     still = Trajectory(np.eye(4, dtype=np.float32)[None])
-    own = lens.fitted(masks.shape[2], masks.shape[1])
     pictures = []
     for n, frame in enumerate(meshes.frames):
+        own = (lens if meshes.lenses is None else meshes.lenses[n]).fitted(masks.shape[2], masks.shape[1])
         vertices = torch.from_numpy(meshes.vertices(n).astype(np.float32))
         mesh = Triangles(vertices[None], torch.from_numpy(meshes.meshes[n].faces))
         shaded, there, _ = (part[0].numpy() for part in render_triangles(mesh, still, own))

@@ -80,14 +80,15 @@ def fit_meshes(
     """
     _check(meshes, masks, depth, images)
     solids = [solid_of(mesh) for mesh in meshes.meshes]
+    own_lenses = tuple(
+        (lens if lenses is None else lenses[frame]).fitted(masks.shape[2], masks.shape[1]) for frame in meshes.frames
+    )
 
     def target(n: int) -> Target:
         frame = meshes.frames[n]
-        own = lens if lenses is None else lenses[frame]
-        own = own.fitted(masks.shape[2], masks.shape[1])
         image = None if images is None or solids[n].light is None else np.asarray(images[frame], np.float32)
         plane = None if depth is None else np.asarray(depth[frame], np.float32)
-        return make_target(np.asarray(masks[frame], np.float32), own, plane, image, frame)
+        return make_target(np.asarray(masks[frame], np.float32), own_lenses[n], plane, image, frame)
 
     targets = [target(n) for n in range(len(meshes))]
     searched = _all_frames(lambda n: _search(solids[n], targets[n]), len(meshes), progress, cancel)
@@ -96,7 +97,8 @@ def fit_meshes(
         refine(solids[n], targets[n], searched[n][picked[n]].pose, LAST_STEPS, LAST_WIDTH) for n in range(len(meshes))
     ]
     poses = np.stack([fit.pose for fit in fits])
-    return _result(meshes, solids, targets, poses if depth is not None else _equally_large(poses), apart)
+    poses = poses if depth is not None else _equally_large(poses)
+    return _result(meshes, own_lenses, solids, targets, poses, apart)
 
 
 def _inside_out(mesh: TriangleMesh) -> bool:
@@ -191,14 +193,19 @@ def _equally_large(poses: np.ndarray) -> np.ndarray:
 
 
 def _result(
-    meshes: MeshFrames, solids: list[Solid], targets: list[Target], poses: np.ndarray, apart: np.ndarray
+    meshes: MeshFrames,
+    lenses: tuple[Intrinsics, ...],
+    solids: list[Solid],
+    targets: list[Target],
+    poses: np.ndarray,
+    apart: np.ndarray,
 ) -> Placed:
     fits = [judge(solid, target, pose) for solid, target, pose in zip(solids, targets, poses, strict=True)]
     poses = np.stack([fit.pose @ solid.own for fit, solid in zip(fits, solids, strict=True)])
     steps = np.array([target.step for target in targets])
     focal = np.array([np.sqrt(target.lens.fx * target.lens.fy) for target in targets])
     return Placed(
-        meshes.placed(poses),
+        meshes.placed(poses, lenses),
         np.array([fit.iou for fit in fits]),
         np.array([fit.outline for fit in fits]) * steps,
         np.array([fit.depth for fit in fits]) / focal,

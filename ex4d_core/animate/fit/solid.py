@@ -41,9 +41,7 @@ class Solid:
 
     def seen(self, points: np.ndarray, lens: Intrinsics) -> Seen:
         """What a camera sees of the mesh with its vertices at points (V, 3) of the camera's frame."""
-        rasterise = seen_compiled if load_problem("numba") is None else seen_torch
-        settings = Settings(NEAR, FAR, 1, False, False, torch.device("cpu"), _nothing, _nothing)
-        return rasterise(torch.from_numpy(points), torch.from_numpy(self.faces), lens, settings)
+        return look(points, self.faces, lens)
 
     def depth(self, points: np.ndarray, lens: Intrinsics) -> np.ndarray:
         """(H, W) float64 planar depth, 0 where nothing is."""
@@ -51,6 +49,13 @@ class Solid:
         plane = np.zeros(lens.height * lens.width)
         plane[seen.sample.numpy()] = seen.depth.numpy()
         return plane.reshape(lens.height, lens.width)
+
+
+def look(points: np.ndarray, faces: np.ndarray, lens: Intrinsics, unit: float = 1.0) -> Seen:
+    """What a camera sees of a mesh with vertices (V, 3) in its frame, from `NEAR` to `FAR` in units of ``unit``."""
+    rasterise = seen_compiled if load_problem("numba") is None else seen_torch
+    settings = Settings(NEAR * unit, FAR * unit, 1, False, False, torch.device("cpu"), _nothing, _nothing)
+    return rasterise(torch.from_numpy(points), torch.from_numpy(faces), lens, settings)
 
 
 def _nothing() -> None:

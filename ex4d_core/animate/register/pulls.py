@@ -57,14 +57,30 @@ class Pulls:
         self, vertices: np.ndarray, points: np.ndarray, normals: np.ndarray, weights: np.ndarray, slide: float
     ) -> None:
         """Pull vertices to planes, and a share ``slide`` of it to the points themselves."""
-        forms = (1 - slide) * normals[:, :, None] * normals[:, None] + slide * np.eye(3)
-        forms *= weights[:, None, None]
+        self.add_forms(
+            vertices, points, (1 - slide) * normals[:, :, None] * normals[:, None] + slide * np.eye(3), weights
+        )
+
+    def add_forms(self, vertices: np.ndarray, points: np.ndarray, forms: np.ndarray, weights: np.ndarray) -> None:
+        """Pull vertices to points (N, 3) as quadratic forms (N, 3, 3) measure the way there."""
+        forms = forms * weights[:, None, None]
         np.add.at(self.matrix, vertices, forms)
         np.add.at(self.vector, vertices, np.einsum("nij,nj->ni", forms, points))
 
 
+def no_pulls(count: int) -> Pulls:
+    """Nothing pulls at so many vertices yet."""
+    return Pulls(np.zeros((count, 3, 3)), np.zeros((count, 3)))
+
+
 def pulls_on(
-    vertices: np.ndarray, faces: np.ndarray, border: np.ndarray, target: Target, reach: float, slide: float = SLIDE
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    border: np.ndarray,
+    target: Target,
+    reach: float,
+    slide: float = SLIDE,
+    shown: np.ndarray | None = None,
 ) -> Pulls:
     """Closest points from the mesh to the frame's and back, both with a sum of weights of at most 1.
 
@@ -75,19 +91,22 @@ def pulls_on(
         target: the frame's mesh.
         reach: farther points, in the same unit, do not pull; weights fall towards it (Tukey's biweight).
         slide: share of a pull that goes to the very point.
+        shown: numbers of the vertices that the frame could show at all; None = all.
     """
     from scipy.spatial import KDTree
 
     normals = vertex_normals(vertices, faces)
-    own = with_normals(vertices, normals, target.size)
     areas = vertex_areas(vertices, faces)
-    result = Pulls(np.zeros((len(vertices), 3, 3)), np.zeros((len(vertices), 3)))
-    goal = target.samples
+    result, goal = no_pulls(len(vertices)), target.samples
+    shown = np.arange(len(vertices)) if shown is None else shown
+    if not len(shown) or not len(goal.points):
+        return result
+    own = with_normals(vertices[shown], normals[shown], target.size)
     _, to = target.tree.query(own)  # type: ignore[attr-defined]
-    weights = areas / areas.sum() * trust(vertices - goal.points[to], normals, goal.normals[to], reach)
-    weights *= goal.inside[to]
-    result.add(np.arange(len(vertices)), goal.points[to], goal.normals[to], weights, slide)
-    by = np.asarray(KDTree(own).query(with_normals(goal.points, goal.normals, target.size))[1])
+    weights = areas[shown] / areas[shown].sum()
+    weights *= trust(vertices[shown] - goal.points[to], normals[shown], goal.normals[to], reach) * goal.inside[to]
+    result.add(shown, goal.points[to], goal.normals[to], weights, slide)
+    by = shown[np.asarray(KDTree(own).query(with_normals(goal.points, goal.normals, target.size))[1])]
     weights = trust(goal.points - vertices[by], goal.normals, normals[by], reach) / len(by)
     weights *= ~border[by]
     result.add(by, goal.points, goal.normals, weights, slide)

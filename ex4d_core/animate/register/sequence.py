@@ -225,11 +225,18 @@ def _outwards(
     return moved, [checks[n] for n in range(len(goals))], refused
 
 
-def problem(check: Check) -> str | None:
-    """Why a frame is refused; None where it is not."""
-    for what, value, (low, high) in (("area", check.area, AREA_BOUNDS), ("volume", check.volume, VOLUME_BOUNDS)):
+def out_of_bounds(area: float, volume: float) -> str | None:
+    """Why a mesh that has so many times its reference's area and volume has collapsed or burst; None where it has not."""
+    for what, value, (low, high) in (("area", area, AREA_BOUNDS), ("volume", volume, VOLUME_BOUNDS)):
         if not low <= value <= high:
             return f"its {what} would be {value:.2f} times the reference's"
+    return None
+
+
+def problem(check: Check) -> str | None:
+    """Why a frame is refused; None where it is not."""
+    if (why := out_of_bounds(check.area, check.volume)) is not None:
+        return why
     miss = max(check.there, check.back)
     if not miss <= LARGEST_MISS:
         return f"its mesh is {miss:.1%} of the size away from the deformed reference"

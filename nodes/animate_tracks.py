@@ -1,0 +1,53 @@
+"""Points of a video that guide a moving mesh: from a socket, or followed in its pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from comfy_api.latest import io
+
+from ..ex4d_core.animate.tracks import PictureTracks
+from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.pixels import to_uint8
+from . import types
+from .progress import Job
+
+
+def tracks_input() -> io.Input:
+    """Tracks that somebody else made."""
+    return types.HostTracks.Input(
+        "tracks",
+        optional=True,
+        tooltip="Points followed through the whole video by another node. Without them points of images are followed here.",
+    )
+
+
+def tracks_of(tracks: Any, images: torch.Tensor | None, job: Job) -> PictureTracks | None:
+    """The tracks that are connected; else the points of the images, where OpenCV is there; else None.
+
+    Raises:
+        EX4DError: something else on the socket.
+    """
+    if tracks is not None:
+        try:
+            path, seen = (torch.as_tensor(tracks[key]).cpu().numpy() for key in ("track_path", "track_visibility"))
+        except (KeyError, TypeError, IndexError, ValueError):
+            raise EX4DError(
+                "tracks takes a dictionary with track_path (frames, points, 2) and track_visibility (frames, points)."
+            ) from None
+        return PictureTracks(path, seen)
+    if images is None:
+        return None
+    from ..ex4d_core.machine import extras
+    from ..ex4d_core.solve import follow_points
+
+    if not extras.has("cv2"):
+        return None
+    light = (to_uint8(images[..., :3]).cpu().numpy().astype(np.float32) @ np.float32([0.299, 0.587, 0.114])).astype(
+        np.uint8
+    )
+    followed = follow_points(light, progress=job.progress, cancel=job.cancel)
+    job.restart()
+    return PictureTracks.followed(followed.position)
