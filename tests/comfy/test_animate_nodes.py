@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from harness import workflow
+from harness.wan import node
 from test_load_video import load
+from test_trajectory_nodes import camera
 
 SIDE, FRAMES = 96, (0, 2)
 
@@ -83,6 +86,35 @@ def test_meshes_of_key_frames_become_one_painted_mesh_that_moves(client, server,
     saved = trimesh.load(server.output / "EX-4D" / "walker_00001_.glb", process=False)
     (mesh,) = saved.geometry.values()
     assert len(mesh.faces) > 500 and mesh.visual.material.baseColorTexture.size == (256, 256)
+
+
+def test_one_mesh_follows_the_video_and_is_filmed_in_its_scene(client, server, filmed):
+    """The graph of one mesh; its scene is a wall behind it, so that a pixel is the mesh's or the wall's."""
+    prompt = {key: part for key, part in graph().items() if key in ("film", "mask film", "masks", "frames", "fit")}
+    prompt["frames"]["inputs"] |= {"files": "walker/frame_000.ply", "frames": "0"}
+    prompt |= {
+        "drive": node("EX4DDriveMesh", mesh=["fit", 0], masks=["masks", 0], images=["film", 0], smooth=0.3, fov=0.0),
+        "wall": node("EX4DDepthFromImage", images=["mask film", 0], kind="inverse", near=8.0, far=9.0),
+        "scene": node("EX4DBuildDWMesh", images=["film", 0], depth=["wall", 0]),
+        "path": camera("scene", angle=2.0),
+        "render": node("EX4DRenderColorMask", mesh=["scene", 0], trajectory=["path", 0], mesh_clip=["drive", 0]),
+    }
+    pack = client.object_info()
+    for part in prompt.values():
+        if part["class_type"].startswith("EX4D"):
+            part["inputs"] = workflow.widget_defaults(pack[part["class_type"]]) | part["inputs"]
+    for name, source in (("over", ["render", 3]), ("drawn", ["drive", 1])):
+        prompt[name] = node("EX4DTestRecord", value=source, name=name)
+    result = client.queue(prompt).ok()
+    assert re.search(r"3 frames, \d+ vertices, \d+ faces, \d+ tracks", result.text("drive")), result.text("drive")
+    overlap = re.search(r"IoU of mesh and mask ([\d.]+)", result.text("drive"))
+    assert overlap and float(overlap[1]) > 0.75, result.text("drive")
+    assert client.view(result.outputs["drive"]["images"][0])
+    # The mesh stands at 1, the wall at 8 and farther: nothing of it is as bright.
+    near = torch.load(server.output / "over.pt", weights_only=True)[..., 0] > 0.5
+    assert 0.02 < float(near[1].float().mean()) < 0.3
+    prompt["frames"]["inputs"] |= {"files": "walker/frame_*.ply", "frames": ""}
+    assert "One mesh is driven through the video; got those of 2 frames" in client.queue(prompt).message
 
 
 def test_what_does_not_fit_is_told_in_a_sentence(client, filmed):

@@ -21,6 +21,7 @@ FOLDERS = {
     "ModelPatchLoader": "model_patches",
     "LoadMoGeModel": "geometry_estimation",
     "CheckpointLoaderSimple": "checkpoints",
+    "ImageOnlyCheckpointLoader": "checkpoints",
     "LTXVAudioVAELoader": "checkpoints",
     "LTXAVTextEncoderLoader": "text_encoders checkpoints",
 }

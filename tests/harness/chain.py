@@ -32,6 +32,7 @@ NEEDS_MODELS = {
     "CLIPVisionLoader",
     "EX4DAdapterLoader",
     "EX4DDepthCrafter",
+    "ImageOnlyCheckpointLoader",
 }
 WIDTH, HEIGHT = 96, 64
 GRAPHS = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from PIL import Image
 
-from . import fourdnex_picture, workflow
+from . import animated_picture, fourdnex_picture, workflow
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -44,6 +44,7 @@ PICTURES = {
         "CrossView (LTX 2.3)",
         "CrossView (MiniMax-H3)",
     ),
+    "animated-mesh": ("Video to animated mesh",),
     "single-image": ("Single image to 4D",),
     "fourdnex": ("Image to 4D (4DNeX)",),
     "fourdnex-shot": ("Image to 4D, re-shot with EX-4D",),
@@ -209,6 +210,9 @@ def write() -> None:
     filmed = {}
     for picture, (name, *_) in PICTURES.items():
         graph = graph_of(name)
+        if widgets(graph, "EX4DMeshFrames") is not None:
+            animated_picture.draw()[0].save(FOLDER / f"{picture}.jpg", quality=82, optimize=True)
+            continue
         scene = clip_of(graph, SIZE)
         if scene not in filmed:
             filmed[scene] = scene.clip()

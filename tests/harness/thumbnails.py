@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from . import gallery
+from . import animated_picture, gallery
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -91,6 +91,8 @@ def write() -> None:
             filmed[scene] = scene.clip()
         picture = sheet(tiles(name, scene, *filmed[scene]), CAPTIONS.get(name))
         picture.save(ROOT / "workflows" / f"{name}.jpg", quality=86, optimize=True)
+    (animated,) = gallery.PICTURES["animated-mesh"]
+    animated_picture.draw()[1].save(ROOT / "workflows" / f"{animated}.jpg", quality=86, optimize=True)
 
 
 if __name__ == "__main__":
