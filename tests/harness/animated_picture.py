@@ -68,4 +68,4 @@ def draw() -> tuple[Image.Image, Image.Image]:
     rows = pictures()
     whole = gallery.sheet([[torch.from_numpy(frame) for frame in row] for row in rows])
     parts = [Image.fromarray(rows[row][column]) for row, column in ((0, 1), (1, 1), (2, 3), (3, 3))]
-    return whole, thumbnails.sheet(parts, ("Animated mesh", "Hunyuan3D, one mesh that moves"))
+    return whole, thumbnails.sheet(parts, ("Animated mesh", "of a video's object"))
