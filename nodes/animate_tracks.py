@@ -45,9 +45,8 @@ def tracks_of(tracks: Any, images: torch.Tensor | None, job: Job) -> PictureTrac
 
     if not extras.has("cv2"):
         return None
-    light = (to_uint8(images[..., :3]).cpu().numpy().astype(np.float32) @ np.float32([0.299, 0.587, 0.114])).astype(
-        np.uint8
-    )
+    pictures = to_uint8(images[..., :3]).cpu().numpy().astype(np.float32)
+    light = (pictures @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)
     followed = follow_points(light, progress=job.progress, cancel=job.cancel)
     job.restart()
     return PictureTracks.followed(followed.position)

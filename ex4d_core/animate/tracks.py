@@ -42,7 +42,7 @@ class PictureTracks:
     def followed(cls, position: np.ndarray) -> PictureTracks:
         """Of places (M, T, 2), NaN where a point is not seen, as `solve.follow_points` gives them."""
         path = np.asarray(position, np.float64).swapaxes(0, 1)
-        return cls(path, np.isfinite(path).all(axis=-1))
+        return cls(path, np.asarray(np.isfinite(path).all(axis=-1)))
 
     def __len__(self) -> int:
         return len(self.path)

@@ -198,9 +198,7 @@ def _checked(
 
 def _anchored(spots: np.ndarray, vertices: np.ndarray, faces: np.ndarray, lens: Intrinsics, known: Anchors) -> Anchors:
     """The anchors known so far, and those of tracks at ``spots`` (M, 2) that lie on the mesh for the first time."""
-    free = np.isfinite(spots).all(axis=1)
-    free[known.tracks] = False
-    number = np.flatnonzero(free)
+    number = np.setdiff1d(np.flatnonzero(np.isfinite(spots).all(axis=1)), known.tracks)
     found = on_surface(spots[number], vertices, faces, lens)
     return known.grown(Anchors(number[found.hit], found.face[found.hit], found.shares[found.hit]))
 
