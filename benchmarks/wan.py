@@ -11,6 +11,9 @@ adapter (66 GiB). ``result`` compares runs under different flags of ComfyUI:
 
     python benchmarks/wan.py --comfyui ~/comfy/ComfyUI --parts result --layers 8 --reference /tmp/normal.pt
     python benchmarks/wan.py --comfyui ~/comfy/ComfyUI --parts result --layers 8 --reference /tmp/normal.pt --flags=--novram
+
+``accelerators``, ``accelerators_fp8`` and ``tiles`` run the host's own accelerators with the adapter, alone and together
+(SageAttention where the package is installed); the parts of 4DNeX stand in a file of their own.
 """
 
 from __future__ import annotations
@@ -32,11 +35,14 @@ from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
+from wan_accelerators import Accelerators
+from wan_fourdnex import FourDNeX
+
 PACK = Path(__file__).resolve().parents[1]
 GIB = 2**30
 PARTS = (
     "overhead", "kernels", "full", "few", "long", "windows", "large", "compile", "fp8", "memory", "result", "fourdnex",
-    "fourdnex_run",
+    "fourdnex_run", "fourdnex_memory", "accelerators", "accelerators_fp8", "tiles",
 )  # fmt: skip
 BY_DEFAULT = ("overhead", "full", "few", "long", "compile", "fp8", "memory")
 
@@ -94,7 +100,7 @@ def start_comfyui(folder: str, tiny: bool, flags: list[str]):
     return SimpleNamespace(nodes=nodes.NODE_CLASS_MAPPINGS, fourdnex=SimpleNamespace(**fourdnex), **wan)
 
 
-class Bench:
+class Bench(FourDNeX, Accelerators):
     """Random models of full size and the measurements on them."""
 
     def __init__(self, args):
@@ -362,80 +368,6 @@ class Bench:
             a.copy_(b)
             b.copy_(kept)
 
-    def fourdnex_ready(self, **options):
-        """4DNeX on a model of its own, with a start of the published size, and the same without its hooks.
-
-        The LoRA of both is merged alike: what is compared is the hooks alone.
-        """
-        import comfy.patcher_extension
-
-        torch, pack, dim = self.torch, self.pack.fourdnex, self.size["dim"]
-        state = {pack.checkpoint.VECTORS_KEY: self.normal(2, dim, scale=0.5)}
-        for block in range(self.size["num_layers"]):
-            for module in pack.checkpoint.ATTENTION:
-                state[f"blocks.{block}.{module}.lora_A.weight"] = self.normal(64, dim, scale=0.01)
-                state[f"blocks.{block}.{module}.lora_B.weight"] = self.normal(dim, 64, scale=0.01)
-        adapter = pack.checkpoint.parse_adapter(state, "random")
-        model = pack.patch.add_adapter(self.load(**options), adapter, 1.0)
-        size = {"width": 96, "height": 64} if self.args.tiny else {}
-        start = pack.condition.prepare(torch.rand(480, 720, 3), frames=self.frames, **size)
-        ready = pack.conditioning.condition(
-            model, self.vae, self.positive, self.negative, start, clip_vision=self.vision
-        )
-        bare = ready.model.clone()
-        for kind in ("OUTER_SAMPLE", "DIFFUSION_MODEL"):
-            bare.remove_wrappers_with_key(getattr(comfy.patcher_extension.WrappersMP, kind), pack.patch.KEY)
-        return model, {"hooks": ready, "plain": SimpleNamespace(**{**vars(ready), "model": bare})}
-
-    def fourdnex(self, count=6):
-        """4DNeX's hooks on 35,100 tokens, beside plain Wan on the same latent: in the order A B B A, cfg 1."""
-        for name in ("bf16", "fp8"):
-            self.mm.unload_all_models()
-            options = {"dtype": self.torch.float8_e4m3fn} if name == "fp8" and not self.args.tiny else {}
-            _, variants = self.fourdnex_ready(**options)
-            self.steps(variants["plain"], 2, 1.0)
-            times, peaks = {"hooks": [], "plain": []}, {}
-            for variant in ("plain", "hooks", "hooks", "plain") if name == "bf16" else ("hooks",):
-                seconds, peaks[variant], batches = self.steps(variants[variant], count if name == "bf16" else 3, 1.0)
-                times[variant] += seconds
-            middle = {key: statistics.median(values) for key, values in times.items() if values}
-            over = round(100 * (middle["hooks"] / middle["plain"] - 1), 2) if "plain" in middle else None
-            shape = list(variants["hooks"].latent["samples"].shape)
-            self.say(
-                part="fourdnex", weights=name, latent=shape, tokens=shape[2] * shape[3] * shape[4] // 4, batch=batches[-1],
-                step={key: round(value, 4) for key, value in middle.items()}, percent=over,
-                spread={key: round(max(v) - min(v), 4) for key, v in times.items() if v},
-                peak={key: round(value, 2) for key, value in peaks.items()},
-            )  # fmt: skip
-
-    def fourdnex_run(self, count=8):
-        """The node's few-step run (the random LoRA stands in for a distilled one) against its stock parts, timed alone."""
-        torch = self.torch
-        self.mm.unload_all_models()
-        model, variants = self.fourdnex_ready()
-        latent = variants["plain"].latent["samples"]
-        size = {"width": 96, "height": 64} if self.args.tiny else {"width": 0, "height": 0}
-        frames = self.frames
-        images = torch.rand(frames, 8 * latent.shape[3], 8 * latent.shape[4], 3)
-        values = {
-            "seed": 42, "mode": "few steps", "steps": 50, "cfg": 5.0, "few_steps": count, "shift": 3.0,
-            "sampler_name": "published", "scheduler": "published", "frames": frames, "decoding": "joint",
-            "vae_tiles": "off", "fps": 24.0, "positive": self.positive, "negative": self.negative,
-            "clip_vision_output": self.vision,
-        }  # fmt: skip
-        sampler = self.pack.nodes["WanFourDNeXSampler"]
-        self.steps(variants["plain"], 2, 1.0)
-        run = self.timed(
-            partial(sampler.execute, model=model, vae=self.vae, image=torch.rand(1, 480, 720, 3), **size, **values)
-        )
-        encode, decode = self.timed(partial(self.vae.encode, images)), self.timed(partial(self.vae.decode, latent))
-        step = statistics.median(self.steps(variants["plain"], 5, 1.0)[0])
-        parts = count * step + encode + decode
-        self.say(
-            part="fourdnex_run", steps=count, cfg=1.0, run=round(run, 3), parts=round(parts, 3),
-            percent=round(100 * (run / parts - 1), 2), step=round(step, 4), encode=round(encode, 3), decode=round(decode, 3),
-        )  # fmt: skip
-
     def kernels(self):
         """GPU work of a forward, kernel by kernel: what the adapter adds to the plain model's."""
         from torch.profiler import ProfilerActivity, profile
@@ -593,20 +525,26 @@ class Bench:
     def memory(self):
         """A 4-step run with only so much GPU memory left free by another process."""
         for limit in self.args.limits:
-            self.mm.unload_all_models()
-            self.mm.soft_empty_cache()
-            with ballast(self.torch, limit) if self.device.type == "cuda" else contextlib.nullcontext():
-                self.peak(reset=True)
-                runs = [self.timed(lambda: self.node(self.adapted, self.frames, mode="few steps")) for _ in range(2)]
-                ready = self.ready(self.adapted)
-                seconds, peak, _ = self.steps(ready, 4, 1.0)
-                lowvram = getattr(self.adapted.model, "lowvram_patch_counter", 0)
-            self.say(
-                part="memory", limit=limit, runs=[round(r, 1) for r in runs], step=round(statistics.median(seconds), 3),
-                peak=round(peak, 2), lora_on_the_fly=lowvram,
-            )  # fmt: skip
-            if self.device.type == "cuda":
-                self.torch.cuda.set_per_process_memory_fraction(1.0)
+            self.say(part="memory", **self.held_to(limit, self.ready(self.adapted), self.few_steps))
+
+    def few_steps(self):
+        return self.node(self.adapted, self.frames, mode="few steps")
+
+    def held_to(self, limit, ready, run, runs=2):
+        """Seconds of whole runs and of a step, with only so many GiB left free by another process."""
+        self.mm.unload_all_models()
+        self.mm.soft_empty_cache()
+        with ballast(self.torch, limit) if self.device.type == "cuda" else contextlib.nullcontext():
+            self.peak(reset=True)
+            seconds = [round(self.timed(run), 1) for _ in range(runs)]
+            whole = self.peak()
+            steps, peak, _ = self.steps(ready, 4, 1.0)
+            values = {"limit": limit, "runs": seconds, "step": round(statistics.median(steps), 3)}
+            values |= {"peak": round(peak, 2), "peak_of_run": round(whole, 2)}
+            values["lora_on_the_fly"] = getattr(ready.model.model, "lowvram_patch_counter", 0)
+        if self.device.type == "cuda":
+            self.torch.cuda.set_per_process_memory_fraction(1.0)
+        return values
 
     def result(self):
         """Latent of a 4-step run, for comparison between flags of ComfyUI, with its time and memory."""
