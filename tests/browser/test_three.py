@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 
+from ex4d_core.animate.meshes import MeshClip
+from ex4d_core.animate.save import save_mesh_clip
 from ex4d_core.assets.export import AssetOptions, save_asset
 from ex4d_core.camera import invert_pose, y_up_from_opencv
 from ex4d_core.demo_scene import DemoScene
@@ -27,11 +30,20 @@ def clip():
 
 
 @pytest.fixture(scope="module")
-def played(chromium, clip, tmp_path_factory) -> list[dict]:
-    """What three.js reports of a file with a mesh a frame, and of one with a mesh that moves."""
+def body() -> MeshClip:
+    """A mesh of another making, that bends."""
+    base = trimesh.creation.icosphere(subdivisions=2)
+    moved = np.stack([base.vertices + 0.2 * np.sin(base.vertices[:, [1, 2, 0]] + t) for t in range(FRAMES)])
+    return MeshClip(moved, base.faces, colors=(base.vertices + 1) / 2, fps=FPS)
+
+
+@pytest.fixture(scope="module")
+def played(chromium, clip, body, tmp_path_factory) -> list[dict]:
+    """What three.js reports of a file with a mesh a frame, of one with a mesh that moves, and of another program's that does."""
     mesh, path = clip
     folder, choices = tmp_path_factory.mktemp("three"), (AssetOptions(0), AssetOptions(0, "one picture", picture=1))
     files = [save_asset(folder / f"{n}.glb", mesh, path, options=each).files[0] for n, each in enumerate(choices)]
+    files += save_mesh_clip(folder / "body.glb", body).files
     command = ["node", HERE / "three.mjs", FPS, FRAMES, WIDTH, HEIGHT, *files]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -69,3 +81,11 @@ def test_three_js_moves_one_mesh_under_one_picture(clip, played):
     weights = np.array([frame["weights"] for frame in played[1]["seen"]])
     assert weights.shape[1] > 0 and len(np.unique(weights.round(3), axis=0)) == FRAMES
     assert psnr_inside(played[1]["seen"][1]["pixels"], mesh.rgb[1].numpy()) > 35
+
+
+def test_three_js_moves_a_registered_mesh(body, played):
+    """Blended: half-way between two frames the vertices are half-way too, and the last frame stays."""
+    assert played[2]["meshes"] == 1 and played[2]["duration"] == pytest.approx(FRAMES / FPS)
+    between = np.concatenate([(body.vertices[:-1] + body.vertices[1:]) / 2, body.vertices[-1:]])
+    for frame, expected in zip(played[2]["seen"], between, strict=True):
+        np.testing.assert_allclose(frame["vertices"], expected, atol=1e-3 * body.size)

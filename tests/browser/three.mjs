@@ -1,4 +1,5 @@
-// An animated GLB in three.js, of npm, in Chromium: what is shown at each frame, where its cameras are, and a picture.
+// An animated GLB in three.js, of npm, in Chromium: what is shown at each frame, where its cameras are, and a picture by the source
+// camera; where there is none, the places of the vertices instead.
 // node three.mjs FPS FRAMES WIDTH HEIGHT FILE...
 import { readFileSync } from 'node:fs'
 import { chromium } from 'playwright-core'
@@ -59,11 +60,19 @@ const play = async ({ fps, frames, width, height, number }) => {
     }
     mixer.setTime((frame + 0.5) / fps)
     gltf.scene.updateMatrixWorld(true)
+    const report = { shown, weights: meshes[0].morphTargetInfluences?.slice() ?? [], places }
     const source = gltf.cameras.find((camera) => /source/.test(camera.name + camera.parent?.name))
-    source.aspect = width / height
-    source.updateProjectionMatrix()
-    renderer.render(gltf.scene, source)
-    seen.push({ shown, weights: meshes[0].morphTargetInfluences?.slice() ?? [], places, pixels: pixels() })
+    if (source) {
+      source.aspect = width / height
+      source.updateProjectionMatrix()
+      renderer.render(gltf.scene, source)
+      report.pixels = pixels()
+    } else {
+      const count = meshes[0].geometry.attributes.position.count
+      const place = (index) => meshes[0].localToWorld(meshes[0].getVertexPosition(index, new THREE.Vector3())).toArray()
+      report.vertices = Array.from({ length: count }, (_, index) => place(index))
+    }
+    seen.push(report)
   }
   return { meshes: meshes.length, duration: gltf.animations[0]?.duration ?? 0, seen }
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from harness.gltf import assert_valid
 
 from ex4d_core.animate.clean import cleaned
 from ex4d_core.animate.decimate import decimated
@@ -217,6 +218,26 @@ def test_frames_are_written_alone_or_one_by_one(tmp_path, mesh):
     with pytest.raises(Cancelled):
         save_mesh_clip(tmp_path / "none", moving, cancel=lambda: True)
     assert not list(tmp_path.glob("none*"))
+
+
+def textured(mesh: TriangleMesh) -> dict[str, object]:
+    """A texture, and places in it that differ on the two sides of every edge."""
+    uv = np.random.default_rng(0).uniform(0, 1, (len(mesh.faces), 3, 2))
+    return {"colors": None, "uv": uv, "texture": np.full((8, 8, 3), 128, np.uint8)}
+
+
+def test_khronos_validator_has_nothing_against_any_moving_mesh(tmp_path, mesh):
+    still = np.repeat(mesh.vertices[None], 3, axis=0)
+    files = [
+        *save_mesh_clip(tmp_path / "colours", clip(mesh), between="hold").files,
+        *save_mesh_clip(tmp_path / "texture", clip(mesh, **textured(mesh)), scale=0.01).files,
+        *save_mesh_clip(tmp_path / "plain", clip(mesh, colors=None, space="camera")).files,
+        *save_mesh_clip(tmp_path / "fixed", clip(mesh, vertices=still)).files,
+        *save_mesh_clip(tmp_path / "one", clip(mesh), format="glb frame", frame=1).files,
+        *save_mesh_clip(tmp_path / "each", clip(mesh, **textured(mesh)), format="glb sequence").files[:1],
+    ]
+    assert len(files) == 6
+    assert_valid(*files)
 
 
 def test_the_command_makes_one_file_of_many(tmp_path, capsys):
