@@ -16,6 +16,8 @@ def as_shapes(moved: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray,
     Where fewer shapes give every vertex of every frame to within 1e-4 of the radius, they are the strongest singular
     vectors of the motion; else the frames themselves, each with a weight of 1 at its time. Overwrites ``moved``.
 
+    Weights are 0 to 1 and 0 at the first frame: Blender's shape keys cut off what is negative.
+
     Args:
         moved: (T, N, 3) float32 positions.
         radius: of the scene, in the same unit.
@@ -40,7 +42,7 @@ def as_shapes(moved: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray,
 def _singular(moved: np.ndarray, allowed: float) -> tuple[np.ndarray, np.ndarray] | None:
     """(K, N, 3) shapes and (T, K) weights; None where K would save too little."""
     flat = moved.reshape(len(moved), -1)
-    most = int((1 - FEWEST_SAVED) * (len(moved) - 1))
+    most = int((1 - FEWEST_SAVED) * (len(moved) - 1)) - 1  # one more may be needed, against negative weights
     if most < 1:
         return None
     values, vectors = np.linalg.eigh(_gram(flat))
@@ -59,9 +61,22 @@ def _singular(moved: np.ndarray, allowed: float) -> tuple[np.ndarray, np.ndarray
             low = middle + 1
     weights = vectors[:, :high].astype(np.float32)
     shapes = (weights.T @ flat).reshape(high, *moved.shape[1:])
-    # Weights from 0 to 1, as people expect of sliders.
-    strongest = np.abs(weights).max(axis=0)
-    return shapes * strongest[:, None, None], weights / strongest
+    return _from_zero(shapes, weights - weights[:1])
+
+
+def _from_zero(shapes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same motion with weights of 0 to 1.
+
+    One more shape, against all others, makes up for raising all weights of a frame until none is negative.
+    """
+    turned = np.where(weights.sum(axis=0) < 0, np.float32(-1), np.float32(1))
+    weights, shapes = weights * turned, shapes * turned[:, None, None]
+    raised = np.maximum(-weights.min(axis=1, keepdims=True), 0)
+    if raised.max() > 1e-6 * weights.max():
+        weights = np.concatenate([weights + raised, raised], axis=1)
+        shapes = np.concatenate([shapes, -shapes.sum(axis=0, keepdims=True)])
+    strongest = weights.max(axis=0)
+    return shapes * strongest[:, None, None], np.clip(weights / strongest, 0, 1)
 
 
 PIECE = 1 << 16

@@ -154,7 +154,7 @@ def test_motion_of_few_kinds_is_mixed_from_few_shapes():
     amounts = rng.normal(size=(20, 2))
     moved = (base + np.tensordot(amounts, kinds, 1)).astype(np.float32)
     first, shapes, weights = as_shapes(moved.copy(), 1.0)
-    assert len(shapes) <= 3 and np.abs(weights).max() <= 1
+    assert len(shapes) <= 3 and weights.min() == 0 == np.abs(weights[0]).max() and weights.max() == 1
     assert np.abs(first + np.tensordot(weights, shapes, 1) - moved).max() < 1e-4
 
 
