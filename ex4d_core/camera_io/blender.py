@@ -1,7 +1,8 @@
 """Blender: a Python script that makes the camera, its path as a curve, and loads a mesh behind it if told which.
 
 Blender's world has z up and y forward: (x, y, z) of ours becomes (x, z, -y). Its cameras look along -z with y up. The lens is in
-millimetres on a film back whose height is `FILM_HEIGHT`; lens shift counts in picture heights.
+millimetres on a film back whose height is `FILM_HEIGHT`, in the picture's shape; lens shift counts in picture widths, since
+Blender's FBX export takes the film back's width and the shift for that, whatever way the sensor is fitted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from ..camera import DEFAULT_FPS, OPENGL_FROM_OPENCV, invert_pose, quaternion_from_matrix
 from ..errors import EX4DError
 from .cameras import Cameras, Format, lenses_of
-from .film import FILM_HEIGHT, focal_millimetres
+from .film import FILM_HEIGHT, film_width, focal_millimetres
 
 BLENDER_FROM_OPENCV = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 """Our world in Blender's axes."""
@@ -39,7 +40,7 @@ scene.render.fps_base = scene.render.fps / SHOT["fps"]
 scene.frame_start, scene.frame_end = 1, len(SHOT["lens"])
 
 camera = bpy.data.cameras.new("EX-4D camera")
-camera.sensor_fit, camera.sensor_height = "VERTICAL", SHOT["film_height"]
+camera.sensor_fit, (camera.sensor_width, camera.sensor_height) = "HORIZONTAL", SHOT["film_back"]
 rig = bpy.data.objects.new("EX-4D camera", camera)
 scene.collection.objects.link(rig)
 scene.camera = rig
@@ -85,10 +86,11 @@ def write(cameras: Cameras) -> bytes:
     for i in range(1, len(turns)):  # the nearer of the two signs, so that the curves between frames do not swing
         if turns[i] @ turns[i - 1] < 0:
             turns[i] = -turns[i]
-    shot = {"width": lenses[0].width, "height": lenses[0].height, "fps": fps, "film_height": FILM_HEIGHT}
+    shot = {"width": lenses[0].width, "height": lenses[0].height, "fps": fps}
+    shot["film_back"] = [film_width(lenses[0]), FILM_HEIGHT]
     shot |= {"location": pose[:, :3, 3].tolist(), "quaternion": turns.tolist()}
     shot["lens"] = [focal_millimetres(lens) for lens in lenses]
-    shot["shift"] = [[(k.width / 2 - k.cx) / k.height, (k.cy - k.height / 2) / k.height] for k in lenses]
+    shot["shift"] = [[(k.width / 2 - k.cx) / k.width, (k.cy - k.height / 2) / k.width] for k in lenses]
     return (SCRIPT % json.dumps(shot, separators=(",", ":"))).encode()
 
 

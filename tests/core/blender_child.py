@@ -1,6 +1,8 @@
 """Run by a Python that has bpy: opens the files of a folder in Blender and prints, as JSON, where things are at some frames.
 
-python blender_child.py FOLDER FRAMES WIDTH,HEIGHT FPS: camera scripts (.py), FBX, GLB and USD files, each in an empty scene, frames from 0.
+python blender_child.py FOLDER FRAMES WIDTH,HEIGHT FPS
+
+Camera scripts (.py), FBX, GLB and USD files, each in an empty scene; frames count from 0.
 """
 
 from __future__ import annotations

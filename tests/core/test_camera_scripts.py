@@ -159,21 +159,22 @@ def quaternion_matrix(q) -> np.ndarray:
 
 
 def test_blender(tmp_path):
-    """z up, y forward; cameras look along -z with y up; the lens on a film back 24 mm high, shift in picture heights."""
+    """z up, y forward; cameras look along -z with y up; the lens on a film back 24 mm high, shift in picture widths."""
     shifted = tuple(Intrinsics(k.fx, k.fy, k.cx + 30, k.cy - 20, k.width, k.height) for k in LENSES)
     path = Trajectory(PATH.world_to_camera, shifted, 29.97)
     scene, camera, rig = run_blender_script(path.save(tmp_path / "shot.py").read_text())
     assert (scene.render.resolution_x, scene.render.resolution_y, scene.frame_end) == (1024, 576, 4)
     assert scene.render.fps / scene.render.fps_base == pytest.approx(29.97)
-    assert camera.sensor_fit == "VERTICAL" and camera.sensor_height == 24
+    assert (camera.sensor_fit, camera.sensor_height) == ("HORIZONTAL", 24)
+    assert camera.sensor_width == pytest.approx(24 * 1024 / 576)
     ours_from_blender = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
     for frame in range(4):
         place, q = rig.keys["location"][frame + 1], rig.keys["rotation_quaternion"][frame + 1]
         same(ours_from_blender @ quaternion_matrix(q) @ np.diag([1.0, -1, -1]), ours_from_blender @ place, frame)
         assert camera.keys["lens"][frame + 1] / 24 * 576 == pytest.approx(LENSES[frame].fy, rel=1e-4)
         # Shifting Blender's view right and up moves the principal point left and down.
-        assert 512 - camera.keys["shift_x"][frame + 1] * 576 == pytest.approx(542)
-        assert 288 + camera.keys["shift_y"][frame + 1] * 576 == pytest.approx(268)
+        assert 512 - camera.keys["shift_x"][frame + 1] * 1024 == pytest.approx(542)
+        assert 288 + camera.keys["shift_y"][frame + 1] * 1024 == pytest.approx(268)
 
 
 @pytest.mark.parametrize("suffix", [".jsx", ".nk", ".py"])
