@@ -15,7 +15,7 @@ import { api, app } from './comfy.js'
 import { word } from './editor/words.js'
 
 /** The camera files that Python reads (ex4d_core/camera_io/formats.py); a test holds the two together. */
-const SUFFIXES = '.json,.npz,.txt,.chan,.gltf,.glb'
+const SUFFIXES = '.json,.npz,.txt,.chan,.gltf,.glb,.jsx,.py,.nk,.usda,.usd'
 /** What a .gltf may keep its numbers in, and is of use beside one only. */
 const BUFFER = '.bin'
 const LABEL = 'choose camera file to upload'

@@ -10,8 +10,9 @@ import json
 
 import numpy as np
 
-from ..camera import DEFAULT_FPS, invert_pose
-from .cameras import Cameras, Format, check_plain_lens, lenses_of
+from ..camera import DEFAULT_FPS, Intrinsics, invert_pose, pose_from
+from .cameras import Cameras, Format, Hints, check_plain_lens, lenses_of
+from .script import columns, picture, shot_in
 
 PIXELS = 100.0
 """Of After Effects' space for one unit of the scene."""
@@ -48,6 +49,24 @@ def write(cameras: Cameras) -> bytes:
     return (SCRIPT % json.dumps(shot, separators=(",", ":"))).encode()
 
 
+def read(data: bytes, hints: Hints) -> Cameras:
+    """Reads the camera of such a script back."""
+    shot = shot_in(data, r"var shot = (\{.*\});", "After Effects")
+    width, height = picture(shot)
+    zoom = columns(shot, "zoom", 1)[:, 0]
+    x, y, z = np.radians(columns(shot, "orientation", 3, len(zoom))).T
+    places = (columns(shot, "position", 3, len(zoom)) - [width / 2, height / 2, 0]) / PIXELS
+    (cx, cy, cz), (sx, sy, sz) = (np.cos(x), np.cos(y), np.cos(z)), (np.sin(x), np.sin(y), np.sin(z))
+    rows = [
+        [cy * cz, -cy * sz, sy],
+        [cx * sz + sx * sy * cz, cx * cz - sx * sy * sz, -sx * cy],
+        [sx * sz - cx * sy * cz, sx * cz + cx * sy * sz, cx * cy],
+    ]
+    rotation = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    lenses = tuple(Intrinsics.from_focal(float(focal), width, height) for focal in zoom)
+    return Cameras(pose_from(rotation, places), lenses, fps=shot.get("fps", hints.fps))
+
+
 def _orientation(rotation: np.ndarray) -> np.ndarray:
     """(T, 3) degrees about x, y, z with R = Rx Ry Rz, of camera-to-world rotations (T, 3, 3); without jumps of a full turn."""
     r = rotation
@@ -64,5 +83,6 @@ FORMAT = Format(
     suffixes=(".jsx",),
     used_by="Adobe After Effects (File > Scripts > Run Script File)",
     keeps="poses, focal length in pixels, size, fps",
+    read=read,
     write=write,
 )

@@ -11,10 +11,19 @@ import json
 
 import numpy as np
 
-from ..camera import DEFAULT_FPS, OPENGL_FROM_OPENCV, invert_pose, quaternion_from_matrix
+from ..camera import (
+    DEFAULT_FPS,
+    OPENGL_FROM_OPENCV,
+    Intrinsics,
+    invert_pose,
+    matrix_from_quaternion,
+    pose_from,
+    quaternion_from_matrix,
+)
 from ..errors import EX4DError
-from .cameras import Cameras, Format, lenses_of
+from .cameras import Cameras, Format, Hints, lenses_of
 from .film import FILM_HEIGHT, film_width, focal_millimetres
+from .script import columns, picture, shot_in
 
 BLENDER_FROM_OPENCV = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 """Our world in Blender's axes."""
@@ -94,11 +103,30 @@ def write(cameras: Cameras) -> bytes:
     return (SCRIPT % json.dumps(shot, separators=(",", ":"))).encode()
 
 
+def read(data: bytes, hints: Hints) -> Cameras:
+    """Reads the camera of such a script back."""
+    shot = shot_in(data, r'SHOT = json\.loads\("""(\{.*\})"""\)', "Blender")
+    width, height = picture(shot)
+    lens = columns(shot, "lens", 1)[:, 0]
+    turns, places = columns(shot, "quaternion", 4, len(lens)), columns(shot, "location", 3, len(lens))
+    high = columns(shot, "film_back", 2, 1)[0, 1]
+    to_world = invert_pose(pose_from(matrix_from_quaternion(turns), places))
+    pose = invert_pose(BLENDER_FROM_OPENCV) @ to_world @ OPENGL_FROM_OPENCV
+    lenses = tuple(
+        Intrinsics(focal, focal, width * (0.5 - float(across)), height / 2 + width * float(down), width, height)
+        for focal, (across, down) in zip(
+            (lens / high * height).tolist(), columns(shot, "shift", 2, len(lens)), strict=True
+        )
+    )
+    return Cameras(invert_pose(pose), lenses, fps=shot.get("fps", hints.fps))
+
+
 FORMAT = Format(
     name="blender",
     title="Blender script",
     suffixes=(".py",),
     used_by="Blender, and Unreal by the FBX that the script exports",
     keeps="poses, lens in mm with shift, size, fps, the path as a curve",
+    read=read,
     write=write,
 )

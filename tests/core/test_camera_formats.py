@@ -65,11 +65,11 @@ def test_help_page_and_readme_name_every_format():
 
 
 def test_a_format_may_have_several_endings_and_no_writer(add, tmp_path):
-    add(made_up("usd", suffixes=(".usd", ".usda"), read=lambda data, hints: Cameras(POSES, fps=float(data))))
-    assert {".usd", ".usda"} <= set(read_suffixes()) and "usd" not in written_formats()
-    (tmp_path / "Shot.USDA").write_bytes(b"30")
-    assert load_camera(tmp_path / "Shot.USDA").fps == 30
-    for name, format in (("new.usd", None), ("new.usd", "usd")):
+    add(made_up("abc", suffixes=(".abc", ".abca"), read=lambda data, hints: Cameras(POSES, fps=float(data))))
+    assert {".abc", ".abca"} <= set(read_suffixes()) and "abc" not in written_formats()
+    (tmp_path / "Shot.ABCA").write_bytes(b"30")
+    assert load_camera(tmp_path / "Shot.ABCA").fps == 30
+    for name, format in (("new.abc", None), ("new.abc", "abc")):
         with pytest.raises(EX4DError, match="unknown camera format"):
             Trajectory(POSES).save(tmp_path / name, format=format)
 

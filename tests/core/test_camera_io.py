@@ -15,7 +15,7 @@ from ex4d_core.trajectory import Trajectory, load_camera, save_camera
 LENS = Intrinsics.default(640, 352)
 BOTH_WAYS = [name for name, entry in written_formats().items() if entry.read]
 """What is written only, scripts for other programs, test_camera_scripts.py reads back."""
-EXACT_FPS = {"npz", "json", "re10k", "transforms", "gltf", "glb"}
+EXACT_FPS = {"npz", "json", "re10k", "transforms", "gltf", "glb", "jsx", "blender", "usda"}
 
 
 def shaken_path(frames=12, lens=LENS, fps=24.0):
@@ -45,7 +45,7 @@ def test_every_format_gives_back_what_it_was_given(name, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == [saved.name], "nothing else is left behind"
 
 
-@pytest.mark.parametrize("name", ["npz", "json", "chan", "transforms", "gltf", "glb"])
+@pytest.mark.parametrize("name", ["npz", "json", "chan", "transforms", "gltf", "glb", "jsx", "blender", "nk", "usda"])
 def test_a_zooming_lens_survives(name, tmp_path):
     lenses = tuple(Intrinsics.from_fov(30 + 3 * i, 640, 352) for i in range(12))
     path = Trajectory(shaken_path().world_to_camera, lenses)
@@ -57,7 +57,7 @@ def test_a_zooming_lens_survives(name, tmp_path):
 def test_a_shifted_lens_survives_or_is_refused(name, tmp_path):
     path = shaken_path(lens=Intrinsics(500, 500, 300, 200, 640, 352))
     target = tmp_path / f"shift{FORMATS[name].suffixes[0]}"
-    if name in ("chan", "gltf", "glb"):
+    if name in ("chan", "gltf", "glb", "jsx", "nk"):
         with pytest.raises(EX4DError, match="lens shift"):
             path.save(target, format=name)
         assert not target.exists()
