@@ -137,7 +137,7 @@ def _keys(name: str, words: list[str]) -> Curve:
     frame = 1.0
     for word in words[1:] if words[0] == "curve" else words:
         kind, number = (word[0], word[1:]) if word[0].isalpha() else ("", word)
-        if kind not in ("", "x"):
+        if kind and not number:
             continue
         try:
             value = float(number)
@@ -150,7 +150,7 @@ def _keys(name: str, words: list[str]) -> Curve:
             )
         if kind == "x":
             frame = value
-        else:
+        elif not kind:
             keys[int(frame)] = value
             frame += 1
     if not keys:

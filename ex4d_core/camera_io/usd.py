@@ -150,7 +150,9 @@ def _with_lens(poses: np.ndarray, camera: Prim, times: np.ndarray, fps: float, h
             width * (0.5 - across / wide),
             height * (0.5 + down / high),
         ]
-        lenses = tuple(Intrinsics(*(float(v) for v in row), width, height) for row in np.stack(values, axis=-1))
+        lenses = tuple(
+            Intrinsics(fx, fy, cx, cy, width, height) for fx, fy, cx, cy in np.stack(values, axis=-1).tolist()
+        )
         return Cameras(poses, lenses, fps=fps)
     size = hints.image_size()
     if size is not None:
