@@ -250,6 +250,7 @@ class NodeBridge {
     const { filename, subfolder, type } = reference
     this.node.properties[SCENE] = { filename, subfolder, type }
     void this.editor.loader.load(reference)
+    this.takeMemory(this.editor.loader.offered) // word of it may come first
   }
 
   /** @param {unknown} reference of a memory that a render node has written; of whose scene, its name tells */
