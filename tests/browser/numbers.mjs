@@ -1,13 +1,16 @@
 // What nodes show of a run, pictures and lines of numbers, in a real frontend: as the run ends, after another run, in a
-// tab that was left, after an undo, and inside a subgraph. node numbers.mjs URL FOLDER [vue]
+// tab that was left, after an undo, and inside a subgraph; in Vue nodes also the clip's mesh in the host's own 3D viewer.
+// node numbers.mjs URL FOLDER [vue]
 import { join } from 'node:path'
 import { PATIENCE, buildChain, fit, inEditor, open, pass, picture, run, waitForEditor } from './comfy.mjs'
+import { previewMesh } from './preview3d.mjs'
 
 const [url, folder, renderer = 'litegraph'] = process.argv.slice(2)
 const { browser, page, seen } = await open(url, {
   settings: { 'Comfy.VueNodes.Enabled': renderer === 'vue' },
   width: 1700,
-  height: 900
+  height: 900,
+  bypassCSP: renderer === 'vue'
 })
 const report = { seen, runs: [], shown: {} }
 const command = (name) => page.evaluate((id) => window.app.extensionManager.command.execute(id), name)
@@ -163,6 +166,7 @@ try {
   })
   await rest()
   await look('back')
+  if (renderer === 'vue') report.viewer = await previewMesh(page, join(folder, 'preview3d.png'))
 } finally {
   await browser.close()
 }

@@ -14,7 +14,11 @@ def test_numbers_stay_with_their_pictures_in_litegraph_nodes(oldest_frontend, br
 
 
 def test_numbers_stay_with_their_pictures_in_vue_nodes(browse_vue, host, keep, tmp_path):
-    check(browse_vue("numbers.mjs", tmp_path, "vue"))
+    report = browse_vue("numbers.mjs", tmp_path, "vue")
+    check(report)
+    # ComfyUI's own 3D viewer shows the clip's mesh in its colours, from the path's first camera.
+    viewer = report["viewer"]
+    assert viewer["run"]["status"] == "success" and viewer["shown"] > viewer["empty"] + 0.1, viewer
     keep(f"vue-{host.version}")
 
 
