@@ -279,7 +279,7 @@ class _Camera:
             for part, value in zip(world_normal, turned, strict=True):
                 part[at] = value / length
             bounce[at] = self.scene.number[i][3]
-        return self._lit(own, point, world_normal, bounce)
+        return _lit(own, point, world_normal, bounce, self._sun(point, world_normal, bounce))
 
     def _painted(self, i: int, point: Vector, normal: Vector) -> Tensor:
         """(N, 3) colours of points on one solid, unlit."""
@@ -290,23 +290,32 @@ class _Camera:
         first, second = self.scene.colour[i][:3], self.scene.colour[i][3:]
         return torch.stack([tone * (a * (1 - share) + b * share) for a, b in zip(first, second, strict=True)], 1)
 
-    def _lit(self, own: Tensor, point: Vector, normal: Vector, bounce: Tensor) -> Tensor:
-        x, y, z = point
-        facing = normal[0] * SUN[0] + normal[1] * SUN[1] + normal[2] * SUN[2]
+    def _sun(self, point: Vector, normal: Vector, bounce: Tensor) -> Tensor:
+        """(N,) how much of the sun falls on points."""
+        facing = _facing(normal)
         sun = torch.zeros_like(facing)
         bright = (facing > 0).nonzero()[:, 0]
         lifted = [part[bright] + 1e-4 * n[bright] for part, n in zip(point, normal, strict=True)]
         bright = bright[~self.scene.in_shadow(lifted)]
         sun[bright] = facing[bright] * (1 - bounce[bright])
-        sky = 0.50 - 0.16 * normal[1] + bounce * (0.42 + 0.2 * facing)
-        low = 0.72 + 0.28 * _smoothstep(0.0, 0.5, GROUND_HEIGHT - y)
-        sky = torch.where(normal[1] > -0.99, sky * low, sky)
-        haze = 0.55 * _smoothstep(9.0, 34.0, (x * x + (z - PLAZA_CENTRE_Z) ** 2).sqrt())
-        shades = ((0.90, 0.68, 0.95), (0.94, 0.63, 0.86), (1.06, 0.54, 0.80))
-        return torch.stack(
-            [(1 - haze) * own[:, channel] * (a * sky + b * sun) + haze * c for channel, (a, b, c) in enumerate(shades)],
-            1,
-        )
+        return sun
+
+
+def _facing(normal: Vector) -> Tensor:
+    return normal[0] * SUN[0] + normal[1] * SUN[1] + normal[2] * SUN[2]
+
+
+def _lit(own: Tensor, point: Vector, normal: Vector, bounce: Tensor, sun: Tensor) -> Tensor:
+    """(N, 3) colours of points in the light of sun and sky, and in the haze of their distance."""
+    x, y, z = point
+    sky = 0.50 - 0.16 * normal[1] + bounce * (0.42 + 0.2 * _facing(normal))
+    low = 0.72 + 0.28 * _smoothstep(0.0, 0.5, GROUND_HEIGHT - y)
+    sky = torch.where(normal[1] > -0.99, sky * low, sky)
+    haze = 0.55 * _smoothstep(9.0, 34.0, (x * x + (z - PLAZA_CENTRE_Z) ** 2).sqrt())
+    shades = ((0.90, 0.68, 0.95), (0.94, 0.63, 0.86), (1.06, 0.54, 0.80))
+    return torch.stack(
+        [(1 - haze) * own[:, channel] * (a * sky + b * sun) + haze * c for channel, (a, b, c) in enumerate(shades)], 1
+    )
 
 
 def _hit(shape: int, inner: float, o: Vector, d: Vector, least: float) -> tuple[Tensor, list[Tensor]]:

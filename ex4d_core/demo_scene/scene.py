@@ -85,7 +85,11 @@ class DemoScene:
         Returns:
             Colour (H, W, 3) uint8 and planar depth (H, W) float32.
         """
-        return self._cast(self._things(t / self.frames % 1.0), t, world_to_camera, intrinsics)
+        return self._cast(self.things_at(t), t, world_to_camera, intrinsics)
+
+    def things_at(self, t: float) -> list[solids.Solid]:
+        """What stands in the scene at a frame, which may be fractional."""
+        return self._things(t / self.frames % 1.0)
 
     def still(
         self, t: float, world_to_camera: np.ndarray | None = None, intrinsics: Intrinsics | None = None

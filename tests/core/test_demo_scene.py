@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ex4d_core.camera import Intrinsics, invert_pose
-from ex4d_core.demo_scene import CAMERA_MOVES, SUBJECT, DemoScene, raycast_torch, solids
+from ex4d_core.demo_scene import CAMERA_MOVES, SUBJECT, DemoScene, raycast_many, raycast_torch, solids
 from ex4d_core.demo_scene.scene import ray_caster
 from ex4d_core.demo_scene.truth import look_up
 from ex4d_core.errors import Cancelled, EX4DError
@@ -145,6 +145,21 @@ def test_both_ray_casters_see_the_same(t, monkeypatch) -> None:
         apart = np.abs(torch_rgb.astype(int) - rgb).max(axis=-1)
         # Where a shadow or a line ends within a rounding error of a ray, the two may fall on different sides.
         assert (apart > 1).sum() <= 2 and (apart > 0).mean() < 0.001
+
+
+def test_many_pictures_at_once_are_those_of_one_after_the_other() -> None:
+    """Two scenes of other things, so that each has slots that the other leaves empty; five shapes, shadows, ground and sky."""
+    scenes = [DemoScene(32, 24, 2, seed=seed) for seed in (1, 2)]
+    path = np.stack([np.eye(4), _look_at(np.array([2.4, -0.6, 1.5]), np.array(SUBJECT))])
+    lens = scenes[0].intrinsics
+    colour, depth = raycast_many.pictures(
+        [raycast_many.things_of(scene) for scene in scenes], np.stack([path] * 2), lens
+    )
+    for n, scene in enumerate(scenes):
+        rgb, z = scene.clip(path)
+        np.testing.assert_allclose(depth[n].numpy(), z.numpy(), rtol=1e-5)
+        apart = (colour[n].int() - rgb.int()).abs().amax(-1)
+        assert (apart > 1).sum() <= 2 and (apart > 0).float().mean() < 0.01
 
 
 MOVING = [move for move in CAMERA_MOVES if move != "locked-off"]
