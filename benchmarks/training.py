@@ -3,6 +3,7 @@
     python benchmarks/training.py                                   # 14B, 512x512x49, published numerics
     python benchmarks/training.py --residual bfloat16 --compiled    # what is faster and keeps less
     python benchmarks/training.py --checkpointing offloaded --limit_gib 44
+    python benchmarks/training.py --checkpointing offloaded --streamed 40 --limit_gib 16          # a small card
     torchrun --nproc-per-node 2 benchmarks/training.py             # the base on each card
     torchrun --nproc-per-node 2 benchmarks/training.py --sharded   # the base spread over them
 
@@ -27,10 +28,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ex4d_core.training.config import ModelConfig, Precision, RunConfig
+from ex4d_core.training.config import ModelConfig, Precision, RunConfig, Storage
 from ex4d_core.training.draws import stream
 from ex4d_core.training.estimate import GIB, estimate
-from ex4d_core.training.model import Geometry, Wan, add_adapter, trained
+from ex4d_core.training.model import Geometry, Wan, add_adapter, place, to_float8, trained
 from ex4d_core.training.model.wan import CHECKPOINTING
 from ex4d_core.training.objective import level_of
 from ex4d_core.training.optimiser import make_optimiser
@@ -51,7 +52,8 @@ def random_wan(size: ModelSize, config: ModelConfig, ranks: Ranks) -> Wan:
     """A frozen network of random bfloat16 weights with its adapter, as a run has it."""
     with torch.device("meta"):
         wan = Wan(Geometry(size))
-    device = torch.device("cpu") if config.sharded else ranks.device
+    small = config.streamed or config.precision == "float8"
+    device = torch.device("cpu") if config.sharded or small else ranks.device
     wan = wan.to(torch.bfloat16).to_empty(device=device)
     torch.manual_seed(0)
     drawn = torch.empty(2**20, dtype=torch.bfloat16, device=device).normal_(std=0.02)  # a processor draws slowly
@@ -61,11 +63,15 @@ def random_wan(size: ModelSize, config: ModelConfig, ranks: Ranks) -> Wan:
                 value.fill_(1.0)
             else:
                 value.copy_(drawn.repeat(-(-value.numel() // len(drawn)))[: value.numel()].view_as(value))
+    if config.precision == "float8":
+        to_float8(wan.blocks, ranks.device)
     add_adapter(wan, rank=config.rank, hidden=config.prior_width)
     wan.residual = torch.bfloat16 if config.residual == "bfloat16" else torch.float32
     wan.checkpointing = config.checkpointing
     if config.sharded:
         shard(wan, ranks)
+    elif small:
+        place(wan, ranks.device, config.streamed)
     if config.compiled:
         for block in wan.blocks:
             block.compile()
@@ -135,6 +141,8 @@ def main() -> int:
     add("--checkpointing", choices=CHECKPOINTING, default="full")
     add("--compiled", action="store_true")
     add("--sharded", action="store_true")
+    add("--streamed", type=int, default=0, help="blocks whose weights wait in the computer's memory")
+    add("--precision", choices=get_args(Storage), default="bfloat16")
     add("--reference", action="store_true", help="measure the published choices first, and give the ratio")
     add("--steps", type=int, default=10)
     add("--warm_up", type=int, default=3)
@@ -144,8 +152,9 @@ def main() -> int:
     args = parser.parse_args()
     published = RunConfig(model=ModelConfig())
     asked = ModelConfig(
-        residual=args.residual, checkpointing=args.checkpointing, compiled=args.compiled, sharded=args.sharded
-    )
+        precision=args.precision, residual=args.residual, checkpointing=args.checkpointing, compiled=args.compiled,
+        sharded=args.sharded, streamed=args.streamed,
+    )  # fmt: skip
     with joined(args.device) as ranks:
         if args.limit_gib and ranks.device.type == "cuda":
             total = torch.cuda.get_device_properties(ranks.device).total_memory

@@ -109,6 +109,8 @@ def dry_run(config: RunConfig, ranks: int) -> str:
         *(f"  {size / GIB:7.2f} GiB  {part}" for part, size in found.memory.items()),
         f"  {found.total / GIB:7.2f} GiB  together, about, on each device",
     ]
+    if found.waiting:
+        lines.append(f"  {found.waiting / GIB:7.2f} GiB  in the computer's memory, for each process")
     return "\n".join(lines)
 
 

@@ -20,6 +20,9 @@ from .objective import Objective
 from .optimiser import LEARNING_RATE, WEIGHT_DECAY
 
 Precision = Literal["bfloat16", "float32"]
+Storage = Literal["bfloat16", "float32", "float8"]
+STREAMS: tuple[Checkpointing, ...] = ("full", "offloaded")
+"""Kinds of checkpointing with which weights can be streamed: a block's backward pass ends before the next one's begins."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,12 @@ class ModelConfig:
 
     Attributes:
         base: file or folder of Wan's weights.
-        precision: of the frozen weights, and so of the arithmetic.
+        precision: of the frozen weights, and so of the arithmetic; "float8" keeps those of the blocks in eight bits and computes
+            in bfloat16, with other results.
         residual: of the stream between blocks; float32 in the published numerics.
         checkpointing: what blocks keep for the backward pass.
         sharded: spread the frozen weights over the ranks instead of keeping a copy on each; for cards that cannot hold them.
+        streamed: blocks, from the first on, whose frozen weights wait in the computer's memory; for small cards.
         compiled: compile each block; the first step then takes a minute longer.
         rank: of the low-rank matrices.
         prior_width: channels inside the prior encoder.
@@ -39,10 +44,11 @@ class ModelConfig:
     """
 
     base: str = ""
-    precision: Precision = "bfloat16"
+    precision: Storage = "bfloat16"
     residual: Precision = "float32"
     checkpointing: Checkpointing = "full"
     sharded: bool = False
+    streamed: int = 0
     compiled: bool = False
     rank: int = RANK
     prior_width: int = HIDDEN
@@ -145,6 +151,7 @@ MAY_DIFFER = (
     "device",
     "model.checkpointing",
     "model.sharded",
+    "model.streamed",
     "model.base",
     "data.cache",
     "optimiser.steps",
@@ -268,16 +275,29 @@ def _check_ranges(config: RunConfig) -> None:
         if not value:
             raise EX4DError(f"The configuration names no {name}.")
     limits = {
-        "model.rank": (1, 4096), "model.prior_width": (1, 65536), "optimiser.steps": (1, 10**9), "optimiser.batch": (1, 10**6),
+        "model.rank": (1, 4096), "model.prior_width": (1, 65536), "model.streamed": (0, 1000),
+        "optimiser.steps": (1, 10**9), "optimiser.batch": (1, 10**6),
         "optimiser.learning_rate": (0, 1), "optimiser.weight_decay": (0, 1), "optimiser.clip_norm": (0, 1e9),
         "optimiser.ema": (0, 0.999999), "data.caption_dropout": (0, 1), "save.every_steps": (0, 10**9),
         "save.every_minutes": (0, 1e6), "save.keep": (0, 10**6), "validation.every_steps": (0, 10**9),
         "validation.clips": (1, 10**6), "seed": (0, 2**63),
     }  # fmt: skip
+    _check_together(config.model)
     flat = _flat(config.as_dict())
     for name, (low, high) in limits.items():
         if not low <= flat[name] <= high:
             raise EX4DError(f"{name} must lie between {low:g} and {high:g}, got {flat[name]}.")
+
+
+def _check_together(model: ModelConfig) -> None:
+    if model.streamed and model.checkpointing not in STREAMS:
+        raise EX4DError(
+            f"model.streamed needs model.checkpointing {' or '.join(STREAMS)}, got {model.checkpointing}: what is kept of a "
+            "block would keep its weights."
+        )
+    if model.sharded and (model.streamed or model.precision == "float8"):
+        other = "model.streamed" if model.streamed else "model.precision float8"
+        raise EX4DError(f"model.sharded and {other} are two ways to the same end and do not go together. Choose one.")
 
 
 def _flat(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:

@@ -21,7 +21,8 @@ class Estimate:
     Attributes:
         tokens: of the video.
         trained: numbers that are trained.
-        memory: part -> bytes.
+        memory: part -> bytes, on the device.
+        waiting: bytes in the computer's memory: streamed weights, and inputs of blocks that are offloaded.
         flops: of a step of one sample that count: forward, and backward without gradients of frozen weights.
         executed: those and what is computed again.
     """
@@ -29,6 +30,7 @@ class Estimate:
     tokens: int
     trained: int
     memory: dict[str, int]
+    waiting: int
     flops: float
     executed: float
 
@@ -59,22 +61,29 @@ def estimate(geometry: Geometry, shape: tuple[int, int, int], config: RunConfig,
     rank, width = config.model.rank, config.model.prior_width
     lora = size.blocks * rank * (8 * 2 * dim + 2 * (dim + ffn))
     prior = 2 * WAN21_I2V.latent_channels * width + 2 * width * width + 3 * width + 4 * width * dim + dim
-    weights = size.blocks * (10 * dim * dim + 2 * dim * ffn) + 6 * dim * dim
-    number, stream = (2 if kind == "bfloat16" else 4 for kind in (config.model.precision, config.model.residual))
+    one = 10 * dim * dim + 2 * dim * ffn
+    number, stream = (4 if kind == "float32" else 2 for kind in (config.model.precision, config.model.residual))
+    stored = one if config.model.precision == "float8" else one * number
     block = tokens * ((11 * dim + 2 * ffn) * number + 5 * dim * stream)
     kept = {"off": size.blocks * block, "offloaded": 2 * tokens * dim * stream}.get(
         config.model.checkpointing, size.blocks * tokens * dim * stream
     )
     if config.model.checkpointing == "attention":
         kept += size.blocks * 3 * tokens * dim * number
-    held = weights * number
+    held = size.blocks * stored + 6 * dim * dim * number
+    streamed = min(config.model.streamed, size.blocks)
+    waiting = streamed * stored + (
+        size.blocks * tokens * dim * stream if config.model.checkpointing == "offloaded" else 0
+    )
     if config.model.sharded and processes > 1:
         held = held // processes + 2 * held // size.blocks
+    elif streamed:
+        held -= (streamed - 2) * stored
     memory = {
         "frozen weights": held,
         "adapter, its gradients and moments": (16 + (4 if config.optimiser.ema else 0)) * (lora + prior),
         "kept for the backward pass": kept,
-        "one block at work": 2 * block,
+        "one block at work": 2 * block + (one * number if config.model.precision == "float8" else 0),
         "context and workspaces": WORKSPACE,
     }
-    return Estimate(tokens, lora + prior, memory, forward + backward, forward + backward + scores + again)
+    return Estimate(tokens, lora + prior, memory, waiting, forward + backward, forward + backward + scores + again)

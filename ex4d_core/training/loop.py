@@ -19,7 +19,7 @@ from . import saved
 from .cache import SPLITS, Cache, CachedClip, load_sample, open_cache
 from .config import RunConfig, differences
 from .draws import stream
-from .model import Wan, adapter_state, add_adapter, load_wan, set_adapter, trained
+from .model import Wan, adapter_state, add_adapter, load_wan, place, set_adapter, to_float8, trained
 from .model.load import stored_tensors
 from .objective import draw_level
 from .optimiser import make_optimiser
@@ -115,10 +115,14 @@ def begin(
     before = saved.load(steps[-1]) if resume else None
     if before is not None:
         check_same(before, config, fingerprints)
-    dtype = {"bfloat16": torch.bfloat16, "float32": torch.float32}
-    device = "cpu" if config.model.sharded else ranks.device  # shards are cut from there
+    dtype = {"bfloat16": torch.bfloat16, "float8": torch.bfloat16, "float32": torch.float32}
+    # Shards are cut from the CPU, and what is streamed or rounded need not fit on the device as it is.
+    small = config.model.streamed or config.model.precision == "float8"
+    device = "cpu" if config.model.sharded or small else ranks.device
     wan = load_wan(config.model.base, dtype=dtype[config.model.precision], device=device, progress=progress)
     wan.residual, wan.checkpointing = dtype[config.model.residual], config.model.checkpointing
+    if config.model.precision == "float8":
+        to_float8(wan.blocks, ranks.device)
     add_adapter(wan, rank=config.model.rank, hidden=config.model.prior_width, seed=config.seed)
     if before is not None:
         set_adapter(wan, parse_adapter(before.adapter, str(steps[-1])))
@@ -126,6 +130,8 @@ def begin(
         set_adapter(wan, load_adapter(config.model.adapter))
     if config.model.sharded:
         shard(wan, ranks)
+    elif small:
+        place(wan, ranks.device, config.model.streamed)
     if config.model.compiled:
         for block in wan.blocks:
             block.compile()

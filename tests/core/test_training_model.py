@@ -18,9 +18,12 @@ from ex4d_core.training.model import (
     adapter_state,
     add_adapter,
     load_wan,
+    place,
     set_adapter,
+    to_float8,
     trained,
 )
+from ex4d_core.training.model.float8 import round_rows
 from ex4d_core.training.model.load import stored_tensors
 from ex4d_core.training.model.wan import ATTENTION_OPS, CHECKPOINTING
 from ex4d_core.wan.backbone import ModelSize
@@ -81,6 +84,17 @@ def small(blocks=2, seed=0):
     with torch.no_grad():
         for number, value in enumerate(trained(wan).values()):
             value.add_(torch.randn(value.shape, generator=torch.Generator().manual_seed(number)), alpha=0.1)
+    return wan
+
+
+def stored(wan, kind):
+    """The network with its frozen weights in another type."""
+    ours = {id(value) for value in trained(wan).values()}
+    for value in wan.parameters():
+        if kind != "float32" and id(value) not in ours:
+            value.data = value.data.bfloat16()
+    if kind == "float8":
+        to_float8(wan.blocks, torch.device("cpu"))
     return wan
 
 
@@ -203,6 +217,42 @@ class TestMemorySavingPaths:
             output, got = gradients(wan, checkpointing)
             assert torch.equal(output, plain), checkpointing
             assert all(torch.equal(got[name], wanted[name]) for name in wanted), checkpointing
+
+    @pytest.mark.parametrize("kind", ["float32", "bfloat16", "float8"])
+    def test_streamed_weights_give_the_same_bits(self, kind):
+        def network(streamed):
+            wan = stored(small(blocks=3), kind)
+            place(wan, torch.device("cpu"), streamed)
+            return wan
+
+        plain, wanted = gradients(network(0), "full")
+        for streamed, checkpointing in ((2, "full"), (9, "offloaded")):
+            wan = network(streamed)
+            for _ in range(2):  # the second pass begins with what the first has left on the device
+                output, got = gradients(wan, checkpointing)
+                assert torch.equal(output, plain) and all(torch.equal(got[name], wanted[name]) for name in wanted)
+            with torch.no_grad():
+                assert torch.equal(wan(*small_inputs()), plain)
+
+    def test_a_streamed_block_whose_weights_never_come_gives_other_numbers(self):
+        """The weights on the device are those that are computed with, and nothing is left of them elsewhere."""
+        wan = small()
+        place(wan, torch.device("cpu"), 2)
+        before = wan(*small_inputs())
+        wan.streaming.waiting[1].zero_()
+        wan.streaming.held = [None, None]
+        assert not torch.equal(wan(*small_inputs()), before)
+
+    def test_eight_bits_keep_three_of_a_weights_and_the_rows_largest(self):
+        weight = torch.randn(6, 50, generator=torch.Generator().manual_seed(1)) * torch.logspace(-6, 6, 6)[:, None]
+        rounded, scale = round_rows(weight)
+        again = rounded.float() * scale
+        assert rounded.dtype == torch.float8_e4m3fn and scale.shape == (6, 1)
+        torch.testing.assert_close(again.abs().amax(1), weight.abs().amax(1), rtol=1e-6, atol=0)
+        assert ((again - weight).abs() <= weight.abs() / 16 + weight.abs().amax(1, keepdim=True) / 2**18).all()
+        wan, plain = stored(small(), "float8"), stored(small(), "bfloat16")
+        apart = distance(wan(*small_inputs()).float(), plain(*small_inputs()).float())
+        assert 0 < apart < 0.05
 
     def test_a_checkpointed_block_is_run_twice_and_attention_kept_is_not(self):
         wan = small()

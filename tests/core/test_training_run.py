@@ -296,6 +296,7 @@ class TestConfig:
             ("optimizer.steps=1", r"no optimizer. Did you mean optimiser"),
             ("optimiser.steps=1.5", "optimiser.steps must be a whole number, got 1.5"),
             ("optimiser.steps=true", "must be a whole number, got True"),
+            ("model.streamed=2", "model.streamed needs model.checkpointing full or offloaded, got off"),
             ("optimiser.objective=mine", "must be one of published, unweighted, logit_normal, got 'mine'"),
             ("optimiser.steps=0", "optimiser.steps must lie between 1 and"),
             ("optimiser.ema=1", "optimiser.ema must lie between 0 and"),
@@ -344,6 +345,14 @@ class TestEstimate:
         config = load_config_of(sharded=True, checkpointing=checkpointing)
         found = estimate(Geometry(ModelSize(5120, 13824, 40, 36)), (13, 64, 64), config, processes=2)
         assert found.total / 2**30 == pytest.approx(measured, rel=0.1)
+
+    def test_what_is_streamed_waits_in_the_computers_memory(self):
+        """40 blocks of 10 * 5120^2 + 2 * 5120 * 13824 numbers; two of them are on the card at a time."""
+        config = load_config_of(streamed=99, checkpointing="offloaded")
+        found = estimate(Geometry(ModelSize(5120, 13824, 40, 36)), (13, 64, 64), config)
+        block = 2 * (10 * 5120**2 + 2 * 5120 * 13824)
+        assert found.memory["frozen weights"] == 2 * block + 2 * 6 * 5120**2
+        assert found.waiting == 40 * (block + 4 * 13312 * 5120)
 
     def test_trained_numbers_are_those_of_the_network(self):
         geometry = Geometry(ModelSize(128, 64, 2, 36))

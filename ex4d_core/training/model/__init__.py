@@ -1,8 +1,10 @@
 """Wan2.1 image-to-video as a module of our own: the published names, gradients, and nothing but torch."""
 
 from .adapter import adapter_off, adapter_state, add_adapter, prior_of, set_adapter, trained
+from .float8 import to_float8
 from .geometry import Geometry, geometry_of
 from .load import load_wan
+from .streaming import place
 from .wan import Checkpointing, Wan
 
 __all__ = [
@@ -14,7 +16,9 @@ __all__ = [
     "add_adapter",
     "geometry_of",
     "load_wan",
+    "place",
     "prior_of",
     "set_adapter",
+    "to_float8",
     "trained",
 ]

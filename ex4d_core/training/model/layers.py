@@ -20,10 +20,14 @@ class Linear(nn.Linear):
 
     Attributes:
         adapting: whether the adapter takes part.
+        scale: of each row of a weight that is kept in eight bits (``float8``); None for a plain one.
     """
+
+    scale: Tensor | None
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs)
+        self.register_buffer("scale", None, persistent=False)
         # Modules without tensors while there is no adapter: the names are the published ones with and without.
         self.lora_A = nn.ModuleDict()
         self.lora_B = nn.ModuleDict()
@@ -41,8 +45,9 @@ class Linear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., inputs) to (..., outputs) in the weight's type."""
-        x = input.to(self.weight.dtype)
-        y = super().forward(x)
+        weight = self.weight if self.scale is None else (self.weight.to(torch.float32) * self.scale).to(torch.bfloat16)
+        x = input.to(weight.dtype)
+        y = functional.linear(x, weight, self.bias)
         if self.adapting and ADAPTER in self.lora_A:
             (down,), (up,) = self.lora_A[ADAPTER].parameters(), self.lora_B[ADAPTER].parameters()
             y = y + functional.linear(functional.linear(x, down.to(x.dtype)), up.to(x.dtype))

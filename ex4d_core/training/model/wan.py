@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Literal, cast, get_args
 
 import torch
@@ -11,11 +12,12 @@ from torch.utils.checkpoint import checkpoint
 
 from ...wan.backbone import WAN21_I2V
 from ...wan.prior import PriorEncoder
+from .again import run_again
 from .block import Block, Head
 from .geometry import HEAD_WIDTH, Geometry
 from .layers import Linear
-from .offload import run_offloaded
 from .rotary import rotation, timestep_embedding
+from .streaming import Streaming
 
 Checkpointing = Literal["off", "full", "attention", "offloaded"]
 """What a block keeps for the backward pass: everything; its input; also the results of attention, which cost most to
@@ -59,6 +61,8 @@ class Wan(nn.Module):
         checkpointing: what blocks keep for the backward pass; the results are the same to the bit.
         residual: type of the stream that blocks add to, float32 in the published numerics.
         prior: the prior encoder, once `add_adapter` has given it one.
+        streaming: fetches weights that wait in the computer's memory, where some do; needs checkpointing that is full or
+            offloaded.
     """
 
     def __init__(self, geometry: Geometry) -> None:
@@ -79,6 +83,7 @@ class Wan(nn.Module):
         self.blocks = nn.ModuleList(Block(size.dim, size.ffn_dim, geometry.heads) for _ in range(size.blocks))
         self.head = Head(size.dim, geometry.out_channels * PATCH[0] * PATCH[1] * PATCH[2])
         self.prior: PriorEncoder | None = None
+        self.streaming: Streaming | None = None
 
     def forward(
         self,
@@ -121,12 +126,20 @@ class Wan(nn.Module):
             return encoder(color.to(kind), mask.to(kind)).to(self.residual)
 
     def _run(self, block: nn.Module, tokens: Tensor, *inputs: object) -> Tensor:
-        if self.checkpointing == "off" or not torch.is_grad_enabled():
+        if not torch.is_grad_enabled():
+            return self._fetched(block, tokens, *inputs, backwards=False)
+        if self.checkpointing == "offloaded" or (self.checkpointing == "full" and self.streaming is not None):
+            run = partial(self._fetched, block)
+            return run_again(run, tokens, *inputs, offloaded=self.checkpointing == "offloaded")
+        if self.checkpointing == "off":
             return block(tokens, *inputs)
-        if self.checkpointing == "offloaded":
-            return run_offloaded(block, tokens, *inputs)
         contexts = _keeping_attention if self.checkpointing == "attention" else _keeping_nothing
         return cast(Tensor, checkpoint(block, tokens, *inputs, use_reentrant=False, context_fn=contexts))
+
+    def _fetched(self, block: nn.Module, tokens: Tensor, *inputs: object, backwards: bool) -> Tensor:
+        if self.streaming is not None:
+            self.streaming.fetch(block, backwards=backwards)
+        return block(tokens, *inputs)
 
 
 def patches_to_latent(values: Tensor, grid: tuple[int, int, int]) -> Tensor:
