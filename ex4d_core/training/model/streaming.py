@@ -6,35 +6,13 @@ never change, so nothing is copied back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
 from ...errors import EX4DError
 
-if TYPE_CHECKING:
-    from .wan import Wan
-
 ALIGNED = 256
 """Bytes: every tensor of a place begins at a multiple."""
-
-
-def place(wan: Wan, device: torch.device, streamed: int) -> None:
-    """Put a network with its adapter on a device, except the frozen weights of its first blocks.
-
-    Args:
-        wan: on the CPU; its checkpointing must be full or offloaded when it is trained.
-        device: where it computes.
-        streamed: how many blocks are streamed; more than there are is all.
-    """
-    count = min(streamed, len(wan.blocks))
-    apart = {id(value) for block in wan.blocks[:count] for value in _frozen(block)}
-    for value in [*wan.parameters(), *wan.buffers()]:
-        if id(value) not in apart:
-            value.data = value.data.to(device)
-    if count:
-        wan.streaming = Streaming(list(wan.blocks[:count]), device)
 
 
 class Streaming:
@@ -48,7 +26,7 @@ class Streaming:
     def __init__(self, blocks: list[nn.Module], device: torch.device) -> None:
         self.blocks, self.device = blocks, device
         self.numbers = {block: number for number, block in enumerate(blocks)}
-        self.parts = [_frozen(block) for block in blocks]
+        self.parts = [frozen_of(block) for block in blocks]
         self.layout, size = _layout(self.parts[0])
         self.waiting = [self._put_away(number, size) for number in range(len(blocks))]
         self.places = [torch.empty(size, dtype=torch.uint8, device=device) for _ in range(2)]
@@ -109,7 +87,7 @@ class Streaming:
         return memory
 
 
-def _frozen(block: nn.Module) -> list[Tensor]:
+def frozen_of(block: nn.Module) -> list[Tensor]:
     """Parameters and buffers that are not trained."""
     return [*(value for value in block.parameters() if not value.requires_grad), *block.buffers()]
 
