@@ -81,7 +81,7 @@ def test_every_point_of_one_mesh_goes_where_the_body_s_own_went(depth: bool, bou
 
 def test_a_ball_that_spins_follows_its_tracks_alone() -> None:
     """Outline and depth say nothing of the turn; points on it do."""
-    ball, faces = zero_surface(lambda p: np.linalg.norm(p, axis=1) - 1, np.full(3, -1.1), np.full(3, 1.1), 8)
+    ball, faces = zero_surface(lambda p: np.linalg.norm(p, axis=1) - 1, np.full(3, -1.1), np.full(3, 1.1), 6)
     turn = np.array([[np.cos(0.2), 0, np.sin(0.2)], [0, 1, 0], [-np.sin(0.2), 0, np.cos(0.2)]])
     away = np.array([0.0, 0.0, 4.0])
     points = np.stack([ball, ball @ turn.T]) + away

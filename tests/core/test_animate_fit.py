@@ -137,7 +137,7 @@ def test_bad_input_is_told_in_a_sentence() -> None:
         twice[0, :20, :20] = 1.0
         make_target(twice[0], LENS, None, None, 0)
     with pytest.raises(Cancelled):
-        fit_meshes(meshes, mask, LENS, cancel=lambda: True)
+        fit_meshes(MeshFrames((0,), meshes.meshes[:1]), mask, LENS, cancel=lambda: True)
 
 
 def test_a_mesh_inside_out_is_refused() -> None:

@@ -96,7 +96,7 @@ def shown_by(
     around /= np.linalg.norm(around, axis=1, keepdims=True)
     plane = None if target.depth is None else target.depth / unit
     surface = None if plane is None else _surface(plane, small)
-    seen = np.isfinite(spots).all(axis=1)
+    seen = np.flatnonzero(np.isfinite(spots).all(axis=1))
     spots = spots[seen]
     rays = np.stack([(spots[:, 0] - lens.cx) / lens.fx, (spots[:, 1] - lens.cy) / lens.fy, np.ones(len(spots))], 1)
     places = np.full(rays.shape, np.nan)
