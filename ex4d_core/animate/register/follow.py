@@ -14,6 +14,8 @@ from .pulls import Pulls, Target, pulls_on, target_of, trust, with_normals
 
 BEND_STAGES = ((3.0, 0.2, 4), (0.5, 0.12, 5), (0.1, 0.08, 5), (0.03, 0.06, 4))
 """Stiffness, reach as a share of the object, steps: stiff and far-sighted first."""
+SOFT_STAGES = BEND_STAGES[1:]
+"""For bodies that are squashed: as a stiff whole they would be carried past what they have to meet."""
 FINE_STAGES = ((0.03**2, 0.06, 4), (0.02**2, 0.04, 4))
 RIGID_STEPS = 8
 GOAL_SAMPLES = 6000
@@ -112,7 +114,29 @@ def _nearness(ways: np.ndarray, reach: float) -> np.ndarray:
     return np.maximum(1 - (ways**2).sum(axis=1) / reach**2, 0) ** 2
 
 
-def follow(reference: Reference, goal: Goal, neighbour: Followed, *, fine: bool = True) -> Followed:
+DOUBT = 0.005
+"""Share of a frame's surface from which on what was missed is worth a second try."""
+
+
+def followed_surely(reference: Reference, goal: Goal, neighbour: Followed) -> tuple[Followed, Check]:
+    """Carry the reference onto a frame; where it misses some of it, once more and softer, and the better of both counts."""
+    reached = follow(reference, goal, neighbour)
+    check = checked(reference, goal, reached.vertices)
+    if check.missed <= DOUBT:
+        return reached, check
+    softer = follow(reference, goal, neighbour, stages=SOFT_STAGES)
+    again = checked(reference, goal, softer.vertices)
+    return (softer, again) if again.missed < check.missed else (reached, check)
+
+
+def follow(
+    reference: Reference,
+    goal: Goal,
+    neighbour: Followed,
+    *,
+    fine: bool = True,
+    stages: tuple[tuple[float, float, int], ...] = BEND_STAGES,
+) -> Followed:
     """Carry the reference onto a frame.
 
     Args:
@@ -120,6 +144,7 @@ def follow(reference: Reference, goal: Goal, neighbour: Followed, *, fine: bool 
         goal: the frame.
         neighbour: where to begin.
         fine: False = the graph alone, in fewer steps: for a first look.
+        stages: stiffness, reach as a share of the object, and steps, one after the other.
     """
 
     def pulls(vertices: np.ndarray, reach: float) -> Pulls:
@@ -129,8 +154,7 @@ def follow(reference: Reference, goal: Goal, neighbour: Followed, *, fine: bool 
     moved = graph.moved(neighbour.bend.turns, neighbour.bend.shifts)
     turn, shift = _rigid(moved, reference.faces, goal.target)
     start = neighbour.bend.carried(turn, shift, graph.places)
-    stages = BEND_STAGES if fine else tuple((k, reach, 2) for k, reach, _ in BEND_STAGES)
-    bend = bent(graph, start, pulls, stages)
+    bend = bent(graph, start, pulls, stages if fine else tuple((k, reach, 2) for k, reach, _ in stages))
     vertices = graph.moved(bend.turns, bend.shifts)
     if fine:
         vertices = refined(reference.springs, vertices, pulls, FINE_STAGES)

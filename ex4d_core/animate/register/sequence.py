@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import Cancelled, EX4DError
 from ..meshes import MeshClip, MeshFrames
 from .between import at_times, smoothed
-from .follow import Check, Goal, Reference, checked, follow, goal_of, reference_of, unmoved
+from .follow import Check, Goal, Reference, followed_surely, goal_of, reference_of, unmoved
 from .reference import best_reference
 
 AREA_BOUNDS, VOLUME_BOUNDS = (0.6, 1.67), (0.5, 2.0)
@@ -214,8 +214,7 @@ def _outwards(
         state = unmoved(reference)
         for n in side:
             steps.look()
-            reached = follow(reference, goals[n], state)
-            checks[n] = checked(reference, goals[n], reached.vertices)
+            reached, checks[n] = followed_surely(reference, goals[n], state)
             why = problem(checks[n])
             if why is None:
                 state, moved[n] = reached, reached.vertices
