@@ -1,7 +1,7 @@
 """Make one animated mesh of single frames' meshes, of whatever generator: one topology that moves, in one .glb.
 
-The meshes stand in one frame and unit, or --poses places them. Between their frames the motion is interpolated. The file appears
-at the end or not at all.
+The meshes stand in one frame and unit, or --poses places them, or a video with masks does, which also drives a single mesh and
+paints. Between their frames the motion is interpolated. The file appears at the end or not at all.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import EX4DError
 from ..storage.staging import check_sources, check_targets
+from .animate_video import VideoJob, add_video_flags, animated, registered, video_job
 from .console import ProgressBar, interrupted, say
 from .flags import number, whole
 
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_FACES,
         help=f"of each mesh, at most; 0 = all (default {DEFAULT_FACES})",
     )
+    add_video_flags(parser)
     add = parser.add_argument_group("registration").add_argument
     add("--reference", type=whole(0), help="which mesh, from 0, gives the topology (default: the best is found)")
     add(
@@ -80,13 +82,13 @@ class AnimateJob:
     format: str
     between: str
     scale: float
+    video: VideoJob | None
 
 
 def run(args: argparse.Namespace) -> int:
     """Check everything, read the meshes, register and write them."""
     from ..animate.frames import facts, mesh_frames
     from ..animate.read import read_mesh
-    from ..animate.register.sequence import register
     from ..animate.save import save_mesh_clip
 
     started = time.monotonic()
@@ -104,12 +106,9 @@ def run(args: argparse.Namespace) -> int:
         say(line)
     if job.poses is not None:
         meshes = meshes.placed(job.poses)
-    with ProgressBar("registering") as bar:
-        made = register(meshes, job.options, progress=bar, cancel=interrupted)
-    for line in made.lines(meshes.frames):
-        say(line)
+    clip = registered(meshes, job.options) if job.video is None else animated(job.video, meshes, job.options)
     written = save_mesh_clip(
-        job.output, made.clip, format=job.format, between=job.between, scale=job.scale, cancel=interrupted
+        job.output, clip, format=job.format, between=job.between, scale=job.scale, cancel=interrupted
     )
     for file in written.files:
         print(file)
@@ -134,11 +133,12 @@ def animate_job(args: argparse.Namespace) -> AnimateJob:
         raise EX4DError(f"--reference must be below the number of meshes, {len(files)}; got {args.reference}.")
     output = Path(args.output)
     check_targets(output.parent, [output.name])
-    check_sources(output.parent, [output.name], [*files, args.poses])
+    check_sources(output.parent, [output.name], [*files, args.poses, args.input_video, args.masks, args.depth])
+    video = video_job(args)
     options = RegisterOptions(args.reference, args.smooth, not args.keys_only)
     poses = None if args.poses is None else _poses(Path(args.poses))
     return AnimateJob(
-        files, frames, poses, args.fps, args.faces, options, output, args.format, args.between, args.scale
+        files, frames, poses, args.fps, args.faces, options, output, args.format, args.between, args.scale, video
     )
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 from harness.gltf import assert_valid
+from PIL import Image
 
 from ex4d_core.animate.clean import cleaned
 from ex4d_core.animate.decimate import decimated
@@ -17,10 +19,13 @@ from ex4d_core.animate.meshes import MeshClip, TriangleMesh
 from ex4d_core.animate.read import read_mesh
 from ex4d_core.animate.save import save_mesh_clip
 from ex4d_core.animate.surface import distances, signed_volume
+from ex4d_core.camera import Intrinsics
 from ex4d_core.commands import animate, cli
 from ex4d_core.commands.flags import Parser
 from ex4d_core.demo_scene.bodies import PERFECT, Body, Flaws
 from ex4d_core.errors import Cancelled, EX4DError
+from ex4d_core.render import Triangles, render_triangles
+from ex4d_core.trajectory import Trajectory
 
 
 @pytest.fixture(scope="module")
@@ -255,6 +260,35 @@ def test_the_command_makes_one_file_of_many(tmp_path, capsys):
     assert "2 meshes of frames 0 to 2" in told.err and "3 frames" in told.err
 
 
+def test_the_command_drives_one_mesh_with_a_video_and_paints_it(tmp_path, capsys):
+    """A ball that goes to the side, as folders of pictures: the clip's last frame stands where the ball went."""
+    ball = trimesh.creation.icosphere(subdivisions=2, radius=0.5)
+    ball.export(tmp_path / "ball_0.ply")
+    lens = Intrinsics.default(64, 64)
+    points = np.stack([ball.vertices + np.array([0.08 * t, 0, 3.0]) for t in range(2)]).astype(np.float32)
+    stripes = torch.from_numpy((127 + 120 * np.sin(9 * ball.vertices)).astype(np.uint8))
+    mesh = Triangles(torch.from_numpy(points), torch.from_numpy(ball.faces.astype(np.int32)), stripes)
+    still = Trajectory(np.tile(np.eye(4, dtype=np.float32), (2, 1, 1)))
+    color, mask, depth = render_triangles(mesh, still, lens, supersample=2, out_dtype="uint8")
+    for name, frames in (("film", color), ("masks", mask[..., None].expand(-1, -1, -1, 3))):
+        (tmp_path / name).mkdir()
+        for t, frame in enumerate(frames):
+            Image.fromarray(frame.numpy()).save(tmp_path / name / f"{t:03}.png")
+    np.savez(tmp_path / "depth.npz", depth=np.where(depth > 0, depth, 9.0))
+    poses = np.eye(4)[None]
+    poses[0, 2, 3] = 3.0
+    np.savez(tmp_path / "poses.npz", poses=poses)
+    out = tmp_path / "out.glb"
+    words = ["animate", "--meshes", str(tmp_path / "ball_0.ply"), "--poses", str(tmp_path / "poses.npz"), "--paint"]
+    words += ["vertex colors", "--input_video", str(tmp_path / "film"), "--masks", str(tmp_path / "masks")]
+    code = cli.main([*words, "--depth", str(tmp_path / "depth.npz"), "--depth_kind", "depth", "--output", str(out)])
+    told = capsys.readouterr()
+    assert code == 0, told.err
+    assert "2 frames, 162 vertices, 320 faces" in told.err and "of the surface" in told.err
+    painted = read_mesh(out).colors
+    assert painted is not None and painted.std() > 0.1
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -263,6 +297,8 @@ def test_the_command_makes_one_file_of_many(tmp_path, capsys):
         (["--meshes", "{folder}", "--poses", "{folder}/mesh.obj"], "is no .npz file"),
         (["--meshes", "{folder}", "--frames", "1 2"], "names 2 frames for 1 meshes"),
         (["--meshes", "{folder}/empty"], "There is no mesh file"),
+        (["--meshes", "{folder}", "--masks", "m.mp4"], "--masks was given without --input_video"),
+        (["--meshes", "{folder}", "--fov", "40"], "--depth and --fov are of a video"),
     ],
 )
 def test_the_command_refuses_before_it_works(tmp_path, words, told):

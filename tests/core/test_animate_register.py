@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from ex4d_core.animate.meshes import MeshFrames, TriangleMesh
+from ex4d_core.animate.register import follow
 from ex4d_core.animate.register.between import at_times, smoothed
-from ex4d_core.animate.register.follow import Check
+from ex4d_core.animate.register.follow import Check, Followed
 from ex4d_core.animate.register.sequence import RegisterOptions, Tracks, problem, register
 from ex4d_core.animate.surface import closest, distances
 from ex4d_core.demo_scene.bodies import Body, Flaws
@@ -99,6 +100,20 @@ def test_tracks_hold_points_that_the_shape_leaves_open():
         cross = (before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]).sum()
         turned = np.arctan2(cross, (before[:, :2] * after[:, :2]).sum())
         assert turned == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("stiff", "soft", "taken", "tries"), [(0.0, 0.0, "stiff", 1), (0.03, 0.0, "soft", 2), (0.03, 0.04, "stiff", 2)]
+)
+def test_what_is_missed_is_tried_once_more_and_softer(monkeypatch, stiff, soft, taken, tries):
+    """A body that is squashed is carried past its frame as a stiff whole; what misses less is taken."""
+    made = {follow.BEND_STAGES: Followed(None, "stiff"), follow.SOFT_STAGES: Followed(None, "soft")}
+    asked = []
+    monkeypatch.setattr(follow, "follow", lambda *_, stages=follow.BEND_STAGES: asked.append(stages) or made[stages])
+    missed = {"stiff": stiff, "soft": soft}
+    monkeypatch.setattr(follow, "checked", lambda _, __, vertices: Check(0.01, 0.01, missed[vertices], 1.0, 1.0))
+    reached, check = follow.followed_surely(None, None, None)
+    assert (reached.vertices, check.missed, len(asked)) == (taken, missed[taken], tries)
 
 
 def test_a_turning_shape_keeps_its_size_between_keys():

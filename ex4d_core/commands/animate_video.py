@@ -1,0 +1,199 @@
+"""The part of ``animate`` that looks at the video: meshes placed in it, a single one driven by it or all registered, painted."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import EX4DError
+from ..machine import extras
+from .console import ProgressBar, interrupted, say
+from .flags import number
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..animate.bake import Paint
+    from ..animate.meshes import MeshClip, MeshFrames
+    from ..animate.register.sequence import RegisterOptions
+    from ..animate.tracks import PictureTracks
+    from ..depth import DepthClip
+    from ..depth.source import Kind
+    from ..video import VideoClip
+
+NO_PAINT = "none"
+
+
+@dataclass(frozen=True)
+class VideoJob:
+    """What of the video is looked at.
+
+    Attributes:
+        video: of which the meshes are, whole.
+        masks: the object in each of its frames, white.
+        depth: file of its depth, or None.
+        kind: of that depth, where the file does not say.
+        fov: vertical degrees; None = the depth's, or EX-4D's usual.
+        paint: how the video paints the mesh; None = not.
+    """
+
+    video: str
+    masks: str
+    depth: str | None
+    kind: Kind | None
+    fov: float | None
+    paint: Paint | None
+
+
+def add_video_flags(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    from ..animate.bake import PAINTS
+    from ..depth.files import KINDS
+
+    add = parser.add_argument_group("video: places the meshes, drives a single one, and paints").add_argument
+    add("--input_video", help="the whole video whose frames --frames counts; with --masks")
+    add("--masks", help="video or folder of the same frames and size, the object white on black")
+    add("--depth", help="file of the video's depth, as for recon")
+    add("--depth_kind", choices=KINDS, help="where the file does not say")
+    add("--fov", type=number(1, 170, "degrees"), help="vertical field of view (default: the depth's, or EX-4D's usual)")
+    add(
+        "--paint", choices=(*PAINTS, NO_PAINT), default=PAINTS[0], help=f"with the video's pixels (default {PAINTS[0]})"
+    )
+
+
+def video_job(args: argparse.Namespace) -> VideoJob | None:
+    """What the flags ask of the video; None where none is given.
+
+    Raises:
+        EX4DError: one of video and masks alone, or what needs them without them.
+    """
+    if (args.input_video is None) != (args.masks is None):
+        given, missing = ("--masks", "--input_video") if args.input_video is None else ("--input_video", "--masks")
+        raise EX4DError(f"{given} was given without {missing}. The video and the object's masks belong together.")
+    if args.input_video is None:
+        if args.depth is not None or args.fov is not None:
+            raise EX4DError("--depth and --fov are of a video: give --input_video and --masks too.")
+        return None
+    paint = None if args.paint == NO_PAINT else args.paint
+    return VideoJob(args.input_video, args.masks, args.depth, args.depth_kind, args.fov, paint)
+
+
+def animated(job: VideoJob, meshes: MeshFrames, options: RegisterOptions) -> MeshClip:
+    """One mesh that moves with the video: the only one driven by it, or several registered.
+
+    Raises:
+        EX4DError: files that cannot be read or do not belong together, meshes that fit nowhere.
+    """
+    from ..animate.bake import bake_texture
+
+    clip, masks, depth = _read(job)
+    height, width = masks.shape[1:]
+    scene: dict[str, Any] = {"lens": _lens(job, depth, width, height)}
+    planes = None if depth is None else depth.depth.float().cpu().numpy()
+    if meshes.poses is None:
+        meshes = _placed(meshes, masks, planes, scene["lens"])
+    elif meshes.lenses is None:
+        meshes = meshes.placed(meshes.poses, (scene["lens"],) * len(meshes))
+    tracks = _tracks(clip)
+    if len(meshes) == 1:
+        made = _driven(meshes, masks, planes, tracks, scene["lens"], options)
+    else:
+        made = _registered(meshes, tracks, options)
+    if job.paint is None:
+        return made
+    with ProgressBar("painting") as bar:
+        baked = bake_texture(
+            made, clip.frames.numpy(), scene["lens"], masks=masks, paint=job.paint, progress=bar, cancel=interrupted
+        )
+    say(f"the video shows {baked.seen:.0%} of the surface")
+    return baked.clip
+
+
+def _read(job: VideoJob) -> tuple[VideoClip, np.ndarray, DepthClip | None]:
+    from ..depth.files import load_depth
+    from ..video import load_video
+
+    with ProgressBar("reading the video") as bar:
+        clip = load_video(job.video, progress=bar, cancel=interrupted)
+    with ProgressBar("reading the masks") as bar:
+        masks = load_video(job.masks, progress=bar, cancel=interrupted).frames
+    if masks.shape != clip.frames.shape:
+        sizes = [f"{frames.shape[0]} frames of {frames.shape[2]}x{frames.shape[1]}" for frames in (clip.frames, masks)]
+        raise EX4DError(f"The video has {sizes[0]}, the masks {sizes[1]}. Give masks of the same frames and size.")
+    depth = None
+    if job.depth is not None:
+        with ProgressBar("reading the depth") as bar:
+            depth = load_depth(job.depth, clip, kind=job.kind, progress=bar, cancel=interrupted)
+    return clip, masks[..., 0].numpy() / 255.0, depth
+
+
+def _lens(job: VideoJob, depth: DepthClip | None, width: int, height: int):
+    from ..camera import Intrinsics
+
+    if job.fov is not None:
+        return Intrinsics.from_fov(job.fov, width, height)
+    if depth is not None and depth.intrinsics is not None:
+        return depth.intrinsics
+    return Intrinsics.default(width, height)
+
+
+def _placed(meshes: MeshFrames, masks: np.ndarray, depth: np.ndarray | None, lens) -> MeshFrames:
+    from ..animate.fit import fit_meshes
+
+    with ProgressBar("placing the meshes") as bar:
+        placed = fit_meshes(meshes, masks, lens, depth=depth, progress=bar, cancel=interrupted)
+    for frame, iou in zip(meshes.frames, placed.iou, strict=True):
+        say(f"frame {frame}: mesh and mask overlap by {iou:.0%}")
+    return placed.meshes
+
+
+def _tracks(clip: VideoClip) -> PictureTracks | None:
+    """Points of the pictures, where OpenCV is there."""
+    import numpy as np
+
+    from ..animate.tracks import PictureTracks
+    from ..solve import follow_points
+
+    if not extras.has("cv2"):
+        say("note: no points were followed, since OpenCV is not installed.")
+        return None
+    light = clip.frames.numpy() @ np.array([0.299, 0.587, 0.114], np.float32)
+    with ProgressBar("following points") as bar:
+        return PictureTracks.followed(follow_points(light.astype(np.uint8), progress=bar, cancel=interrupted).position)
+
+
+def _driven(meshes: MeshFrames, masks, depth, tracks: PictureTracks | None, lens, options: RegisterOptions) -> MeshClip:
+    from ..animate.drive import DriveOptions, drive
+
+    with ProgressBar("driving the mesh") as bar:
+        driven = drive(
+            meshes,
+            masks,
+            lens,
+            depth=depth,
+            tracks=tracks,
+            options=DriveOptions(smooth=options.smooth),
+            progress=bar,
+            cancel=interrupted,
+        )
+    for line in driven.lines():
+        say(line)
+    return driven.clip
+
+
+def _registered(meshes: MeshFrames, tracks: PictureTracks | None, options: RegisterOptions) -> MeshClip:
+    from ..animate.tracks import lifted
+
+    return registered(meshes, options, None if tracks is None else lifted(tracks, meshes))
+
+
+def registered(meshes: MeshFrames, options: RegisterOptions, tracks: Any = None) -> MeshClip:
+    """Several meshes as one that moves, and on the console how it came about."""
+    from ..animate.register.sequence import register
+
+    with ProgressBar("registering") as bar:
+        made = register(meshes, options, tracks=tracks, progress=bar, cancel=interrupted)
+    for line in made.lines(meshes.frames):
+        say(line)
+    return made.clip
