@@ -17,7 +17,6 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from ex4d_core.animate.clean import cleaned
 from ex4d_core.animate.meshes import MeshFrames, TriangleMesh
 from ex4d_core.animate.register.sequence import RegisterOptions, register
-from ex4d_core.animate.surface import closest, distances, edges_of, samples
+from ex4d_core.animate.surface import edges_of, samples
+from ex4d_core.animate.truth import MeshErrors, mesh_errors
 from ex4d_core.demo_scene.bodies import KINDS, Body
 
 WEIGHTS = {"rigid": 1.0, "chamfer": 10.0, "area": 1e6, "length": 1e2}
@@ -36,29 +36,15 @@ SPACING = 3
 """Frames from key to key."""
 
 
-@dataclass(frozen=True)
-class Errors:
-    same: np.ndarray
-    surface: np.ndarray
-
-
 def given(body: Body, keys: int, faces: int) -> MeshFrames:
     made = [body.generated(n / (keys - 1), n) for n in range(keys)]
     meshes = tuple(cleaned(TriangleMesh(each.vertices, each.faces), faces).mesh for each in made)
     return MeshFrames(tuple(SPACING * n for n in range(keys)), meshes, np.array([each.pose for each in made]))
 
 
-def errors(body: Body, vertices: np.ndarray, faces: np.ndarray, times: np.ndarray, reference: int) -> Errors:
+def errors(body: Body, vertices: np.ndarray, faces: np.ndarray, times: np.ndarray, reference: int) -> MeshErrors:
     rest, triangles = body.surface(TRUTH_CELLS)
-    face, corners = closest(vertices[reference], body.moved(rest, times[reference]), triangles)
-    same, surface = [], []
-    for points, moment in zip(vertices, times, strict=True):
-        truth = body.moved(rest, moment)
-        goal = np.einsum("nk,nki->ni", corners, truth[triangles[face]])
-        same.append(np.linalg.norm(points - goal, axis=1).mean() / body.size)
-        ways = distances(points, truth, triangles).mean(), distances(truth, points, faces).mean()
-        surface.append(max(ways) / body.size)
-    return Errors(np.array(same), np.array(surface))
+    return mesh_errors(vertices, faces, lambda t: body.moved(rest, float(times[t])), triangles, reference, body.size)
 
 
 def baseline(meshes: MeshFrames, reference: int, steps: int, rate: float) -> np.ndarray:
@@ -130,13 +116,15 @@ def slope(values: np.ndarray) -> float:
     return float(np.polyfit(np.linspace(0, 1, len(values)), values, 1)[0])
 
 
-def row(name: str, seconds: float, keys: Errors, reference: int, every: Errors | None = None) -> dict[str, object]:
+def row(
+    name: str, seconds: float, keys: MeshErrors, reference: int, every: MeshErrors | None = None
+) -> dict[str, object]:
     """Errors of the key frame farthest from the reference ("last"), of one beside it ("one pair"), and over all."""
-    last = 0 if reference > (len(keys.same) - 1) / 2 else len(keys.same) - 1
+    last = 0 if reference > (len(keys.same_point) - 1) / 2 else len(keys.same_point) - 1
     beside = reference + (1 if last > reference else -1)
     found: dict[str, object] = {"name": name, "seconds": seconds}
     for what, own, all_frames in (
-        ("same point", keys.same, None if every is None else every.same),
+        ("same point", keys.same_point, None if every is None else every.same_point),
         ("surface", keys.surface, None if every is None else every.surface),
     ):
         found |= {f"{what}, last key": own[last], f"{what}, one pair": own[beside], f"{what}, worst key": own.max()}
@@ -169,7 +157,7 @@ def main() -> None:
             every = np.linspace(0, 1, len(done.clip))
             vertices = done.clip.vertices.astype(np.float64)
             truth = errors(body, vertices, done.clip.faces, every, SPACING * done.reference)
-            keys = Errors(truth.same[::SPACING], truth.surface[::SPACING])
+            keys = MeshErrors(truth.same_point[::SPACING], truth.surface[::SPACING], truth.chamfer[::SPACING])
             name = f"{kind} {seed}, from key {done.reference}, refused {sorted(done.refused)}"
             rows = [row(name, seconds, keys, done.reference, truth)]
             if args.baseline:

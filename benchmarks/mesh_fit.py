@@ -21,13 +21,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ex4d_core.animate.fit import Placed, fit_meshes
 from ex4d_core.animate.meshes import MeshFrames, TriangleMesh
+from ex4d_core.animate.truth import FLIP, degrees_between
 from ex4d_core.camera import Intrinsics
 from ex4d_core.demo_scene.bodies import KINDS, Body
 from ex4d_core.render import Triangles, render_triangles
 from ex4d_core.trajectory import Trajectory
 
 SIDE = 192
-FLIP = 30.0
 GIVEN = ("masks", "depth", "colors")
 """What the fit is given: masks alone, depth too (with noise), colours of video and meshes too."""
 DEPTH_NOISE = 0.01
@@ -48,13 +48,6 @@ def sequence(seed: int, keys: int, color: bool) -> tuple[MeshFrames, np.ndarray,
     return MeshFrames(tuple(range(keys)), tuple(meshes)), np.stack([m.pose for m in made]), film, lens
 
 
-def angles(found: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """(N,) degrees between the turns of similarities (N, 4, 4)."""
-    turns = [pose[:, :3, :3] / np.cbrt(np.linalg.det(pose[:, :3, :3]))[:, None, None] for pose in (found, true)]
-    trace = np.einsum("nij,nij->n", *turns)
-    return np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1)))
-
-
 def fitted(seed: int, keys: int, given: str) -> tuple[Placed, np.ndarray, float]:
     """One sequence: the result, the angles, and processor seconds."""
     meshes, poses, (color, mask, depth), lens = sequence(seed, keys, given == "colors")
@@ -64,7 +57,7 @@ def fitted(seed: int, keys: int, given: str) -> tuple[Placed, np.ndarray, float]
     placed = fit_meshes(meshes, mask, lens, depth=noisy, images=color if given == "colors" else None)
     spent = time.process_time() - began
     assert placed.meshes.poses is not None
-    return placed, angles(placed.meshes.poses, poses), spent
+    return placed, degrees_between(placed.meshes.poses, poses), spent
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from ex4d_core.animate.fit.refine import Fit
 from ex4d_core.animate.fit.solid import solid_of
 from ex4d_core.animate.fit.target import crossings, make_target
 from ex4d_core.animate.meshes import MeshFrames, TriangleMesh
+from ex4d_core.animate.truth import degrees_between
 from ex4d_core.camera import Intrinsics, rotation_from_vector
 from ex4d_core.demo_scene.bodies import Body, Flaws
 from ex4d_core.errors import Cancelled, EX4DError
@@ -48,16 +49,11 @@ def fitted_with_depth() -> Placed:
     return fit_meshes(meshes, mask, LENS, depth=depth)
 
 
-def degrees_off(found: np.ndarray, true: np.ndarray) -> np.ndarray:
-    turns = [pose[:, :3, :3] / np.cbrt(np.linalg.det(pose[:, :3, :3]))[:, None, None] for pose in (found, true)]
-    return np.degrees(np.arccos(np.clip((np.einsum("nij,nij->n", *turns) - 1) / 2, -1, 1)))
-
-
 def test_every_mesh_is_placed_where_it_was_filmed() -> None:
     meshes, poses, _, _, _ = film()
     placed = fitted_with_depth()
     assert placed.meshes.poses is not None
-    assert degrees_off(placed.meshes.poses, poses).max() < 5.0
+    assert degrees_between(placed.meshes.poses, poses).max() < 5.0
     for n, mesh in enumerate(meshes.meshes):
         true = mesh.vertices @ poses[n, :3, :3].T + poses[n, :3, 3]
         # Of a body 2 high, four units away.
