@@ -1,11 +1,11 @@
 """What installing the pack would change in a ComfyUI's environment, by pip's dry run; wants network, installs nothing.
 
-    python benchmarks/install.py --comfyui ~/comfy/ComfyUI ~/comfy/ComfyUI-next
+    python benchmarks/install.py --comfyui ~/comfy/ComfyUI ~/comfy/ComfyUI-next [--python_version 3.13]
 
 Run it in an environment that holds the hosts' requirements. For each host an empty environment is made in which pip finds the
 packages that the host's requirements bring, with their true versions and needs, but none of their code; in it pip is asked
 what ``requirements.txt`` and each extra would install: as it is, with the newest numpy that there is for
-this Python, and beside two other kinds of OpenCV. Ends with 1 where ``requirements.txt`` changes or brings anything.
+that Python, and beside two kinds of OpenCV. Ends with 1 where ``requirements.txt`` changes or brings anything.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import importlib.metadata
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -64,10 +65,12 @@ class Environment:
     Args:
         folder: where to make it.
         packages: name -> METADATA.
+        python_version: for another Python than this one, whose wheels alone are looked at.
     """
 
-    def __init__(self, folder: Path, packages: dict[str, str]) -> None:
-        venv.create(folder, with_pip=True)
+    def __init__(self, folder: Path, packages: dict[str, str], python_version: str | None) -> None:
+        venv.create(folder, with_pip=True, upgrade_deps=True)  # older pips ask for no other Python
+        self.options = ("--python-version", python_version, "--only-binary=:all:") if python_version else ()
         self.python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
         command = [self.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
         self.site = Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
@@ -76,17 +79,19 @@ class Environment:
 
     def add(self, name: str, metadata: str) -> None:
         """List a package, in place of another of that name."""
-        for other in self.site.glob("*.dist-info"):
-            if spelled(other.name.partition("-")[0]) == name:
-                for file in other.iterdir():
-                    file.unlink()
-                other.rmdir()
+        self.remove(name)
         version = re.search(r"^Version: (.+)$", metadata, re.M)
         assert version is not None
         folder = self.site / f"{name.replace('-', '_')}-{version.group(1)}.dist-info"
         folder.mkdir()
         (folder / "METADATA").write_text(metadata, encoding="utf-8")
         (folder / "RECORD").write_text("", encoding="utf-8")
+
+    def remove(self, name: str) -> None:
+        """List a package no more."""
+        for folder in self.site.glob("*.dist-info"):
+            if spelled(folder.name.partition("-")[0]) == name:
+                shutil.rmtree(folder)
 
     def versions(self) -> dict[str, str]:
         """Name -> version of everything listed."""
@@ -106,7 +111,7 @@ class Environment:
             "--report",
             "-",
         ]
-        done = subprocess.run([*command, *requirements], capture_output=True, text=True)
+        done = subprocess.run([*command, *self.options, *requirements], capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(done.stderr)
         items = (item["metadata"] for item in json.loads(done.stdout)["install"])
@@ -131,20 +136,23 @@ def told(environment: Environment, made: dict[str, str]) -> tuple[str, str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--comfyui", nargs="+", type=Path, required=True, help="folders of ComfyUI checkouts")
-    hosts = parser.parse_args().comfyui
+    parser.add_argument("--python_version", help="ask for another Python than this one, such as 3.13")
+    args = parser.parse_args()
     wanted = {"requirements.txt": ("-r", str(ROOT / "requirements.txt"))}
     wanted |= {f"[{name}]": packages for name, packages in EXTRAS.items() if name != "torch"}
     changed = 0
-    for host in hosts:
+    for host in args.comfyui:
         packages = packages_of(host.expanduser())
         with tempfile.TemporaryDirectory() as folder:
-            environment = Environment(Path(folder), packages)
+            environment = Environment(Path(folder), packages, args.python_version)
             newest = environment.would_install("--upgrade", "--no-deps", "numpy").get(
                 "numpy", environment.versions()["numpy"]
             )
             besides = {"as it is": None, f"numpy {newest}": ("numpy", newest)}
-            besides |= {f"and {name} 4.11.0.86": (name, "4.11.0.86") for name in OPENCV}
+            besides |= {f"and {name}": (name, "4.11.0.86") for name in OPENCV}
             for case, more in besides.items():
+                for name in OPENCV:
+                    environment.remove(name)
                 if more is not None:
                     environment.add(more[0], f"Metadata-Version: 2.1\nName: {more[0]}\nVersion: {more[1]}\n")
                 for name, requirements in wanted.items():

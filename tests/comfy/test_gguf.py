@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
+from harness.fourdnex import TinyHalves
 from harness.server import Server, place
 from harness.wan import Tiny, distance, node
 from safetensors.torch import load_file, save_file
@@ -38,7 +39,7 @@ def write_q8(source: Path, target: Path) -> dict:
     writer, left = gguf.GGUFWriter(path=None, arch="wan"), {}
     for name, tensor in load_file(source).items():
         kind = gguf.GGMLQuantizationType.Q8_0 if tensor.ndim == 2 else gguf.GGMLQuantizationType.F32
-        values = tensor.numpy()
+        values = tensor.float().numpy()
         if values.ndim > 4:  # more than GGUF has; the loader reads the shape from here
             writer.add_array(f"comfy.gguf.orig_shape.{name}", list(values.shape))
             values = values.reshape(len(values), -1)
@@ -68,3 +69,20 @@ def test_lora_and_prior_work_on_a_quantised_model(gguf_server, reference):
     assert distance(results["gguf", 1.0], results["rounded", 1.0]) < HALF
     assert distance(results["gguf", 0.0], results["rounded", 0.0]) < HALF
     assert distance(results["gguf", 1.0], golden) < 0.1 < distance(results["gguf", 0.0], golden)
+
+
+def test_lora_and_vectors_of_4dnex_work_on_a_quantised_model(gguf_server, reference):
+    tiny = TinyHalves(gguf_server, reference / "fourdnex", reference / "adapter")
+    folder = gguf_server.base / "models" / "diffusion_models"
+    left = write_q8(tiny.folder / "wan_tiny.safetensors", folder / "wan_q8_4dnex.gguf")
+    save_file(left, folder / "wan_rounded_4dnex.safetensors")
+    results = {}
+    for vectors in ("tiny_4dnex.pt", "none.pt"):
+        prompt = tiny.loaders(vectors=vectors) | tiny.conditioning() | tiny.advanced()
+        prompt["model"]["inputs"]["unet_name"] = "wan_rounded_4dnex.safetensors"
+        results["rounded", vectors] = tiny.run(prompt, latent=("latent", 0))["latent"]
+        prompt["model"] = node("UnetLoaderGGUF", unet_name="wan_q8_4dnex.gguf")
+        results["gguf", vectors] = tiny.run(prompt, latent=("latent", 0))["latent"]
+        assert distance(results["gguf", vectors], results["rounded", vectors]) < HALF
+    golden = tiny.golden("cfg5_final")
+    assert distance(results["gguf", "tiny_4dnex.pt"], golden) < 0.1 < distance(results["gguf", "none.pt"], golden)

@@ -21,6 +21,7 @@ import comfy.sd
 import comfy.utils
 import folder_paths
 import torch
+from comfy.ldm.modules import attention
 
 from .define import ANY, TENSOR, TEXT, node
 
@@ -294,6 +295,38 @@ def EX4DTestOtherForward(model, kind):
         return wrapped(model, WRAPPERS.DIFFUSION_MODEL, lambda executor, x, *args, **kwargs: x[:, :16])
     model = model.clone()
     model.add_object_patch("diffusion_model.forward_orig", lambda x, *args, **kwargs: x[:, :16])
+    return model
+
+
+@node("MODEL", unet_name=TEXT)
+def EX4DTestFp8Products(unet_name):
+    """A MODEL loaded as with UNETLoader's fp8_e4m3fn_fast, on a processor that ComfyUI would not trust with it."""
+    asked = comfy.model_management.supports_fp8_compute
+    comfy.model_management.supports_fp8_compute = lambda *_: True
+    try:
+        options = {"dtype": torch.float8_e4m3fn, "fp8_optimizations": True}
+        path = folder_paths.get_full_path_or_raise("diffusion_models", unet_name)
+        return comfy.sd.load_diffusion_model(path, model_options=options)
+    finally:
+        comfy.model_management.supports_fp8_compute = asked
+
+
+@node("MODEL", model="MODEL")
+def EX4DTestCompiled(model):
+    """A MODEL compiled by the host's own function; nothing is generated, but the code is taken apart as for any backend."""
+    from comfy_api.torch_helpers import set_torch_compile_wrapper
+
+    model = model.clone()
+    set_torch_compile_wrapper(model, backend="eager")
+    return model
+
+
+@node("MODEL", model="MODEL")
+def EX4DTestOtherAttention(model):
+    """A MODEL with another attention of the host's, put there as packs put SageAttention."""
+    model = model.clone()
+    override = {"optimized_attention_override": lambda _, *args, **kwargs: attention.attention_split(*args, **kwargs)}
+    model.model_options["transformer_options"] |= override
     return model
 
 
