@@ -5,13 +5,16 @@
 
 `make` draws scenes with exact depth, source cameras of five kinds and the truth of target cameras on four ranges (0 to 30, 60 and
 90 degrees, -90 to 90). `run` shows each by every method from the same depth and cameras, and writes report.html (one page),
-report.json, table.tex and a line into history.jsonl. Exit code 2 where something was not measured or became worse.
+report.json, table.tex and a line into history.jsonl. Exit code 2 where something was not measured or became worse. Started by
+accelerate launch or torchrun, on any number of machines with a common folder, each process measures its share of the cases.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,21 +27,25 @@ from .exits import INCOMPLETE
 from .flags import number
 
 if TYPE_CHECKING:
+    from ..evaluation.adherence import Adherence
     from ..evaluation.benchmark.cases import Filmed, Target
     from ..evaluation.benchmark.methods import Shown
     from ..evaluation.benchmark.noise import DepthNoise
-    from ..evaluation.benchmark.page import WorstFrame
+    from ..evaluation.benchmark.page import Film, WorstFrame
     from ..evaluation.benchmark.results import Entry, Regression
 
 HTML, JSON, TEX, HISTORY = "report.html", "report.json", "table.tex", "history.jsonl"
 WORST = 4
 """Frames that the page shows."""
+FILMS = 2
+"""Films that it shows, of the clips whose worst frames are the worst."""
 WORST_OF = "paper"
 """The method whose worst frames they are; the first where it did not run."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
+    from ..depth.refine import MENDS
     from ..evaluation.benchmark.cases import SETS
     from ..evaluation.benchmark.methods import METHODS
 
@@ -63,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("holes", 1.0, "share of the picture without depth (default 0)"),
     ):
         add(f"--depth_{name}", type=number(0, most), default=0.0, help=f"run: {says}")
+    add("--mend_depth", nargs="+", choices=MENDS, default=[], help="run: mend the depth as recon's flag does")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,26 +94,37 @@ def _run(args: argparse.Namespace) -> int:
     from ..evaluation.benchmark.noise import DepthNoise
     from ..evaluation.benchmark.page import page
     from ..evaluation.benchmark.results import document, latex, read_report, regressions
+    from ..evaluation.benchmark.shares import gathered, keep, share_of
 
     if args.set_dir is None:
         raise EX4DError("run needs --set: the folder that `benchmark make` drew.")
-    noise = DepthNoise(args.depth_scale, args.depth_flicker, args.depth_blur, args.depth_holes)
+    noise = DepthNoise(args.depth_scale, args.depth_flicker, args.depth_blur, args.depth_holes, tuple(args.mend_depth))
     folders = _folders(args.videos, args.methods)
     before = None if args.against is None else read_report(Path(args.against))
     folder, output = Path(args.set_dir), Path(args.output_dir)
     check_targets(output, (HTML, JSON, TEX, HISTORY))
     name, cases = read_index(folder)
     started = time.monotonic()
-    entries, problems = _measure(folder, cases, args.methods, folders, noise)
+    share = share_of(os.environ)
+    entries, problems = _measure(folder, share.of(cases), args.methods, folders, noise)
+    if share.count > 1:
+        key = {"benchmark": name, "cases": list(cases), "methods": [*args.methods, *folders], "noise": repr(noise)}
+        keep(output, share, key, entries, problems)
+        all_of_it = gathered(output, share, key, list(cases))
+        if all_of_it is None:
+            print(f"share {share.rank} of {share.count} is measured; the last process to end writes the report")
+            return 0
+        entries, problems = all_of_it
     if not entries:
         raise EX4DError("Nothing could be measured: " + (problems[0] if problems else "the set is empty."))
     worse = [] if before is None else regressions(entries, before)
     settings = _settings(name, cases, noise, before, time.monotonic() - started)
     worst = _worst(folder, entries, folders, noise)
+    films = _films(folder, entries, folders, noise)
     with staged_folder(output) as stage:
         report = document(entries, settings, problems)
         (stage / JSON).write_text(json.dumps(report, allow_nan=False) + "\n", encoding="utf-8")
-        (stage / HTML).write_text(page(entries, settings, worst, worse, problems), encoding="utf-8")
+        (stage / HTML).write_text(page(entries, settings, worst, films, worse, problems), encoding="utf-8")
         (stage / TEX).write_text(latex(entries), encoding="utf-8")
         (stage / HISTORY).write_text(_history(output / HISTORY, report), encoding="utf-8")
     _print(entries, worse, problems)
@@ -129,8 +148,8 @@ def _measure(
     folder: Path, cases: dict[str, list[str]], methods: list[str], folders: dict[str, Path], noise: DepthNoise
 ) -> tuple[list[Entry], list[str]]:
     """Every method on every range of every case; one case is in memory at a time."""
-    from ..evaluation.benchmark.cases import read_target
-    from ..evaluation.benchmark.grade import grade, in_source_picture
+    from ..evaluation.benchmark.cases import read_source, read_target
+    from ..evaluation.benchmark.grade import grade, known_of
     from ..evaluation.benchmark.results import Entry
 
     entries: list[Entry] = []
@@ -147,7 +166,7 @@ def _measure(
             for span in spans:
                 try:
                     truth = read_target(folder, case, span)
-                    framed = in_source_picture(truth, source)
+                    known = known_of(truth, read_source(folder, case))
                 except EX4DError as error:
                     problems.append(f"{case} {span}: {error}")
                     continue
@@ -156,7 +175,8 @@ def _measure(
                         raise Cancelled
                     try:
                         shown = _shown(method, folders, case, span, source, truth)
-                        entries.append(Entry(case, span, method, tuple(grade(shown, truth, framed))))
+                        camera = _camera(shown, source, truth) if method in folders else None
+                        entries.append(Entry(case, span, method, tuple(grade(shown, truth, known, camera))))
                     except EX4DError as error:
                         problems.append(f"{case} {span}, {method}: {error}")
                     done += 1
@@ -182,6 +202,16 @@ def _shown(method: str, folders: dict[str, Path], case: str, span: str, source: 
     return METHODS[method](source, truth.path, interrupted)
 
 
+def _camera(shown: Shown, source: Filmed, truth: Target) -> Adherence | None:
+    """How far a finished video's camera is off; None where OpenCV is missing."""
+    from ..evaluation.adherence import Asked, adherence, radius_of
+
+    if importlib.util.find_spec("cv2") is None:
+        return None
+    asked = Asked(truth.path, truth.depth, radius_of(source.depth))
+    return adherence(shown.color, asked, cancel=interrupted)
+
+
 def _finished(folder: Path, case: str, span: str, truth: Target) -> Shown | None:
     """A finished video; None where it could not be measured either."""
     from ..evaluation.benchmark.methods import finished_videos
@@ -204,7 +234,9 @@ def _settings(
         "cases": ", ".join(cases),
         "depth noise": "none"
         if noise.none
-        else ", ".join(f"{key} {value:g}" for key, value in vars(noise).items() if value),
+        else ", ".join(
+            f"{key} {value if key == 'mends' else f'{value:g}'}" for key, value in vars(noise).items() if value
+        ),
         "version": __version__,
         "torch": torch.__version__,
         "machine": machine()["processor"],
@@ -242,6 +274,22 @@ def _worst(folder: Path, entries: list[Entry], folders: dict[str, Path], noise: 
     return frames
 
 
+def _films(folder: Path, entries: list[Entry], folders: dict[str, Path], noise: DepthNoise) -> list[Film]:
+    """Films of the worst clips: truth, what the judged method shows, and where the two differ, side by side."""
+    from ..evaluation.benchmark.cases import read_target
+    from ..evaluation.benchmark.page import Film, film_of
+    from ..evaluation.benchmark.results import methods_of, worst_frames
+
+    methods = methods_of(entries)
+    judged = WORST_OF if WORST_OF in methods else methods[0]
+    films = []
+    for entry, _ in worst_frames(entries, judged, FILMS):
+        truth = read_target(folder, entry.case, entry.span)
+        shown = _shown(judged, folders, entry.case, entry.span, _spoilt_source(folder, entry.case, noise), truth)
+        films.append(Film(f"{entry.case}, {entry.span}°: truth, {judged}, where they differ", film_of(truth, shown)))
+    return films
+
+
 def _history(file: Path, report: dict[str, Any]) -> str:
     """The lines that there are, and one for this run."""
     old = file.read_text(encoding="utf-8") if file.exists() else ""
@@ -253,10 +301,13 @@ def _print(entries: list[Entry], worse: list[Regression], problems: list[str]) -
     from ..evaluation.benchmark.results import shown, spans_of, table
 
     spans = spans_of(entries)
+    found = table(entries)
     for name, measure in MEASURES.items():
+        if not any(row[span][name].count for row in found.values() for span in spans):
+            continue
         print(f"\n{measure.title} ({measure.unit}, {measure.better} is better): {measure.says}")
         print("  ".join([f"{'':<14}", *(f"{span + ' deg':>18}" for span in spans)]))
-        for method, row in table(entries).items():
+        for method, row in found.items():
             print("  ".join([f"{method:<14}", *(f"{shown(row[span][name], name):>18}" for span in spans)]))
     for one in worse:
         scale = MEASURES[one.measure].scale

@@ -3,6 +3,8 @@
 A single pair is one line:
 
   evaluate result.mp4 --against truth.mp4 --mask mask.mp4
+  evaluate result.mp4 --depth depth.npz --cam camera_180.npz
+  evaluate result.mp4 --scene set/moving-handheld-0/target_0-60.npz
 
 Folders are taken pair by pair, by the names of their files without the ending. Everything but the result is optional: what it
 would be needed for is told row by row. Clips must have one length and size; nothing is resized.
@@ -50,6 +52,20 @@ class Pair:
     others: dict[str, Path | None]
 
 
+SHOT = ("depth", "cam", "source_camera", "scene")
+"""Flags that say what was asked for."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Files of `SHOT`; None where one was not given."""
+
+    depth: Path | None
+    cam: Path | None
+    source_camera: Path | None
+    scene: Path | None
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     from ..evaluation.rows import ROW_NAMES
@@ -60,7 +76,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--mask", help="white = seen, as recon writes it: numbers of seen pixels, holes and rims apart")
     add("--render", help="the colour that the model was given, as recon writes it; with --mask")
     add("--source", help="the clip itself, at the result's size: first frame and colour drift")
+    add(
+        "--depth",
+        help="depth of the source as recon --save_depth writes it: tells, with --cam, how far the camera is off",
+    )
+    add("--cam", help="the path that was asked for, a camera file; one pair only")
+    add("--source_camera", help="camera file of the source, where that moves; with --depth and --cam")
+    add(
+        "--scene", help="target_<range>.npz of a benchmark's case: truth, path and what must stay hidden; one pair only"
+    )
     add("--weights", help="folder of weight files for the rows that need some; nothing is downloaded")
+    add("--prompt", help="what the clips show, for the CLIP score")
     add("--require", nargs="+", default=[], choices=ROW_NAMES, metavar="ROW", help="rows without which to exit with 2")
     add("--json", help="file for every number, frame by frame too")
 
@@ -68,12 +94,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure every pair; see the module for exit codes."""
     weights = _weights(args)
+    shot = _shot(args)
     pairs, problems = find_pairs(Path(args.result), {role: getattr(args, role) for role in ROLES})
     done: dict[str, Scores] = {}
     for pair in pairs:
         with ProgressBar(pair.name[-22:]) as bar:
             try:
-                done[pair.name] = measure(pair, weights, bar)
+                done[pair.name] = measure(pair, weights, bar, shot, args.prompt)
             except (EX4DError, OSError) as error:
                 problems.append(f"{pair.name}: {error}")
     missing = [f"{name}: {row} {scores.reasons[row]}" for name, scores in done.items() for row in lacking(args, scores)]
@@ -97,6 +124,7 @@ def check(args: argparse.Namespace) -> None:
     from ..video import probe_video
 
     _weights(args)
+    _shot(args)
     pairs, problems = find_pairs(Path(args.result), {role: getattr(args, role) for role in ROLES})
     if problems:
         raise EX4DError(problems[0])
@@ -108,7 +136,7 @@ def check(args: argparse.Namespace) -> None:
 
 def files(args: argparse.Namespace) -> JobFiles:
     """What is read and written; a table alone goes to the console."""
-    return JobFiles.of((args.result, *(getattr(args, role) for role in ROLES), args.weights), (args.json,))
+    return JobFiles.of((args.result, *(getattr(args, role) for role in (*ROLES, *SHOT)), args.weights), (args.json,))
 
 
 def _weights(args: argparse.Namespace) -> Path | None:
@@ -178,11 +206,11 @@ def clips_of(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(paths, key=lambda p: natural_order(p.name)) if path.name[0] != "."}
 
 
-def measure(pair: Pair, weights: Path | None, bar: ProgressBar) -> Scores:
+def measure(pair: Pair, weights: Path | None, bar: ProgressBar, shot: Shot | None, prompt: str | None) -> Scores:
     """Read a pair and judge it."""
     from ..evaluation.scores import evaluate
 
-    return evaluate(read(pair), weights=weights, progress=bar, cancel=interrupted)
+    return evaluate(with_shot(read(pair), shot), prompt=prompt, weights=weights, progress=bar, cancel=interrupted)
 
 
 def read(pair: Pair) -> Clips:
@@ -205,16 +233,89 @@ def read(pair: Pair) -> Clips:
     return Clips(result, truth, seen, render, source)
 
 
+def _shot(args: argparse.Namespace) -> Shot | None:
+    """What was asked for of one pair; what does not go together is refused."""
+    shot = Shot(*(None if getattr(args, flag) is None else Path(getattr(args, flag)) for flag in SHOT))
+    if shot == Shot(None, None, None, None):
+        return None
+    if is_collection(Path(args.result)):
+        raise EX4DError("--depth, --cam and --scene go with one result; for a whole set take benchmark run --videos.")
+    if shot.scene is not None and (args.against or shot.depth or shot.cam):
+        raise EX4DError("--scene brings the truth and the path itself; leave --against, --depth and --cam out.")
+    if shot.scene is None and (shot.depth is None or shot.cam is None):
+        raise EX4DError("--depth and --cam go together: the source's depth, and the path through it.")
+    for flag, path in zip(SHOT, (shot.depth, shot.cam, shot.source_camera, shot.scene), strict=True):
+        if path is not None and not path.exists():
+            raise EX4DError(f"--{flag}: there is no file '{path}'.")
+    return shot
+
+
+def with_shot(clips: Clips, shot: Shot | None) -> Clips:
+    """The clips with the path that was asked for, or with a scene's exact truth.
+
+    Raises:
+        EX4DError: files that cannot be read, or do not fit.
+    """
+    from dataclasses import replace
+
+    if shot is None:
+        return clips
+    if shot.scene is not None:
+        return replace(clips, **_of_scene(shot.scene))
+    from ..evaluation.adherence import asked_of
+    from ..trajectory import load_camera
+
+    assert shot.depth is not None and shot.cam is not None
+    depth = _depth(shot.depth)
+    source = None if shot.source_camera is None else load_camera(shot.source_camera)
+    path = replace(load_camera(shot.cam, rebase=False), frame_of_reference="world")
+    return replace(clips, asked=asked_of(depth, path, source))
+
+
+def _depth(file: Path) -> Tensor:
+    import numpy as np
+    import torch
+
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            depth = torch.from_numpy(archive["depth"].astype(np.float32))
+    except Exception as error:  # numpy and zipfile raise whatever a damaged file makes of them
+        raise EX4DError(
+            f"--depth: '{file}' must be an .npz with depth (T, H, W), as recon --save_depth writes it."
+        ) from error
+    if depth.ndim != 3:
+        raise EX4DError(f"--depth: depth has shape (T, H, W), got {tuple(depth.shape)}.")
+    return depth
+
+
+def _of_scene(file: Path) -> dict[str, Any]:
+    """Truth, path and what must stay hidden, of a case on disk."""
+    from ..evaluation.adherence import Asked, radius_of
+    from ..evaluation.benchmark.behind import hidden_behind
+    from ..evaluation.benchmark.cases import TARGET, read_source, read_target
+
+    span = file.stem.removeprefix(TARGET)
+    if not file.stem.startswith(TARGET) or file.suffix != ".npz":
+        raise EX4DError(f"--scene takes a case's {TARGET}<range>.npz, got '{file.name}'.")
+    source = read_source(file.parent.parent, file.parent.name)
+    truth = read_target(file.parent.parent, file.parent.name, span)
+    asked = Asked(truth.path, truth.depth, radius_of(source.depth))
+    return {"truth": truth.rgb, "asked": asked, "hidden": hidden_behind(source, truth)}
+
+
 def print_one(scores: Scores) -> None:
     """Every row of one pair."""
-    from ..evaluation.rows import ROWS, WEIGHTED
+    from ..evaluation.rows import ROWS
+    from ..evaluation.weighted.judged import WEIGHTED
 
     for row in ROWS:
         value = scores.values[row.name]
         shown = "" if value is None else f"{number(value)} {row.unit}".rstrip()
         print(f"  {row.title:<36}{shown or 'not computed: ' + scores.reasons[row.name]}")
-    for file in WEIGHTED:
-        print(f"  {file.row.upper():<36}not computed: {scores.reasons[file.row]}")
+    for weighted in WEIGHTED:
+        value, told = scores.values[weighted.name], scores.said.notes.get(weighted.name)
+        shown = f"not computed: {scores.reasons.get(weighted.name)}" if value is None else number(value)
+        print(f"  {weighted.title:<36}{shown}{'' if told is None else f'  {told}'}")
 
 
 def print_many(done: dict[str, Scores]) -> None:
@@ -233,6 +334,10 @@ def print_many(done: dict[str, Scores]) -> None:
         spread = "" if math.isnan(found.low) else f" ±{number(found.half)}"
         cells.append(f"{number(found.mean)}{spread}" if found.count else "-")
     print("  ".join([f"{'mean':<{width}}", *(f"{cell:>15}" for cell in cells)]))
+    from ..evaluation.weighted.judged import of_set
+
+    for name, value in of_set([scores.said for scores in done.values()])[0].items():
+        print(f"{name.upper()} {number(value)} over all clips together")
     print(f"{len(done)} clips; ± is half of the 95 % interval of the mean (bootstrap). --json keeps every row.")
 
 
@@ -246,20 +351,30 @@ def report(done: dict[str, Scores], problems: list[str]) -> dict[str, Any]:
     from .. import __version__
     from ..evaluation.bootstrap import estimate
     from ..evaluation.rows import ROW_NAMES, ROWS
+    from ..evaluation.weighted.judged import DISTANCES, WEIGHTED, of_set
 
     def plain(value: float | None) -> float | None:
         return None if value is None or not math.isfinite(value) else value
 
-    means = {name: estimate([scores.values[name] for scores in done.values()]) for name in ROW_NAMES}
+    sets, why, counts = of_set([scores.said for scores in done.values()])
+    means = {
+        name: estimate([scores.values[name] for scores in done.values()]) for name in ROW_NAMES if name not in DISTANCES
+    }
     return {
         "version": __version__,
-        "rows": {row.name: {"title": row.title, "unit": row.unit, "better": row.better} for row in ROWS},
+        "rows": {row.name: {"title": row.title, "unit": row.unit, "better": row.better} for row in ROWS}
+        | {row.name: {"title": row.title, "unit": "", "better": row.better} for row in WEIGHTED},
         "mean": {
             name: {"mean": plain(found.mean), "low": plain(found.low), "high": plain(found.high), "clips": found.count}
             for name, found in means.items()
         },
+        "of_all_clips": {
+            name: {"value": sets.get(name), "features": counts.get(name, 0), "not_computed": why.get(name)}
+            for name in DISTANCES
+        },
         "clips": {
             name: {
+                "unverified": scores.said.notes,
                 "values": {row: plain(value) for row, value in scores.values.items()},
                 "not_computed": scores.reasons,
                 "identical": [row for row, value in scores.values.items() if value == math.inf],

@@ -223,13 +223,14 @@ def with_source_camera(job: SourceCameraJob, mesh: MeshJob, clip: VideoClip, dep
 
 def build_mesh(job: MeshJob, clip: VideoClip, depth: DepthClip) -> DWMesh:
     """A watertight surface for every frame, made of the clip's and the depth's own memory."""
+    from ..depth.refine import mended
     from ..mesh import build_dw_mesh
 
     _, height, width = depth.depth.shape
     with ProgressBar("building the mesh") as bar:
         return build_dw_mesh(
             clip.frames,
-            depth.depth,
+            mended(depth.depth, job.mends),
             job.lens((width, height)) or depth.intrinsics,
             style=job.style,
             min_angle=job.min_angle,

@@ -80,6 +80,7 @@ def add_video(group: argparse._ArgumentGroup) -> None:
 def add_depth(group: argparse._ArgumentGroup) -> None:
     """Where the depth comes from, and the lens."""
     from ..depth.files import KINDS
+    from ..depth.refine import MENDS
 
     add = group.add_argument
     add(
@@ -100,6 +101,14 @@ def add_depth(group: argparse._ArgumentGroup) -> None:
     add("--offline", action="store_true", help="never download")
     add("--depth_steps", type=whole(1), default=5, help="DepthCrafter: denoising steps (default 5)")
     add("--depth_seed", type=int, default=42, help="DepthCrafter: seed of its noise (default 42)")
+    add(
+        "--mend_depth",
+        nargs="+",
+        choices=MENDS,
+        default=[],
+        help="edges: what a network's blur has left in mid-air is put on the nearer surface; flicker: frames of a camera that "
+        "stands still are brought to one scale (docs/evaluation.md tells what each wins)",
+    )
     add("--focal", type=number(1, 1e6, "pixels"), help="focal length in pixels at the output size (published: 500)")
 
 
@@ -296,7 +305,11 @@ def scene_job(args: argparse.Namespace, cameras: tuple[CameraPath, ...]) -> Scen
     from ..mesh import check_mesh_parameters
     from ..video import probe_video
 
-    mesh = MeshJob(args.style, args.min_angle, args.depth_jump, args.border_depth, args.focal)
+    mesh = MeshJob(args.style, args.min_angle, args.depth_jump, args.border_depth, args.focal, tuple(args.mend_depth))
+    if "flicker" in mesh.mends and args.source_camera is not None:
+        raise EX4DError(
+            "--mend_depth flicker is for a camera that stands still; --source_camera solve levels the depth of one that moves."
+        )
     check_mesh_parameters(mesh.style, mesh.min_angle, mesh.depth_jump, mesh.border_depth)
     info = probe_video(args.input_video)
     shape = args.size or largest_size(info)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from ..camera import Intrinsics
+    from ..depth.refine import Mend
     from ..depth.source import Kind
     from ..mesh import Style
     from ..render import BackendChoice, KeepFirstFrame
@@ -96,6 +97,7 @@ class MeshJob:
         style, min_angle, depth_jump: see `build_dw_mesh`.
         border_depth: of the back plate; None = as the depth's source tells.
         focal: in pixels of the clip's size; None = the depth's own lens, else the default one.
+        mends: what is mended in the depth before, see `ex4d_core.depth.refine`.
     """
 
     style: Style
@@ -103,6 +105,7 @@ class MeshJob:
     depth_jump: float
     border_depth: float | None
     focal: float | None
+    mends: tuple[Mend, ...] = ()
 
     def lens(self, size: tuple[int, int]) -> Intrinsics | None:
         """The lens that --focal asks for, in a picture of (width, height); None where it was not given."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -18,8 +19,14 @@ from .world import GROUND_HEIGHT as GROUND
 
 BENCHMARK_SEEDS = range(1_000_000, 1_001_000)
 """Of scenes that results are judged on; nothing may be trained on or tuned to them."""
-PROPS, THIN = (4, 7), (2, 4)
-"""How many there are, both ends included."""
+Look = Literal["usual", "thin", "shiny", "lit", "rapid", "plain"]
+LOOKS: tuple[Look, ...] = get_args(Look)
+"""What makes a scene hard: poles and hoops of a pixel or two, mirrors, light that wanders and wavers, motion that is thrice as
+fast and of everything, or surfaces without texture."""
+MIRROR, RAPID = 0.6, 3
+"""Share of their colour that mirrors reflect; how many rounds of the loop things make that move rapidly."""
+PROPS, THIN, THIN_ALL = (4, 7), (2, 4), (14, 20)
+"""How many there are, both ends included; thin ones where a scene is of those."""
 PLACES = ((-3.4, 3.4), (2.9, 8.5))
 """Where props stand, left to right and near to far."""
 CLEAR = 0.25
@@ -27,6 +34,9 @@ CLEAR = 0.25
 PATTERNS = (PLAIN, MERIDIANS, BANDS, SPIRAL, CHECKER, CRATE)
 TRIES = 60
 MOTIONS = ("still", "spin", "hop", "orbit", "slide")
+MOVING = MOTIONS[2:]
+THICK, THIN_HOOP = 0.06, 0.95
+"""The thickest pole's radius; a thin hoop's inner radius, as a share of its own."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +59,16 @@ class Prop:
 
 
 @lru_cache(maxsize=64)
-def props(seed: int) -> tuple[Prop, ...]:
+def props(seed: int, look: Look = "usual") -> tuple[Prop, ...]:
     """Everything that stands on the plaza of one seed's scene."""
     rng = np.random.default_rng([20_250_606, seed])
+    thin = THIN_ALL if look == "thin" else THIN
     drawn = [
         _subject(rng),
         *(_prop(rng) for _ in range(rng.integers(PROPS[0], PROPS[1] + 1))),
-        *(_thin(rng) for _ in range(rng.integers(THIN[0], THIN[1] + 1))),
+        *(_thin(rng) for _ in range(rng.integers(thin[0], thin[1] + 1))),
     ]
+    drawn = [_looking(prop, look, number) for number, prop in enumerate(drawn)]
     placed = [drawn[0]]
     for one in drawn[1:]:
         for _ in range(TRIES):
@@ -65,6 +77,17 @@ def props(seed: int) -> tuple[Prop, ...]:
                 placed.append(replace(one, place=place))
                 break
     return tuple(placed)
+
+
+def _looking(prop: Prop, look: Look, number: int) -> Prop:
+    """A prop as its scene's look has it."""
+    if look == "thin" and prop.shape == CYLINDER and prop.half[0] <= THICK:
+        return replace(prop, half=(prop.half[0] / 3, prop.half[1], prop.half[2] / 3))
+    if look == "thin" and prop.shape == RING:
+        return replace(prop, inner=THIN_HOOP)
+    if look == "rapid":
+        return replace(prop, motion=MOVING[number % len(MOVING)], reach=max(prop.reach, 0.3))
+    return replace(prop, pattern=PLAIN) if look == "plain" else prop
 
 
 def _radius(prop: Prop) -> float:
@@ -91,7 +114,7 @@ def _thin(rng: np.random.Generator) -> Prop:
         size = float(rng.uniform(0.35, 0.7))
         hoop = _drawn(rng, RING, (0.0, 0.0), float(rng.uniform(0.0, 0.3)), (size, size, size))
         return replace(hoop, tilt=math.pi / 2, pattern=RINGS, inner=float(rng.uniform(0.80, 0.92)))
-    radius, tall = float(rng.uniform(0.025, 0.06)), float(rng.uniform(0.6, 1.3))
+    radius, tall = float(rng.uniform(0.025, THICK)), float(rng.uniform(0.6, 1.3))
     return replace(_drawn(rng, CYLINDER, (0.0, 0.0), 0.0, (radius, tall, radius)), motion="still")
 
 

@@ -4,8 +4,8 @@ Imports numba, so import it where it is used. Every solid is a unit shape under 
 the solid's own frame, where the intersection is a closed form and the distance along the ray stays the same. Rays are
 written as ``eye + z * direction`` with a direction of unit depth, so that distance IS the planar depth.
 
-Nothing in the colour depends on the eye: light, shadow and haze are functions of the surface point alone, so two
-cameras that see a point see the same colour there.
+Nothing in the colour depends on the eye, mirrors apart: light, shadow and haze are functions of the surface point alone, so
+two cameras that see a point see the same colour there.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from .world import (
     GROUND_HEIGHT,
     GROUND_RADIUS,
     MERIDIANS,
+    PATCH,
     PLAZA_CENTRE_Z,
     PLAZA_RADIUS,
     RING,
@@ -152,7 +153,7 @@ def _to_local(m, x, y, z, translate):
 @njit(nogil=True, error_model="numpy")
 def _in_shadow(x, y, z, solids):
     """True where a solid stands between the point and the sun."""
-    shape, to_local, _, from_sun, _, number, _ = solids
+    shape, to_local, _, from_sun, _, number, _, _ = solids
     across = x * SUN_RIGHT[0] + y * SUN_RIGHT[1] + z * SUN_RIGHT[2]
     up = x * SUN_UP[0] + y * SUN_UP[1] + z * SUN_UP[2]
     along = x * SUN[0] + y * SUN[1] + z * SUN[2]
@@ -199,7 +200,11 @@ def _lit(r, g, b, x, y, z, nx, ny, nz, bounce, solids):
     facing = nx * SUN[0] + ny * SUN[1] + nz * SUN[2]
     sun = 0.0
     if facing > 0 and not _in_shadow(x + 1e-4 * nx, y + 1e-4 * ny, z + 1e-4 * nz, solids):
-        sun = facing * (1 - bounce)
+        light = solids[7]
+        sun = facing * (1 - bounce) * light[3]
+        if light[0] > 0:
+            shade = _smoothstep(0.45, 0.6, _noise(PATCH * x + light[1], 0.0, PATCH * z + light[2]))
+            sun *= 1 - light[0] * shade
     sky = 0.50 - 0.16 * ny + bounce * (0.42 + 0.2 * facing)
     # Less sky light reaches what stands low on the ground.
     if ny > -0.99:
@@ -259,9 +264,22 @@ def _sky_colour(x, y, z):
 
 
 @njit(nogil=True, error_model="numpy")
+def _surroundings(x, y, z, dx, dy, dz):
+    """What a mirror at a point shows that way: ground in full sky light, or sky; no other things."""
+    if dy > 1e-9:
+        t = (GROUND_HEIGHT - y) / dy
+        u, w = x + t * dx, z + t * dz
+        if u * u + (w - PLAZA_CENTRE_Z) ** 2 < GROUND_RADIUS**2:
+            return _ground_colour(u, w)
+    a, b = dx * dx + dy * dy + dz * dz, x * dx + y * dy + z * dz
+    t = (-b + math.sqrt(b * b - a * (x * x + y * y + z * z - SKY_RADIUS**2))) / a
+    return _sky_colour(x + t * dx, y + t * dy, z + t * dz)
+
+
+@njit(nogil=True, error_model="numpy")
 def _cast(eye, d, solids, candidates, count):
     """Colour and distance of the nearest surface along ``eye + t * d``."""
-    shape, to_local, _, _, material, number, colour = solids
+    shape, to_local, _, _, material, number, colour, _ = solids
     best, which, nx, ny, nz = math.inf, -1, 0.0, 0.0, 0.0
     for c in range(count):
         i = candidates[c]
@@ -298,7 +316,13 @@ def _cast(eye, d, solids, candidates, count):
     wy = m[0, 1] * nx + m[1, 1] * ny + m[2, 1] * nz
     wz = m[0, 2] * nx + m[1, 2] * ny + m[2, 2] * nz
     length = math.sqrt(wx * wx + wy * wy + wz * wz)
-    r, g, b = _lit(r, g, b, x, y, z, wx / length, wy / length, wz / length, number[which, 3], solids)
+    wx, wy, wz = wx / length, wy / length, wz / length
+    r, g, b = _lit(r, g, b, x, y, z, wx, wy, wz, number[which, 3], solids)
+    mirror = number[which, 5]
+    if mirror > 0:
+        along = 2 * (d[0] * wx + d[1] * wy + d[2] * wz)
+        mr, mg, mb = _surroundings(x, y, z, d[0] - along * wx, d[1] - along * wy, d[2] - along * wz)
+        r, g, b = (1 - mirror) * r + mirror * mr, (1 - mirror) * g + mirror * mg, (1 - mirror) * b + mirror * mb
     return r, g, b, best
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..camera import Intrinsics
+from ..errors import EX4DError
 from . import raycast_torch as formulas
 from .scene import DemoScene
 from .solids import Solid, packed
@@ -51,7 +52,7 @@ class Things:
     Attributes:
         shape, pattern: (S,) int64.
         to_local: (T, S, 3, 4) from the world into each solid, frame by frame.
-        number: (S, 5) frequency, softness, inner, bounce, grain.
+        number: (S, 6) frequency, softness, inner, bounce, grain, mirror.
         colour: (S, 6) both colours.
     """
 
@@ -63,9 +64,17 @@ class Things:
 
 
 def things_of(scene: DemoScene) -> Things:
-    """The solids of a scene at all its frames."""
+    """The solids of a scene at all its frames.
+
+    Raises:
+        EX4DError: a scene of mirrors or of wandering light, which only the casters of single pictures draw.
+    """
+    if scene.look in ("shiny", "lit"):
+        raise EX4DError(
+            f"Many pictures at once have no mirrors and one light; a scene's look {scene.look!r} is drawn singly."
+        )
     frames = [scene.things_at(t) for t in range(scene.frames)]
-    shape, _, _, _, pattern, number, colour = packed(frames[0])
+    shape, _, _, _, pattern, number, colour, _ = packed(frames[0])
     return Things(shape, pattern, np.stack([_into(solids) for solids in frames]), number, colour)
 
 
@@ -125,7 +134,7 @@ class _Scenes:
                     for each, i in zip(things, there, strict=True)
                 ]
                 maps.append(np.concatenate(rows))
-                numbers.append([np.ones(5) if i is None else each.number[i] for each, i in zip(things, there)])
+                numbers.append([np.ones(6) if i is None else each.number[i] for each, i in zip(things, there)])
                 colours.append([np.zeros(6) if i is None else each.colour[i] for each, i in zip(things, there)])
                 patterns.append([PLAIN if i is None else each.pattern[i] for each, i in zip(things, there)])
         repeats = len(things[0].to_local)

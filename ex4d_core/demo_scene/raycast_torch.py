@@ -28,6 +28,7 @@ from .world import (
     GROUND_HEIGHT,
     GROUND_RADIUS,
     MERIDIANS,
+    PATCH,
     PLAIN,
     PLAZA_CENTRE_Z,
     PLAZA_RADIUS,
@@ -84,7 +85,8 @@ class _Scene:
     """The solids as torch reads them, and the squares of the sun's view that each of them can shade."""
 
     def __init__(self, solids: tuple[np.ndarray, ...]) -> None:
-        shape, to_local, bounds, from_sun, pattern, number, colour = solids
+        shape, to_local, bounds, from_sun, pattern, number, colour, light = solids
+        self.light: list[float] = light.tolist()
         self.count = len(shape)
         self.shape, self.pattern = shape.tolist(), pattern.tolist()
         self.to_local: list[list[list[float]]] = to_local.tolist()
@@ -203,7 +205,9 @@ class _Camera:
             which[ground] = -1
             t = best[surface]
             point = [e + t * part[surface] for e, part in zip(self.eye, d, strict=True)]
-            colour[surface] = self._surface(point, which[surface], [part[surface] for part in normal])
+            colour[surface] = self._surface(
+                point, which[surface], [part[surface] for part in normal], [part[surface] for part in d]
+            )
         return colour.clamp_(0, 1), best
 
     def smooth(self, pixels: Tensor, samples: int) -> Tensor:
@@ -257,12 +261,12 @@ class _Camera:
         best[near] = t[near]
         return near
 
-    def _surface(self, point: Vector, which: Tensor, normal: Vector) -> Tensor:
+    def _surface(self, point: Vector, which: Tensor, normal: Vector, d: Vector) -> Tensor:
         """(N, 3) colours of points on solids, and on the ground where the solid's number is -1."""
         count = len(which)
         own = torch.empty((count, 3), dtype=torch.float64)
         world_normal = [torch.zeros(count, dtype=torch.float64) for _ in range(3)]
-        bounce = torch.zeros(count, dtype=torch.float64)
+        bounce, mirror = torch.zeros(count, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
         for i in which.unique().tolist():
             at = (which == i).nonzero()[:, 0]
             here = [part[at] for part in point]
@@ -278,12 +282,22 @@ class _Camera:
             length = (turned[0] ** 2 + turned[1] ** 2 + turned[2] ** 2).sqrt_()
             for part, value in zip(world_normal, turned, strict=True):
                 part[at] = value / length
-            bounce[at] = self.scene.number[i][3]
-        return _lit(own, point, world_normal, bounce, self._sun(point, world_normal, bounce))
+            bounce[at], mirror[at] = self.scene.number[i][3], self.scene.number[i][5]
+        lit, shiny = (
+            _lit(own, point, world_normal, bounce, self._sun(point, world_normal, bounce)),
+            mirror.nonzero()[:, 0],
+        )
+        if len(shiny):
+            p, n, ray = ([part[shiny] for part in vector] for vector in (point, world_normal, d))
+            along = 2 * (ray[0] * n[0] + ray[1] * n[1] + ray[2] * n[2])
+            shown = _surroundings(p, [part - along * part_n for part, part_n in zip(ray, n, strict=True)])
+            share = mirror[shiny, None]
+            lit[shiny] = (1 - share) * lit[shiny] + share * shown
+        return lit
 
     def _painted(self, i: int, point: Vector, normal: Vector) -> Tensor:
         """(N, 3) colours of points on one solid, unlit."""
-        frequency, softness, _, _, grain = self.scene.number[i]
+        frequency, softness, _, _, grain, _ = self.scene.number[i]
         p = self.scene.local(i, point, 1.0)
         share = _pattern(self.scene.pattern[i], frequency, softness, p, normal)
         tone = 1.0 + 0.16 * (_noise(grain * p[0] + 11, grain * p[2] + 3, grain * p[1] + 5) - 0.5)
@@ -297,7 +311,11 @@ class _Camera:
         bright = (facing > 0).nonzero()[:, 0]
         lifted = [part[bright] + 1e-4 * n[bright] for part, n in zip(point, normal, strict=True)]
         bright = bright[~self.scene.in_shadow(lifted)]
-        sun[bright] = facing[bright] * (1 - bounce[bright])
+        strength, across, along, gain = self.scene.light
+        sun[bright] = facing[bright] * (1 - bounce[bright]) * gain
+        if strength > 0:
+            patches = _noise(PATCH * point[0][bright] + across, PATCH * point[2][bright] + along)
+            sun[bright] *= 1 - strength * _smoothstep(0.45, 0.6, patches)
         return sun
 
 
@@ -470,6 +488,21 @@ def _plaza_colour(u: Tensor, v: Tensor, radius: Tensor, grain: Tensor) -> Tensor
     tone = 1.0 + 0.10 * grain
     channels = ((0.72, 0.93, 0.11), (0.44, 0.86, 0.20), (0.36, 0.74, 0.22))
     return torch.stack([torch.where(rim, edge, slab - joint * share) * tone for edge, slab, joint in channels], 1)
+
+
+def _surroundings(point: Vector, d: Vector) -> Tensor:
+    """(N, 3): what mirrors at points show along directions; see ``raycast``."""
+    down = d[1] > 1e-9
+    t = (GROUND_HEIGHT - point[1]) / torch.where(down, d[1], 1.0)
+    x, z = point[0] + t * d[0], point[2] + t * d[2]
+    ground = down & (x * x + (z - PLAZA_CENTRE_Z) ** 2 < GROUND_RADIUS**2)
+    below, above = ground.nonzero()[:, 0], (~ground).nonzero()[:, 0]
+    colour = torch.empty((len(x), 3), dtype=torch.float64)
+    colour[below] = _ground_colour(x[below], z[below])
+    p, ray = [part[above] for part in point], [part[above] for part in d]
+    t = _sky_distance(p, ray)
+    colour[above] = _sky_colour(*(part + t * step for part, step in zip(p, ray, strict=True)))
+    return colour
 
 
 def _sky_distance(eye: Vector, d: Vector) -> Tensor:

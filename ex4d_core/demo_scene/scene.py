@@ -15,6 +15,7 @@ from ..camera import Intrinsics
 from ..errors import Cancelled, EX4DError
 from ..machine.cancel import unless_cancelled
 from . import solids
+from .arranged import LOOKS, Look
 from .source_camera import CAMERA_MOVES, CameraMove, lens_at, pose_at
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class DemoScene:
         visitor: a cart stands there too, which rests for half of the clip and then leaves it.
         seed: another scene drawn from the same kit (``arranged``); None = the demo's own.
         moving: whether a drawn scene's things move.
+        look: what makes a drawn scene hard, one of ``LOOKS``.
     """
 
     width: int
@@ -43,6 +45,7 @@ class DemoScene:
     visitor: bool = False
     seed: int | None = None
     moving: bool = True
+    look: Look = "usual"
 
     def __post_init__(self) -> None:
         if min(self.width, self.height, self.frames, self.samples) < 1:
@@ -52,6 +55,10 @@ class DemoScene:
             )
         if self.camera not in CAMERA_MOVES:
             raise EX4DError(f"The demo scene's camera is one of {', '.join(CAMERA_MOVES)}, got {self.camera!r}.")
+        if self.look not in LOOKS or (self.seed is None and self.look != "usual"):
+            raise EX4DError(
+                f"A drawn scene's look is one of {', '.join(LOOKS)}, got {self.look!r}; the demo's own has none."
+            )
 
     @property
     def intrinsics(self) -> Intrinsics:
@@ -106,7 +113,7 @@ class DemoScene:
     def _things(self, time: float) -> list[solids.Solid]:
         if self.seed is None:
             return solids.at(time, self.visitor)
-        return solids.drawn_from(self.seed, time if self.moving else 0.0)
+        return solids.drawn_from(self.seed, time if self.moving else 0.0, self.look)
 
     def _cast(
         self, things: list[solids.Solid], t: float, world_to_camera: np.ndarray | None, intrinsics: Intrinsics | None
@@ -120,7 +127,7 @@ class DemoScene:
             -to_world @ pose[:3, 3],
             to_world,
             np.array([intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy]),
-            solids.packed(things),
+            solids.packed(things, solids.light_of(self.look, t / self.frames % 1.0)),
             (intrinsics.width, intrinsics.height),
             self.samples,
         )

@@ -21,9 +21,11 @@ from .world import (
     CYLINDER,
     MERIDIANS,
     PLAIN,
+    PLAZA_CENTRE_Z,
     RING,
     RINGS,
     SPIRAL,
+    STEADY,
     SUBJECT,
     SUN,
     SUN_RIGHT,
@@ -52,6 +54,7 @@ class Solid:
     inner: float = 0.0  # of a ring, as a share of its radius
     bounce: float = 0.0  # of light inside a cloud: 1 is lit from everywhere
     grain: float = 3.0
+    mirror: float = 0.0  # share of the colour that it reflects of ground and sky
 
 
 def at(time: float, visitor: bool = False) -> list[Solid]:
@@ -61,20 +64,30 @@ def at(time: float, visitor: bool = False) -> list[Solid]:
     return [*things, *_visitor(time)] if visitor else things
 
 
-def drawn_from(seed: int, time: float) -> list[Solid]:
+def drawn_from(seed: int, time: float, look: arranged.Look = "usual") -> list[Solid]:
     """What stands in the scene of one seed at ``time`` in 0..1 of the loop, but ground and sky."""
     turn = 2 * math.pi * time
     things = []
-    for prop in arranged.props(seed):
-        centre, angle = arranged.placed(prop, turn)
+    for prop in arranged.props(seed, look):
+        centre, angle = arranged.placed(prop, arranged.RAPID * turn if look == "rapid" else turn)
         spin = _rotation_y(angle) @ _rotation_x(prop.tilt)
         things.append(
             Solid(
                 prop.shape, centre, prop.half, prop.colour, prop.second, prop.pattern, prop.frequency, 0.06, spin,
-                inner=prop.inner, grain=5,
+                inner=prop.inner, grain=0 if look == "plain" else 5, mirror=arranged.MIRROR if look == "shiny" else 0,
             )
         )  # fmt: skip
+    if look == "plain":
+        things.append(Solid(CYLINDER, (0, GROUND - 0.01, PLAZA_CENTRE_Z), (5.5, 0.01, 5.5), CREAM, grain=0))
     return [*things, *_trees(), *_clouds(turn), *_hills()]
+
+
+def light_of(look: arranged.Look, time: float) -> tuple[float, float, float, float]:
+    """The light at ``time`` in 0..1 of the loop, see `world.STEADY`: patches of shade that wander, and a sun that wavers."""
+    if look != "lit":
+        return STEADY
+    turn = 2 * math.pi * time
+    return 0.85, 1.5 * math.sin(turn), 1.5 * math.cos(turn), 1.0 + 0.25 * math.sin(5 * turn)
 
 
 def unmoved(things: Callable[[float], list[Solid]]) -> list[Solid]:
@@ -193,11 +206,11 @@ def _hills() -> list[Solid]:
     ]  # fmt: skip
 
 
-def packed(solids: list[Solid]) -> tuple[np.ndarray, ...]:
+def packed(solids: list[Solid], light: tuple[float, float, float, float] = STEADY) -> tuple[np.ndarray, ...]:
     """The arrays that the ray caster reads, one row a solid.
 
     Shape; map from the world into the solid; bounding ball; that ball as the sun sees it (right, up, towards the sun,
-    radius); pattern; numbers; colours.
+    radius); pattern; numbers; colours; and the light, which is of all.
     """
     to_local = np.empty((len(solids), 3, 4))
     bounds = np.empty((len(solids), 4))
@@ -218,8 +231,9 @@ def packed(solids: list[Solid]) -> tuple[np.ndarray, ...]:
         bounds,
         np.column_stack([bounds[:, :3] @ np.array([SUN_RIGHT, SUN_UP, SUN]).T, bounds[:, 3]]),
         np.array([solid.pattern for solid in solids], np.int64),
-        np.array([(s.frequency, s.softness, s.inner, s.bounce, s.grain) for s in solids], np.float64),
+        np.array([(s.frequency, s.softness, s.inner, s.bounce, s.grain, s.mirror) for s in solids], np.float64),
         np.array([(*solid.colour, *solid.second) for solid in solids], np.float64),
+        np.array(light, np.float64),
     )
 
 

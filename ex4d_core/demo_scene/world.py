@@ -10,6 +10,11 @@ PLAIN, MERIDIANS, BANDS, SPIRAL, CHECKER, CRATE, RINGS = range(7)
 SUBJECT = (0.0, 0.06, 3.62)
 """Centre of the ringed ball, a natural point to orbit around."""
 
+STEADY = (0.0, 0.0, 0.0, 1.0)
+"""Light as in the demo: share of the sun that patches of shade take, how far they have moved (x, z), the factor of the sun."""
+PATCH = 0.9
+"""Patches of shade a scene unit, about."""
+
 GROUND_HEIGHT = 1.32  # y of the ground below the source camera (y points down)
 GROUND_RADIUS = 24.0
 PLAZA_RADIUS = 5.6

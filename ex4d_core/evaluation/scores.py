@@ -11,11 +11,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..camera import DEFAULT_FPS
 from ..errors import Cancelled, EX4DError
+from .adherence import Asked, adherence
 from .motion import flicker, flow_warp_error, loop_seam, steps
+from .occlusion import Hidden, kept_hidden
 from .regions import REGIONS, regions
-from .rows import ALIKE, NEEDS, ROWS, WEIGHTED, Need
+from .rows import ALIKE, NEEDS, ROWS, Need
 from .similarity import REACH, mean_over, psnr, similarities, squared_error
+from .weighted.judged import Said, judge, of_set
 
 EDGE_SHARE = 0.1
 """Of a clip at either end, whose mean colours make its drift."""
@@ -32,6 +36,8 @@ class Clips:
         render: (T, H, W, 3) uint8, the colour that was given to it.
         source: (T, H, W, 3) uint8, the artist's clip, filmed by another camera: only its first frame and its mean colours
             are compared.
+        asked: the path that the result should follow, with the depth along it.
+        hidden: what the truth hides and the source sees.
     """
 
     result: Tensor
@@ -39,6 +45,8 @@ class Clips:
     seen: Tensor | None = None
     render: Tensor | None = None
     source: Tensor | None = None
+    asked: Asked | None = None
+    hidden: Hidden | None = None
 
     def __post_init__(self) -> None:
         frames, height, width = self.result.shape[:3]
@@ -48,6 +56,10 @@ class Clips:
             )
         for part in fields(self)[1:]:
             clip = getattr(self, part.name)
+            if isinstance(clip, Asked):
+                clip = clip.depth
+            elif isinstance(clip, Hidden):
+                clip = clip.there
             if clip is not None and clip.shape[:3] != self.result.shape[:3]:
                 count, rows, columns = clip.shape[:3]
                 raise EX4DError(
@@ -56,7 +68,14 @@ class Clips:
                 )
 
 
-WORDS = {"truth": "truth", "seen": "mask", "render": "rendered colour", "source": "source video"}
+WORDS = {
+    "truth": "truth",
+    "seen": "mask",
+    "render": "rendered colour",
+    "source": "source video",
+    "asked": "depth along the path",
+    "hidden": "scene",
+}
 
 
 @dataclass(frozen=True)
@@ -67,17 +86,21 @@ class Scores:
         values: by row; None where it was not computed, infinite where nothing differs.
         reasons: by row, why it was not computed: "needs ...".
         frames: by row, one value a frame (T) or pair of frames (T - 1), NaN where there is none.
+        said: what networks say of it, from which the distances between sets of clips are computed.
     """
 
     values: dict[str, float | None]
     reasons: dict[str, str]
     frames: dict[str, list[float]] = field(default_factory=dict)
+    said: Said = field(default_factory=Said)
 
 
 def evaluate(
     clips: Clips,
     *,
     weights: Path | None = None,
+    prompt: str | None = None,
+    fps: float = DEFAULT_FPS,
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Scores:
@@ -86,7 +109,9 @@ def evaluate(
     Args:
         clips: what is judged, and by what.
         weights: folder of weight files; None = none are there.
-        progress: called with (steps done, steps), two a frame.
+        prompt: what the clip shows, for the CLIP score.
+        fps: of the clip, for VBench's dynamic degree.
+        progress: called with (steps done, steps), two a frame, four where a path is held against.
         cancel: polled once a frame.
 
     Returns:
@@ -110,30 +135,42 @@ def evaluate(
     }
     curves: dict[str, list[float]] = {}
     found: dict[str, float] = {}
+    total = 4 * frames if there["opencv"] and there["path"] else 2 * frames
+
+    def part(begun: int) -> Callable[[int], None]:
+        return lambda done: None if progress is None else progress(begun + done, total)
+
     if clips.truth is not None:
-        found |= _likeness(clips.result, clips.truth, clips.seen, curves, _part(progress, 0, frames), cancel)
+        found |= _likeness(clips.result, clips.truth, clips.seen, curves, part(0), cancel)
+        if clips.hidden is not None:
+            found["occlusion"] = _occlusion(clips.result, clips.truth, clips.hidden, curves)
     if clips.render is not None and clips.seen is not None:
         found |= _condition(clips.result, clips.render, clips.seen, cancel)
     first = clips.source if clips.source is not None else clips.render
     if first is not None:
         found["first_frame_psnr"] = psnr(float(squared_error(clips.result[0], first[0]).mean()))
         found["colour_drift"] = colour_drift(clips, curves)
-    found |= _motion(clips, there["opencv"], curves, _part(progress, frames, frames), cancel)
+    found |= _motion(clips, there["opencv"], curves, part(frames), cancel)
+    if clips.asked is not None and there["opencv"]:
+        found |= _camera(clips.result, clips.asked, curves, reasons, part(2 * frames), cancel)
     for name, value in found.items():
         if math.isnan(value) and name not in reasons:
             reasons[name] = NOTHING.get(name.split("_")[0], "nothing to compare")
+    said = judge(clips.result, clips.truth, weights, prompt=prompt, fps=fps)
+    of_sets, why, _ = of_set([said])
+    reasons |= said.reasons | why
     if progress is not None:
-        progress(2 * frames, 2 * frames)
+        progress(total, total)
     values: dict[str, float | None] = {row.name: None if row.name in reasons else found[row.name] for row in ROWS}
-    for file in WEIGHTED:
-        values[file.row], reasons[file.row] = None, file.problem(weights)
-    return Scores(values, reasons, curves)
+    values |= dict.fromkeys(said.reasons | why) | said.values | of_sets
+    return Scores(values, reasons, curves, said)
 
 
 NOTHING = {
     "ms": "no window lies in this region, or the sides are below 176 pixels",
     "ssim": "no window lies in this region",
     "psnr": "there is no such pixel",
+    "occlusion": "nothing hidden has another colour than what is in front",
     "loop": "nothing moves, or there are fewer than three frames",
 }
 """By a row's first word, why there is no number."""
@@ -146,15 +183,9 @@ def _given(clips: Clips) -> dict[Need, bool]:
         "render": clips.render is not None,
         "source": clips.source is not None or clips.render is not None,
         "opencv": importlib.util.find_spec("cv2") is not None,
+        "path": clips.asked is not None,
+        "hidden": clips.hidden is not None,
     }
-
-
-def _part(progress: Callable[[int, int], None] | None, begun: int, frames: int) -> Callable[[int], None]:
-    def step(done: int) -> None:
-        if progress is not None:
-            progress(begun + done, 2 * frames)
-
-    return step
 
 
 def _likeness(
@@ -210,6 +241,33 @@ def _condition(result: Tensor, render: Tensor, seen: Tensor, cancel: Callable[[]
         laid = torch.where(where[..., None], given, frame)
         alike.append(similarities(frame, laid, {"seen": where})["seen"].ssim)
     return {"condition_psnr": psnr(total / count if count else math.nan), "condition_ssim": _mean(alike)}
+
+
+def _occlusion(result: Tensor, truth: Tensor, hidden: Hidden, curves: dict[str, list[float]]) -> float:
+    curves["occlusion"] = [
+        100 * kept_hidden(*frame) for frame in zip(result, truth, hidden.color, hidden.there, strict=True)
+    ]
+    return _mean(curves["occlusion"])
+
+
+def _camera(
+    result: Tensor,
+    asked: Asked,
+    curves: dict[str, list[float]],
+    reasons: dict[str, str],
+    step: Callable[[int], None],
+    cancel: Callable[[], bool] | None,
+) -> dict[str, float]:
+    """How far the camera is off the path; a reason where it cannot be found."""
+    frames = len(result)
+    found = adherence(
+        result, asked, progress=lambda done, total: step(done * 2 * frames // max(total, 1)), cancel=cancel
+    )
+    if found.trouble is not None:
+        reasons |= dict.fromkeys(("camera_degrees", "camera_radius"), found.trouble)
+        return {}
+    curves |= {"camera_degrees": found.degrees, "camera_radius": [100 * share for share in found.shares]}
+    return {name: _mean(curves[name]) for name in ("camera_degrees", "camera_radius")}
 
 
 def colour_drift(clips: Clips, curves: dict[str, list[float]]) -> float:

@@ -399,11 +399,11 @@ def depth_at(depth: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Depth at places between pixel centres; inverse depth is linear over a plane's picture, so it is what is mixed.
 
     Args:
-        depth: (H, W) planar depth.
+        depth: (H, W) planar depth; NaN where it is not known.
         pixels: (N, 2), centres at +0.5; NaN where there is none.
 
     Returns:
-        (N,) float64; NaN outside the picture and at edges of things.
+        (N,) float64; NaN outside the picture, at edges of things and where depth is not known.
     """
     height, width = depth.shape
     x, y = pixels[:, 0] - 0.5, pixels[:, 1] - 0.5
@@ -418,5 +418,6 @@ def depth_at(depth: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     lower = inverse[:, 1, 0] * (1 - a) + inverse[:, 1, 1] * a
     change = around.max(axis=(1, 2)) / around.min(axis=(1, 2))
     # Noisy depth changes everywhere: an edge is what stands out from that.
-    smooth = change <= EDGE * (np.median(change[inside]) if inside.any() else 1.0)
+    known = change[inside & np.isfinite(change)]
+    smooth = change <= EDGE * (np.median(known) if len(known) else 1.0)
     return np.where(inside & smooth, 1.0 / (upper * (1 - b) + lower * b), np.nan)

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from ex4d_core.camera import Intrinsics, invert_pose
-from ex4d_core.demo_scene import CAMERA_MOVES, SUBJECT, DemoScene, raycast_many, raycast_torch, solids
+from ex4d_core.demo_scene import CAMERA_MOVES, SUBJECT, DemoScene, arranged, raycast_many, raycast_torch, solids
 from ex4d_core.demo_scene.scene import ray_caster
 from ex4d_core.demo_scene.truth import look_up
+from ex4d_core.demo_scene.world import PLAIN
 from ex4d_core.errors import Cancelled, EX4DError
 
 
@@ -160,6 +161,31 @@ def test_many_pictures_at_once_are_those_of_one_after_the_other() -> None:
         np.testing.assert_allclose(depth[n].numpy(), z.numpy(), rtol=1e-5)
         apart = (colour[n].int() - rgb.int()).abs().amax(-1)
         assert (apart > 1).sum() <= 2 and (apart > 0).float().mean() < 0.01
+
+
+@pytest.mark.parametrize("look", ["shiny", "lit"])
+def test_both_ray_casters_see_the_same_in_mirrors_and_wandering_light(look) -> None:
+    raycast = pytest.importorskip("ex4d_core.demo_scene.raycast")
+    lens = Intrinsics.default(64, 48)
+    things = solids.packed(solids.drawn_from(5, 0.3, look), solids.light_of(look, 0.3))
+    camera = (np.zeros(3), np.eye(3), np.array([lens.fx, lens.fy, lens.cx, lens.cy]), things, (64, 48), 2)
+    (rgb, depth), (torch_rgb, torch_depth) = raycast.picture(*camera), raycast_torch.picture(*camera)
+    np.testing.assert_allclose(torch_depth, depth, rtol=1e-6)
+    apart = np.abs(torch_rgb.astype(int) - rgb).max(axis=-1)
+    assert (apart > 1).sum() <= 2 and (apart > 0).mean() < 0.002
+
+
+def test_looks_make_a_scene_what_they_say() -> None:
+    usual, thin, rapid, plain = (arranged.props(3, look) for look in ("usual", "thin", "rapid", "plain"))
+    assert len(thin) > len(usual) + 5 and min(prop.half[0] for prop in thin) < 0.021
+    assert {prop.motion for prop in rapid} <= set(arranged.MOVING) and all(p.pattern == PLAIN for p in plain)
+    usual_frames, lit = (DemoScene(32, 32, 6, seed=3, moving=False, look=look) for look in ("usual", "lit"))
+    assert torch.equal(usual_frames.frame(0)[0], usual_frames.frame(2)[0])
+    assert not torch.equal(lit.frame(0)[0], lit.frame(2)[0]) and torch.equal(lit.frame(0)[1], lit.frame(2)[1])
+    with pytest.raises(EX4DError, match="drawn singly"):
+        raycast_many.things_of(lit)
+    with pytest.raises(EX4DError, match="one of usual, thin"):
+        DemoScene(32, 32, 6, look="lit")
 
 
 MOVING = [move for move in CAMERA_MOVES if move != "locked-off"]

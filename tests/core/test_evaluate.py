@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from ex4d_core.commands.cli import main
+from ex4d_core.demo_scene import DemoScene
+from ex4d_core.demo_scene.arranged import BENCHMARK_SEEDS
+from ex4d_core.demo_scene.world import SUBJECT
 from ex4d_core.errors import EX4DError
+from ex4d_core.evaluation.adherence import Asked, adherence, radius_of
+from ex4d_core.evaluation.benchmark.cases import target_path
 from ex4d_core.evaluation.bootstrap import estimate
 from ex4d_core.evaluation.motion import flow_warp_error
 from ex4d_core.evaluation.regions import regions
@@ -106,6 +112,44 @@ def test_the_interval_holds_the_mean_and_is_the_same_each_time():
     assert (found.mean, found.count) == (2.0, 3) and 1 <= found.low < 2 < found.high <= 3
     assert estimate([1.0, 2.0, 3.0]) == found
     assert math.isnan(estimate([4.0]).low) and math.isnan(estimate([]).mean)
+
+
+def test_a_camera_off_its_path_is_found_in_degrees_and_shares_of_the_radius(tmp_path, capsys):
+    pytest.importorskip("cv2")
+    scene = DemoScene(160, 160, 5, seed=BENCHMARK_SEEDS[0], moving=False)
+    asked, filmed = (target_path(scene, (0.0, end))[0] for end in (8.0, 12.0))
+    rgb, depth = scene.clip()
+    np.savez(tmp_path / "depth.npz", depth=depth.numpy())
+    asked.save(tmp_path / "cam.npz")
+    files = {"on": asked, "off": filmed}
+    for name, path in files.items():
+        np.savez(tmp_path / f"{name}.npz", rgb=scene.clip(path.world_to_camera)[0].numpy())
+    found = {}
+    for name in files:
+        words = [
+            str(tmp_path / f"{name}.npz"),
+            "--depth",
+            str(tmp_path / "depth.npz"),
+            "--cam",
+            str(tmp_path / "cam.npz"),
+        ]
+        assert main(["evaluate", *words, "--json", str(tmp_path / "r.json")]) == 0
+        found[name] = json.loads((tmp_path / "r.json").read_text())["clips"][f"{name}.npz"]["values"]
+    off = np.array([1.0, 2.0, 3.0, 4.0])  # degrees around the subject, whose distance is the orbit's radius
+    moved = 100 * 2 * SUBJECT[2] * np.sin(np.radians(off) / 2) / radius_of(depth)
+    assert found["on"]["camera_degrees"] < 0.1 and found["on"]["camera_radius"] < 1
+    assert found["off"]["camera_degrees"] == pytest.approx(off.mean(), abs=0.25)
+    assert found["off"]["camera_radius"] == pytest.approx(moved.mean(), rel=0.1)
+    zoomed = replace(asked, intrinsics=tuple(scene.intrinsics.fitted(160, 160).resized(160, 160 + t) for t in range(5)))
+    assert "lens changes" in str(adherence(rgb, Asked(zoomed, depth, 1.0)).trouble)
+    for words, says in (
+        (["--depth", str(tmp_path / "depth.npz")], "--depth and --cam go together"),
+        (["--depth", str(tmp_path / "on.npz"), "--cam", str(tmp_path / "cam.npz")], "must be an .npz with depth"),
+        (["--scene", str(tmp_path / "on.npz")], "--scene takes a case's"),
+        (["--scene", str(tmp_path / "x.npz")], "there is no file"),
+    ):
+        assert main(["evaluate", str(tmp_path / "on.npz"), *words]) == 2
+        assert says in capsys.readouterr().err
 
 
 @pytest.fixture()

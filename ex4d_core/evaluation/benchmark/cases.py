@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ...camera import Intrinsics
 from ...demo_scene import CameraMove, DemoScene
-from ...demo_scene.arranged import BENCHMARK_SEEDS
+from ...demo_scene.arranged import BENCHMARK_SEEDS, Look
 from ...demo_scene.truth import truth_along
 from ...demo_scene.world import SUBJECT
 from ...errors import EX4DError
@@ -31,7 +31,7 @@ from ...storage.npz import NpzWriter
 from ...trajectory import Trajectory
 from ...video import save_video
 
-INDEX = "benchmark.json"
+INDEX, TARGET = "benchmark.json", "target_"
 RANGES: dict[str, tuple[float, float]] = {"0-30": (0, 30), "0-60": (0, 60), "0-90": (0, 90), "-90-90": (-90, 90)}
 """First and last azimuth in degrees, positive to the right: the paper's four."""
 SETS = {"tiny": (96, 4, 1), "small": (256, 13, 1), "full": (512, 49, 4)}
@@ -41,11 +41,12 @@ FPS = 15.0
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of case: whether things move, and the camera that films them."""
+    """A kind of case: whether things move, the camera that films them, and what makes the scene hard."""
 
     name: str
     moving: bool
     camera: CameraMove
+    look: Look = "usual"
 
 
 KINDS = (
@@ -54,7 +55,13 @@ KINDS = (
     Kind("static-handheld", False, "handheld"),
     Kind("moving-handheld", True, "handheld"),
     Kind("moving-zoom", True, "zoom"),
+    Kind("thin", True, "handheld", "thin"),
+    Kind("reflective", False, "locked-off", "shiny"),
+    Kind("lighting", False, "locked-off", "lit"),
+    Kind("rapid", True, "locked-off", "rapid"),
+    Kind("textureless", True, "handheld", "plain"),
 )
+"""The last five are the hard cases of the paper's A.4, and scenes without texture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +99,9 @@ def scenes_of(size: str) -> Iterator[tuple[str, DemoScene]]:
             seed = BENCHMARK_SEEDS[number * len(KINDS) + place]
             yield (
                 f"{kind.name}-{number}",
-                DemoScene(side, side, frames, samples=2, camera=kind.camera, seed=seed, moving=kind.moving),
+                DemoScene(
+                    side, side, frames, samples=2, camera=kind.camera, seed=seed, moving=kind.moving, look=kind.look
+                ),
             )
 
 
@@ -141,7 +150,7 @@ def make(
             path, angles = target_path(scene, span)
             truth = truth_along(scene, source, path.world_to_camera, cancel=cancel)
             extra = {"angle": angles, "visible": truth.visible.numpy()}
-            _write(folder / name / f"target_{span_name}.npz", (truth.color, truth.depth), path, extra)
+            _write(folder / name / f"{TARGET}{span_name}.npz", (truth.color, truth.depth), path, extra)
             done += 1
     index = {"name": size, "cases": {name: list(RANGES) for name in scenes}}
     (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
@@ -194,7 +203,7 @@ def read_target(folder: Path, case: str, span: str) -> Target:
     Raises:
         EX4DError: a file that is missing, damaged or of other shapes.
     """
-    file = folder / case / f"target_{span}.npz"
+    file = folder / case / f"{TARGET}{span}.npz"
     arrays = _read(file, ("angle", "visible"))
     filmed = _filmed(arrays, file)
     visible = torch.from_numpy(arrays["visible"].astype(bool))

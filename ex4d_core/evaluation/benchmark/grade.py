@@ -12,7 +12,10 @@ from torch import Tensor
 from ...camera import invert_pose
 from ...demo_scene.truth import SAME_SURFACE
 from ...mesh import unproject
+from ..adherence import Adherence
+from ..occlusion import Hidden, kept_hidden
 from ..similarity import mean_over, psnr, squared_error
+from .behind import hidden_behind
 from .cases import Filmed, Target
 from .methods import Shown
 
@@ -53,6 +56,19 @@ MEASURES: dict[str, Measure] = {
         "PSNR, visible", "dB", "higher", 1, "over all pixels that the source sees; what a method loses counts as black"
     ),
     "psnr": Measure("PSNR, all", "dB", "higher", 1, "over whole pictures; holes are black where nothing fills them"),
+    "occlusion": Measure(
+        "hidden stays hidden",
+        "%",
+        "higher",
+        100,
+        "by colours alone: of what is shown where something of another colour is hidden, pixels nearer to what is in front",
+    ),
+    "camera_degrees": Measure(
+        "camera off, turned", "degrees", "lower", 1, "of finished videos: the camera found in them against the path"
+    ),
+    "camera_radius": Measure(
+        "camera off, moved", "%", "lower", 100, "likewise, by where it stands, of the scene's radius"
+    ),
 }
 
 
@@ -62,7 +78,8 @@ class Grade:
 
     Attributes:
         angle: azimuth of the camera in degrees.
-        see_through, wrong, hidden_shown, lost, hole_iou, psnr_shown, psnr_visible, psnr: see `MEASURES`.
+        see_through, wrong, hidden_shown, lost, hole_iou, psnr_shown, psnr_visible, psnr, occlusion, camera_degrees,
+            camera_radius: see `MEASURES`.
     """
 
     angle: float
@@ -74,31 +91,64 @@ class Grade:
     psnr_shown: float
     psnr_visible: float
     psnr: float
+    occlusion: float
+    camera_degrees: float = math.nan
+    camera_radius: float = math.nan
 
     def plain(self) -> dict[str, float | None]:
         """For JSON, which knows neither NaN nor infinity."""
         return {name: round(value, 6) if math.isfinite(value) else None for name, value in asdict(self).items()}
 
 
-def grade(shown: Shown, truth: Target, framed: Tensor) -> list[Grade]:
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known of a path beside its truth, whatever the method.
+
+    Attributes:
+        framed: (T, H, W) bool of `in_source_picture`.
+        hidden: of `hidden_behind`.
+    """
+
+    framed: Tensor
+    hidden: Hidden
+
+
+def known_of(truth: Target, source: Filmed) -> Known:
+    """Of a path, from the clip with its exact depth."""
+    return Known(in_source_picture(truth, source), hidden_behind(source, truth))
+
+
+def grade(shown: Shown, truth: Target, known: Known, camera: Adherence | None = None) -> list[Grade]:
     """Every frame of a path.
 
     Args:
         shown: by a method.
         truth: of the same cameras.
-        framed: (T, H, W) bool of `in_source_picture`.
+        known: of the same path.
+        camera: of a video whose camera is not known for sure.
     """
+    off = [(math.nan, math.nan)] * len(truth.visible)
+    if camera is not None and camera.trouble is None:
+        off[1:] = zip(camera.degrees, camera.shares, strict=True)
+    hidden, everywhere = known.hidden, torch.ones_like(truth.visible[0])
     grades = []
     for t, visible in enumerate(truth.visible):
         error = squared_error(shown.color[t], truth.rgb[t])
         grades.append(
             Grade(
                 float(truth.angle[t]),
-                *_surfaces(shown, truth, framed[t], t),
+                *_surfaces(shown, truth, known.framed[t], t),
                 *_holes(shown, visible, t),
                 psnr(mean_over(error, visible if shown.seen is None else visible & shown.seen[t])),
                 psnr(mean_over(error, visible)),
                 psnr(float(error.mean())),
+                kept_hidden(
+                    shown.color[t],
+                    truth.rgb[t],
+                    hidden.color[t],
+                    hidden.there[t] & (everywhere if shown.seen is None else shown.seen[t]),
+                ),
+                *off[t],
             )
         )
     return grades

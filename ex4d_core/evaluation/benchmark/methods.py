@@ -13,21 +13,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...camera import Intrinsics, invert_pose
-from ...errors import EX4DError
+from ...errors import Cancelled, EX4DError
 from ...holes.draft_fill import draft_fill
-from ...mesh import STYLES, DWMesh, Style, build_dw_mesh, unproject
+from ...mesh import STYLES, DWMesh, Style, build_dw_mesh
 from ...published import BORDER_DEPTH
 from ...render import render_color_mask
 from ...render.open_mesh import render_open_mesh
 from ...trajectory import Trajectory
 from ...video import load_video
 from .cases import Filmed
+from .forward import Placed, placed_points, point_frame, splat_frame
 
 Cancel = Callable[[], bool] | None
-NEAR = 1e-3
-SPLAT_SHARPNESS = 50.0
-"""By which splats prefer what is near: weights fall by exp(50 x) over the share x of the frame's logarithmic depth range."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +68,7 @@ def draft(source: Filmed, path: Trajectory, cancel: Cancel) -> Shown:
 
 def points(source: Filmed, path: Trajectory, cancel: Cancel) -> Shown:
     """Every source pixel as one point of one pixel, the nearest in front."""
-    return _stacked(source, path, cancel, _point_frame)
+    return _stacked(source, path, cancel, point_frame)
 
 
 def splats(source: Filmed, path: Trajectory, cancel: Cancel) -> Shown:
@@ -79,7 +76,7 @@ def splats(source: Filmed, path: Trajectory, cancel: Cancel) -> Shown:
 
     Source: softmax splatting (Niklaus and Liu 2020) with logarithmic depth as its importance; a pixel with any share is seen.
     """
-    return _stacked(source, path, cancel, _splat_frame)
+    return _stacked(source, path, cancel, splat_frame)
 
 
 METHODS: dict[str, Method] = {
@@ -112,70 +109,14 @@ def _mesh(source: Filmed, style: Style, cancel: Cancel) -> DWMesh:
     )
 
 
-Placed = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Column and row on pixels' centres, depth, and colour (N, 3) 0..255 of what lies in front of the camera."""
-
-
 def _stacked(
     source: Filmed, path: Trajectory, cancel: Cancel, draw: Callable[[Placed, int, int], tuple[Tensor, Tensor, Tensor]]
 ) -> Shown:
-    from ...errors import Cancelled
-
     height, width = source.depth.shape[1:]
-    assert source.path.intrinsics is not None and path.intrinsics is not None
     frames = []
     for t in range(len(path)):
         if cancel is not None and cancel():
             raise Cancelled
-        to_camera = path.world_to_camera[t].astype("f8") @ invert_pose(source.path.world_to_camera[t].astype("f8"))
-        placed = _placed(source, t, torch.from_numpy(to_camera), source.path.intrinsics[t], path.intrinsics[t])
-        frames.append(draw(placed, height, width))
+        frames.append(draw(placed_points(source, path, t), height, width))
     color, seen, depth = (torch.stack(parts) for parts in zip(*frames, strict=True))
     return Shown(color, seen, depth)
-
-
-def _placed(source: Filmed, t: int, to_camera: Tensor, own: Intrinsics, other: Intrinsics) -> Placed:
-    world = unproject(source.depth[t], own, 0.5).reshape(-1, 3)
-    x, y, z = (world @ to_camera[:3, :3].T + to_camera[:3, 3]).unbind(-1)
-    front = z > NEAR
-    x, y, z = x[front], y[front], z[front]
-    column, row = other.fx * x / z + other.cx - 0.5, other.fy * y / z + other.cy - 0.5
-    return column, row, z, source.rgb[t].reshape(-1, 3)[front].double()
-
-
-def _point_frame(placed: Placed, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    column, row, z, colors = placed
-    at, kept = _inside(column.round(), row.round(), height, width)
-    z, colors = z[kept], colors[kept]
-    order = z.argsort(descending=True)  # where places repeat, the last assignment, the nearest, stays
-    color, depth = torch.zeros((height * width, 3), dtype=torch.uint8), torch.zeros(height * width)
-    nearest = torch.full((height * width,), torch.inf, dtype=torch.float64).scatter_reduce_(0, at, z, "amin")
-    first = z[order] <= nearest[at[order]]
-    color[at[order][first]] = colors[order][first].to(torch.uint8)
-    depth[at[order][first]] = z[order][first].float()
-    return color.view(height, width, 3), (depth > 0).view(height, width), depth.view(height, width)
-
-
-def _splat_frame(placed: Placed, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    column, row, z, colors = placed
-    logarithm = z.log()
-    low, high = float(logarithm.min()), float(logarithm.max())
-    importance = torch.exp(-SPLAT_SHARPNESS * (logarithm - low) / max(high - low, 1e-9))
-    values = torch.cat([colors, z[:, None], torch.ones_like(z)[:, None]], 1)
-    total = torch.zeros((height * width, 5), dtype=torch.float64)
-    left, top = column.floor(), row.floor()
-    for right, below in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        share = (1 - (column - left - right).abs()) * (1 - (row - top - below).abs())
-        at, kept = _inside(left + right, top + below, height, width)
-        total.index_add_(0, at, values[kept] * (share * importance)[kept, None])
-    seen = total[:, 4] > 1e-30
-    mean = total[:, :4] / total[:, 4:].clamp(min=1e-30) * seen[:, None]
-    color = (mean[:, :3] + 0.5).clamp(0, 255).to(torch.uint8)
-    color[~seen] = 0
-    return color.view(height, width, 3), seen.view(height, width), mean[:, 3].float().view(height, width)
-
-
-def _inside(column: Tensor, row: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Places in the picture as indices, and which of the points have one."""
-    kept = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    return (row[kept] * width + column[kept]).long(), kept

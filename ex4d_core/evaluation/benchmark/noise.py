@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...depth.refine import Mend, mended
 from ...errors import EX4DError
 
 COARSE = 4
@@ -25,15 +26,17 @@ class DepthNoise:
         flicker: standard deviation of the logarithm of a factor drawn anew for every frame.
         blur: pixels over which depth is averaged at edges (a Gaussian's sigma): surfaces in mid-air.
         holes: share of the picture, in blobs, whose depth is lost and takes the frame's median.
+        mends: what is mended afterwards, see `ex4d_core.depth.refine`.
     """
 
     scale: float = 0.0
     flicker: float = 0.0
     blur: float = 0.0
     holes: float = 0.0
+    mends: tuple[Mend, ...] = ()
 
     def __post_init__(self) -> None:
-        for part in fields(self):
+        for part in fields(self)[:-1]:
             most = {"blur": 16.0}.get(part.name, 1.0)
             if not 0 <= getattr(self, part.name) <= most:
                 raise EX4DError(
@@ -47,9 +50,13 @@ class DepthNoise:
 
 
 def spoilt(depth: Tensor, noise: DepthNoise, seed: int = 0) -> Tensor:
-    """Depth (T, H, W) with noise; the same for the same seed."""
+    """Depth (T, H, W) with noise, and mended after it; the same for the same seed."""
     if noise.none:
         return depth
+    return mended(_noisy(depth, noise, seed), noise.mends)
+
+
+def _noisy(depth: Tensor, noise: DepthNoise, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     frames, height, width = depth.shape
     field = torch.randn((1, 1, COARSE, COARSE), generator=generator)

@@ -1,21 +1,28 @@
-"""The report as one HTML page that needs nothing beside it: tables, curves by angle, worst frames with error maps."""
+"""The report as one HTML page that needs nothing beside it: tables, curves by angle, films and worst frames with error maps."""
 
 from __future__ import annotations
 
 import base64
+import tempfile
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ...preview.comparison import FULL_SCALE, error_map
 from ...preview.pictures import jpeg
+from ...video import save_video
+from .cases import Target
 from .charts import curve_chart, legend
 from .grade import MEASURES
+from .methods import Shown
 from .results import Entry, Regression, by_angle, methods_of, shown, spans_of, table
 
-QUALITY = 82
+QUALITY, FILM_FPS = 82, 5.0
+"""Of JPEG; and films slowed, so that an eye can follow them."""
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1180px;padding:0 1rem;color:#1b1f24}
 table{border-collapse:collapse;margin:.5rem 0 1.5rem;font-variant-numeric:tabular-nums}
@@ -24,6 +31,7 @@ th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #e3e6ea}th:f
 svg{width:100%}svg text{font:11px system-ui,sans-serif;fill:#48505a}svg text.t{font-size:13px;fill:#1b1f24}.g{stroke:#e3e6ea}
 .legend span{margin-right:1.2rem}.legend i{display:inline-block;width:1em;height:.5em;margin-right:.4em}
 .row{display:flex;flex-wrap:wrap;gap:6px;margin-bottom:1rem}.row figure{margin:0;width:150px}
+.film{margin:0 0 1rem}.film video{width:100%;max-width:900px}
 .row img{width:100%;image-rendering:pixelated}
 figcaption{font-size:12px;color:#48505a}code{white-space:pre-wrap}
 """
@@ -39,10 +47,31 @@ class WorstFrame:
     pictures: list[tuple[str, np.ndarray]]
 
 
+@dataclass(frozen=True)
+class Film:
+    """A film that the page holds: bytes of an MP4."""
+
+    title: str
+    data: bytes
+
+
+def film_of(truth: Target, shown: Shown) -> bytes:
+    """Truth, what is shown and where they differ, side by side, as an MP4."""
+    strips = [
+        np.concatenate([right, frame, error_map(frame, right)], axis=1)
+        for right, frame in zip(truth.rgb.numpy(), shown.color.numpy(), strict=True)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "film.mp4"
+        save_video(file, torch.from_numpy(np.stack(strips)), FILM_FPS)
+        return file.read_bytes()
+
+
 def page(
     entries: list[Entry],
     settings: dict[str, Any],
     worst: list[WorstFrame],
+    films: list[Film],
     worse: list[Regression],
     problems: list[str],
 ) -> str:
@@ -58,6 +87,8 @@ def page(
         curves = {method: by_angle(entries, method, name) for method in names}
         parts.append(curve_chart(f"{measure.title}, {measure.unit}", curves, measure.scale))
     parts += ["</div>", "<h2>By range</h2>", *_tables(entries, worse)]
+    if films:
+        parts += ["<h2>Films of the worst clips</h2>", *(_film(one) for one in films)]
     if worst:
         parts.append(
             "<h2>Worst frames</h2><p>Below each method where it differs from the truth: white = "
@@ -88,6 +119,8 @@ def _tables(entries: list[Entry], worse: list[Regression]) -> list[str]:
     marked = {(one.method, one.span, one.measure) for one in worse}
     parts = []
     for name, measure in MEASURES.items():
+        if not any(row[span][name].count for row in found.values() for span in spans):
+            continue
         best = {span: _best([row[span][name].mean for row in found.values()], measure.better) for span in spans}
         head = "".join(f"<th>{escape(span)}°</th>" for span in spans)
         parts.append(f"<h3>{measure.title} ({measure.unit}, {measure.better} is better)</h3><p>{measure.says}</p>")
@@ -112,6 +145,14 @@ def _worst(one: WorstFrame) -> str:
     figures = [_figure("source", one.source), _figure("truth", one.truth)]
     figures += [_figure(name, picture, error_map(picture, one.truth)) for name, picture in one.pictures]
     return f"<h3>{escape(one.title)}</h3><div class=row>{''.join(figures)}</div>"
+
+
+def _film(one: Film) -> str:
+    data = base64.b64encode(one.data).decode()
+    return (
+        f'<figure class="film"><video src="data:video/mp4;base64,{data}" autoplay loop muted controls></video>'
+        f"<figcaption>{escape(one.title)}</figcaption></figure>"
+    )
 
 
 def _figure(name: str, *pictures: np.ndarray) -> str:

@@ -17,8 +17,8 @@ from .grade import MEASURES, Grade
 
 STEP = 15.0
 """Degrees of a bin of the curves by angle."""
-TOLERANCES = {"dB": 0.1, "%": 0.002}
-"""By how much a mean may be worse and still count as the same, by unit: dB, and shares of 1."""
+TOLERANCES = {"dB": 0.1, "%": 0.002, "degrees": 0.1}
+"""By how much a mean may be worse and still count as the same, by unit; shares are of 1."""
 
 
 @dataclass(frozen=True)
