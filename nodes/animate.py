@@ -21,7 +21,7 @@ from ..ex4d_core.errors import EX4DError
 from . import files, previews, types
 from .animate_tracks import tracks_input, tracks_of
 from .files import state
-from .mesh_previews import clip_film
+from .mesh_previews import clip_film, key_frames_film
 from .progress import Job
 from .schema import range_problem, schema
 
@@ -106,7 +106,9 @@ class EX4DMeshFrames(io.ComfyNode):
                 progress=job.progress,
                 cancel=job.cancel,
             )
-        return io.NodeOutput(made, ui=previews.ui_text(*facts(made, done)))
+            job.restart()
+            film = key_frames_film(made, job)
+        return io.NodeOutput(made, ui=previews.ui_video(film, *facts(made, done)))
 
 
 def meshes_given(meshes: list[Any] | None, pattern: str) -> tuple[list[TriangleMesh], list[str]]:

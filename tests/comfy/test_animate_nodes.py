@@ -81,7 +81,7 @@ def test_meshes_of_key_frames_become_one_painted_mesh_that_moves(client, server,
     overlap = re.search(r"2 key frames: IoU ([\d.]+), outlines ([\d.]+) px apart", result.text("fit"))
     assert overlap and float(overlap[1]) > 0.8 and float(overlap[2]) < 1, result.text("fit")
     assert "3 frames" in result.text("register") and "a texture of 256x256" in result.text("bake")
-    for key in ("fit", "register", "bake", "save"):
+    for key in ("frames", "fit", "register", "bake", "save"):
         assert client.view(result.outputs[key]["images"][0]), key
     saved = trimesh.load(server.output / "EX-4D" / "walker_00001_.glb", process=False)
     (mesh,) = saved.geometry.values()
