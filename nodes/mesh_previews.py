@@ -38,13 +38,13 @@ def clip_film(clip: MeshClip, job: Job) -> previews.Shown:
 
 
 def key_frames_film(meshes: MeshFrames, job: Job) -> previews.Shown:
-    """A film of the meshes of key frames, one after another in axes of their own, y up, from one place."""
-    shown = _thinned(len(meshes))
-    chosen = [meshes.meshes[n] for n in shown]
+    """A film of the meshes of key frames, one after another, each whole and in axes of its own, y up."""
+    chosen = [meshes.meshes[n] for n in _thinned(len(meshes))]
     pictures = []
-    for mesh, points in zip(chosen, _in_front([mesh.vertices for mesh in chosen], y_up=True), strict=True):
+    for mesh in chosen:
         colors = None if mesh.colors is None else torch.from_numpy((mesh.colors * 255 + 0.5).astype(np.uint8))
-        pictures.append(_film(Triangles(torch.from_numpy(points[None]), torch.from_numpy(mesh.faces), colors), job))
+        points = _in_front(mesh.vertices[None], y_up=True)
+        pictures.append(_film(Triangles(torch.from_numpy(points), torch.from_numpy(mesh.faces), colors), job))
         job.progress(len(pictures), len(chosen))
     film = partial(small_frames, torch.cat(pictures), FRAMES, preview_pixels())
     return previews.save_video(film, KEYS_A_SECOND)
@@ -52,7 +52,7 @@ def key_frames_film(meshes: MeshFrames, job: Job) -> previews.Shown:
 
 def drawn(clip: MeshClip, shown: np.ndarray, job: Job) -> torch.Tensor:
     """(N, SIDE, SIDE, 3) float 0..1 pictures of frames of a clip."""
-    points = np.stack(_in_front(list(clip.vertices[shown]), y_up=clip.space == "object"))
+    points = _in_front(clip.vertices[shown], y_up=clip.space == "object")
     return _film(triangles_of(clip, points), job, job.progress)
 
 
@@ -61,14 +61,12 @@ def _thinned(count: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, FRAMES)).round().astype(int))
 
 
-def _in_front(points: list[np.ndarray], y_up: bool) -> list[np.ndarray]:
-    """Vertices (V, 3) of each frame as float32, moved and scaled as one so that the camera at the origin has them all."""
-    axes = (1.0, -1.0, -1.0) if y_up else (1.0, 1.0, 1.0)
-    turned = [each.astype(np.float64) * axes for each in points]
-    low, high = (np.stack([pick(each, axis=0) for each in turned]) for pick in (np.min, np.max))
-    low, high = low.min(axis=0), high.max(axis=0)
+def _in_front(points: np.ndarray, y_up: bool) -> np.ndarray:
+    """Vertices (T, V, 3) as float32, moved and scaled so that the camera at the origin has all of them."""
+    points = points.astype(np.float64) * ((1.0, -1.0, -1.0) if y_up else 1.0)
+    low, high = points.min(axis=(0, 1)), points.max(axis=(0, 1))
     radius = float(np.linalg.norm(high - low)) / 2
-    return [((each - (low + high) / 2) / radius + (0.0, 0.0, AWAY)).astype(np.float32) for each in turned]
+    return ((points - (low + high) / 2) / radius + (0.0, 0.0, AWAY)).astype(np.float32)
 
 
 def _film(triangles: Triangles, job: Job, progress: Callable[[int, int], None] | None = None) -> torch.Tensor:
