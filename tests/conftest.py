@@ -24,8 +24,8 @@ HOSTS = hosts.find_hosts()
 
 
 def pytest_addoption(parser):
-    help = "browser tests of LiteGraph nodes on every host's frontend, also those that are else run on the oldest alone"
-    parser.addoption("--every-frontend", action="store_true", help=help)
+    help = "every test on every host: also what is the same on all of them, long, and else run on one alone"
+    parser.addoption("--every-host", action="store_true", help=help)
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +58,19 @@ def host(request) -> hosts.Host:
         text = "NO COMFYUI FOUND: set COMFYUI_PATH to a checkout to run the node and browser tests"
         pytest.fail(text) if CI else pytest.skip(text)
     return request.param
+
+
+@pytest.fixture(scope="session")
+def every_host(pytestconfig) -> bool:
+    """Whether each test is run on each host."""
+    return pytestconfig.getoption("every_host")
+
+
+@pytest.fixture()
+def newest_host(host, every_host) -> None:
+    """For what is the same on all hosts, and long: run on the newest, unless all are asked for."""
+    if host != HOSTS[-1] and not every_host:
+        pytest.skip("run on the newest host (--every-host: on all)")
 
 
 @pytest.fixture(scope="session")

@@ -50,20 +50,14 @@ def browse(chromium, server, screenshots):
     return runner(server)
 
 
-@pytest.fixture(scope="session")
-def every_frontend(pytestconfig) -> bool:
-    """Whether each test is run on the frontend of each host."""
-    return pytestconfig.getoption("every_frontend")
-
-
 @pytest.fixture()
-def oldest_frontend(host, every_frontend) -> None:
+def oldest_frontend(host, every_host) -> None:
     """For what is much the same on all of LiteGraph's frontends, and long: run on the oldest, unless all are asked for.
 
     The editor, the templates, and on the newest frontend the numbers, are always tested.
     """
-    if host != find_hosts()[0] and not every_frontend:
-        pytest.skip("run on the oldest host's frontend (--every-frontend: on all)")
+    if host != find_hosts()[0] and not every_host:
+        pytest.skip("run on the oldest host's frontend (--every-host: on all)")
 
 
 @pytest.fixture(scope="session")

@@ -41,13 +41,13 @@ MODEL_FILES = (".safetensors", ".ckpt", ".gguf")
 
 
 @pytest.fixture(scope="session")
-def report(browse, server, screenshots, every_frontend):
+def report(browse, server, screenshots, every_host):
     folder = screenshots / server.host.version
     folder.mkdir(exist_ok=True)
     opened = [name for name in OPENED if runs_on(name, server.host)]
     offered = [name for name in OFFERED if runs_on(name, server.host)]
     # Newer frontends fit a graph into any window, older ones show it as it was saved.
-    small = [*RUNNING, *opened] if server.host.release < DIALOG_UNTIL or every_frontend else []
+    small = [*RUNNING, *opened] if server.host.release < DIALOG_UNTIL or every_host else []
     lists = (json.dumps(names) for names in (RUNNING, opened, offered, small))
     return browse("templates.mjs", server.folder_name, folder, *lists)
 

@@ -27,7 +27,7 @@ def final(tiny) -> torch.Tensor:
     return tiny.golden("cfg5_final")
 
 
-def test_every_mistake_leaves_the_recorded_trajectory(tiny, client):
+def test_every_mistake_leaves_the_recorded_trajectory(newest_host, tiny, client):
     given = {"vae": ["vae", 0], "positive": ["text", 0], "negative": ["text", 1], "vision": ["text", 2],
              "image": ["picture", 0], "folder": str(tiny.folder)}  # fmt: skip
     golden = tiny.golden("cfg5_steps3_final")

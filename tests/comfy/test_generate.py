@@ -56,7 +56,7 @@ def test_a_video_comes_out(command, tmp_path):
     assert (info.width, info.height, info.frames, float(info.fps)) == (48, 32, 5, 15.0)
 
 
-def test_a_lora_that_matches_no_layer_is_refused(work, tmp_path):
+def test_a_lora_that_matches_no_layer_is_refused(newest_host, work, tmp_path):
     """It would otherwise be left out without a word that a user sees."""
     other = {f"lora_unet_down_blocks_0.lora_{side}.weight": torch.zeros(4, 4) for side in ("up", "down")}
     save_file(other, tmp_path / "other.safetensors")
@@ -80,7 +80,7 @@ def test_embeddings_of_another_encoder_are_refused_before_the_model_is_read(work
     assert result.returncode == 2 and words in result.stderr, result.stderr[-3000:]
 
 
-def test_names_are_looked_for_in_extra_model_paths_too(command, reference, tmp_path):
+def test_names_are_looked_for_in_extra_model_paths_too(newest_host, command, reference, tmp_path):
     config = tmp_path / "paths.yaml"
     config.write_text(f"mine:\n  ex4d: {(reference / 'adapter').as_posix()}\n", encoding="utf-8")
     result = command(ex4d_path="inputs.safetensors", comfy_args=f"--extra-model-paths-config {config}")

@@ -16,7 +16,7 @@ def tiny(server, reference) -> Tiny:
     return Tiny(server, reference)
 
 
-def test_every_mistake_leaves_the_recorded_trajectory(tiny, client):
+def test_every_mistake_leaves_the_recorded_trajectory(newest_host, tiny, client):
     texts = {"positive": ["text", 0], "negative": ["text", 1], "vision": ["text", 2]}
     clip = {"vae": ["vae", 0], "color": ["clip", 0], "mask": ["clip", 1], "folder": str(tiny.folder)}
     mistakes = client.object_info("EX4DTestMistake")["EX4DTestMistake"]["input"]["required"]["mistake"][0]
