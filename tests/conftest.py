@@ -19,7 +19,6 @@ from harness import hosts, recorded  # noqa: E402
 from harness.server import Server  # noqa: E402
 
 CI = os.environ.get("CI", "").lower() == "true"
-FOLDER_NAMES = ("ComfyUI-EX4D", "ex4d_pack-2")
 HOSTS = hosts.find_hosts()
 
 
@@ -85,12 +84,10 @@ def shared(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def server(host, shared, tmp_path_factory):
     """A running server with the pack and the test nodes; one per host and session, one host after another."""
-    index = HOSTS.index(host)
-    folder = FOLDER_NAMES[index % len(FOLDER_NAMES)]
     # Live previews, which most users have switched on; the host's own default is none.
     previews = ("--preview-method", "latent2rgb")
     base = tmp_path_factory.mktemp(f"comfy-{host.version}")
-    with Server(host, base, folder, arguments=previews, shared=shared) as running:
+    with Server(host, base, arguments=previews, shared=shared) as running:
         yield running
 
 
@@ -109,8 +106,10 @@ def pytest_collection_modifyitems(items):
         if "host" in names:
             item.add_marker(pytest.mark.comfy)
             host = item.callspec.params["host"]
-            frontend = "newest frontend" if "vue_server" in names else getattr(host, "version", "no host")
-            item.add_marker(pytest.mark.xdist_group(f"{room}, {frontend}"))
+            place = "newest frontend" if "vue_server" in names else getattr(host, "version", "no host")
+            # Processes of their own may run beside any server; small groups fill the end of a parallel run.
+            own = "" if {"server", "vue_server"} & set(names) else ", no server"
+            item.add_marker(pytest.mark.xdist_group(f"{room}, {place}{own}"))
         if "browser" in item.path.parts:
             item.add_marker(pytest.mark.browser)
 
