@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,11 @@ class EX4DMeshFrames(io.ComfyNode):
                 io.Float.Input(
                     "fps", default=DEFAULT_FPS, min=0.1, max=1000.0, step=0.01, tooltip="Frame rate of the video."
                 ),
-                types.HostMesh.Input(
+                io.MultiType.Input(
                     "meshes",
+                    [types.HostMesh, types.File3D],
                     optional=True,
-                    tooltip="Meshes of the key frames in their order: a batch, or a list of several sizes.",
+                    tooltip="Meshes of the key frames in their order: a batch, or a list of several sizes, or of 3D files.",
                 ),
             ],
             outputs=[
@@ -121,7 +123,7 @@ def meshes_given(meshes: list[Any] | None, pattern: str) -> tuple[list[TriangleM
         both = "both are given" if meshes else "neither is given"
         raise EX4DError(f"Connect meshes or name files, one of the two; {both}.")
     if meshes:
-        return [mesh for batch in meshes for mesh in from_host(batch)], []
+        return [mesh for given in meshes for mesh in (from_file(given) if is_file(given) else from_host(given))], []
     found = files_like(pattern.strip())
     return [read_mesh(path) for path in found], [path.name for path in found]
 
@@ -144,6 +146,26 @@ def files_like(pattern: str) -> list[Path]:
     if not names:
         raise EX4DError(f"No mesh in ComfyUI's input folder is called '{pattern}'; expected {', '.join(SUFFIXES)}.")
     return [files.resolve(name, "mesh") for name in names]
+
+
+def is_file(given: Any) -> bool:
+    """Whether it is one of newer hosts' FILE_3D, by what it can do."""
+    return hasattr(given, "get_data") and hasattr(given, "format")
+
+
+def from_file(given: Any) -> list[TriangleMesh]:
+    """The mesh of a FILE_3D, on disk or in memory.
+
+    Raises:
+        EX4DError: a file that is none of the kinds that are read, or damaged.
+    """
+    source = given.get_source()
+    if isinstance(source, str):
+        return [read_mesh(source)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"mesh.{given.format}"
+        path.write_bytes(given.get_data().read())
+        return [read_mesh(path)]
 
 
 def from_host(batch: Any) -> list[TriangleMesh]:

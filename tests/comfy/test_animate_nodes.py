@@ -144,7 +144,7 @@ def test_pictures_and_masks_are_those_that_core_nodes_take(client, server, filme
     assert refused.status == "error" and "mask" in refused.message, refused.message
 
 
-def test_comfyui_s_own_meshes_are_taken(client, filmed):
+def test_comfyui_s_own_meshes_are_taken(client, host, filmed):
     """A batch of them, as its generators give it."""
     prompt = graph()
     del prompt["bake"]
@@ -156,3 +156,7 @@ def test_comfyui_s_own_meshes_are_taken(client, filmed):
     prompt["record"] = {"class_type": "EX4DTestRecord", "inputs": {"value": ["again", 0], "name": "again"}}
     described = json.loads(client.queue(prompt).ok().text("record"))
     assert described["frames"] == [0, 6, 12] and described["meshes"][0]["faces"]["shape"][0] > 500
+    if host.release >= (0, 33):  # the first frame of a 3D file
+        prompt["again"]["inputs"]["meshes"] = ["save", 1]
+        described = json.loads(client.queue(prompt).ok().text("record"))
+        assert described["frames"] == [0] and described["meshes"][0]["faces"]["shape"][0] > 500
