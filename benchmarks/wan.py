@@ -187,7 +187,7 @@ class Bench(FourDNeX, Accelerators):
         for layer, width in ((0, 32), (2, self.hidden), (4, self.hidden)):
             state[f"latent_encoder.{layer}.weight"] = self.normal(self.hidden, width, 1, 1, 1, scale=0.02)
             state[f"latent_encoder.{layer}.bias"] = self.normal(self.hidden, scale=0.02)
-        state["latent_patch_embedding.weight"] = self.normal(dim, self.hidden, 1, 2, 2, scale=0.02)
+        state["latent_patch_embedding.weight"] = self.normal(dim, self.hidden, 1, 2, 2, scale=0.2)
         state["latent_patch_embedding.bias"] = self.normal(dim, scale=0.02)
         return state
 

@@ -34,13 +34,13 @@ class Case:
     def loaders(self, **settings) -> dict:
         return self.tiny.loaders(**settings)
 
-    def sampling(self, model=("ready", 0)) -> dict:
-        return self.tiny.advanced(steps=4, cfg=1.0, model=model)
+    def sampling(self, model=("ready", 0), steps: int = 4) -> dict:
+        return self.tiny.advanced(steps=steps, cfg=1.0, model=model)
 
 
 class EX4D(Case):
-    def sampling(self, model=("ready", 0)) -> dict:
-        prompt = super().sampling(("noise", 0))
+    def sampling(self, model=("ready", 0), steps: int = 4) -> dict:
+        prompt = super().sampling(("noise", 0), steps)
         prompt["noise"]["inputs"]["model"] = list(model)
         return prompt
 
@@ -71,8 +71,8 @@ def test_a_compiled_model_and_another_attention_give_the_recorded_latent(case, c
         "compiled": node("EX4DTestCompiled", model=["ready", 0]),
         "attention": node("EX4DTestOtherAttention", model=["compiled", 0]),
     }
-    prompt = given | branch("plain", given | case.sampling(), given)
-    prompt |= branch("changed", given | changed | case.sampling(("attention", 0)), given)
+    prompt = given | branch("plain", given | case.sampling(steps=2), given)
+    prompt |= branch("changed", given | changed | case.sampling(("attention", 0), 2), given)
     found = case.tiny.run(prompt, plain=("plain_latent", 0), changed=("changed_latent", 0))
     assert distance(found["changed"], found["plain"]) < ROW
 
@@ -98,6 +98,5 @@ def test_fp8_with_all_that_skips_or_multiplies_keeps_what_the_adapter_adds(case,
     found = {key: value[:1] for key, value in case.tiny.run(prompt, **outputs).items()}
     exact = found.pop("exact")
     away = {key: distance(value, exact) for key, value in found.items()}
-    print(away)
     assert 0 < away["weights_kept"] < FP8 and away["all_kept"] < MORE
     assert away["weights_lost"] > 2 * away["weights_kept"] and away["all_lost"] > 1.5 * away["all_kept"], away

@@ -137,6 +137,7 @@ class Halves:
         given = (x, self._told(timestep), context, clip_fea, time_dim_concat, options)
         return self.forwards.run(executor, hooks, given, **kwargs)
 
+    @torch.compiler.disable
     def _told(self, timestep: Tensor) -> Tensor:
         """The timestep that the network was trained to be told."""
         told = schedule.truncated(timestep)
