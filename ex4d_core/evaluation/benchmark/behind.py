@@ -26,6 +26,6 @@ def hidden_behind(source: Filmed, truth: Target) -> Hidden:
         column, row, z, colors = placed_points(source, truth.path, t)
         at, kept = inside(column.round(), row.round(), height, width)
         behind = z[kept] > (1 + BEHIND) * truth.depth[t].reshape(-1)[at]
-        placed = tuple(part[kept][behind] for part in (column, row, z, colors))
-        color[t], there[t], _ = point_frame(placed, height, width)
+        column, row, z, colors = (part[kept][behind] for part in (column, row, z, colors))
+        color[t], there[t], _ = point_frame((column, row, z, colors), height, width)
     return Hidden(color, there)

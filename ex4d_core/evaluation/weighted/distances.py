@@ -28,7 +28,7 @@ def frechet_distance(one: np.ndarray, two: np.ndarray) -> float:
     one, two = one.astype(np.float64), two.astype(np.float64)
     difference = one.mean(0) - two.mean(0)
     first, second = (np.atleast_2d(np.cov(part, rowvar=False)) for part in (one, two))
-    root = np.sqrt(np.linalg.eigvals(first @ second).astype(np.complex128)).real.sum()
+    root = np.real(np.sqrt(np.linalg.eigvals(first @ second).astype(np.complex128))).sum()
     return float(difference @ difference + np.trace(first) + np.trace(second) - 2 * root)
 
 

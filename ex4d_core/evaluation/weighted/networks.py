@@ -133,7 +133,7 @@ def dino(folder: Path, name: str) -> Callable[[Tensor], Tensor]:
     from transformers import ViTModel
 
     network = ViTModel.from_pretrained(folder / name, local_files_only=True, add_pooling_layer=False).eval()
-    side = network.config.image_size
+    side = int(network.config.to_dict()["image_size"])
 
     def features(part: Tensor) -> Tensor:
         images = _normalised(_shorter_side(planes(part), side, "bilinear", False), IMAGENET)
@@ -167,7 +167,7 @@ def _clip(folder: Path, name: str) -> tuple[Callable[[Tensor], Tensor], Any]:
     from transformers import CLIPModel
 
     network = CLIPModel.from_pretrained(folder / name, local_files_only=True).eval()
-    side = network.config.vision_config.image_size
+    side = int(network.config.to_dict()["vision_config"]["image_size"])
 
     def features(part: Tensor) -> Tensor:
         images = _shorter_side(planes(part), side, "bicubic", True).clamp(0, 1)
