@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -42,12 +43,17 @@ def told(latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return start, latent.new_zeros(len(latent), 1, TEXT), tokens
 
 
+@cache
+def levels(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Sigma and timestep of the published table; kept, since a copy at every step would make the processor wait."""
+    return tables().sigma.to(device), tables().timestep.to(device)
+
+
 def errors(
     wan: Wan, latent: Tensor, noise: Tensor, index: Tensor, prior: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
     """(B,) squared errors of the velocity at levels (B,) of the published table."""
-    table = tables()
-    sigma, timestep = (part.to(latent.device)[index] for part in (table.sigma, table.timestep))
+    sigma, timestep = (part[index] for part in levels(latent.device))
     level = sigma.view(-1, 1, 1, 1, 1)
     start, text, tokens = told(latent)
     found = wan(torch.cat([(1 - level) * latent + level * noise, start], dim=1), timestep, text, tokens, prior)

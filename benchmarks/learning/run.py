@@ -1,6 +1,6 @@
 """Does an adapter trained on simulated masks of single-camera clips fill the holes of other cameras? Shown small, on one GPU.
 
-    python benchmarks/learning/run.py --output learning          # about 8 minutes on an H200
+    python benchmarks/learning/run.py --output learning          # about 8 minutes on an H200; --report shows what there is
     python benchmarks/learning/run.py --output learning --tiny   # minutes on a CPU: the way there, no result
 
 A small Wan is trained as an ordinary image-to-video model on scenes drawn from the demo scene's kit, filmed by moving cameras,
@@ -49,12 +49,12 @@ class Size:
     samples: int = 2
     width: int = 384
     blocks: int = 6
-    scenes: int = 5000
-    seconds: float = 200.0
+    scenes: int = 3000
+    seconds: float = 170.0
     batch: int = 32
-    clips: int = 512
+    clips: int = 384
     held: int = 12
-    steps: int = 1000
+    steps: int = 400
     adapter_batch: int = 16
     seeds: int = 3
 
@@ -171,11 +171,12 @@ def main() -> int:
     add("--output", required=True, help="folder; a base that lies there already is used again")
     add("--tiny", action="store_true")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    add("--cores", type=int, default=len(os.sched_getaffinity(0)))
+    add("--cores", type=int, default=max(1, len(os.sched_getaffinity(0)) - 3))
     add("--together", type=int, default=3, help="seeds that are trained at a time")
     add("--rate", type=float, default=1e-3)
     add("--objective", choices=("published", "unweighted"), default="published")
     add("--eager", action="store_true", help="compile nothing")
+    add("--report", action="store_true", help="only the table and pictures of what lies in the folder already")
     for name in ("scenes", "seconds", "steps", "seeds", "clips", "held", "blocks", "width", "batch", "adapter_batch"):
         add(f"--{name}", type=float if name == "seconds" else int, help="instead of the size's own")
     args = parser.parse_args()
@@ -185,8 +186,11 @@ def main() -> int:
     )
     folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
+    if args.report:
+        show(folder, size.seeds)
+        return 0
     compiled = args.device.startswith("cuda") and not args.eager
-    if not (folder / "held.pt").exists():
+    if not (folder / "held.pt").exists():  # written last
         first_part(size, folder, args.device, compiled, args.cores)
     job = adapters.Job(folder, 0, size.steps, size.adapter_batch, args.rate, args.objective, args.device, compiled)
     second_part(size, job, args.together)

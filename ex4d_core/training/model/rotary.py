@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -9,8 +11,9 @@ THETA = 10_000
 """Longest wavelength of both; Wan2.1's network."""
 
 
+@lru_cache(maxsize=8)
 def rotation(grid: tuple[int, int, int], width: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """Cosine and sine of every token's angles.
+    """Cosine and sine of every token's angles; kept, since a copy to a GPU at every call would make the processor wait for it.
 
     The channels of a head are shared out: rows and columns get a third each, rounded down to pairs, time the rest.
     Angles are made in float64; the rotation itself in float32 real arithmetic differs from the published float64 complex
@@ -26,14 +29,15 @@ def rotation(grid: tuple[int, int, int], width: int, device: torch.device | str 
     """
     side = 2 * (width // 6)
     axes = []
-    for axis, (count, channels) in enumerate(zip(grid, (width - 2 * side, side, side))):
-        frequency = THETA ** (-torch.arange(0, channels, 2, dtype=torch.float64) / channels)
-        angle = torch.outer(torch.arange(count, dtype=torch.float64), frequency)
-        shape = [1, 1, 1, channels // 2]
-        shape[axis] = count
-        axes.append(angle.view(shape).expand(*grid, channels // 2))
-    angles = torch.cat(axes, dim=-1).flatten(0, 2)[:, None]
-    return angles.cos().float().to(device), angles.sin().float().to(device)
+    with torch.inference_mode(False):  # what is kept also goes into gradients
+        for axis, (count, channels) in enumerate(zip(grid, (width - 2 * side, side, side))):
+            frequency = THETA ** (-torch.arange(0, channels, 2, dtype=torch.float64) / channels)
+            angle = torch.outer(torch.arange(count, dtype=torch.float64), frequency)
+            shape = [1, 1, 1, channels // 2]
+            shape[axis] = count
+            axes.append(angle.view(shape).expand(*grid, channels // 2))
+        angles = torch.cat(axes, dim=-1).flatten(0, 2)[:, None]
+        return angles.cos().float().to(device), angles.sin().float().to(device)
 
 
 def rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
