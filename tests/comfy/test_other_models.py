@@ -51,7 +51,8 @@ def test_the_graph_runs_up_to_its_first_weights(client, server, clip, name):
     color = torch.load(server.output / "guide.pt")
     assert color.shape == (FRAMES[name], HEIGHT, WIDTH, 3)
     assert f"{FRAMES[name]} frames" in result.text(render)
-    marker = {"VACE": [0.5, 0.5, 0.5], "Uni3C": [0.0, 0.0, 0.0], "CrossView": [1.0, 0.0, 1.0]}[name.split()[0]]
+    grey, black, magenta = [0.5, 0.5, 0.5], [0.0, 0.0, 0.0], [1.0, 0.0, 1.0]
+    marker = {"VACE": grey, "Uni3C": black, "CrossView": magenta, "Meridian": grey}[name.split()[0]]
     holes = (color[-1] == torch.tensor(marker)).all(-1)
     assert 0.05 < holes.float().mean() < 0.95
 

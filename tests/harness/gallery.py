@@ -43,6 +43,7 @@ PICTURES = {
         "Uni3C",
         "CrossView (LTX 2.3)",
         "CrossView (MiniMax-H3)",
+        "Meridian (MiniMax-H3)",
     ),
     "animated-mesh": ("Video to animated mesh",),
     "single-image": ("Single image to 4D",),

@@ -15,7 +15,10 @@ from . import workflow
 from .chain import HEIGHT, WIDTH, WORKFLOWS, change, of, stand_in, write_inputs
 from .wan import Tiny, layout, node
 
-GRAPHS = ("VACE (Wan 2.1)", "VACE (Wan 2.2)", "Uni3C", "CrossView (LTX 2.3)", "CrossView (MiniMax-H3)")
+GRAPHS = (
+    *("VACE (Wan 2.1)", "VACE (Wan 2.2)", "Uni3C", "CrossView (LTX 2.3)", "CrossView (MiniMax-H3)"),
+    "Meridian (MiniMax-H3)",
+)
 SINCE = (0, 33)
 """The release that these graphs were opened and run on; 0.3.64 lacks some of their nodes."""
 CLIP_FRAMES = 6
@@ -25,12 +28,13 @@ FRAMES = {
     "Uni3C": 5,
     "CrossView (LTX 2.3)": 9,
     "CrossView (MiniMax-H3)": 5,
+    "Meridian (MiniMax-H3)": 73,
 }
-"""What becomes of the small clip's 6 frames at 15 a second; at 24 a second there are 10 of them."""
+"""What becomes of the small clip's 6 frames at 15 a second; at 24 a second there are 10 of them; Meridian's shortest has 73."""
 LOADABLE = ("VACE (Wan 2.1)", "VACE (Wan 2.2)", "Uni3C")
 """The graphs whose stock loaders take tiny weights."""
 HEAVY = ("LoadMoGeModel", "UNETLoader", "CheckpointLoaderSimple", "CLIPLoader", "VAELoader", "LTXAVTextEncoderLoader",
-         "LTXVAudioVAELoader", "ModelPatchLoader")  # fmt: skip
+         "LTXVAudioVAELoader", "ModelPatchLoader", "BruxosMeridianTextCond")  # fmt: skip
 
 
 def runs_on(name: str, host) -> bool:

@@ -31,6 +31,7 @@ CAPTIONS = {
     "Uni3C": ("Uni3C", "Wan 2.1 I2V, no mask"),
     "CrossView (LTX 2.3)": ("CrossView", "LTX 2.3, magenta holes"),
     "CrossView (MiniMax-H3)": ("CrossView", "MiniMax-H3, magenta holes"),
+    "Meridian (MiniMax-H3)": ("Meridian", "MiniMax-H3, grey holes"),
     "Image to 4D (4DNeX)": ("4DNeX", "a picture's colour and points"),
     "Image to 4D, re-shot with EX-4D": ("4DNeX + EX-4D", "a picture, filmed anew"),
 }

@@ -15,7 +15,7 @@ import folder_paths
 import numpy as np
 import torch
 
-from . import cancel, fourdnex, fourdnex_mistakes, mistakes, wan  # noqa: F401, register their nodes
+from . import cancel, fourdnex, fourdnex_mistakes, meridian, mistakes, wan  # noqa: F401, register their nodes
 from .define import ANY, NODES, node
 
 
