@@ -70,7 +70,8 @@ def test_the_gallery_shows_every_graph_beside_its_own_geometry():
     shown = [name for graphs in gallery.PICTURES.values() for name in graphs]
     assert sorted(shown) == [path.stem for path in GRAPHS]
     sections = dict(re.findall(r"!\[[^\]]+\]\(gallery/([\w-]+)\.jpg\)\n\n(.*?)(?=\n## |\Z)", page, re.DOTALL))
-    assert sections.keys() == gallery.PICTURES.keys()
+    assert sections.keys() == gallery.PICTURES.keys() | set(gallery.OTHERS)
+    assert all((gallery.FOLDER / f"{name}.jpg").is_file() for name in gallery.OTHERS)
     for picture, graphs in gallery.PICTURES.items():
         assert re.findall(r"^\* \*\*(.+?)\*\*", sections[picture], re.MULTILINE) == list(graphs)
         assert len({gallery.geometry_of(gallery.graph_of(name)) for name in graphs}) == 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from PIL import Image
 
-from . import animated_picture, fourdnex_picture, workflow
+from . import animated_picture, fourdnex_picture, more_pictures, workflow
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -51,6 +51,8 @@ PICTURES = {
     "fourdnex-shot": ("Image to 4D, re-shot with EX-4D",),
 }
 """Each picture, and the example graphs of that geometry: they differ in what follows it."""
+OTHERS = ("files-3d", "stereo-vr")
+"""Pictures of what no graph shows (more_pictures.py)."""
 CLIP = ("frames", "width", "height", "camera")
 USUAL_CLIP = {"frames": 49, "width": 512, "height": 512, "camera": "locked-off"}
 CAMERA = (
@@ -218,6 +220,9 @@ def write() -> None:
         if scene not in filmed:
             filmed[scene] = scene.clip()
         draw(graph, scene, *filmed[scene]).save(FOLDER / f"{picture}.jpg", quality=82, optimize=True)
+    others = (sheet(more_pictures.files_3d()), more_pictures.stereo_vr(SIDE, GAP))
+    for name, made in zip(OTHERS, others, strict=True):
+        made.save(FOLDER / f"{name}.jpg", quality=82, optimize=True)
 
 
 if __name__ == "__main__":
