@@ -21,6 +21,7 @@ from ..ex4d_core.stereo import (
     StereoPair,
     Unit,
     carry_over,
+    check_result,
     lay_out,
     render_stereo,
 )
@@ -205,6 +206,8 @@ class EX4DStereo(io.ComfyNode):
             raise EX4DError(problem)
         rig = Rig(eye_distance, unit, convergence or mesh.radius, path_is)
         size = (width, height) if width else None
+        if left_result is not None:
+            check_result(left_result[..., :3], len(trajectory), size or (mesh.width, mesh.height))
         guided = None
         with Job() as job:
             pair = render_stereo(

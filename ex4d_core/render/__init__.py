@@ -30,7 +30,7 @@ from .color_mask import (
     source_along,
     with_lenses,
 )
-from .panorama import PROJECTIONS, Projection, panorama_size, render_panorama
+from .panorama import PROJECTIONS, Projection, check_panorama_memory, panorama_size, render_panorama
 from .triangles import TRIANGLE_BACKENDS, Triangles, nearer, nearer_of, render_triangles
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "Triangles",
     "available_backends",
     "backend_problem",
+    "check_panorama_memory",
     "choose_backend",
     "default_range",
     "nearer",

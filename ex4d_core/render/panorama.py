@@ -10,6 +10,7 @@ import torch
 
 from ..camera import is_finite
 from ..errors import EX4DError
+from ..machine.memory import check_memory
 from ..mesh import DWMesh
 from ..pixels import hole_color_of, lay_into_holes
 from ..trajectory import Trajectory, relative_to_source
@@ -23,6 +24,8 @@ from .view import Picture, Settings, reduce_samples, store
 Projection = Literal["360", "180"]
 PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
 """Degrees that a panorama's width spans; its height always spans 180."""
+SAMPLE_BYTES = 60
+"""Of memory for a sample of the frame that is drawn."""
 
 
 def panorama_size(projection: Projection, height: int) -> tuple[int, int]:
@@ -92,6 +95,7 @@ def render_panorama(
         raise EX4DError(f"supersample must be 1, 2, 3 or 4, got {supersample}.")
     if not is_finite(eye):
         raise EX4DError(f"The eye's offset is a distance in scene units, got {eye}.")
+    check_panorama_memory(len(trajectory), size, supersample, out_dtype)
     near, far = default_range(mesh)
     result = mesh.device if device is None else torch.device(device)
     compute = compute_device("torch", mesh, device)
@@ -119,6 +123,28 @@ def render_panorama(
     if any(filling):
         lay_into_holes(picture.color, picture.mask, filling)
     return picture.color.to(result), picture.mask.to(result), picture.depth.to(result)
+
+
+def check_panorama_memory(
+    frames: int, size: tuple[int, int], supersample: int = 1, out_dtype: OutDtype = "float32", eyes: int = 1
+) -> None:
+    """Refuse panoramas that the machine cannot hold, before work.
+
+    Args:
+        frames: poses of the path.
+        size: as for `render_panorama`, and so are the next two.
+        supersample: samples per pixel and axis.
+        out_dtype: "float32" or "uint8".
+        eyes: that are kept together.
+
+    Raises:
+        EX4DError: results and one frame's samples need more than the machine has.
+    """
+    pixels = size[0] * size[1]
+    a_pixel = 8 if out_dtype == "uint8" else 20  # colour, mask, and a float32 of distance
+    needed = eyes * frames * pixels * a_pixel + SAMPLE_BYTES * pixels * supersample**2
+    what = f"A panorama of {frames} frames, {size[0]}x{size[1]}{' for each of two eyes' if eyes > 1 else ''},"
+    check_memory(needed, what, "Make it smaller or shorter.")
 
 
 def _check_size(size: tuple[int, int], projection: Projection) -> tuple[int, int]:

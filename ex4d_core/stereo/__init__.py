@@ -5,7 +5,7 @@ The story, one file a step: rig (where the eyes are) -> pair (both rendered) -> 
 """
 
 from .disparity import Disparity, measure_disparity
-from .guide import Guided, carry_over
+from .guide import Guided, carry_over, check_result
 from .layout import LAYOUTS, Layout, lay_out
 from .pair import Eye, StereoPair, render_stereo
 from .panorama import render_panorama_eyes
@@ -24,6 +24,7 @@ __all__ = [
     "StereoPair",
     "Unit",
     "carry_over",
+    "check_result",
     "lay_out",
     "measure_disparity",
     "render_panorama_eyes",

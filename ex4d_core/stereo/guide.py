@@ -61,15 +61,9 @@ def carry_over(
         Cancelled: ``cancel`` returned True.
     """
     left, right = pair.left, pair.right
-    if left_result.shape != left.color.shape or left_result.dtype != left.color.dtype:
-        given, wanted = (
-            f"{len(clip)} frames of {clip.shape[2]}x{clip.shape[1]}" if clip.ndim == 4 else f"shape {tuple(clip.shape)}"
-            for clip in (left_result, left.color)
-        )
-        raise EX4DError(
-            f"left_result has {given} and the left eye {wanted}. It must be the video made of this very left eye: same "
-            "length, size and type of numbers."
-        )
+    check_result(left_result, len(left.color), (left.color.shape[2], left.color.shape[1]))
+    if left_result.dtype != left.color.dtype:
+        raise EX4DError(f"left_result holds {left_result.dtype}, the left eye {left.color.dtype}. Make them alike.")
     color, mask = right.color.clone(), right.mask.clone()
     full = 255 if mask.dtype == torch.uint8 else 1
     before = 1 - float((mask > 0).double().mean())
@@ -88,6 +82,30 @@ def carry_over(
             progress(t + 1, len(color))
     lay_into_holes(color, mask, hole_color)
     return Guided(color, mask, before, 1 - float((mask > 0).double().mean()))
+
+
+def check_result(left_result: Tensor, frames: int, size: tuple[int, int]) -> None:
+    """Refuse what cannot be a result of the left eye, before both are filmed.
+
+    Args:
+        left_result: (T, H, W, 3).
+        frames: of the left eye.
+        size: (width, height) of it.
+
+    Raises:
+        EX4DError: another length or size.
+    """
+    if left_result.shape == (frames, size[1], size[0], 3):
+        return
+    given = f"shape {tuple(left_result.shape)}"
+    if left_result.ndim == 4:
+        given = f"{len(left_result)} frames of {left_result.shape[2]}x{left_result.shape[1]}"
+    shorter = left_result.ndim == 4 and len(left_result) < frames
+    remedy = f" Make the path {len(left_result)} frames long, or hold the result's last frame." if shorter else ""
+    raise EX4DError(
+        f"left_result has {given} and the left eye {frames} frames of {size[0]}x{size[1]}. It must be the video made of this "
+        f"very left eye.{remedy}"
+    )
 
 
 def _lookup(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..mesh import DWMesh
-from ..render import OutDtype, Projection, render_panorama, shown_frames, with_lenses
+from ..render import OutDtype, Projection, check_panorama_memory, render_panorama, shown_frames, with_lenses
 from ..trajectory import Trajectory
 from .rig import Rig, two_eyes
 
@@ -51,6 +51,7 @@ def render_panorama_eyes(
     Raises:
         EX4DError, Cancelled: as `render_panorama`.
     """
+    check_panorama_memory(len(trajectory), size, supersample, out_dtype, eyes=2)
     if projection == "360":
         eyes = [(trajectory, offset) for offset in rig.offsets]
     else:

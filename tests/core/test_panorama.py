@@ -13,6 +13,7 @@ from ex4d_core.camera import Intrinsics, pose_from, rotation_from_vector
 from ex4d_core.errors import Cancelled, EX4DError
 from ex4d_core.mesh import DWMesh, build_dw_mesh, set_border
 from ex4d_core.render import render_color_mask, render_panorama
+from ex4d_core.stereo import Rig, render_panorama_eyes
 from ex4d_core.trajectory import Trajectory
 
 ROWS = 48
@@ -180,6 +181,15 @@ def test_a_clip_filmed_from_its_own_camera_fills_its_field_of_view():
 def test_bad_input_is_told(values, said):
     with pytest.raises(EX4DError, match=said):
         render_panorama(room("paper"), camera(0), **values)
+
+
+def test_more_than_the_machine_holds_is_told_before_work(monkeypatch):
+    monkeypatch.setattr("ex4d_core.machine.memory.total_memory", lambda: 10**6)  # bytes
+    with pytest.raises(EX4DError, match=r"1 frames, 256x128, needs at least 0.0 GB .* Make it smaller or shorter"):
+        render_panorama(room("paper"), camera(0), size=(256, 128))
+    with pytest.raises(EX4DError, match="for each of two eyes, needs"):
+        render_panorama_eyes(room("paper"), camera(0), Rig(0.1), projection="360", size=(160, 80))
+    assert len(render_panorama(room("paper"), camera(0), size=(64, 32))[0]) == 1
 
 
 def test_cancel():

@@ -184,7 +184,11 @@ def test_the_anaglyph_keeps_grey_and_parts_the_eyes():
         (lambda _: Rig(1, convergence=float("nan")), "behind the camera"),
         (lambda _: Rig(1, "feet"), "unit is one of scene units, mm"),
         (lambda pair: carry_over(pair, pair.left.color[:, :9]), "256x9 and the left eye 1 frames of 256x256"),
-        (lambda pair: carry_over(pair, pair.left.color.byte()), "left_result"),
+        (
+            lambda pair: carry_over(pair, pair.left.color[:0]),
+            "0 frames of 256x256 .* Make the path 0 frames long, or hold",
+        ),
+        (lambda pair: carry_over(pair, pair.left.color.byte()), "left_result holds torch.uint8"),
         (lambda pair: lay_out(pair.left.color, pair.left.color, "cross"), "side by side, "),
         (lambda pair: lay_out(pair.left.color, pair.left.color[:, 1:], "anaglyph"), "Render both at one size"),
         (lambda _: two_eyes(Trajectory.preset("static", frames=1), Rig(1)), "lens for every frame"),
