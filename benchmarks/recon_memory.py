@@ -1,11 +1,11 @@
 """Peak memory and time of the command line's main job on the CPU: a long, large clip through ``recon``.
 
-    python benchmarks/recon_memory.py [--frames 81] [--size 1024x576] [--runs 3] [--output FILE]
+    python benchmarks/recon_memory.py [--frames 81] [--size 1024x576] [--runs 3] [--memory normal] [--output FILE]
 
 The demo scene is written as a video and an .npz of depth; a clip of more than 49 frames plays it back and forth. Each
 run is a process of its own, from its start to the files on disk, along one path with everything saved: videos, lossless
 frames, mesh, camera and depth. Beside the largest resident set stands, on Linux, the largest part of it that no file lies
-behind: what the system cannot take back.
+behind: what the system cannot take back. With --memory holes are filled from other frames, and the videos alone are saved.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ def main() -> None:
     parser.add_argument("--cam", default="90")
     parser.add_argument("--backend", default="numba")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--memory", help="strictness of the scene's memory")
     parser.add_argument("--output", help="file for the JSON")
     args = parser.parse_args()
     width, height = args.size.split("x")
@@ -98,12 +99,13 @@ def main() -> None:
         subprocess.run([sys.executable, __file__, "--make", folder, str(args.frames), width, height], check=True)
         job = ["--input_video", f"{folder}/clip.mp4", "--depth", f"{folder}/depth.npz", "--size", args.size]
         job += ["--num_frames", str(args.frames), "--cam", args.cam, "--backend", args.backend, "--device", "cpu"]
+        extra = ["--memory", args.memory] if args.memory else SAVED
         runs = [
-            measure([sys.executable, "-m", "ex4d_core", "recon", *job, *SAVED, "--output_dir", f"{folder}/{run}"])
+            measure([sys.executable, "-m", "ex4d_core", "recon", *job, *extra, "--output_dir", f"{folder}/{run}"])
             for run in range(args.runs)
         ]
     result = {
-        "job": f"recon of {args.frames} frames {args.size}, path {args.cam}, {args.backend}, {' '.join(SAVED)}",
+        "job": f"recon of {args.frames} frames {args.size}, path {args.cam}, {args.backend}, {' '.join(extra)}",
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
         "peak_rss_gb": max(run["peak_rss_gb"] for run in runs),

@@ -14,7 +14,11 @@ import numba
 import numpy as np
 
 from ..machine.numba_cache import njit
+from .recollection import ASKED
 from .view import EDGE
+
+TILE = 4
+"""Cells a side of the squares whose nearest surface is kept: what passes before that is stepped over at once."""
 
 _compile = njit(nogil=True, error_model="numpy")
 _inline = numba.njit(inline="always", error_model="numpy")
@@ -149,6 +153,43 @@ def paint(placed, faces, colors, keys, found, scale, guard, full, color, mask, d
                 color[y, x, k] = min(value + guard, 255.0) * scale
 
 
+@_inline
+def _solid(fronts, backs, cells, to_witness, tolerance, near, rx, ry, along, solid):
+    """Whether a place on a viewing ray is inside a witness's solid, or ``solid`` already, and no witness saw through it."""
+    px, py = rx * along, ry * along
+    for k in range(fronts.shape[0]):
+        q = to_witness[k + 1]
+        kz = q[2, 0] * px + q[2, 1] * py + q[2, 2] * along + q[2, 3]
+        if kz > near:
+            kx = (q[0, 0] * px + q[0, 1] * py + q[0, 2] * along + q[0, 3]) / kz
+            ky = (q[1, 0] * px + q[1, 1] * py + q[1, 2] * along + q[1, 3]) / kz
+            j, i = int(cells[k + 1, 0] * kx + cells[k + 1, 2]), int(cells[k + 1, 1] * ky + cells[k + 1, 3])
+            if 0 <= i < fronts.shape[1] and 0 <= j < fronts.shape[2]:
+                front = fronts[k, i, j]
+                if kz < front * (1.0 - tolerance):
+                    return False
+                solid |= kz > front * (1.0 + tolerance) and kz < backs[k, i, j] * (1.0 + tolerance)
+    return solid
+
+
+@_inline
+def _nearest_around(front):
+    """(rows, columns) the nearest surface in every square of `TILE` cells and the eight around it."""
+    height, width = front.shape
+    rows, columns = (height + TILE - 1) // TILE, (width + TILE - 1) // TILE
+    nearest = np.full((rows, columns), np.inf, np.float32)
+    for i in range(height):
+        for j in range(width):
+            nearest[i // TILE, j // TILE] = min(nearest[i // TILE, j // TILE], front[i, j])
+    around = nearest.copy()
+    for i in range(rows):
+        for j in range(columns):
+            for y in range(max(0, i - 1), min(rows, i + 2)):
+                for x in range(max(0, j - 1), min(columns, j + 2)):
+                    around[i, j] = min(around[i, j], nearest[y, x])
+    return around
+
+
 @_compile
 def clear(front, back, moving, fronts, backs, cells, to_witness, tolerance, lens, near, steps, found, stop):  # noqa: C901, a kernel
     """Forget what is seen through something solid.
@@ -173,7 +214,7 @@ def clear(front, back, moving, fronts, backs, cells, to_witness, tolerance, lens
         stop: (1,) uint8.
     """
     height, width = front.shape
-    beyond = 1.0 + tolerance
+    beyond, nearest = 1.0 + tolerance, _nearest_around(front)
     for y in range(found.shape[0]):
         if stop[0] != 0:
             return
@@ -224,42 +265,28 @@ def clear(front, back, moving, fronts, backs, cells, to_witness, tolerance, lens
             if z0 <= 0.0:
                 continue
             i0, i1 = 1.0 / z0, 1.0 / z1
-            for n in range(count):
+            hop = max(1, int(TILE * (count - 1) / max(max(abs(du), abs(dv)) * (high - low), 1e-9)))
+            n = 0
+            while n < count:
                 w = low + (high - low) * n / (count - 1)
                 z = 1.0 / (i0 + w * (i1 - i0))
                 j, i = int(u0 + w * du), int(v0 + w * dv)
+                n += 1
                 if i < 0 or j < 0 or i >= height or j >= width:
+                    continue
+                last = low + (high - low) * min(n + hop - 2, count - 1) / (count - 1)
+                if max(z, 1.0 / (i0 + last * (i1 - i0))) <= nearest[i // TILE, j // TILE] * beyond:
+                    n += hop - 1
                     continue
                 if z <= front[i, j] * beyond:
                     continue
                 solid = z < back[i, j] * beyond
-                if solid and moving[i, j] != 0:
-                    found[y, x] = 0.0
-                    break
+                if not solid and (n - 1) % ASKED != 0:
+                    continue
                 # Where it is along the viewing ray: the witness's depth is linear in that.
                 along = (z - m[2, 3]) / az if abs(az) > 1e-9 else begin + w * (end - begin)
-                px, py = rx * along, ry * along
-                free = False
-                for k in range(fronts.shape[0]):
-                    q = to_witness[k + 1]
-                    kz = q[2, 0] * px + q[2, 1] * py + q[2, 2] * along + q[2, 3]
-                    if kz <= near:
-                        continue
-                    kj = int(
-                        cells[k + 1, 0] * (q[0, 0] * px + q[0, 1] * py + q[0, 2] * along + q[0, 3]) / kz
-                        + cells[k + 1, 2]
-                    )
-                    ki = int(
-                        cells[k + 1, 1] * (q[1, 0] * px + q[1, 1] * py + q[1, 2] * along + q[1, 3]) / kz
-                        + cells[k + 1, 3]
-                    )
-                    if ki < 0 or kj < 0 or ki >= height or kj >= width:
-                        continue
-                    if kz < fronts[k, ki, kj] * (1.0 - tolerance):
-                        free = True
-                        break
-                    if kz > fronts[k, ki, kj] * beyond and kz < backs[k, ki, kj] * beyond:
-                        solid = True
-                if solid and not free:
+                if (solid and moving[i, j] != 0) or _solid(
+                    fronts, backs, cells, to_witness, tolerance, near, rx, ry, along, solid
+                ):
                     found[y, x] = 0.0
                     break
