@@ -65,7 +65,9 @@ def branch(name: str, prompt: dict, shared: Container[str]) -> dict:
     }  # fmt: skip
 
 
-def test_a_compiled_model_and_another_attention_give_the_recorded_latent(case, client):
+def test_a_compiled_model_and_another_attention_give_the_recorded_latent(case, client, host):
+    if isinstance(case.tiny, TinyHalves) == (host.release < (0, 8)):
+        pytest.skip("compiling takes long: one adapter a host")
     given = case.loaders() | case.tiny.conditioning()
     changed = {
         "compiled": node("EX4DTestCompiled", model=["ready", 0]),
@@ -77,7 +79,7 @@ def test_a_compiled_model_and_another_attention_give_the_recorded_latent(case, c
     assert distance(found["changed"], found["plain"]) < ROW
 
 
-def test_fp8_with_all_that_skips_or_multiplies_keeps_what_the_adapter_adds(case, client, host):
+def test_fp8_with_all_that_skips_or_multiplies_keeps_what_the_adapter_adds(case, client):
     """Two videos, fp8 weights, then fp8 products, another attention and a cache on top: beside each, itself without us."""
     name = case.loaders()["model"]["inputs"]["unet_name"]
     alone = ("text", "vae", "clip", "picture", "random", "sampler", "sigmas", "schedule")
