@@ -69,7 +69,7 @@ def random_wan(size: ModelSize, config: ModelConfig, ranks: Ranks) -> Wan:
     wan.residual = torch.bfloat16 if config.residual == "bfloat16" else torch.float32
     wan.checkpointing = config.checkpointing
     if config.sharded:
-        shard(wan, ranks)
+        shard(wan, ranks, config.shard_group)
     elif small:
         place(wan, ranks.device, config.streamed)
     if config.compiled:
@@ -141,6 +141,7 @@ def main() -> int:
     add("--checkpointing", choices=CHECKPOINTING, default="full")
     add("--compiled", action="store_true")
     add("--sharded", action="store_true")
+    add("--shard_group", type=int, default=0, help="GPUs that hold one copy together; 0 for all")
     add("--streamed", type=int, default=0, help="blocks whose weights wait in the computer's memory")
     add("--precision", choices=get_args(Storage), default="bfloat16")
     add("--reference", action="store_true", help="measure the published choices first, and give the ratio")
@@ -153,7 +154,7 @@ def main() -> int:
     published = RunConfig(model=ModelConfig())
     asked = ModelConfig(
         precision=args.precision, residual=args.residual, checkpointing=args.checkpointing, compiled=args.compiled,
-        sharded=args.sharded, streamed=args.streamed,
+        sharded=args.sharded, shard_group=args.shard_group, streamed=args.streamed,
     )  # fmt: skip
     with joined(args.device) as ranks:
         if args.limit_gib and ranks.device.type == "cuda":

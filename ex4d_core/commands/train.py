@@ -84,7 +84,7 @@ def dry_run(config: RunConfig, ranks: int) -> str:
         EX4DError: files that are missing or do not fit.
     """
     from ..training.cache import open_cache
-    from ..training.estimate import GIB, estimate
+    from ..training.estimate import GIB, REACHED, estimate
     from ..training.model.geometry import geometry_of
     from ..training.model.load import stored_tensors
 
@@ -106,6 +106,8 @@ def dry_run(config: RunConfig, ranks: int) -> str:
         f"{found.trained / 1e6:.1f} million numbers are trained",
         f"{found.tokens} tokens a sample at most; {found.flops / 1e12:.1f} TFLOP a sample, "
         f"{found.executed / 1e12:.1f} with what is computed twice",
+        f"about {steps * batch / ranks * found.flops / REACHED / 3600:.1f} hours where each process has an H200 and blocks are "
+        "compiled",
         *(f"  {size / GIB:7.2f} GiB  {part}" for part, size in found.memory.items()),
         f"  {found.total / GIB:7.2f} GiB  together, about, on each device",
     ]

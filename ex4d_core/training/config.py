@@ -36,6 +36,7 @@ class ModelConfig:
         residual: of the stream between blocks; float32 in the published numerics.
         checkpointing: what blocks keep for the backward pass.
         sharded: spread the frozen weights over the ranks instead of keeping a copy on each; for cards that cannot hold them.
+        shard_group: GPUs that together hold one copy of what is spread, as those of one machine do; 0 for all GPUs.
         streamed: blocks, from the first on, whose frozen weights wait in the computer's memory; for small cards.
         compiled: compile each block; the first step then takes a minute longer.
         rank: of the low-rank matrices.
@@ -48,6 +49,7 @@ class ModelConfig:
     residual: Precision = "float32"
     checkpointing: Checkpointing = "full"
     sharded: bool = False
+    shard_group: int = 0
     streamed: int = 0
     compiled: bool = False
     rank: int = RANK
@@ -151,6 +153,7 @@ MAY_DIFFER = (
     "device",
     "model.checkpointing",
     "model.sharded",
+    "model.shard_group",
     "model.streamed",
     "model.base",
     "data.cache",
@@ -275,7 +278,7 @@ def _check_ranges(config: RunConfig) -> None:
         if not value:
             raise EX4DError(f"The configuration names no {name}.")
     limits = {
-        "model.rank": (1, 4096), "model.prior_width": (1, 65536), "model.streamed": (0, 1000),
+        "model.rank": (1, 4096), "model.prior_width": (1, 65536), "model.streamed": (0, 1000), "model.shard_group": (0, 10**6),
         "optimiser.steps": (1, 10**9), "optimiser.batch": (1, 10**6),
         "optimiser.learning_rate": (0, 1), "optimiser.weight_decay": (0, 1), "optimiser.clip_norm": (0, 1e9),
         "optimiser.ema": (0, 0.999999), "data.caption_dropout": (0, 1), "save.every_steps": (0, 10**9),

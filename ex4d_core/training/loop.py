@@ -129,7 +129,7 @@ def begin(
     elif config.model.adapter:
         set_adapter(wan, load_adapter(config.model.adapter))
     if config.model.sharded:
-        shard(wan, ranks)
+        shard(wan, ranks, config.model.shard_group)
     elif small:
         place(wan, ranks.device, config.model.streamed)
     if config.model.compiled:
@@ -210,6 +210,7 @@ def train(
     if ranks.first:
         run.folder.mkdir(parents=True, exist_ok=True)
         saved.note_config(run.folder, run.config)
+        saved.cut_log(run.folder, run.step)
     if run.step == 0:
         _validate(run, ranks, say)
     last_saved, stopped = time.monotonic(), False

@@ -22,6 +22,7 @@ from ..wan.weights import read_tensors
 from .config import RunConfig, parse_config
 
 ADAPTER, EMA, STATE, RUN = "adapter.safetensors", "adapter_ema.safetensors", "state.safetensors", "run.json"
+LOG = "log.jsonl"
 PREFIX = "step-"
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -154,7 +155,24 @@ def note_config(folder: Path, config: RunConfig) -> None:
 Record = dict[str, Any]
 
 
+def cut_log(folder: Path, step: int) -> None:
+    """Leave out of log.jsonl what was logged after a step, for a run that goes on from there: those steps come once more.
+
+    A line that was cut off when the run was killed goes, too.
+    """
+    path = folder / LOG
+    if not path.exists():
+        return
+    with write_errors(folder):
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step and step]
+        if len(kept) < len(lines):
+            part = path.with_name(f"{STAGE_PREFIX}{LOG}")
+            part.write_text("".join(kept), encoding="utf-8")
+            part.replace(path)
+
+
 def append_log(folder: Path, record: Record) -> None:
     """One line of log.jsonl, written at once."""
-    with write_errors(folder), (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+    with write_errors(folder), (folder / LOG).open("a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")

@@ -27,6 +27,7 @@ from ex4d_core.training.loop import begin, draw_sample, samples_of, train
 from ex4d_core.training.model import Geometry, Wan, add_adapter, load_wan, trained
 from ex4d_core.training.ranks import Ranks, joined
 from ex4d_core.training.saved import steps_in
+from ex4d_core.training.sharding import mesh_shape
 from ex4d_core.training.validation import validate, validation_clips
 from ex4d_core.wan.backbone import ModelSize
 from ex4d_core.wan.checkpoint import convert, load_adapter
@@ -380,6 +381,7 @@ class TestCommand:
         out = capsys.readouterr().out
         assert "3 clips to train on, 1 for validation, 6 masks" in out
         assert "4 steps of 4 samples on 1 process: each clip about 5.3 times" in out and "GiB  together" in out
+        assert "about 0.0 hours where each process has an H200" in out
         assert not (folder / "a").exists()
         (folder / "cache" / "clip_2.safetensors").unlink()
         assert main(["train", "--config", str(write_config(folder, "a")), "--dry-run"]) == 2
@@ -408,13 +410,22 @@ def test_sharding_takes_more_than_one_process(folder):
         go(write_config(folder, "a", model={"sharded": True}))
 
 
+def test_processes_that_do_not_fill_their_groups_are_told():
+    assert mesh_shape(8, 0) == (8,) and mesh_shape(8, 4) == (2, 4) and mesh_shape(4, 4) == (4,)
+    with pytest.raises(EX4DError, match="shard_group 3 does not part 8 processes"):
+        mesh_shape(8, 3)
+
+
 def test_two_and_four_processes_do_what_one_does(folder):
-    """The same batch in another order of summation: gradients within rounding, updates within what that does to Adam."""
+    """The same batch in another order of summation: gradients within rounding, updates within what that does to Adam.
+
+    The four hold the weights twice, each copy spread over two of them, as GPUs of two machines would.
+    """
     go(write_config(folder, "one", optimiser={"steps": 10, "learning_rate": 3e-5}, **VALIDATED))
     start = fresh(folder)
-    for name, world, sharded in (("two", 2, False), ("four", 4, False), ("sharded", 2, True)):
+    for name, world, sharded in (("two", 2, False), ("four", 4, True), ("sharded", 2, True)):
         options = {"steps": 10, "learning_rate": 3e-5}
-        model = {"sharded": sharded, "checkpointing": "full" if sharded else "off"}
+        model = {"sharded": sharded, "shard_group": 2 * (world == 4), "checkpointing": "full" if sharded else "off"}
         config, port = write_config(folder, name, optimiser=options, model=model, **VALIDATED), free_port()
         running = [process(config, rank=rank, world=world, port=port) for rank in range(world)]
         told = [each.ended() for each in running]
@@ -467,6 +478,7 @@ def test_a_killed_run_goes_on_from_its_last_saved_step(folder):
         assert [path.name for path in steps] == [f"step-{2 * (n + 1):06d}" for n in range(kept)]
     end = 2 * kept + 2
     go(config("killed", end), resume=True)
+    assert [line["step"] for line in log_of(folder / "killed")] == list(range(1, end + 1))
     go(config("whole", end))
     assert same(files(folder / "whole", end), files(folder / "killed", end))
 
