@@ -14,7 +14,6 @@ import numba
 import numpy as np
 
 from ..machine.numba_cache import njit
-from .recollection import ASKED
 from .view import EDGE
 
 TILE = 4
@@ -281,8 +280,6 @@ def clear(front, back, moving, fronts, backs, cells, to_witness, tolerance, lens
                 if z <= front[i, j] * beyond:
                     continue
                 solid = z < back[i, j] * beyond
-                if not solid and (n - 1) % ASKED != 0:
-                    continue
                 # Where it is along the viewing ray: the witness's depth is linear in that.
                 along = (z - m[2, 3]) / az if abs(az) > 1e-9 else begin + w * (end - begin)
                 if (solid and moving[i, j] != 0) or _solid(

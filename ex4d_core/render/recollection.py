@@ -11,8 +11,6 @@ from ..mesh import DWMesh
 from ..scene_memory import CELL, SceneMemory
 from .view import Picture, View
 
-ASKED = 2
-"""Of so many steps outside the frame's own solids the witnesses are asked about one: theirs are as wide as three steps."""
 STEPS = 256
 """Of the walk along a ray to what is remembered, at most."""
 

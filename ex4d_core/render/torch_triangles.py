@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..scene_memory import SceneMemory
-from .recollection import ASKED, STEPS, Recollection
+from .recollection import STEPS, Recollection
 from .view import EDGE, Picture, Settings, rounding
 
 SAMPLES = 2**20
@@ -161,8 +161,6 @@ def _walk(memory: SceneMemory, view: Recollection, sample: Tensor, z: Tensor, co
     row, step = (taken & (depth > front[cell] * beyond)).nonzero(as_tuple=True)
     cell, depth = cell[row, step], depth[row, step]
     solid = depth < back[cell] * beyond
-    asked = solid | (step % ASKED == 0)
-    row, step, cell, depth, solid = (part[asked] for part in (row, step, cell, depth, solid))
     certain = solid & moving[cell]
     along = torch.where(
         a[row, 2].abs() > 1e-9,
