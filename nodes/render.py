@@ -277,7 +277,7 @@ def with_moving_mesh(
         clip,
         scene,
         trajectory,
-        parts[:3],
+        (parts[0], parts[1], parts[2]),
         supersample=supersample,
         first_frame=not kept,
         progress=job.progress,

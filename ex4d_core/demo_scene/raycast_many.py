@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -111,10 +112,12 @@ def pictures(
         poses = torch.as_tensor(world_to_camera, dtype=torch.float64, device=device).flatten(0, 1)
         size = (len(things), -1, lens.height, lens.width)
         places = [(step + 0.5) / samples for step in range(samples)]
-        total = sum(_cast(scene, poses, lens, u, v)[0] for v in places for u in places) / samples**2
+        total = torch.zeros(())
+        for v, u in product(places, places):
+            total = total + _cast(scene, poses, lens, u, v)[0]
         depth = _cast(scene, poses, lens, 0.5, 0.5, colour=False)[1]
         # Through float32, as the others: what lies between two levels must round alike.
-        shown = (255 * total.float().double() + 0.5).to(torch.uint8)
+        shown = (255 * (total / samples**2).float().double() + 0.5).to(torch.uint8)
         return shown.view(*size, 3), depth.float().view(size)
 
 
@@ -220,8 +223,8 @@ def _surface(scene: _Scenes, point: list[Tensor], which: Tensor, normal: list[Te
     facing = formulas._facing(world)
     dark = _in_shadow(scene, [part + 1e-4 * n for part, n in zip(point, world, strict=True)])
     sun = torch.where((facing > 0) & ~dark, facing * (1 - bounce), 0.0)
-    flat = [[part.flatten() for part in parts] for parts in (point, world)]
-    return formulas._lit(own.flatten(0, 1), *flat, bounce.flatten(), sun.flatten()).view_as(own)
+    point, world = ([part.flatten() for part in parts] for parts in (point, world))
+    return formulas._lit(own.flatten(0, 1), point, world, bounce.flatten(), sun.flatten()).view_as(own)
 
 
 def _in_shadow(scene: _Scenes, point: list[Tensor]) -> Tensor:

@@ -374,7 +374,7 @@ def _hit_box(o: Vector, d: Vector, least: float) -> tuple[Tensor, list[Tensor]]:
     return t, [torch.where(axis == k, torch.where(d[k] > 0, -1.0, 1.0), 0.0).double() for k in range(3)]
 
 
-def _hit_ring(inner: float, o: Vector, d: Vector, least: float) -> tuple[Tensor, list[Tensor]]:
+def _hit_ring(inner: float | Tensor, o: Vector, d: Vector, least: float) -> tuple[Tensor, list[Tensor]]:
     (ox, oy, oz), (dx, dy, dz) = o, d
     crosses = dy.abs() > 1e-12
     t = -oy / torch.where(crosses, dy, 1.0)
@@ -421,7 +421,7 @@ def _smoothstep(low: Tensor | float, high: Tensor | float, x: Tensor) -> Tensor:
     return s * s * (3.0 - 2.0 * s)
 
 
-def _wave(x: Tensor, softness: float) -> Tensor:
+def _wave(x: Tensor, softness: float | Tensor) -> Tensor:
     return (0.5 + torch.sin(2 * math.pi * x) / (2 * math.pi * softness)).clamp_(0.0, 1.0)
 
 
@@ -445,7 +445,7 @@ def _noise(x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
     return total
 
 
-def _pattern(material: int, frequency: float, softness: float, p: Vector, n: Vector) -> Tensor:
+def _pattern(material: int, frequency: float | Tensor, softness: float | Tensor, p: Vector, n: Vector) -> Tensor:
     x, y, z = p
     if material == MERIDIANS:
         return _wave(torch.atan2(x, z) / (2 * math.pi) * frequency, softness)

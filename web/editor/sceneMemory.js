@@ -1,7 +1,8 @@
 /**
  * What other frames of a clip saw: the memory file of `ex4d_core/preview/memory_file.py`, and the surface that it describes.
  *
- * @import { Clip } from './clip.js'
+ * @import { PreviewFrame, PreviewHeader } from './preview.js'
+ * @typedef {{header: PreviewHeader, frames: (PreviewFrame | null)[]}} Frames of a clip, as they arrive
  * @typedef {{version: number, frames: number[], cell: number, cells: [number, number], near: number, levels: number,
  *   tolerance: number, quads: number[], solids: [number, number, number][]}} MemoryHeader
  * @typedef {{header: MemoryHeader, quads: Uint8Array[], solids: Uint16Array[]}} SceneMemory quads: per remembered frame
@@ -33,7 +34,7 @@ const damaged = () => new Error('The file is damaged or of another version.')
 /**
  * Loads a memory.
  * @param {string} url
- * @param {Clip} clip that it belongs to
+ * @param {Frames} clip that it belongs to
  * @param {AbortSignal} [signal]
  * @returns {Promise<SceneMemory>}
  */
@@ -43,7 +44,7 @@ export async function loadMemory(url, clip, signal) {
   return readMemory(await response.arrayBuffer(), clip)
 }
 
-/** @param {ArrayBuffer} data @param {Pick<Clip, 'header'>} clip @returns {Promise<SceneMemory>} */
+/** @param {ArrayBuffer} data @param {Pick<Frames, 'header'>} clip @returns {Promise<SceneMemory>} */
 export async function readMemory(data, clip) {
   if (data.byteLength < 12 || String.fromCharCode(...new Uint8Array(data, 0, 8)) !== MEMORY_MAGIC) throw damaged()
   let at = 12 + new DataView(data).getUint32(8, true)
@@ -85,7 +86,7 @@ function solidOf({ cells: [columns, rows] }, [begin, end, moving]) {
 /**
  * The remembered surface, from the samples of a clip that has arrived.
  * @param {SceneMemory} memory
- * @param {Clip} clip
+ * @param {Frames} clip
  * @param {(image: ImageBitmap) => Uint8ClampedArray} pixelsOf RGBA of a picture
  * @returns {Layer}
  */
@@ -98,7 +99,7 @@ export function layerOf({ header: { frames }, quads }, clip, pixelsOf) {
   const indices = new Uint32Array(6 * used)
   let [count, n] = [0, 0]
   frames.forEach((frame, k) => {
-    const { image, depth } = /** @type {import('./preview.js').PreviewFrame} */ (clip.frames[frame])
+    const { image, depth } = /** @type {PreviewFrame} */ (clip.frames[frame])
     const { near, far, levels, style, border_depth: border, intrinsics } = withLensOf(clip.header, frame)
     const pose = poseAt(clip.header, frame)
     const offset = style === 'paper' ? 0.5 : 0

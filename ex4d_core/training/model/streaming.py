@@ -67,7 +67,9 @@ class Streaming:
         self.copying.wait_stream(torch.cuda.current_stream(self.device))  # what computed with the place before
         with torch.cuda.stream(self.copying):
             target.copy_(source, non_blocking=True)
-            self.ready[place] = self.copying.record_event()
+            event = torch.cuda.Event()
+            self.copying.record_event(event)
+            self.ready[place] = event
 
     def _show(self, number: int | None, place: int | None) -> None:
         """Let a block's parameters be what lies in a place, or in the computer's memory."""
@@ -112,7 +114,9 @@ def _pinned(size: int, device: torch.device) -> Tensor:
     memory = torch.empty(size, dtype=torch.uint8)
     if device.type == "cuda":
         memory[:: 1 << 12] = 0  # pages that were never touched take long to pin
-        failed = int(torch.cuda.cudart().cudaHostRegister(memory.data_ptr(), size, 0))
+        runtime = torch.cuda.cudart()
+        assert runtime is not None  # there is a GPU
+        failed = int(runtime.cudaHostRegister(memory.data_ptr(), size, 0))
         if failed:
             raise EX4DError(
                 f"The system does not let {size / 2**30:.1f} GiB more of the computer's memory be pinned for streaming. "

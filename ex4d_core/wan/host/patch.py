@@ -208,7 +208,7 @@ class Prior:
         inside = self._span[1] - SIGMA_TOLERANCE <= sigma <= self._span[0] + SIGMA_TOLERANCE
         return self.settings.strength if inside else 0.0
 
-    @torch.compiler.disable
+    @torch.compiler.disable()
     def _prior_of(self, options: dict[str, Any], x: Tensor) -> Tensor:
         """(1, dim, F, H/16, W/16) for the latent frames that this forward works on."""
         encoded = self._encoded
@@ -241,7 +241,7 @@ class _Adding:
         self.prior, self.strength, self.may_be_longer = prior, strength, may_be_longer
         self.calls = 0
 
-    @torch.compiler.disable
+    @torch.compiler.disable()
     def __call__(self, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         self.calls += 1
         if not self.strength:

@@ -137,7 +137,7 @@ class Halves:
         given = (x, self._told(timestep), context, clip_fea, time_dim_concat, options)
         return self.forwards.run(executor, hooks, given, **kwargs)
 
-    @torch.compiler.disable
+    @torch.compiler.disable()
     def _told(self, timestep: Tensor) -> Tensor:
         """The timestep that the network was trained to be told."""
         told = schedule.truncated(timestep)
@@ -155,7 +155,7 @@ class _Adding:
         self.values = torch.cat([left.expand(across), right.expand(across)], dim=-1)
         self.calls = 0
 
-    @torch.compiler.disable
+    @torch.compiler.disable()
     def __call__(self, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         self.calls += 1
         if output.shape[1] != self.values.shape[1] or output.shape[-1] != self.values.shape[-1]:
@@ -174,7 +174,7 @@ class _Repeating:
         self.tokens = tokens
         self.calls = 0
 
-    @torch.compiler.disable
+    @torch.compiler.disable()
     def __call__(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         self.calls += 1
         places, *rest = inputs
