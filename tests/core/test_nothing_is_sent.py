@@ -26,8 +26,12 @@ LEAVES = re.compile(
     r"\bfetch\(|\bfetchApi\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon|\bimport\(|importScripts|serviceWorker"
 )
 """What a script may reach a server with."""
-ASKS = {"cameraFiles.js": ["fetchApi("], "editor/preview.js": ["fetch("]}
-"""Both ask the page's own server: an uploaded camera file, and the scene that a run has left."""
+ASKS = {
+    "cameraFiles.js": ["fetchApi("],
+    "editor/preview.js": ["fetch("],
+    "editor/sceneMemory.js": ["fetch("],
+}
+"""All ask the page's own server: an uploaded camera file, the scene that a run has left, and that scene's memory."""
 NAMESPACE = "http://www.w3.org/2000/svg"
 
 
