@@ -21,7 +21,7 @@ OPENED = sorted({path.stem for path in (ROOT / "workflows").glob("*.json")} - {*
 """These need model files, or have the nodes of one that runs; here they are only looked at."""
 OFFERED = [
     *("Re-shoot full EX-4D", "Small GPU (fp8 or GGUF)", "VACE (Wan 2.1)", "VACE (Wan 2.2)", "Uni3C"),
-    *("CrossView (LTX 2.3)", "CrossView (MiniMax-H3)", "Video to animated mesh"),
+    *("CrossView (LTX 2.3)", "CrossView (MiniMax-H3)", "Meridian (MiniMax-H3)", "Video to animated mesh"),
 ]
 """These name every model file of all."""
 PLAYING = {"EX4DDemoClip", "EX4DDepthFromImage", "EX4DRenderColorMask", "EX4DDraftFill"}
