@@ -52,8 +52,8 @@ def model_choices() -> list[str]:
     for root in models.folders(FOLDER):
         for config in sorted(root.glob("*/config.json")):
             try:
-                name = json.loads(config.read_text(encoding="utf-8")).get("_class_name", "")
-            except (OSError, ValueError, AttributeError):
+                name = str(json.loads(config.read_text(encoding="utf-8")).get("_class_name"))
+            except (OSError, ValueError, AttributeError, RecursionError):
                 continue
             if "DepthCrafter" in name and config.parent.name != PUBLISHED:
                 found.append(config.parent.name)

@@ -143,12 +143,9 @@ def animate_job(args: argparse.Namespace) -> AnimateJob:
 
 
 def _poses(path: Path) -> np.ndarray:
-    import zipfile
-
-    import numpy as np
+    from ..storage.npz import arrays_in
 
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return np.asarray(archive["poses"], np.float64)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile):
-        raise EX4DError(f"'{path}' is no .npz file with an array called poses (N, 4, 4).") from None
+        return arrays_in(path, "poses")["poses"].astype(float)
+    except EX4DError as error:
+        raise EX4DError(f"'{path}' is no .npz file with an array called poses (N, 4, 4).") from error

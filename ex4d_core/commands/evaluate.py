@@ -273,13 +273,13 @@ def with_shot(clips: Clips, shot: Shot | None) -> Clips:
 
 
 def _depth(file: Path) -> Tensor:
-    import numpy as np
     import torch
 
+    from ..storage.npz import arrays_in
+
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            depth = torch.from_numpy(archive["depth"].astype(np.float32))
-    except Exception as error:  # numpy and zipfile raise whatever a damaged file makes of them
+        depth = torch.from_numpy(arrays_in(file, "depth")["depth"].astype("float32"))
+    except EX4DError as error:
         raise EX4DError(
             f"--depth: '{file}' must be an .npz with depth (T, H, W), as recon --save_depth writes it."
         ) from error

@@ -136,6 +136,29 @@ class NpzFrames:
         self._zip.close()
 
 
+def arrays_in(path: str | Path, *names: str) -> dict[str, np.ndarray]:
+    """Whole arrays of numbers by their names; for small ones.
+
+    Args:
+        path: the archive.
+        names: of the arrays.
+
+    Raises:
+        EX4DError: no such file, no .npz, a damaged one, a name that is not there, or something else than numbers.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in names}
+    except FileNotFoundError as error:
+        raise EX4DError(f"There is no file '{path}'. Check the path.") from error
+    except Exception as error:  # of damage numpy, zipfile and its decompressors raise a dozen classes
+        raise EX4DError(f"'{path}' is no readable .npz with {', '.join(names)} ({error!s:.80}).") from error
+    for name, array in arrays.items():
+        if array.dtype.kind not in "uifb":
+            raise EX4DError(f"'{name}' in '{path}' must be an array of numbers, got {array.dtype}.")
+    return arrays
+
+
 def number_in(path: str | Path, names: tuple[str, ...], name: str) -> float | None:
     """One number in an .npz; None where it is not there.
 

@@ -96,11 +96,12 @@ def open_cache(folder: str | Path) -> Cache:
         )
     except FileNotFoundError as error:
         raise EX4DError(f"'{folder}' holds no prepared clips: {Path(error.filename).name} is missing.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        version = key.get("version")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise EX4DError(f"The index of '{folder}' is damaged: {error}. Prepare the clips again.") from error
-    if key.get("version") != VERSION:
+    if version != VERSION:
         raise EX4DError(
-            f"The clips in '{folder}' are of version {key.get('version')} of the format, this program reads {VERSION}. "
+            f"The clips in '{folder}' are of version {version} of the format, this program reads {VERSION}. "
             "Prepare them again into another folder."
         )
     if not any(clip.split == SPLITS[0] for clip in clips):

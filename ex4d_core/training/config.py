@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -201,8 +202,8 @@ def differences(before: RunConfig, now: RunConfig) -> list[str]:
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise EX4DError(f"There is no configuration at '{path}'.")
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         if path.suffix == ".json":
             return json.loads(text)
         try:
@@ -212,7 +213,7 @@ def _read(path: Path) -> dict[str, Any]:
                 f"'{path}' is TOML, which needs Python 3.11 or newer. Write the same as .json here."
             ) from None
         return tomllib.loads(text)
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, EX4DError):
             raise
         raise EX4DError(f"'{path}' cannot be read: {error}.") from error
@@ -261,7 +262,7 @@ def _checked(value: Any, wanted: Any, source: str, name: str) -> Any:
             raise EX4DError(f"{source}: {name} must be one of {', '.join(map(str, get_args(wanted)))}, got {value!r}.")
         return value
     whole = isinstance(value, int) and not isinstance(value, bool)
-    if wanted is float and (whole or isinstance(value, float)):
+    if wanted is float and (isinstance(value, float) or (whole and abs(value) <= sys.float_info.max)):
         return float(value)
     if isinstance(value, wanted) and (wanted is not int or whole):
         return value

@@ -123,9 +123,13 @@ def read_manifest(source: str | Path) -> tuple[Video, ...]:
         return found
     if not source.is_file():
         raise EX4DError(f"There is neither a folder nor a manifest at '{source}'.")
+    try:
+        lines = source.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EX4DError(f"The manifest '{source}' cannot be read as UTF-8 text: {error}.") from error
     videos = [
         _entry(line, f"Line {number} of '{source}'", source.parent)
-        for number, line in enumerate(source.read_text(encoding="utf-8").splitlines(), 1)
+        for number, line in enumerate(lines, 1)
         if line.strip()
     ]
     if not videos:
@@ -136,13 +140,16 @@ def read_manifest(source: str | Path) -> tuple[Video, ...]:
 def _entry(line: str, where: str, folder: Path) -> Video:
     try:
         values = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EX4DError(f"{where} is no JSON: {error}.") from error
     if not isinstance(values, dict) or not isinstance(values.get("video"), str):
         raise EX4DError(f'{where} names no video; expected {{"video": "a.mp4"}}.')
     unknown = [key for key in values if key not in ("video", "caption", "depth", "split")]
     if unknown:
         raise EX4DError(f"{where} has the key {unknown[0]!r}; known are video, caption, depth and split.")
+    for key in ("caption", "depth"):
+        if not isinstance(values.get(key), str | None):
+            raise EX4DError(f"{where}: {key} must be text, got {values[key]!r}.")
     split = values.get("split", SPLITS[0])
     if split not in SPLITS:
         raise EX4DError(f"{where}: split must be one of {', '.join(SPLITS)}, got {split!r}.")

@@ -35,11 +35,20 @@ from ex4d_core.animate.read import read_mesh
 from ex4d_core.animate.save import save_mesh_clip
 from ex4d_core.camera import Intrinsics
 from ex4d_core.camera_io import FORMATS
+from ex4d_core.commands.jobs.file import read_jobs
+from ex4d_core.depth.depthcrafter.loading import check_safetensors
 from ex4d_core.depth.files import load_depth
 from ex4d_core.depth.source import KINDS
 from ex4d_core.errors import EX4DError
+from ex4d_core.evaluation.benchmark.cases import read_index, read_source, read_target
+from ex4d_core.evaluation.benchmark.results import read_report
 from ex4d_core.pointmap import PointMap, load_pointmap, save_pointmap
 from ex4d_core.pointmap.formats import load_points, save_points
+from ex4d_core.training import cache
+from ex4d_core.training.config import load_config
+from ex4d_core.training.prepare import read_manifest
+from ex4d_core.training.trackers import load_tracks, save_tracks
+from ex4d_core.training.trackers.tracks import Tracks
 from ex4d_core.trajectory import Trajectory, parse_document
 from ex4d_core.video import clip_sound, load_video, probe_video, save_video
 from ex4d_core.wan.checkpoint import convert, load_adapter
@@ -402,7 +411,66 @@ def meshes(folder: Path) -> list[Path]:
     return [folder / "mesh.obj", folder / "text.ply", *written]
 
 
+def tracks(folder: Path) -> list[Path]:
+    """As ``save_tracks`` packs them and as numpy does."""
+    made = Tracks(np.zeros((FRAMES, 5, 2), np.float32), np.ones((FRAMES, 5), bool))
+    save_tracks(folder / "a.npz", made)
+    np.savez(folder / "b.npz", track_path=made.path, track_visibility=made.seen)
+    return [folder / "a.npz", folder / "b.npz"]
+
+
+def lists(folder: Path) -> list[Path]:
+    """Jobs of a batch, videos to prepare, a configuration: one line of JSON each, and several."""
+    matrix = {"shot": ["a", "b"], "angle": [-30, 30]}
+    job = {"command": "recon", "matrix": matrix, "input_video": "{shot}.mp4", "cam": ["orbit:angle={angle}"]}
+    video = {"video": "a.mp4", "caption": "a hill", "depth": "a.npz", "split": "train"}
+    config = {"output": "out", "seed": 3, "model": {"base": "wan"}, "data": {"cache": "clips"}, "optimiser": {"steps": 9}}
+    for name, value in {"jobs": job, "videos": video, "config": config}.items():
+        (folder / f"{name}.json").write_text(json.dumps(value))
+        (folder / f"{name}.jsonl").write_text(f"{json.dumps(value)}\n" * 2)
+    (folder / "config.jsonl").unlink()
+    return sorted(folder.iterdir())
+
+
+def read_list(path: Path) -> None:
+    readers = {"jobs": lambda: read_jobs(path, ("recon",)), "videos": lambda: read_manifest(path)}
+    readers.get(path.stem, lambda: load_config(path))()
+
+
+def prepared_clips(folder: Path) -> list[Path]:
+    clip = {"name": "a", "file": "a.safetensors", "split": "train", "variants": 2, "shape": [13, 32, 48]}
+    (folder / cache.KEY).write_text(json.dumps({"version": cache.VERSION}))
+    (folder / cache.INDEX).write_text(f"{json.dumps(clip)}\n" * 2)
+    return [folder / cache.KEY, folder / cache.INDEX]
+
+
+def benchmark_files(folder: Path) -> list[Path]:
+    """A case's clip and truth, the list of cases, and a report."""
+    arrays = {"rgb": np.zeros((2, 4, 4, 3), np.uint8), "depth": np.ones((2, 4, 4), np.float32)}
+    arrays |= {"world_to_camera": np.tile(np.eye(4), (2, 1, 1)), "lens": np.full((2, 4), 4.0)}
+    np.savez(folder / "source.npz", **arrays)
+    np.savez_compressed(folder / "target_0-30.npz", **arrays, angle=np.zeros(2), visible=np.ones((2, 4, 4), bool))
+    (folder / "benchmark.json").write_text(json.dumps({"name": "a", "cases": {"b": ["0-30"]}}))
+    (folder / "report.json").write_text(json.dumps({"mean": {}, "settings": {"benchmark": "a"}}))
+    return sorted(folder.iterdir())
+
+
+def read_benchmark(path: Path) -> None:
+    case = path.parent.parent, path.parent.name
+    {
+        "source": lambda: read_source(*case),
+        "target_0-30": lambda: read_target(*case, "0-30"),
+        "benchmark": lambda: read_index(path.parent),
+        "report": lambda: read_report(path),
+    }[path.stem]()
+
+
 READERS = {
+    "tracks": Reader(tracks, load_tracks, 150),
+    "lists": Reader(lists, read_list, 500),
+    "prepared clips": Reader(prepared_clips, cache.open_cache, 200, in_folder=True, together=True),
+    "benchmark": Reader(benchmark_files, read_benchmark, 300),
+    "depthcrafter weights": Reader(lambda folder: weights(folder)[:1], check_safetensors, 100),
     "meshes": Reader(meshes, read_mesh, 400),
     "video": Reader(videos, read_video, 250),
     "titles": Reader(titled_videos, read_video, 40),

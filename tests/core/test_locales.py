@@ -75,7 +75,8 @@ def test_sentences_call_nodes_by_the_names_they_have_in_the_language(language):
     assert names <= words.keys()
     for text, translated in words.items():
         for name in names:
-            assert name not in text or words[name] in translated, (text, translated)
+            short, ours = (each.removesuffix(" (EX-4D)") for each in (name, words[name]))
+            assert short not in text or ours in translated, (text, translated)
 
 
 def outline(page: str) -> list[str]:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -89,8 +90,11 @@ def jobs_of(number: int, line: str, commands: tuple[str, ...]) -> Iterator[Job]:
     """
     try:
         values = json.loads(line, object_pairs_hook=_once)
-    except json.JSONDecodeError as error:
-        raise EX4DError(f"it is no JSON ({error.msg} at column {error.colno}).") from error
+    except EX4DError:
+        raise
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits and endless nesting among them
+        reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else "too deep or long"
+        raise EX4DError(f"it is no JSON ({reason}).") from error
     if not isinstance(values, dict):
         raise EX4DError(f'a job is an object like {{"command": "recon", ...}}, got {line.strip()[:40]}.')
     command = values.pop("command", None)
@@ -122,6 +126,8 @@ def _check_matrix(matrix: Any, values: dict[str, Any]) -> None:
     lists = isinstance(matrix, dict) and matrix and all(isinstance(row, list) and row for row in matrix.values())
     if not lists or not all(isinstance(cell, str | int | float) for row in matrix.values() for cell in row):
         raise EX4DError('"matrix" must hold lists of texts or numbers, as {"shot": ["a", "b"], "angle": [-30, 30]}.')
+    if math.prod(len(row) for row in matrix.values()) > MOST_JOBS:
+        raise EX4DError(f"the matrix makes more than {MOST_JOBS} jobs. Split it.")
     used = {name for text in _texts(values) for name in PLACEHOLDER.findall(text)}
     unknown, unused = sorted(used - set(matrix)), sorted(set(matrix) - used)
     if unknown:

@@ -164,13 +164,14 @@ def check_safetensors(path: Path) -> None:
                 raise ValueError("header length")
             header = json.loads(file.read(length))
         end = max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
-    except (ValueError, KeyError, TypeError, struct.error) as error:
+        whole = 8 + length + end
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error) as error:
         raise EX4DError(
             f"{path} is no complete safetensors file ({size} bytes); delete it and get it again."
         ) from error
-    if size != 8 + length + end:
+    if size != whole:
         raise EX4DError(
-            f"{path} has {size} bytes and should have {8 + length + end}: the download did not finish or the file is "
+            f"{path} has {size} bytes and should have {whole}: the download did not finish or the file is "
             "damaged. Delete it and get it again."
         )
 
@@ -195,7 +196,7 @@ def _read_config(folder: Path, what: str) -> dict[str, Any]:
         raise EX4DError(f"{what} is expected in {folder}, which {where}; give the folder in diffusers' layout.")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise EX4DError(f"{path} cannot be read as JSON ({error}); get it again.") from error
     if not isinstance(config, dict):
         raise EX4DError(f"{path} holds no settings; get it again.")

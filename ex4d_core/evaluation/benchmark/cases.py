@@ -27,7 +27,7 @@ from ...demo_scene.arranged import BENCHMARK_SEEDS, Look
 from ...demo_scene.truth import truth_along
 from ...demo_scene.world import SUBJECT
 from ...errors import EX4DError
-from ...storage.npz import NpzWriter
+from ...storage.npz import NpzWriter, arrays_in
 from ...trajectory import Trajectory
 from ...video import save_video
 
@@ -180,7 +180,7 @@ def read_index(folder: Path) -> tuple[str, dict[str, list[str]]]:
         name = str(index["name"])
     except OSError as error:
         raise EX4DError(f"'{folder}' holds no {INDEX}: draw a set with `benchmark make`.") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise EX4DError(
             f"'{file}' is no index of a benchmark: it needs a name, and cases with their ranges."
         ) from error
@@ -213,20 +213,16 @@ def read_target(folder: Path, case: str, span: str) -> Target:
 
 
 def _read(file: Path, more: tuple[str, ...]) -> dict[str, np.ndarray]:
-    wanted = ("rgb", "depth", "world_to_camera", "lens", *more)
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in wanted}
-    except KeyError as error:
-        raise EX4DError(f"'{file}' lacks an array; it needs {', '.join(wanted)}.") from error
-    except Exception as error:  # numpy and zipfile raise whatever a damaged file makes of them
-        raise EX4DError(f"'{file}' is missing or cannot be read: draw the set again.") from error
+        return arrays_in(file, "rgb", "depth", "world_to_camera", "lens", *more)
+    except EX4DError as error:
+        raise EX4DError(f"{error} Draw the set again.") from error
 
 
 def _filmed(arrays: dict[str, np.ndarray], file: Path) -> tuple[Tensor, Tensor, Trajectory]:
     rgb, depth, lens = arrays["rgb"], arrays["depth"], arrays["lens"]
-    frames = len(rgb)
-    fits = rgb.ndim == 4 and rgb.dtype == np.uint8 and depth.shape == rgb.shape[:3] and lens.shape == (frames, 4)
+    frames = len(rgb) if rgb.ndim == 4 else 0
+    fits = frames and rgb.dtype == np.uint8 and depth.shape == rgb.shape[:3] and lens.shape == (frames, 4)
     if not fits or arrays["world_to_camera"].shape != (frames, 4, 4):
         raise EX4DError(f"'{file}' holds arrays that do not fit each other.")
     height, width = depth.shape[1:]

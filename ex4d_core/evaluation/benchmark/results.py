@@ -143,7 +143,7 @@ def read_report(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         _ = found["mean"], found["settings"]["benchmark"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise EX4DError(f"'{file}' is no report of a benchmark: give the report.json that a run wrote.") from error
     return found
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import EX4DError
-from ...storage.npz import NpzWriter
+from ...storage.npz import NpzWriter, arrays_in
 from ...storage.staging import staged_file
 from .tracks import Tracks
 
@@ -56,10 +56,10 @@ def load_tracks(path: str | Path) -> Tracks:
         EX4DError: no file, or another content.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return Tracks(np.asarray(archive[PATH], dtype=np.float32), np.asarray(archive[VISIBLE]).astype(bool))
-    except (OSError, ValueError, KeyError) as error:
+        arrays = arrays_in(path, PATH, VISIBLE)
+    except EX4DError as error:
         raise EX4DError(f"'{path}' cannot be read as tracks: an .npz with {PATH} and {VISIBLE} is wanted.") from error
+    return Tracks(arrays[PATH].astype(np.float32), arrays[VISIBLE].astype(bool))
 
 
 def save_tracks(path: str | Path, tracks: Tracks) -> None:

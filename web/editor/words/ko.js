@@ -51,9 +51,9 @@ export default {
   'Roll, degrees; positive leans clockwise': '롤(도), 양수는 시계 방향으로 기울기',
   "Vertical field of view, degrees; empty = the clip's own": '세로 화각(도), 비움 = 클립 자체의 값',
   "Focal length in millimetres on the film back beside it; empty = the clip's own":
-    '옆에서 고른 필름 백 기준의 초점 거리(밀리미터). 비우면 클립 자체의 값',
+    '옆에서 고른 필름백 기준의 초점 거리(밀리미터). 비우면 클립 자체의 값',
   'Film back that millimetres are meant for; its height counts':
-    '밀리미터의 기준이 되는 필름 백(센서). 높이가 기준입니다',
+    '밀리미터의 기준이 되는 필름백(센서). 높이가 기준입니다',
   'Starting point: a preset path. The first change by hand turns it into keyframes.':
     '시작점: 프리셋 경로. 손으로 처음 바꾸면 키프레임이 됩니다.',
   Preset: '프리셋',

@@ -49,8 +49,8 @@ export default {
   'Roll, degrees; positive leans clockwise': '滚转（度）；正值为顺时针倾斜',
   "Vertical field of view, degrees; empty = the clip's own": '垂直视场角（度）；留空 = 片段自身的',
   "Focal length in millimetres on the film back beside it; empty = the clip's own":
-    '胶片背板上的焦距（毫米），背板在旁边选择；空 = 片段自身的值',
-  'Film back that millimetres are meant for; its height counts': '毫米所对应的胶片背板（传感器）；以其高度为准',
+    '以旁边所选片幅计的焦距（毫米）；留空 = 片段自身的',
+  'Film back that millimetres are meant for; its height counts': '毫米所对应的片幅（传感器）；以其高度为准',
   'Starting point: a preset path. The first change by hand turns it into keyframes.':
     '起点：一条预设路径。第一次手动改动会把它变成关键帧。',
   Preset: '预设',
@@ -225,7 +225,7 @@ export default {
   'Double speed': '双倍速',
   'Frozen here': '在此静止',
   Backwards: '倒放',
-  'There and back': '去而复返',
+  'There and back': '往返',
   Time: '时间',
   'Run …': '播放方式…',
   'How the whole path runs through the clip': '整条路径如何播放片段',
