@@ -137,7 +137,7 @@ class NpzFrames:
 
 
 def arrays_in(path: str | Path, *names: str) -> dict[str, np.ndarray]:
-    """Whole arrays of numbers by their names; for small ones.
+    """Arrays of numbers by their names, each whole in memory.
 
     Args:
         path: the archive.
