@@ -94,9 +94,9 @@ def open_cache(folder: str | Path) -> Cache:
             CachedClip(each["name"], each["file"], each["split"], int(each["variants"]), tuple(each["shape"]))
             for each in entries
         )
+        version = key.get("version")
     except FileNotFoundError as error:
         raise EX4DError(f"'{folder}' holds no prepared clips: {Path(error.filename).name} is missing.") from error
-        version = key.get("version")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise EX4DError(f"The index of '{folder}' is damaged: {error}. Prepare the clips again.") from error
     if version != VERSION:

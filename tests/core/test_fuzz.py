@@ -470,7 +470,7 @@ READERS = {
     "lists": Reader(lists, read_list, 500),
     "prepared clips": Reader(prepared_clips, cache.open_cache, 200, in_folder=True, together=True),
     "benchmark": Reader(benchmark_files, read_benchmark, 300),
-    "depthcrafter weights": Reader(lambda folder: weights(folder)[:1], check_safetensors, 100),
+    "headers of weights": Reader(lambda folder: weights(folder)[:1], check_safetensors, 100),
     "meshes": Reader(meshes, read_mesh, 400),
     "video": Reader(videos, read_video, 250),
     "titles": Reader(titled_videos, read_video, 40),
