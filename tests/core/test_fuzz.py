@@ -424,7 +424,13 @@ def lists(folder: Path) -> list[Path]:
     matrix = {"shot": ["a", "b"], "angle": [-30, 30]}
     job = {"command": "recon", "matrix": matrix, "input_video": "{shot}.mp4", "cam": ["orbit:angle={angle}"]}
     video = {"video": "a.mp4", "caption": "a hill", "depth": "a.npz", "split": "train"}
-    config = {"output": "out", "seed": 3, "model": {"base": "wan"}, "data": {"cache": "clips"}, "optimiser": {"steps": 9}}
+    config = {
+        "output": "out",
+        "seed": 3,
+        "model": {"base": "wan"},
+        "data": {"cache": "clips"},
+        "optimiser": {"steps": 9},
+    }
     for name, value in {"jobs": job, "videos": video, "config": config}.items():
         (folder / f"{name}.json").write_text(json.dumps(value))
         (folder / f"{name}.jsonl").write_text(f"{json.dumps(value)}\n" * 2)

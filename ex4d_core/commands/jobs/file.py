@@ -93,7 +93,9 @@ def jobs_of(number: int, line: str, commands: tuple[str, ...]) -> Iterator[Job]:
     except EX4DError:
         raise
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits and endless nesting among them
-        reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else "too deep or long"
+        reason = (
+            f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else "too deep or long"
+        )
         raise EX4DError(f"it is no JSON ({reason}).") from error
     if not isinstance(values, dict):
         raise EX4DError(f'a job is an object like {{"command": "recon", ...}}, got {line.strip()[:40]}.')
