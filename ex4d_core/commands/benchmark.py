@@ -12,7 +12,6 @@ accelerate launch or torchrun, on any number of machines with a common folder, e
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, EX4DError
+from ..machine import extras
 from ..storage.staging import check_targets, staged_folder
 from .bench import machine
 from .console import ProgressBar, interrupted, say
@@ -94,7 +94,7 @@ def _run(args: argparse.Namespace) -> int:
     from ..evaluation.benchmark.noise import DepthNoise
     from ..evaluation.benchmark.page import page
     from ..evaluation.benchmark.results import document, latex, read_report, regressions
-    from ..evaluation.benchmark.shares import gathered, keep, share_of
+    from ..evaluation.benchmark.shares import forget, gathered, keep, share_of
 
     if args.set_dir is None:
         raise EX4DError("run needs --set: the folder that `benchmark make` drew.")
@@ -106,6 +106,7 @@ def _run(args: argparse.Namespace) -> int:
     name, cases = read_index(folder)
     started = time.monotonic()
     share = share_of(os.environ)
+    forget(output, share)
     entries, problems = _measure(folder, share.of(cases), args.methods, folders, noise)
     if share.count > 1:
         key = {"benchmark": name, "cases": list(cases), "methods": [*args.methods, *folders], "noise": repr(noise)}
@@ -206,7 +207,7 @@ def _camera(shown: Shown, source: Filmed, truth: Target) -> Adherence | None:
     """How far a finished video's camera is off; None where OpenCV is missing."""
     from ..evaluation.adherence import Asked, adherence, radius_of
 
-    if importlib.util.find_spec("cv2") is None:
+    if not extras.has("cv2"):
         return None
     asked = Asked(truth.path, truth.depth, radius_of(source.depth))
     return adherence(shown.color, asked, cancel=interrupted)
@@ -235,7 +236,9 @@ def _settings(
         "depth noise": "none"
         if noise.none
         else ", ".join(
-            f"{key} {value if key == 'mends' else f'{value:g}'}" for key, value in vars(noise).items() if value
+            f"{key} {' and '.join(value) if key == 'mends' else f'{value:g}'}"
+            for key, value in vars(noise).items()
+            if value
         ),
         "version": __version__,
         "torch": torch.__version__,

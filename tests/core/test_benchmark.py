@@ -15,7 +15,7 @@ from ex4d_core.commands.cli import main
 from ex4d_core.commands.evaluate import Shot, with_shot
 from ex4d_core.demo_scene import DemoScene, solids
 from ex4d_core.demo_scene.arranged import BENCHMARK_SEEDS, _radius, props
-from ex4d_core.evaluation.benchmark import cases
+from ex4d_core.evaluation.benchmark import cases, shares
 from ex4d_core.evaluation.benchmark.behind import hidden_behind
 from ex4d_core.evaluation.benchmark.cases import Filmed, Target, read_source, read_target
 from ex4d_core.evaluation.benchmark.grade import Known, grade, in_source_picture
@@ -132,6 +132,9 @@ def test_shares_of_several_processes_make_the_report_of_one(small_set, tmp_path,
     words = ["benchmark", "run", "--set", str(folder), "--methods", "points", "--output_dir"]
     assert main([*words, str(tmp_path / "one")]) == 2  # there is no range "x"
     monkeypatch.setenv("WORLD_SIZE", "2")
+    (tmp_path / "two" / "shares").mkdir(parents=True)
+    for left in ("0-of-2", "2-of-3"):  # of runs that were broken off
+        (tmp_path / "two" / "shares" / f"{left}.json").write_text("{}")
     for rank, code in (("1", 0), ("0", 2)):
         monkeypatch.setenv("RANK", rank)
         assert main([*words, str(tmp_path / "two")]) == code
@@ -143,6 +146,19 @@ def test_shares_of_several_processes_make_the_report_of_one(small_set, tmp_path,
     monkeypatch.setenv("RANK", "2")
     assert main([*words, str(tmp_path / "two")]) == 2
     assert "got 2" in capsys.readouterr().err
+
+
+def test_shares_are_taken_once_and_forgotten_before_they_are_measured_anew(tmp_path, monkeypatch):
+    whole, key = shares.Share(), {"benchmark": "tiny"}
+    shares.keep(tmp_path, whole, key, [], ["a 0-60: lost"])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(FileNotFoundError))  # another process was first
+        assert shares.gathered(tmp_path, whole, key, ["a"]) is None
+    assert shares.gathered(tmp_path, whole, {"benchmark": "full"}, ["a"]) is None
+    assert shares.gathered(tmp_path, whole, key, ["a"]) == ([], ["a 0-60: lost"]) and not list(tmp_path.iterdir())
+    shares.keep(tmp_path, whole, key, [], [])
+    shares.forget(tmp_path, whole)
+    assert shares.gathered(tmp_path, whole, key, ["a"]) is None
 
 
 def test_grades_count_the_pixels_they_say():
@@ -182,7 +198,7 @@ def test_what_lies_behind_the_truth_is_known_and_the_truth_keeps_it_hidden(small
     assert not hidden.there[0].any() and hidden.there[-1].float().mean() > 0.03
     (path,) = small_set.glob("*/target_0-60.npz")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ex4d_core.evaluation.scores.importlib.util.find_spec", lambda _: None)
+        patch.setattr("importlib.util.find_spec", lambda _: None)
         own = evaluate(with_shot(Clips(truth.rgb), Shot(None, None, None, path)))
         shown = torch.where(hidden.there[..., None], hidden.color, truth.rgb)
         through = evaluate(with_shot(Clips(shown), Shot(None, None, None, path)))

@@ -5,6 +5,7 @@ all together. The processes never talk, so whatever starts them will do (acceler
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from .grade import Grade
 from .results import Entry
 
 Case = TypeVar("Case")
+SHARES = "shares"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ def share_of(environment: Mapping[str, str]) -> Share:
     return Share(rank, count)
 
 
+def forget(folder: Path, share: Share) -> None:
+    """Remove what a run that was broken off has left of a share, before it is measured anew."""
+    _file(folder, share).unlink(missing_ok=True)
+
+
 def keep(folder: Path, share: Share, key: dict[str, Any], entries: list[Entry], problems: list[str]) -> None:
     """Write a share's results beside those of the others.
 
@@ -67,7 +74,7 @@ def keep(folder: Path, share: Share, key: dict[str, Any], entries: list[Entry], 
 
 
 def gathered(folder: Path, share: Share, key: dict[str, Any], cases: list[str]) -> tuple[list[Entry], list[str]] | None:
-    """All results, where every share is there and no other process took them; their files are removed.
+    """All results, where every share is there and no other process took them; the folder of shares is removed.
 
     Args:
         folder: as in `keep`.
@@ -77,12 +84,13 @@ def gathered(folder: Path, share: Share, key: dict[str, Any], cases: list[str]) 
     """
     files = [_file(folder, Share(rank, share.count)) for rank in range(share.count)]
     parts = [_read(file) for file in files]
-    if any(part is None or part["key"] != key for part in parts):
+    if any(part is None or part.get("key") != key for part in parts):
         return None
-    try:
-        (folder / "shares" / "taken").open("x").close()
-    except FileExistsError:
-        return None
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        try:
+            (folder / SHARES).rename(Path(own) / SHARES)
+        except OSError:  # another process has them
+            return None
     entries = [
         Entry(one["case"], one["span"], one["method"], tuple(Grade(**grade) for grade in one["grades"]))
         for part in parts
@@ -90,9 +98,6 @@ def gathered(folder: Path, share: Share, key: dict[str, Any], cases: list[str]) 
         for one in part["entries"]
     ]
     problems = [line for part in parts if part is not None for line in part["problems"]]
-    for file in (*files, folder / "shares" / "taken"):
-        file.unlink()
-    (folder / "shares").rmdir()
     # Each share keeps the order of its own cases; the sort does not change what is equal.
     entries.sort(key=lambda entry: cases.index(entry.case))
     problems.sort(key=lambda line: next((n for n, case in enumerate(cases) if line.startswith(case)), -1))
@@ -100,7 +105,7 @@ def gathered(folder: Path, share: Share, key: dict[str, Any], cases: list[str]) 
 
 
 def _file(folder: Path, share: Share) -> Path:
-    return folder / "shares" / f"{share.rank}-of-{share.count}.json"
+    return folder / SHARES / f"{share.rank}-of-{share.count}.json"
 
 
 def _read(file: Path) -> dict[str, Any] | None:
