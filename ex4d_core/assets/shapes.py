@@ -71,8 +71,8 @@ def _from_zero(shapes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.
     """
     turned = np.where(weights.sum(axis=0) < 0, np.float32(-1), np.float32(1))
     weights, shapes = weights * turned, shapes * turned[:, None, None]
-    raised = np.maximum(-weights.min(axis=1, keepdims=True), 0)
-    if raised.max() > 1e-6 * weights.max():
+    raised = -weights.min(axis=1, keepdims=True, initial=0)  # motion that nobody sees has no shapes at all
+    if raised.max() > 1e-6 * weights.max(initial=0):
         weights = np.concatenate([weights + raised, raised], axis=1)
         shapes = np.concatenate([shapes, -shapes.sum(axis=0, keepdims=True)])
     strongest = weights.max(axis=0)

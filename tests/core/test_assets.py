@@ -166,8 +166,12 @@ def test_motion_of_its_own_in_each_frame_keeps_a_shape_for_each():
 
 
 def test_what_stands_still_needs_no_shape():
-    moved = np.repeat(np.random.default_rng(4).normal(size=(1, 40, 3)).astype(np.float32), 6, axis=0)
-    assert len(as_shapes(moved, 1.0)[1]) == 0
+    rng = np.random.default_rng(4)
+    moved = np.repeat(rng.normal(size=(1, 40, 3)).astype(np.float32), 6, axis=0)
+    assert len(as_shapes(moved.copy(), 1.0)[1]) == 0
+    trembling = moved + rng.uniform(-1e-5, 1e-5, moved.shape).astype(np.float32)  # less than anybody sees
+    first, shapes, weights = as_shapes(trembling.copy(), 1.0)
+    assert (first == trembling[0]).all() and len(shapes) == 0 and weights.shape == (6, 0)
 
 
 def test_khronos_validator_has_nothing_against_any_glb(mesh, path, tmp_path):
