@@ -120,8 +120,10 @@ class EX4DDriveMesh(io.ComfyNode):
                 progress=job.progress,
                 cancel=job.cancel,
             )
-        pictures = None if images is None else images[..., :3].float().cpu().numpy()
-        drawn = torch.from_numpy(overlay(each_frame(driven.clip, lenses), given, lens, pictures))
+            job.restart()
+            pictures = None if images is None else images[..., :3].float().cpu().numpy()
+            moved = each_frame(driven.clip, lenses)
+            drawn = torch.from_numpy(overlay(moved, given, lens, pictures, progress=job.progress, cancel=job.cancel))
         film = partial(small_frames, drawn, PREVIEW_FRAMES, 2 * preview_pixels())
         shown = previews.save_video(film, driven.clip.fps, total=len(drawn))
         lines = driven.lines()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from comfy_api.latest import io
 
 from ..ex4d_core.animate.tracks import PictureTracks
 from ..ex4d_core.errors import EX4DError
-from ..ex4d_core.pixels import to_uint8
 from . import types
 from .progress import Job
 
@@ -41,12 +39,10 @@ def tracks_of(tracks: Any, images: torch.Tensor | None, job: Job) -> PictureTrac
     if images is None:
         return None
     from ..ex4d_core.machine import extras
-    from ..ex4d_core.solve import follow_points
+    from ..ex4d_core.solve import follow_points, grey_frames
 
     if not extras.has("cv2"):
         return None
-    pictures = to_uint8(images[..., :3]).cpu().numpy().astype(np.float32)
-    light = (pictures @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)
-    followed = follow_points(light, progress=job.progress, cancel=job.cancel)
+    followed = follow_points(grey_frames(images), progress=job.progress, cancel=job.cancel)
     job.restart()
     return PictureTracks.followed(followed.position)

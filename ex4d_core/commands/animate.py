@@ -44,7 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='their frames: "0, 6, 12" or "every 3" (default: the numbers in their names, else 0, 1, 2, ...)',
     )
     add("--poses", help=".npz whose array poses (N,4,4) takes each mesh to the source camera (OpenCV), as a similarity")
-    add("--fps", type=number(0.1, 1000, "frames a second"), default=DEFAULT_FPS, help=f"(default {DEFAULT_FPS:g})")
+    add(
+        "--fps",
+        type=number(0.1, 1000, "frames a second"),
+        help=f"of the video that the meshes are of (default: that of --input_video, else {DEFAULT_FPS:g})",
+    )
     add(
         "--faces",
         type=whole(0, FACES_RANGE[1]),
@@ -126,6 +130,8 @@ def animate_job(args: argparse.Namespace) -> AnimateJob:
     """
     from ..animate.frames import frame_numbers, mesh_files
     from ..animate.register.sequence import RegisterOptions
+    from ..camera import DEFAULT_FPS
+    from ..video import probe_video
 
     files = mesh_files(args.meshes)
     frames = frame_numbers(args.frames, len(files), [file.name for file in files])
@@ -135,10 +141,11 @@ def animate_job(args: argparse.Namespace) -> AnimateJob:
     check_targets(output.parent, [output.name])
     check_sources(output.parent, [output.name], [*files, args.poses, args.input_video, args.masks, args.depth])
     video = video_job(args)
+    fps = args.fps or (DEFAULT_FPS if video is None else float(probe_video(video.video).fps))
     options = RegisterOptions(args.reference, args.smooth, not args.keys_only)
     poses = None if args.poses is None else _poses(Path(args.poses))
     return AnimateJob(
-        files, frames, poses, args.fps, args.faces, options, output, args.format, args.between, args.scale, video
+        files, frames, poses, fps, args.faces, options, output, args.format, args.between, args.scale, video
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import EX4DError
 from ..machine import extras
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from ..animate.bake import Paint
     from ..animate.meshes import MeshClip, MeshFrames
-    from ..animate.register.sequence import RegisterOptions
+    from ..animate.register.sequence import RegisterOptions, Tracks
     from ..animate.tracks import PictureTracks
+    from ..camera import Intrinsics
     from ..depth import DepthClip
     from ..depth.source import Kind
     from ..video import VideoClip
@@ -88,29 +89,30 @@ def animated(job: VideoJob, meshes: MeshFrames, options: RegisterOptions) -> Mes
     from ..animate.bake import bake_texture
 
     clip, masks, depth = _read(job)
-    height, width = masks.shape[1:]
-    scene: dict[str, Any] = {"lens": _lens(job, depth, width, height)}
+    lens = _lens(job, depth, masks.shape[2], masks.shape[1])
     planes = None if depth is None else depth.depth.float().cpu().numpy()
     if meshes.poses is None:
-        meshes = _placed(meshes, masks, planes, scene["lens"])
+        meshes = _placed(meshes, masks, planes, lens)
     elif meshes.lenses is None:
-        meshes = meshes.placed(meshes.poses, (scene["lens"],) * len(meshes))
+        meshes = meshes.placed(meshes.poses, (lens,) * len(meshes))
     tracks = _tracks(clip)
     if len(meshes) == 1:
-        made = _driven(meshes, masks, planes, tracks, scene["lens"], options)
+        made = _driven(meshes, masks, planes, tracks, lens, options)
     else:
         made = _registered(meshes, tracks, options)
     if job.paint is None:
         return made
     with ProgressBar("painting") as bar:
         baked = bake_texture(
-            made, clip.frames.numpy(), scene["lens"], masks=masks, paint=job.paint, progress=bar, cancel=interrupted
+            made, clip.frames.numpy(), lens, masks=masks, paint=job.paint, progress=bar, cancel=interrupted
         )
     say(f"the video shows {baked.seen:.0%} of the surface")
     return baked.clip
 
 
 def _read(job: VideoJob) -> tuple[VideoClip, np.ndarray, DepthClip | None]:
+    import numpy as np
+
     from ..depth.files import load_depth
     from ..video import load_video
 
@@ -125,10 +127,10 @@ def _read(job: VideoJob) -> tuple[VideoClip, np.ndarray, DepthClip | None]:
     if job.depth is not None:
         with ProgressBar("reading the depth") as bar:
             depth = load_depth(job.depth, clip, kind=job.kind, progress=bar, cancel=interrupted)
-    return clip, masks[..., 0].numpy() / 255.0, depth
+    return clip, masks[..., 0].numpy() / np.float32(255), depth
 
 
-def _lens(job: VideoJob, depth: DepthClip | None, width: int, height: int):
+def _lens(job: VideoJob, depth: DepthClip | None, width: int, height: int) -> Intrinsics:
     from ..camera import Intrinsics
 
     if job.fov is not None:
@@ -138,7 +140,7 @@ def _lens(job: VideoJob, depth: DepthClip | None, width: int, height: int):
     return Intrinsics.default(width, height)
 
 
-def _placed(meshes: MeshFrames, masks: np.ndarray, depth: np.ndarray | None, lens) -> MeshFrames:
+def _placed(meshes: MeshFrames, masks: np.ndarray, depth: np.ndarray | None, lens: Intrinsics) -> MeshFrames:
     from ..animate.fit import fit_meshes
 
     with ProgressBar("placing the meshes") as bar:
@@ -150,20 +152,25 @@ def _placed(meshes: MeshFrames, masks: np.ndarray, depth: np.ndarray | None, len
 
 def _tracks(clip: VideoClip) -> PictureTracks | None:
     """Points of the pictures, where OpenCV is there."""
-    import numpy as np
-
     from ..animate.tracks import PictureTracks
-    from ..solve import follow_points
+    from ..solve import follow_points, grey_frames
 
     if not extras.has("cv2"):
         say("note: no points were followed, since OpenCV is not installed.")
         return None
-    light = clip.frames.numpy() @ np.array([0.299, 0.587, 0.114], np.float32)
     with ProgressBar("following points") as bar:
-        return PictureTracks.followed(follow_points(light.astype(np.uint8), progress=bar, cancel=interrupted).position)
+        followed = follow_points(grey_frames(clip.frames), progress=bar, cancel=interrupted)
+    return PictureTracks.followed(followed.position)
 
 
-def _driven(meshes: MeshFrames, masks, depth, tracks: PictureTracks | None, lens, options: RegisterOptions) -> MeshClip:
+def _driven(
+    meshes: MeshFrames,
+    masks: np.ndarray,
+    depth: np.ndarray | None,
+    tracks: PictureTracks | None,
+    lens: Intrinsics,
+    options: RegisterOptions,
+) -> MeshClip:
     from ..animate.drive import DriveOptions, drive
 
     with ProgressBar("driving the mesh") as bar:
@@ -188,7 +195,7 @@ def _registered(meshes: MeshFrames, tracks: PictureTracks | None, options: Regis
     return registered(meshes, options, None if tracks is None else lifted(tracks, meshes))
 
 
-def registered(meshes: MeshFrames, options: RegisterOptions, tracks: Any = None) -> MeshClip:
+def registered(meshes: MeshFrames, options: RegisterOptions, tracks: Tracks | None = None) -> MeshClip:
     """Several meshes as one that moves, and on the console how it came about."""
     from ..animate.register.sequence import register
 

@@ -3,8 +3,8 @@ depth (``bundle``), and the whole of it with what can go wrong (``camera``). A p
 unit of the depth (``given``).
 """
 
-from .camera import Solution, solve_source_camera
+from .camera import Solution, grey_frames, solve_source_camera
 from .given import fit_source_camera
 from .tracks import Tracks, follow_points
 
-__all__ = ["Solution", "Tracks", "fit_source_camera", "follow_points", "solve_source_camera"]
+__all__ = ["Solution", "Tracks", "fit_source_camera", "follow_points", "grey_frames", "solve_source_camera"]

@@ -100,7 +100,16 @@ def test_a_frame_that_does_not_show_the_object_is_interpolated() -> None:
     _, mask, depth = film()
     masks = mask.copy()
     masks[2] = 0
-    driven = drive(given(), masks, LENS, depth=depth, options=DriveOptions(first=1, smooth=0.0))
+    done = []
+    driven = drive(
+        given(),
+        masks,
+        LENS,
+        depth=depth,
+        options=DriveOptions(first=1, smooth=0.0),
+        progress=lambda *step: done.append(step),
+    )
+    assert done == [(1, 3), (2, 3), (3, 3)]
     assert list(driven.refused) == [2] and "mask of frame 2 is empty" in driven.lines()[-1]
     assert (len(driven.clip), driven.clip.start) == (3, 1)
     middle = driven.clip.vertices[[0, 2]].mean(axis=0)

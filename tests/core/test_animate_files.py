@@ -12,6 +12,7 @@ import trimesh
 from harness.gltf import assert_valid
 from PIL import Image
 
+from ex4d_core import save_video
 from ex4d_core.animate.clean import cleaned
 from ex4d_core.animate.decimate import decimated
 from ex4d_core.animate.frames import facts, frame_numbers, mesh_files, mesh_frames
@@ -310,6 +311,17 @@ def test_the_command_refuses_before_it_works(tmp_path, words, told):
     parser.parse_args([*(word.format(folder=tmp_path) for word in words), "--output", str(tmp_path / "a.glb")], args)
     with pytest.raises(EX4DError, match=told):
         animate.animate_job(args)
+
+
+def test_the_command_takes_the_video_s_rate_where_none_is_asked_for(tmp_path):
+    (tmp_path / "mesh.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    save_video(tmp_path / "film.mp4", torch.zeros(2, 16, 16, 3, dtype=torch.uint8), 24)
+    parser = Parser(prog="animate", description=None)
+    animate.add_arguments(parser)
+    plain = ["--meshes", str(tmp_path / "mesh.obj"), "--output", str(tmp_path / "a.glb")]
+    filmed = [*plain, "--input_video", str(tmp_path / "film.mp4"), "--masks", "masks.mp4"]
+    for words, fps in ((plain, 15), (filmed, 24), ([*filmed, "--fps", "12"], 12)):
+        assert animate.animate_job(parser.parse_args(words)).fps == fps
 
 
 def test_files_come_in_the_order_of_their_numbers(tmp_path):

@@ -116,6 +116,8 @@ def test_the_overlay_shows_mesh_and_mask() -> None:
     outside = mask[0] == 0
     assert (pictures[0][outside] != color[0][outside]).any(1).mean() < 0.1
     assert (pictures[0][mask[0] > 0] != color[0][mask[0] > 0]).any(1).mean() > 0.8
+    with pytest.raises(Cancelled):
+        overlay(fitted_with_depth().meshes, mask, LENS, cancel=lambda: True)
 
 
 def test_bad_input_is_told_in_a_sentence() -> None:

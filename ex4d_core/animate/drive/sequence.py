@@ -227,6 +227,7 @@ class _Run:
     def all(self) -> None:
         """Every frame of the span."""
         # A mesh that was made up differs from what its own frame shows, too.
+        self._poll()
         first = self._anchored(self._began, self._reference.rest, NO_ANCHORS)
         own = self._frame(self._shown(self._began, first), self._began, unmoved(self._reference))
         if self._began in self.refused:
@@ -236,6 +237,7 @@ class _Run:
         for side in (range(self._began + 1, self._span.stop), range(self._began - 1, self._span.start - 1, -1)):
             state, anchors = own, first
             for frame in side:
+                self._poll()
                 try:
                     shown = self._shown(frame, anchors)
                 except EX4DError as nothing:  # the object is out of the picture, or its mask is
@@ -248,17 +250,18 @@ class _Run:
             self.followed.update(anchors.tracks.tolist())
 
     def _frame(self, shown: Shown, frame: int, before: Followed) -> Followed:
-        if self._cancel is not None and self._cancel():
-            raise Cancelled("Driving the mesh was cancelled.")
         reached = follow_video(self._reference, shown, before)
         self.sights[frame] = sight = sighted(self._reference, shown, reached.vertices)
-        why = problem(sight)
+        if (why := problem(sight)) is None:
+            self.moved[frame] = reached.vertices
+        else:
+            self.refused[frame], reached = why, before
         self._done()
-        if why is not None:
-            self.refused[frame] = why
-            return before
-        self.moved[frame] = reached.vertices
         return reached
+
+    def _poll(self) -> None:
+        if self._cancel is not None and self._cancel():
+            raise Cancelled("Driving the mesh was cancelled.")
 
     def _done(self) -> None:
         if self._progress is not None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
 from ...camera import Intrinsics
+from ...errors import Cancelled
 from ...render import Triangles, render_triangles
 from ...trajectory import Trajectory
 from ..meshes import MeshFrames
@@ -15,7 +18,15 @@ SHARE = 0.65
 """Of the mesh over the picture."""
 
 
-def overlay(meshes: MeshFrames, masks: np.ndarray, lens: Intrinsics, images: np.ndarray | None = None) -> np.ndarray:
+def overlay(
+    meshes: MeshFrames,
+    masks: np.ndarray,
+    lens: Intrinsics,
+    images: np.ndarray | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> np.ndarray:
     """A picture for every mesh.
 
     Args:
@@ -23,13 +34,20 @@ def overlay(meshes: MeshFrames, masks: np.ndarray, lens: Intrinsics, images: np.
         masks: (T, H, W) of the video's frames.
         lens: the video's, where the meshes know none.
         images: (T, H, W, 3) float 0..1; None = black.
+        progress: called with (meshes drawn, N).
+        cancel: polled before each; True raises Cancelled.
 
     Returns:
         (N, H, W, 3) float32 0..1.
+
+    Raises:
+        Cancelled: ``cancel`` returned True.
     """
     still = Trajectory(np.eye(4, dtype=np.float32)[None])
-    pictures = []
+    pictures = np.empty((len(meshes), *masks.shape[1:], 3), np.float32)
     for n, frame in enumerate(meshes.frames):
+        if cancel is not None and cancel():
+            raise Cancelled("Drawing the overlay was cancelled.")
         own = (lens if meshes.lenses is None else meshes.lenses[n]).fitted(masks.shape[2], masks.shape[1])
         vertices = torch.from_numpy(meshes.vertices(n).astype(np.float32))
         mesh = Triangles(vertices[None], torch.from_numpy(meshes.meshes[n].faces))
@@ -37,8 +55,10 @@ def overlay(meshes: MeshFrames, masks: np.ndarray, lens: Intrinsics, images: np.
         mask = np.asarray(masks[frame]) > 0.5
         below = np.zeros((*mask.shape, 3), np.float32) if images is None else np.asarray(images[frame], np.float32)
         over = np.where(there[..., None] > 0, (1 - SHARE) * below + SHARE * shaded * MESH * 1.4, below)
-        pictures.append(np.where(_rim(mask)[..., None], OUTLINE, over))
-    return np.clip(np.stack(pictures), 0, 1).astype(np.float32)
+        pictures[n] = np.where(_rim(mask)[..., None], OUTLINE, over).clip(0, 1)
+        if progress is not None:
+            progress(n + 1, len(meshes))
+    return pictures
 
 
 def _rim(mask: np.ndarray) -> np.ndarray:
