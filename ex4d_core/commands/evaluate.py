@@ -210,27 +210,28 @@ def measure(pair: Pair, weights: Path | None, bar: ProgressBar, shot: Shot | Non
     """Read a pair and judge it."""
     from ..evaluation.scores import evaluate
 
-    return evaluate(with_shot(read(pair), shot), prompt=prompt, weights=weights, progress=bar, cancel=interrupted)
+    clips, fps = read(pair)
+    return evaluate(
+        with_shot(clips, shot), prompt=prompt, fps=fps, weights=weights, progress=bar, cancel=interrupted
+    )
 
 
-def read(pair: Pair) -> Clips:
-    """The clips of a pair, each whole.
+def read(pair: Pair) -> tuple[Clips, float]:
+    """The clips of a pair, each whole, and the result's rate.
 
     Raises:
         EX4DError: one that cannot be read, or that does not fit the result.
     """
     from ..evaluation.scores import Clips
+    from ..video import load_video
 
     def frames(path: Path | None) -> Tensor | None:
-        from ..video import load_video
-
         return None if path is None else load_video(path, cancel=interrupted).frames
 
-    result = frames(pair.result)
-    assert result is not None
+    result = load_video(pair.result, cancel=interrupted)
     truth, mask, render, source = (frames(pair.others[role]) for role in ROLES)
     seen = None if mask is None else mask[..., 0] >= SEEN_LEVEL
-    return Clips(result, truth, seen, render, source)
+    return Clips(result.frames, truth, seen, render, source), float(result.fps)
 
 
 def _shot(args: argparse.Namespace) -> Shot | None:
@@ -240,8 +241,10 @@ def _shot(args: argparse.Namespace) -> Shot | None:
         return None
     if is_collection(Path(args.result)):
         raise EX4DError("--depth, --cam and --scene go with one result; for a whole set take benchmark run --videos.")
-    if shot.scene is not None and (args.against or shot.depth or shot.cam):
-        raise EX4DError("--scene brings the truth and the path itself; leave --against, --depth and --cam out.")
+    if shot.scene is not None and (args.against or shot.depth or shot.cam or shot.source_camera):
+        raise EX4DError(
+            "--scene brings truth and cameras itself; leave --against, --depth, --cam and --source_camera out."
+        )
     if shot.scene is None and (shot.depth is None or shot.cam is None):
         raise EX4DError("--depth and --cam go together: the source's depth, and the path through it.")
     for flag, path in zip(SHOT, (shot.depth, shot.cam, shot.source_camera, shot.scene), strict=True):
@@ -269,7 +272,7 @@ def with_shot(clips: Clips, shot: Shot | None) -> Clips:
     depth = _depth(shot.depth)
     source = None if shot.source_camera is None else load_camera(shot.source_camera)
     path = replace(load_camera(shot.cam, rebase=False), frame_of_reference="world")
-    return replace(clips, asked=asked_of(depth, path, source))
+    return replace(clips, asked=asked_of(depth, path, source, cancel=interrupted))
 
 
 def _depth(file: Path) -> Tensor:

@@ -49,24 +49,32 @@ class Adherence:
     trouble: str | None
 
 
-def asked_of(depth: Tensor, path: Trajectory, source_camera: Trajectory | None = None) -> Asked:
+def asked_of(
+    depth: Tensor,
+    path: Trajectory,
+    source_camera: Trajectory | None = None,
+    *,
+    cancel: Callable[[], bool] | None = None,
+) -> Asked:
     """The shot along a path through a clip whose depth is known.
 
     Args:
         depth: (T, H, W) planar depth of the clip.
         path: T poses, as the renderers take them.
         source_camera: of the clip; None = it does not move.
+        cancel: polled once a frame.
 
     Raises:
         EX4DError: frame counts that do not fit, depth that is no depth.
+        Cancelled: ``cancel`` returned True.
     """
     from ..render import source_along, with_lenses
     from ..trajectory import in_the_world
 
     colours = torch.zeros((1, 1, 1, 3), dtype=torch.uint8).expand(*depth.shape, 3)
-    mesh = build_dw_mesh(colours, depth, style="paper", source_camera=source_camera)
+    mesh = build_dw_mesh(colours, depth, style="paper", source_camera=source_camera, cancel=cancel)
     path = with_lenses(path, mesh)
-    _, _, seen = render_color_mask(mesh, path, keep_first_frame=False, out_dtype="uint8")
+    _, _, seen = render_color_mask(mesh, path, keep_first_frame=False, out_dtype="uint8", cancel=cancel)
     return Asked(in_the_world(path, source_along(path, mesh)), seen, mesh.radius)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from ..camera import DEFAULT_FPS
 from ..errors import Cancelled, EX4DError
+from ..machine import extras
 from .adherence import Asked, adherence
 from .motion import flicker, flow_warp_error, loop_seam, steps
 from .occlusion import Hidden, kept_hidden
@@ -112,7 +112,7 @@ def evaluate(
         prompt: what the clip shows, for the CLIP score.
         fps: of the clip, for VBench's dynamic degree.
         progress: called with (steps done, steps), two a frame, four where a path is held against.
-        cancel: polled once a frame.
+        cancel: polled once a frame, and while networks work.
 
     Returns:
         A value or a reason for every row.
@@ -156,7 +156,7 @@ def evaluate(
     for name, value in found.items():
         if math.isnan(value) and name not in reasons:
             reasons[name] = NOTHING.get(name.split("_")[0], "nothing to compare")
-    said = judge(clips.result, clips.truth, weights, prompt=prompt, fps=fps)
+    said = judge(clips.result, clips.truth, weights, prompt=prompt, fps=fps, cancel=cancel)
     of_sets, why, _ = of_set([said])
     reasons |= said.reasons | why
     if progress is not None:
@@ -182,7 +182,7 @@ def _given(clips: Clips) -> dict[Need, bool]:
         "mask": clips.seen is not None,
         "render": clips.render is not None,
         "source": clips.source is not None or clips.render is not None,
-        "opencv": importlib.util.find_spec("cv2") is not None,
+        "opencv": extras.has("cv2"),
         "path": clips.asked is not None,
         "hidden": clips.hidden is not None,
     }

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from ex4d_core import save_video
 from ex4d_core.commands.cli import main
+from ex4d_core.commands.evaluate import ROLES, Pair, read
 from ex4d_core.demo_scene import DemoScene
 from ex4d_core.demo_scene.arranged import BENCHMARK_SEEDS
 from ex4d_core.demo_scene.world import SUBJECT
@@ -175,6 +177,11 @@ def test_a_pair_is_one_line(folders, capsys):
     assert "required, but not computed: a.npz: lpips needs alexnet" in capsys.readouterr().err
 
 
+def test_the_rate_is_the_result_s_own(tmp_path):
+    save_video(tmp_path / "a.mp4", clip(), 30)
+    assert read(Pair("a", tmp_path / "a.mp4", dict.fromkeys(ROLES)))[1] == 30
+
+
 def test_folders_are_measured_as_far_as_they_go(folders, capsys):
     out = folders / "r.json"
     words = ["evaluate", str(folders / "results"), "--against", str(folders / "truths"), "--json", str(out)]
@@ -196,6 +203,7 @@ def test_what_cannot_be_begun_is_refused(folders, capsys):
         ([result, "--json", str(folders / "no" / "r.json")], "does not exist"),
         ([str(folders / "truths" / "x.mp4")], "There is no file"),
         ([result, "--require", "beauty"], "must be one of psnr"),
+        ([str(folders / "results" / "a.npz"), "--scene", "x.npz", "--source_camera", "c.npz"], "leave --against"),
     ):
         assert main(["evaluate", *words]) == 2
         assert says in capsys.readouterr().err

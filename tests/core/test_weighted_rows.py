@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import threading
 
 import numpy as np
 import pytest
 import torch
 
 from ex4d_core.commands.cli import main
+from ex4d_core.errors import Cancelled
 from ex4d_core.evaluation.weighted import files, judged, networks, vbench
 from ex4d_core.evaluation.weighted.distances import frechet_distance, kernel_distance, polynomial_mmd
 
@@ -47,7 +49,7 @@ def test_vbench_formulas_are_its_loops():
     fastest = sorted((float(math.hypot(*uv)) for uv in flow.reshape(-1, 2)), reverse=True)[: int(600 * 0.05)]
     assert vbench.pair_speed(flow) == pytest.approx(sum(fastest) / len(fastest))
     assert vbench.is_dynamic([13, 13, 13, 1, 1, 1, 1], (512, 900)) == 1  # 2 of 8 frames' pairs are asked for
-    assert vbench.is_dynamic([13, 1, 1, 1, 1, 1, 1], (512, 900)) == 0
+    assert vbench.is_dynamic([13, 1, 1, 1, 1, 1, 1], (512, 900)) == 0 and math.isnan(vbench.is_dynamic([], (512, 900)))
     frames = clip(5)
     assert vbench.smoothness(frames, frames[1::2]) == 1
     assert vbench.smoothness(frames, (255 - frames[1::2])) == pytest.approx(
@@ -119,6 +121,14 @@ def test_rows_say_what_they_lack(weights):
     assert "could not be used" in judged.judge(clip(), clip(), weights).reasons["fvd"]
 
 
+def test_networks_at_work_are_left_when_the_user_cancels(weights, monkeypatch):
+    at_work = threading.Event()
+    monkeypatch.setattr(judged, "_judge_row", lambda *_: at_work.wait(30))
+    with pytest.raises(Cancelled):
+        judged.judge(clip(), clip(), weights, cancel=lambda: True)
+    at_work.set()
+
+
 def test_clip_and_dino_folders_are_loaded(tmp_path):
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
@@ -132,6 +142,8 @@ def test_clip_and_dino_folders_are_loaded(tmp_path):
     torch.save({"weight": torch.ones(1, 8), "bias": torch.tensor([5.0])}, tmp_path / judged.HEAD)
     said = judged.judge(clip(3, 48), None, tmp_path)
     assert 0 < said.values["vbench_subject"] <= 1 and 0 < said.values["vbench_background"] <= 1
+    (tmp_path / "other" / judged.DINO).mkdir(parents=True)  # a folder that was never filled costs its own row alone
+    assert "could not be used" in judged.judge(clip(3, 48), None, tmp_path / "other").reasons["vbench_subject"]
     unit = torch.nn.functional.normalize(networks.clip_images(tmp_path, judged.CLIP_L14)(clip(3, 48)), dim=-1)
     assert said.values["vbench_aesthetic"] == pytest.approx(float(unit.sum(-1).mean() + 5) / 10, abs=1e-5)
 

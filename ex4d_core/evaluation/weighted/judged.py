@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
 
-from ...errors import EX4DError
+from ...camera import DEFAULT_FPS
+from ...machine.cancel import unless_cancelled
 from . import distances, networks, vbench
 from .files import WeightFile, note
 
@@ -123,7 +124,13 @@ class Said:
 
 
 def judge(
-    result: Tensor, truth: Tensor | None, folder: Path | None, *, prompt: str | None = None, fps: float = 15.0
+    result: Tensor,
+    truth: Tensor | None,
+    folder: Path | None,
+    *,
+    prompt: str | None = None,
+    fps: float = DEFAULT_FPS,
+    cancel: Callable[[], bool] | None = None,
 ) -> Said:
     """Every weighted row that the files in a folder allow.
 
@@ -133,6 +140,10 @@ def judge(
         folder: of weight files; None = there are none.
         prompt: what the clip shows.
         fps: its rate.
+        cancel: polled ten times a second.
+
+    Raises:
+        Cancelled: ``cancel`` returned True.
     """
     said = Said()
     given: dict[Need, bool] = {"truth": truth is not None, "prompt": bool(prompt), "nothing": True}
@@ -144,9 +155,10 @@ def judge(
             said.reasons[row.name] = problem or NO_AMT
             continue
         try:
-            _judge_row(row, result, truth, prompt or "", fps, folder, said)
-        except (EX4DError, ImportError, KeyError, RuntimeError) as error:
-            said.reasons[row.name] = f"{row.weights.files[0]} could not be used: {str(error).splitlines()[0]}"
+            unless_cancelled(partial(_judge_row, row, result, truth, prompt or "", fps, folder, said), cancel)
+        except (ImportError, KeyError, OSError, RuntimeError, ValueError) as error:  # whatever packages raise
+            why = (str(error) or type(error).__name__).splitlines()[0]
+            said.reasons[row.name] = f"{row.weights.files[0]} could not be used: {why}"
             continue
         notes = [told for name in row.weights.files if (told := _note(folder / name)) is not None]
         if notes:

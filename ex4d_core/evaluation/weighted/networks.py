@@ -31,7 +31,7 @@ def state_of(file: Path) -> dict[str, Tensor]:
     """A file of tensors by name; nothing else in it is run.
 
     Raises:
-        EX4DError: no such file.
+        EX4DError: it is not there, damaged, or holds something else.
     """
     try:
         return torch.load(file, map_location="cpu", weights_only=True)

@@ -65,7 +65,12 @@ def is_dynamic(speeds: Sequence[float], size: tuple[int, int]) -> float:
     Args:
         speeds: of every pair of the sampled frames, `pair_speed`.
         size: (H, W).
+
+    Returns:
+        1 or 0; NaN where there is no pair.
     """
+    if not len(speeds):
+        return math.nan
     least = SPEED * min(size) / SIDE
     # Python rounds halves to even, as the published code does by round().
     return float(sum(speed > least for speed in speeds) >= round(PAIRS * (len(speeds) + 1) / FRAMES))
