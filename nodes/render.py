@@ -23,6 +23,7 @@ from ..ex4d_core.render import (
     KeepFirstFrame,
     backend_problem,
     choose_backend,
+    keeps_first_frame,
     render_color_mask,
 )
 from ..ex4d_core.scene_memory import (
@@ -272,7 +273,10 @@ def with_moving_mesh(
     job: Job,
 ) -> tuple[torch.Tensor, ...]:
     """What `render_color_mask` gave, with a moving mesh in it; a first frame that was kept stays as it is."""
-    kept = first_frame == "yes" or (first_frame == "auto" and bool((parts[1][0] == 1).all()))
+    height, width = parts[0].shape[1:3]
+    kept = KEEP[first_frame]
+    if kept == "auto":
+        kept = keeps_first_frame(scene, trajectory, (width, height))
     drawn, over = filmed_in_scene(
         clip,
         scene,

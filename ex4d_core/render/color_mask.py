@@ -258,19 +258,35 @@ def source_along(trajectory: Trajectory, mesh: DWMesh) -> Trajectory | None:
     return None if mesh.source_camera is None else mesh.source_camera.part(shown)
 
 
-def _keeps_first_frame(keep: KeepFirstFrame, mesh: DWMesh, first: View) -> bool:
+def keeps_first_frame(mesh: DWMesh, trajectory: Trajectory, size: tuple[int, int] | None = None) -> bool:
+    """Whether `render_color_mask` with ``keep_first_frame="auto"`` passes the first source frame through.
+
+    Raises:
+        EX4DError: frame counts that do not fit.
+    """
+    width, height = _check_size(size, mesh)
+    return _is_source_view(mesh, _views(mesh, trajectory, width, height, 1)[0])
+
+
+def _is_source_view(mesh: DWMesh, first: View) -> bool:
     lens = first.intrinsics
     same_shape = same_aspect(mesh.width, mesh.height, lens.width, lens.height)
+    at_source = np.abs(first.source_to_camera - np.eye(4)).max() <= IDENTITY_TOLERANCE
+    source = mesh.lens(first.source).fitted(lens.width, lens.height)
+    same_lens = np.abs(lens.matrix() - source.matrix()).max() <= IDENTITY_TOLERANCE * source.fx
+    return bool(same_shape and at_source and same_lens)
+
+
+def _keeps_first_frame(keep: KeepFirstFrame, mesh: DWMesh, first: View) -> bool:
+    lens = first.intrinsics
     if keep != "auto":
-        if keep and not same_shape:
+        if keep and not same_aspect(mesh.width, mesh.height, lens.width, lens.height):
             raise EX4DError(
                 f"The first frame of a {mesh.width}x{mesh.height} clip cannot be kept in a picture of another shape. "
                 "Render at the clip's aspect ratio, or have the first frame rendered."
             )
         return bool(keep)
-    at_source = np.abs(first.source_to_camera - np.eye(4)).max() <= IDENTITY_TOLERANCE
-    source = mesh.lens(first.source).fitted(lens.width, lens.height)
-    if same_shape and at_source and np.abs(lens.matrix() - source.matrix()).max() <= IDENTITY_TOLERANCE * source.fx:
+    if _is_source_view(mesh, first):
         return True
     log.warning(
         "The path does not start at the source camera: frame 0 is rendered, but the sampler expects the source view."

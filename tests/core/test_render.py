@@ -18,7 +18,7 @@ import torch
 from ex4d_core.camera import Intrinsics
 from ex4d_core.errors import Cancelled, EX4DError
 from ex4d_core.mesh import DWMesh, build_dw_mesh
-from ex4d_core.render import BACKEND_CHOICES, BACKENDS, available_backends, choose, render_color_mask
+from ex4d_core.render import BACKEND_CHOICES, BACKENDS, available_backends, choose, keeps_first_frame, render_color_mask
 from ex4d_core.render import frames as frames_module
 from ex4d_core.render.choose import backend_problem
 from ex4d_core.trajectory import Trajectory
@@ -165,6 +165,8 @@ def test_first_frame(backend, caplog):
     assert mask[0].min() == 1 and forced.shape == (2, 16, 20, 3)
     zoomed = Trajectory(np.eye(4)[None], (Intrinsics.from_focal(80.0, 40, 32),))
     assert render_color_mask(mesh, zoomed, backend=backend)[1].min() == 0, "another lens is not the source view"
+    starts = [keeps_first_frame(mesh, each) for each in (path, moved, zoomed)]
+    assert starts == [True, False, False] and not keeps_first_frame(mesh, path, (20, 20))
 
 
 @pytest.mark.parametrize("backend", EXACT)
