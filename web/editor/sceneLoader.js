@@ -34,9 +34,11 @@ export class SceneLoader {
     this.note = ''
     /** A clip is on its way. */
     this.arriving = false
+    /** File that was asked for last. */
+    this.asked = ''
     /** File that the clip was read from to its end. */
     this.shown = ''
-    /** The memory that was offered last. @type {FileReference | null} */
+    /** The memory that was offered last, of the scene that was asked for where there was one. @type {FileReference | null} */
     this.offered = null
     /** File that the clip's memory was read from. */
     this.recalled = ''
@@ -52,6 +54,7 @@ export class SceneLoader {
     this.loading?.abort()
     if (!isReference(reference)) return
     this.shown = this.recalled = ''
+    this.asked = reference.filename
     const loading = (this.loading = new AbortController())
     /** @type {Clip | null} */
     let next = null
@@ -100,18 +103,20 @@ export class SceneLoader {
   async remember(reference) {
     const { clip } = this.scene
     if (!isReference(reference)) return
-    this.offered = reference
     const { filename } = reference
+    const better = this.offered && belongsTo(this.offered.filename, this.asked)
+    if (!better || belongsTo(filename, this.asked)) this.offered = reference
     if (!clip || !this.shown || filename === this.recalled || !belongsTo(filename, this.shown)) return
     this.recalled = filename
+    const signal = this.loading?.signal
     try {
-      const memory = await loadMemory(this.url(reference), clip, this.loading?.signal)
+      const memory = await loadMemory(this.url(reference), clip, signal)
       if (clip !== this.scene.clip || this.recalled !== filename) return
       clip.memory = memory
       this.remembered()
     } catch (error) {
-      if (this.loading?.signal.aborted) return
-      this.recalled = ''
+      if (signal?.aborted) return
+      if (this.recalled === filename) this.recalled = ''
       console.warn('EX-4D: the memory of the scene is not shown.', error)
     }
   }
