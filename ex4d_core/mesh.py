@@ -254,8 +254,8 @@ def build_dw_mesh(
         source_camera: where the source camera is at each frame, the first at the identity; None = it does not move. Its
             lenses, where it has any, are those of the clip; ``intrinsics`` given as well are frame 0's, and the others
             change in proportion.
-        in_place: uint8 colours and float32 depth become the mesh's own memory, and the depth's border is written over; a
-            long clip then is in memory once.
+        in_place: uint8 colours and float32 depth become the mesh's own memory; the depth's border is written over, and in the
+            paper style what lies behind the back plate. A long clip then is in memory once.
         progress: called with (frames done, frames).
         cancel: polled once a frame; True raises Cancelled.
 

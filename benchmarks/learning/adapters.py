@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ex4d_core.machine.cores import cores
 from ex4d_core.training.model import Wan, add_adapter, trained
 from ex4d_core.training.objective import tables
 from ex4d_core.training.optimiser import make_optimiser
@@ -132,7 +132,7 @@ def films(wan: Wan, codec: Codec, frames: Tensor, prior: tuple[Tensor, Tensor] |
 def run(job: Job) -> None:
     """Every kind of one seed, one after the other; each name's films and numbers go into a file as soon as they are there."""
     if job.device == "cpu":
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // 2))
+        torch.set_num_threads(max(1, cores() // 2))
     began = time.monotonic()
     wan, codec = load_base(job.folder, job.device)
     clips, held = (torch.load(job.folder / f"{name}.pt", map_location=job.device) for name in ("clips", "held"))

@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.learning import adapters, clips, codec, holes, report
 from benchmarks.learning.base import make_base, pretrain
+from ex4d_core.machine.cores import cores
 from ex4d_core.training.masks.rendering import orbit
 
 BEGAN = time.monotonic()
@@ -171,7 +172,7 @@ def main() -> int:
     add("--output", required=True, help="folder; a base that lies there already is used again")
     add("--tiny", action="store_true")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    add("--cores", type=int, default=max(1, len(os.sched_getaffinity(0)) - 3))
+    add("--cores", type=int, default=max(1, cores() - 3))
     add("--together", type=int, default=3, help="seeds that are trained at a time")
     add("--rate", type=float, default=1e-3)
     add("--objective", choices=("published", "unweighted"), default="published")

@@ -43,7 +43,7 @@ class Attribute:
         """Linear between samples, held before the first and after the last, as USD has it.
 
         Raises:
-            EX4DError: values that are no numbers, or of two shapes.
+            ValueError: values that are no numbers, or of two shapes; whoever reads the file says it in a sentence.
         """
         if not self.samples:
             return self.value

@@ -7,6 +7,7 @@ there is an average, ``state.safetensors`` (the optimiser's moments) and ``run.j
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -158,18 +159,26 @@ Record = dict[str, Any]
 def cut_log(folder: Path, step: int) -> None:
     """Leave out of log.jsonl what was logged after a step, for a run that goes on from there: those steps come once more.
 
-    A line that was cut off when the run was killed goes, too.
+    A line that is damaged, as one that was cut off when the run was killed, goes, too.
     """
     path = folder / LOG
     if not path.exists():
         return
     with write_errors(folder):
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step and step]
+        kept = [line for line in lines if step and _step_of(line) <= step]
         if len(kept) < len(lines):
             part = path.with_name(f"{STAGE_PREFIX}{LOG}")
             part.write_text("".join(kept), encoding="utf-8")
             part.replace(path)
+
+
+def _step_of(line: str) -> float:
+    """Infinite for a line that is damaged."""
+    try:
+        return int(json.loads(line)["step"]) if line.endswith("\n") else math.inf
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 def append_log(folder: Path, record: Record) -> None:

@@ -26,7 +26,7 @@ from ex4d_core.training.estimate import estimate
 from ex4d_core.training.loop import begin, draw_sample, samples_of, train
 from ex4d_core.training.model import Geometry, Wan, add_adapter, load_wan, trained
 from ex4d_core.training.ranks import Ranks, joined
-from ex4d_core.training.saved import steps_in
+from ex4d_core.training.saved import cut_log, steps_in
 from ex4d_core.training.sharding import mesh_shape
 from ex4d_core.training.validation import validate, validation_clips
 from ex4d_core.wan.backbone import ModelSize
@@ -481,6 +481,15 @@ def test_a_killed_run_goes_on_from_its_last_saved_step(folder):
     assert [line["step"] for line in log_of(folder / "killed")] == list(range(1, end + 1))
     go(config("whole", end))
     assert same(files(folder / "whole", end), files(folder / "killed", end))
+
+
+def test_what_is_damaged_or_comes_once_more_leaves_the_log(tmp_path):
+    lines = ['{"step": 1}\n', '{"step": 2}\n', '\0\0\0\n', '[]\n', '{"step": 3}\n', '{"step": 2']
+    (tmp_path / "log.jsonl").write_text("".join(lines), encoding="utf-8")
+    cut_log(tmp_path, 2)
+    assert [line["step"] for line in log_of(tmp_path)] == [1, 2]
+    cut_log(tmp_path, 0)
+    assert log_of(tmp_path) == []
 
 
 def test_sigterm_saves_the_step(folder):
