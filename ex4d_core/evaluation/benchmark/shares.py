@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...errors import EX4DError
-from ...storage.staging import staged_file
+from ...storage.staging import STAGE_PREFIX, staged_file
 from .grade import Grade
 from .results import Entry
 
@@ -86,7 +86,7 @@ def gathered(folder: Path, share: Share, key: dict[str, Any], cases: list[str]) 
     parts = [_read(file) for file in files]
     if any(part is None or part.get("key") != key for part in parts):
         return None
-    with tempfile.TemporaryDirectory(dir=folder) as own:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=STAGE_PREFIX) as own:
         try:
             (folder / SHARES).rename(Path(own) / SHARES)
         except OSError:  # another process has them

@@ -21,15 +21,22 @@ def frechet_distance(one: np.ndarray, two: np.ndarray) -> float:
     Returns:
         The squared distance, 0 for equal sets; NaN for fewer than two features a side.
 
-    Source: Heusel et al. 2017; the trace of the root by eigenvalues, as torch-fidelity has it.
+    Source: Heusel et al. 2017. The trace of the root of the product of both covariances is the sum of the singular values of
+    the product of both centred sets, which are small for the frames of a clip.
     """
     if min(len(one), len(two)) < 2:
         return math.nan
     one, two = one.astype(np.float64), two.astype(np.float64)
     difference = one.mean(0) - two.mean(0)
-    first, second = (np.atleast_2d(np.cov(part, rowvar=False)) for part in (one, two))
-    root = np.real(np.sqrt(np.linalg.eigvals(first @ second).astype(np.complex128))).sum()
-    return float(difference @ difference + np.trace(first) + np.trace(second) - 2 * root)
+    first, second = (_centred(part) for part in (one, two))
+    root = np.linalg.svd(first @ second.T, compute_uv=False).sum()
+    return float(difference @ difference + (first**2).sum() + (second**2).sum() - 2 * root)
+
+
+def _centred(features: np.ndarray) -> np.ndarray:
+    """(at most D, D) R, for which R^T R is the covariance of features (N, D)."""
+    rows = (features - features.mean(0)) / np.sqrt(len(features) - 1)
+    return rows if len(rows) <= rows.shape[1] else np.linalg.qr(rows, mode="r")
 
 
 def polynomial_mmd(one: np.ndarray, two: np.ndarray) -> float:
