@@ -76,11 +76,12 @@ def on_surface(spots: np.ndarray, vertices: np.ndarray, faces: np.ndarray, lens:
 
     Args:
         spots: in pixels of the lens, centres at +0.5.
-        vertices: (V, 3) in the camera's frame.
+        vertices: (V, 3) in the camera's frame, in any unit.
         faces: (F, 3).
         lens: the camera's.
     """
-    seen = look(vertices, faces, lens)
+    size = float(np.linalg.norm(np.ptp(vertices, axis=0)))
+    seen = look(vertices, faces, lens, size)
     number = np.full(lens.height * lens.width, -1)
     number[seen.sample.numpy()] = seen.face.numpy()
     column, row = np.floor(np.nan_to_num(spots, nan=-1.0)).astype(np.int64).T
@@ -90,8 +91,7 @@ def on_surface(spots: np.ndarray, vertices: np.ndarray, faces: np.ndarray, lens:
     face = np.where(hit, face, 0)
     rays = np.stack([(spots[:, 0] - lens.cx) / lens.fx, (spots[:, 1] - lens.cy) / lens.fy, np.ones(len(spots))], 1)
     corners = vertices[faces[face]]
-    steep = np.abs(np.linalg.det(corners)) > 1e-12
-    hit &= steep
+    hit &= np.abs(np.linalg.det(corners / size)) > 1e-12  # seen from its edge a face has no place
     corners = np.where(hit[:, None, None], corners, np.eye(3))
     shares = np.linalg.solve(corners.swapaxes(1, 2), np.where(hit[:, None], rays, 1.0)[..., None])[..., 0]
     # The face is that of the pixel's centre: beside it the ray may just miss it.

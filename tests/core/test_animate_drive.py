@@ -148,6 +148,10 @@ def test_tracks_lie_in_space_on_the_meshes_that_were_placed() -> None:
     found = lifted(tracks(), meshes.placed(np.tile(np.eye(4), (2, 1, 1)), (LENS, LENS)))
     off = np.linalg.norm(found.positions - points[[0, 2], ::10], axis=2)[found.seen]
     assert found.seen.mean() > 0.2 and np.median(off) < 1e-6 and (off < 0.1).mean() > 0.9
+    for unit in (1e-4, 2000.0):  # a scene of kilometres or of millimetres
+        scaled = lifted(tracks(), meshes.placed(np.tile(np.diag([unit, unit, unit, 1]), (2, 1, 1)), (LENS, LENS)))
+        assert (scaled.seen == found.seen).mean() > 0.99
+        assert np.median(np.abs(scaled.positions / unit - found.positions)[found.seen]) < 1e-6
 
 
 def test_a_moving_mesh_is_filmed_in_its_scene_in_the_frames_that_it_has() -> None:

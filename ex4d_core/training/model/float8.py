@@ -13,7 +13,6 @@ from .layers import Linear
 
 KIND = torch.float8_e4m3fn
 LARGEST = torch.finfo(KIND).max
-ARITHMETIC = torch.bfloat16
 
 
 @torch.no_grad()
