@@ -13,7 +13,7 @@ import { addCameraFiles } from './cameraFiles.js'
 import { api, app } from './comfy.js'
 import { Editor } from './editor/editor.js'
 import { isReference } from './editor/preview.js'
-import { belongsTo } from './editor/sceneMemory.js'
+import { belongsTo, sceneOf } from './editor/sceneMemory.js'
 import { compactText } from './editor/trajectory.js'
 import { speak, word } from './editor/words.js'
 import { follow, widgetOf } from './graphNode.js'
@@ -250,7 +250,7 @@ class NodeBridge {
     const { filename, subfolder, type } = reference
     this.node.properties[SCENE] = { filename, subfolder, type }
     void this.editor.loader.load(reference)
-    this.takeMemory(this.editor.loader.offered) // word of it may come first
+    this.takeMemory(this.editor.loader.offered.get(sceneOf(filename))) // word of it may come first
   }
 
   /** @param {unknown} reference of a memory that a render node has written; of whose scene, its name tells */

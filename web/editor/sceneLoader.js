@@ -18,7 +18,7 @@
  */
 import { Clip } from './clip.js'
 import { isReference, loadPreview } from './preview.js'
-import { belongsTo, loadMemory } from './sceneMemory.js'
+import { belongsTo, loadMemory, sceneOf } from './sceneMemory.js'
 
 export class SceneLoader {
   /** @param {SceneLoaderOptions} options */
@@ -34,12 +34,10 @@ export class SceneLoader {
     this.note = ''
     /** A clip is on its way. */
     this.arriving = false
-    /** File that was asked for last. */
-    this.asked = ''
     /** File that the clip was read from to its end. */
     this.shown = ''
-    /** The memory that was offered last, of the scene that was asked for where there was one. @type {FileReference | null} */
-    this.offered = null
+    /** The memories that were offered, by what the names of their scenes begin with. @type {Map<string, FileReference>} */
+    this.offered = new Map()
     /** File that the clip's memory was read from. */
     this.recalled = ''
     /** @type {AbortController | undefined} */
@@ -54,7 +52,6 @@ export class SceneLoader {
     this.loading?.abort()
     if (!isReference(reference)) return
     this.shown = this.recalled = ''
-    this.asked = reference.filename
     const loading = (this.loading = new AbortController())
     /** @type {Clip | null} */
     let next = null
@@ -84,7 +81,7 @@ export class SceneLoader {
       this.arriving = false
       this.shown = reference.filename
       warnings.refresh()
-      void this.remember(this.offered)
+      void this.remember(this.offered.get(sceneOf(this.shown)))
     } catch (error) {
       if (loading.signal.aborted) {
         if (next && next !== scene.clip) /** @type {Clip} */ (next).dispose()
@@ -104,8 +101,7 @@ export class SceneLoader {
     const { clip } = this.scene
     if (!isReference(reference)) return
     const { filename } = reference
-    const better = this.offered && belongsTo(this.offered.filename, this.asked)
-    if (!better || belongsTo(filename, this.asked)) this.offered = reference
+    this.offered.set(sceneOf(filename), reference)
     if (!clip || !this.shown || filename === this.recalled || !belongsTo(filename, this.shown)) return
     this.recalled = filename
     const signal = this.loading?.signal

@@ -18,8 +18,11 @@ export const MEMORY_MAGIC = 'EX4DMEM1'
 /** Bytes of a vertex. */
 export const VERTEX_BYTES = 16
 
+/** What the name of a scene file and of its memories begins with. @param {string} filename */
+export const sceneOf = (filename) => filename.split('.')[0]
+
 /** Whether a memory file was made of a scene file. @param {string} memory @param {string} scene names */
-export const belongsTo = (memory, scene) => memory.split('.')[0] === scene.split('.')[0]
+export const belongsTo = (memory, scene) => sceneOf(memory) === sceneOf(scene)
 
 /** One byte a mark. @param {Uint8Array} bits @param {number} count */
 function unpackBits(bits, count) {
