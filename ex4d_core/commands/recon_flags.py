@@ -80,7 +80,6 @@ def add_video(group: argparse._ArgumentGroup) -> None:
 def add_depth(group: argparse._ArgumentGroup) -> None:
     """Where the depth comes from, and the lens."""
     from ..depth.files import KINDS
-    from ..depth.refine import MENDS
 
     add = group.add_argument
     add(
@@ -101,14 +100,6 @@ def add_depth(group: argparse._ArgumentGroup) -> None:
     add("--offline", action="store_true", help="never download")
     add("--depth_steps", type=whole(1), default=5, help="DepthCrafter: denoising steps (default 5)")
     add("--depth_seed", type=int, default=42, help="DepthCrafter: seed of its noise (default 42)")
-    add(
-        "--mend_depth",
-        nargs="+",
-        choices=MENDS,
-        default=[],
-        help="edges: what a network's blur has left in mid-air is put on the nearer surface; flicker: frames of a camera that "
-        "stands still are brought to one scale (docs/evaluation.md tells what each wins)",
-    )
     add("--focal", type=number(1, 1e6, "pixels"), help="focal length in pixels at the output size (published: 500)")
 
 
@@ -159,9 +150,18 @@ def add_camera(group: argparse._ArgumentGroup) -> None:
 
 def add_mesh(group: argparse._ArgumentGroup) -> None:
     """How the mesh is built."""
+    from ..depth.refine import MENDS
     from ..mesh import STYLES
 
     add = group.add_argument
+    add(
+        "--mend_depth",
+        nargs="+",
+        choices=MENDS,
+        default=[],
+        help="edges: what a network's blur has left in mid-air is put on the nearer surface; flicker: frames of a camera that "
+        "stands still are brought to one scale (docs/evaluation.md tells what each wins)",
+    )
     add("--style", choices=STYLES, default="released", help="as the published code, or as the paper (default released)")
     add("--min_angle", type=float, default=2.5, help="smallest angle of a seen face (default 2.5 degrees)")
     add("--depth_jump", type=float, default=0.013, help="paper style: largest depth jump (default 0.013)")

@@ -50,6 +50,12 @@ def test_frames_of_a_moving_camera_are_not_levelled_by_their_medians(tmp_path, c
     assert "camera that stands still" in told or "There is no file" in told, told
 
 
+def test_a_command_without_a_mesh_does_not_take_the_flag(capsys):
+    words = ["solve", "--input_video", "x.mp4", "--output", "c.json"]
+    assert main([*words, "--mend_depth", "edges"]) == 2
+    assert "--mend_depth" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("word", ["blur", "sharp"])
 def test_other_mends_are_refused(word, capsys):
     assert main(["benchmark", "run", "--output_dir", "r", "--set", "s", "--mend_depth", word]) == 2
