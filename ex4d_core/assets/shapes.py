@@ -92,10 +92,11 @@ def _gram(flat: np.ndarray) -> np.ndarray:
 
 
 def _miss(flat: np.ndarray, vectors: np.ndarray) -> float:
-    """The largest difference of a coordinate where the frames are mixed from these shapes."""
+    """The largest difference of a coordinate where the frames are mixed from these shapes, the first from none."""
     weights = vectors.astype(np.float32)
+    added = weights - weights[:1]
     worst = 0.0
     for begin in range(0, flat.shape[1], PIECE):
         piece = flat[:, begin : begin + PIECE]
-        worst = max(worst, float(np.abs(weights @ (weights.T @ piece) - piece).max(initial=0.0)))
+        worst = max(worst, float(np.abs(added @ (weights.T @ piece) - piece).max(initial=0.0)))
     return worst
