@@ -211,9 +211,7 @@ def measure(pair: Pair, weights: Path | None, bar: ProgressBar, shot: Shot | Non
     from ..evaluation.scores import evaluate
 
     clips, fps = read(pair)
-    return evaluate(
-        with_shot(clips, shot), prompt=prompt, fps=fps, weights=weights, progress=bar, cancel=interrupted
-    )
+    return evaluate(with_shot(clips, shot), prompt=prompt, fps=fps, weights=weights, progress=bar, cancel=interrupted)
 
 
 def read(pair: Pair) -> tuple[Clips, float]:

@@ -484,7 +484,7 @@ def test_a_killed_run_goes_on_from_its_last_saved_step(folder):
 
 
 def test_what_is_damaged_or_comes_once_more_leaves_the_log(tmp_path):
-    lines = ['{"step": 1}\n', '{"step": 2}\n', '\0\0\0\n', '[]\n', '{"step": 3}\n', '{"step": 2']
+    lines = ['{"step": 1}\n', '{"step": 2}\n', "\0\0\0\n", "[]\n", '{"step": 3}\n', '{"step": 2']
     (tmp_path / "log.jsonl").write_text("".join(lines), encoding="utf-8")
     cut_log(tmp_path, 2)
     assert [line["step"] for line in log_of(tmp_path)] == [1, 2]

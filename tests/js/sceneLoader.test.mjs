@@ -9,16 +9,14 @@ test('a memory of another scene takes no memory away, and one that was left tell
   t.mock.method(
     globalThis,
     'fetch',
-    (_url, { signal }) =>
-      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    (_url, { signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
   )
   const nothing = () => {}
   const scene = { clip: { header: {} }, index: 0 }
   const warnings = { refresh: nothing, refreshInside: nothing }
   const loader = new SceneLoader({ url: String, scene, show: nothing, remembered: nothing, warnings, redraw: nothing })
   const first = loader.load(named('one.ex4d')) // is on its way meanwhile
-  for (const name of ['two.normal-8.ex4d', 'one.normal-8.ex4d', 'two.strict-8.ex4d'])
-    await loader.remember(named(name))
+  for (const name of ['two.normal-8.ex4d', 'one.normal-8.ex4d', 'two.strict-8.ex4d']) await loader.remember(named(name))
   assert.equal(loader.offered.get('one').filename, 'one.normal-8.ex4d')
 
   loader.shown = 'one.ex4d'
