@@ -51,7 +51,7 @@ def write(cameras: Cameras) -> bytes:
 
 def read(data: bytes, hints: Hints) -> Cameras:
     """Reads the camera of such a script back."""
-    shot = shot_in(data, r"var shot = (\{.*\});", "After Effects")
+    shot = shot_in(data, "var shot = ", "After Effects")
     width, height = picture(shot)
     zoom = columns(shot, "zoom", 1)[:, 0]
     x, y, z = np.radians(columns(shot, "orientation", 3, len(zoom))).T

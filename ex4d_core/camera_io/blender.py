@@ -105,7 +105,7 @@ def write(cameras: Cameras) -> bytes:
 
 def read(data: bytes, hints: Hints) -> Cameras:
     """Reads the camera of such a script back."""
-    shot = shot_in(data, r'SHOT = json\.loads\("""(\{.*\})"""\)', "Blender")
+    shot = shot_in(data, 'SHOT = json.loads("""', "Blender")
     width, height = picture(shot)
     lens = columns(shot, "lens", 1)[:, 0]
     turns, places = columns(shot, "quaternion", 4, len(lens)), columns(shot, "location", 3, len(lens))

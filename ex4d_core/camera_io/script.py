@@ -1,9 +1,8 @@
-"""The cameras in a script that this pack wrote: JSON between two marks, read back without running anything."""
+"""The cameras in a script that this pack wrote: JSON behind a mark, read back without running anything."""
 
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import numpy as np
@@ -12,20 +11,20 @@ from ..errors import EX4DError
 from .cameras import text_of
 
 
-def shot_in(data: bytes, pattern: str, program: str) -> dict[str, Any]:
+def shot_in(data: bytes, mark: str, program: str) -> dict[str, Any]:
     """The object of a script.
 
     Args:
         data: the script.
-        pattern: whose first group is the JSON.
+        mark: what stands right before the JSON.
         program: names it in the error.
 
     Raises:
         EX4DError: the script was not written by this pack, or was changed.
     """
-    found = re.search(pattern, text_of(data))
+    text = text_of(data)
     try:
-        shot = json.loads(found[1]) if found else None
+        shot, _ = json.JSONDecoder().raw_decode(text, text.index(mark) + len(mark))
     except (ValueError, RecursionError):
         shot = None
     if not isinstance(shot, dict):

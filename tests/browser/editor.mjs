@@ -162,6 +162,26 @@ try {
     report.pictures.push(frame)
   }
 
+  // A lens in millimetres: full frame, then the same lens and the same number on another film back, then the clip's own.
+  report.lens = await inEditor(async (editor) => {
+    const { state, inspector } = editor
+    const field = inspector.fields.find((each) => each.options.label === 'mm')
+    const put = (element, value) => {
+      element.value = value
+      element.dispatchEvent(new Event('change'))
+    }
+    const typed = (text) => {
+      put(field.input, text)
+      return state.document.keyframes.find((key) => key.frame === state.frame).fov
+    }
+    state.goTo(state.document.keyframes[0].frame)
+    const fullFrame = typed('50')
+    put(inspector.filmBack, 'super 35 24.89x18.66')
+    await new Promise((done) => setTimeout(done, 300))
+    const shown = field.input.value
+    return { fullFrame, shown, super35: typed('50'), emptied: typed('') }
+  })
+
   // Bad text in the widget, a copy of the node, and its removal.
   report.foreign = await inEditor((editor, node) => {
     const widget = node.widgets.find((w) => w.name === 'path')

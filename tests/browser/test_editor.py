@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from ex4d_core.camera_io.film import lens_of_millimetres
 from ex4d_core.mesh import DWMesh
 from ex4d_core.preview.scene_file import decode_preview
 from ex4d_core.render import render_color_mask
@@ -91,6 +93,13 @@ def check(report: dict, server, folder: Path, prefix: str) -> None:
     print("mask IoU", [round(iou, 4) for iou, _ in found], "colour", [round(colour, 2) for _, colour in found])
     assert min(iou for iou, _ in found) >= 0.99
     assert max(colour for _, colour in found) <= 2.0
+
+    lens = report["lens"]
+    assert [lens["fullFrame"], lens["super35"]] == [
+        pytest.approx(lens_of_millimetres(50, back, 16, 9).vertical_fov)
+        for back in ("full frame 36x24", "super 35 24.89x18.66")
+    ]
+    assert lens["shown"] == f"{50 * 18.66 / 24:.1f}" and lens["emptied"] is None
 
     foreign = report["foreign"]
     assert "version" in foreign["problem"] and foreign["kept"] == '{"nodes": []}' and foreign["healed"]

@@ -233,3 +233,9 @@ def test_usd_files_that_are_something_else_are_refused(tmp_path, old, new, said)
 def test_other_scripts_are_refused(tmp_path, name, text, said):
     with pytest.raises(EX4DError, match=said):
         load_camera(written(tmp_path, name, text))
+
+
+@pytest.mark.parametrize(("name", "mark"), [("shot.jsx", "var shot = {"), ("shot.py", 'SHOT = json.loads("""{')])
+def test_a_mark_said_a_hundred_thousand_times_is_refused_at_once(tmp_path, name, mark):
+    with pytest.raises(EX4DError, match="script of EX-4D"):
+        load_camera(written(tmp_path, name, mark * 100_000))

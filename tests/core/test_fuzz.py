@@ -1,6 +1,7 @@
 """Every reader on damaged files: a result, or one of our sentences; any other exception is a fault of ours.
 
-A few seconds with fixed seeds here. By hand for as long as you like, each reader for so many seconds, with other seeds:
+None may take much more memory than its small file, and pytest's time limit ends what hangs. A few seconds with fixed seeds here.
+By hand for as long as you like, each reader for so many seconds, with other seeds:
 
     EX4D_FUZZ_SECONDS=3600 python -m pytest tests/core/test_fuzz.py -n 0 -k video
 
@@ -27,6 +28,9 @@ import av
 import numpy as np
 import pytest
 import torch
+from harness.peak import growth
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from media import numbered, write_clip, write_exr, write_png16
 from PIL import Image
 
@@ -61,6 +65,8 @@ KEEP = os.environ.get("EX4D_FUZZ_KEEP")
 LENS = Intrinsics.default(64, 48)
 FILM = torch.zeros((3, 48, 64, 3), dtype=torch.uint8)
 FRAMES = 6
+MOST_MEMORY = 400 * 2**20
+"""Bytes that a test's process may grow by; the files are of some kilobytes, what reads them is loaded meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -518,6 +524,15 @@ def seeds(cases: int) -> Iterator[int]:
         first += 1
 
 
+@pytest.fixture(autouse=True)
+def bounded_memory() -> Iterator[None]:
+    """No damaged file may make its reader take memory without bounds."""
+    with growth() as grown:
+        yield
+    print(f"{(grown.bytes or 0) / 2**20:.0f} MB more")
+    assert grown.bytes is None or grown.bytes < MOST_MEMORY
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_damaged_files_end_in_a_result_or_in_our_sentence(tmp_path, clip, name):
     reader = READERS[name]
@@ -560,6 +575,35 @@ def test_damaged_files_end_in_a_result_or_in_our_sentence(tmp_path, clip, name):
         spoiled.write_bytes(data) if reader.together else spoiled.unlink()
     print(f"{name}: {tried} files, {told} refused")
     assert told, "nothing was refused, so nothing was damaged"
+
+
+CAMERA_FILES = [name for name, entry in FORMATS.items() if entry.write and entry.read and not entry.is_folder]
+ODD_TEXTS = (
+    *("", "-", ".", "nan", "1e999", "2e9", "-1", "0", "x1", "def", "\n", "\0"),
+    *("{", "}", "[", "(", '"', '"' * 3, "#", "@", "<"),
+)
+
+
+@pytest.fixture(scope="module")
+def cameras(tmp_path_factory) -> dict[str, tuple[Path, bytes]]:
+    """A whole file of every format."""
+    folder = tmp_path_factory.mktemp("cameras")
+    path = Trajectory.preset("arc_over", frames=FRAMES, fps=24, intrinsics=LENS).for_scene(LENS)
+    saved = {name: path.save(folder / f"{name}{FORMATS[name].suffixes[0]}", format=name) for name in CAMERA_FILES}
+    return {name: (file, file.read_bytes()) for name, file in saved.items()}
+
+
+@pytest.mark.parametrize("name", CAMERA_FILES)
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(edits=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 40), st.sampled_from(ODD_TEXTS) | st.text(max_size=9))))
+def test_edited_camera_files_end_in_a_path_or_in_our_sentence(cameras, name, edits):
+    """By hypothesis, which finds the smallest edit at fault: at a share of the file so many bytes become a text."""
+    file, data = cameras[name]
+    for share, count, text in edits:
+        at = int(share * len(data))
+        data = data[:at] + text.encode("utf-8", "surrogatepass") + data[at + count :]
+    file.write_bytes(data)
+    assert not refused(read_camera, file) or edits
 
 
 def refused(read: Callable[[Path], object], path: Path) -> bool:
