@@ -2,7 +2,8 @@
 
 Written are pointmap.npz (what the network made: points and colours) and, found from it, color.mp4 (square pixels), depth.npz
 (with the lens) and camera.npz (the scene's own camera, which only turns). From there goes on
-``recon --input_video color.mp4 --depth depth.npz``.
+``recon --input_video pointmap.npz --depth pointmap.npz``, or with the three others
+``recon --input_video color.mp4 --depth depth.npz --source_camera camera.npz --source_scale 1``.
 """
 
 from __future__ import annotations

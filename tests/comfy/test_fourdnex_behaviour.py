@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from io import BytesIO
 
 import pytest
@@ -140,6 +141,10 @@ def test_cancelled_mid_run_and_freed_it_gives_the_same_again(tiny, client, final
     stop = lambda kind, data: client.interrupt() if kind == "progress" and data["node"] == "sampled" else None  # noqa: E731
     assert client.queue(long, on_message=stop).status == "interrupted"
     assert client.post("/free", {"unload_models": True, "free_memory": True})[0] == 200
+    turns = iter(range(time.time_ns() % 2**30, 2**31))  # not taken from the cache
+    asked = ({"loaded": node("EX4DTestLoadedModels", turn=next(turns))} for _ in range(50))
+    # The host frees between two prompts.
+    assert any(client.queue(prompt).ok().text("loaded") == "[]" for prompt in asked)
     found = tiny.run(tiny.loaders() | tiny.sampler(), latent=("latent", 0))
     assert distance(found["latent"], final) < ROW
 

@@ -49,8 +49,9 @@ def test_a_scene_comes_out_and_is_shot_anew(flags, ex4d, tmp_path):
         assert np.isfinite(depth["depth"]).all() and depth["depth"].min() > 0
     # Two commands from one picture to a shot.
     size = f"{video.frames.shape[2]}x{video.frames.shape[1]}"
-    shot = ex4d("recon", "--input_video", out / "color.mp4", "--depth", out / "depth.npz", "--cam", "30", "--num_frames", 9,
-                   "--size", size, "--output_dir", tmp_path / "shot", "--backend", "torch")  # fmt: skip
+    camera = ("--source_camera", out / "camera.npz", "--source_scale", 1)
+    shot = ex4d("recon", "--input_video", out / "color.mp4", "--depth", out / "depth.npz", *camera, "--cam", "30",
+                "--num_frames", 9, "--size", size, "--output_dir", tmp_path / "shot", "--backend", "torch")  # fmt: skip
     assert shot.returncode == 0, shot.stderr[-3000:]
     assert {"color_30.mp4", "mask_30.mp4"} <= {path.name for path in (tmp_path / "shot").iterdir()}
 

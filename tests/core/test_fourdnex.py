@@ -15,6 +15,7 @@ from ex4d_core.commands import cli
 from ex4d_core.errors import EX4DError
 from ex4d_core.wan.backbone import ModelSize
 from ex4d_core.wan.fourdnex import checkpoint, condition, halves, schedule
+from ex4d_core.wan.host.fourdnex.patch import _Repeating
 from ex4d_core.wan.unipc import FlowUniPC, sample
 
 STEP = 5e-5
@@ -264,6 +265,26 @@ class TestStart:
             "the other way round": (right - 0.13) * 1.70,
         }
         assert all(distance(value * slope + base, halves.split(recorded)[1]) > 0.005 for value in wrong.values())
+
+    def test_what_the_network_was_trained_to_make_becomes_what_the_vae_made_of_points(self, large):
+        recorded = load_file(large / "decode.safetensors")
+        both = torch.cat([recorded["train_xyz_model_space"]] * 2, dim=-1)
+        assert distance(halves.split(halves.to_vae_space(both))[1], recorded["train_xyz_latent"]) < 1e-6
+
+
+class TestPlaces:
+    @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.5, 3.0)])
+    def test_each_half_has_the_places_of_a_video_of_its_own(self, scale, shift):
+        """Also where ComfyUI scales and shifts a video's places, as its newer releases do on request."""
+
+        def places(columns: int) -> torch.Tensor:
+            across = torch.linspace(shift, shift + (columns - 1) * scale, columns)
+            down, frame = torch.arange(4.0), torch.arange(3.0)
+            return torch.stack(torch.meshgrid(frame, down, across, indexing="ij"), dim=-1)
+
+        (both,) = _Repeating(12)(torch.nn.Identity(), (places(12).reshape(1, -1, 3),))
+        for half in halves.split(both.view(3, 4, 12, 3).movedim(-1, 0)):
+            torch.testing.assert_close(half.movedim(0, -1), places(6))
 
 
 def fit(given: torch.Tensor, found: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
