@@ -157,11 +157,12 @@ class EX4DFourDNeXLoader(io.ComfyNode):
         # Before a file is read or fetched.
         models_of_wan.model_size_of(model, models_of_wan.FOURDNEX)
         models_of_wan.check_alone(model, file)
-        if file == DOWNLOAD:
-            path = models.fetched(FOLDER, REPOSITORY, [LORA_FILE, VECTORS_FILE])[0]
+        vectors = None if vectors_file == FOUND else models.adapter_path(FOLDER, vectors_file)
+        if file == DOWNLOAD:  # where one of them was there before, they may lie in two folders
+            path, own = models.fetched(FOLDER, REPOSITORY, [LORA_FILE, VECTORS_FILE])
+            vectors = vectors or own
         else:
             path = models.adapter_path(FOLDER, file)
-        vectors = None if vectors_file == FOUND else models.adapter_path(FOLDER, vectors_file)
         adapter = load_adapter(path, vectors)
         known = models_of_wan.wan_model_of(model, models_of_wan.FOURDNEX)
         note = known.note_for(models_of_wan.FOURDNEX) if known is not None else None

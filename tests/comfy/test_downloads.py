@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from harness.fourdnex import TinyHalves
 from harness.hosts import find_hosts
 from harness.hub import FakeHub
 from harness.server import Server
@@ -15,6 +16,8 @@ from test_geometry_nodes import images, record
 
 ADAPTER = "ex4d.ckpt (download from Hugging Face)"
 UNET = "diffusion_pytorch_model.safetensors"
+FOURDNEX = "FrozenBurning/4DNex-Lora"
+VECTORS = "learnable_domain_embeddings.pt"
 
 
 def repositories(reference: Path) -> dict[str, bytes]:
@@ -22,6 +25,7 @@ def repositories(reference: Path) -> dict[str, bytes]:
     sources = {
         "tencent/DepthCrafter": reference / "depthcrafter" / "depthcrafter_unet_tiny",
         "stabilityai/stable-video-diffusion-img2vid": reference / "depthcrafter" / "svd_tiny",
+        FOURDNEX: reference / "fourdnex" / "adapter_r8",
     }
     files = {
         f"{repository}/{file.relative_to(source).as_posix()}": file.read_bytes()
@@ -41,6 +45,7 @@ def online(tmp_path_factory, reference):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     paths = elsewhere / "extra_model_paths.yaml"
     mine = {"base_path": elsewhere.as_posix(), "is_default": "true", "depthcrafter": "depth", "ex4d": "adapters"}
+    mine["4dnex"] = "halves"
     paths.write_text("mine:\n" + "".join(f"  {key}: {value}\n" for key, value in mine.items()), encoding="utf-8")
     with FakeHub(repositories(reference)) as hub:
         environment = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"}
@@ -87,6 +92,25 @@ def test_the_adapter_is_downloaded_once(online, reference):
     hub.requests.clear()
     prompt["adapter"]["inputs"]["lora_strength"] = 0.5
     server.client.queue(prompt).ok()
+    assert hub.requests == []
+
+
+@pytest.mark.comfy
+def test_both_files_of_4dnex_are_downloaded_and_found_where_they_lie(online, reference):
+    hub, server, elsewhere = online
+    tiny = TinyHalves(server, reference / "fourdnex", reference / "adapter")
+    prompt = tiny.loaders(vectors="in the same file or beside it")
+    prompt = {name: prompt[name] for name in ("model", "adapter")} | {"sink": record("adapter", 0, "adapter")}
+    prompt["adapter"]["inputs"]["file"] = "4DNeX (download from Hugging Face)"
+    assert "two vectors of 128" in server.client.queue(prompt).ok().text("adapter")
+    files = {name: data for name, data in hub.files.items() if name.startswith(FOURDNEX)}
+    assert len(files) == 2
+    for name, data in files.items():
+        assert (elsewhere / "halves" / Path(name).name).read_bytes() == data
+    (elsewhere / "halves" / VECTORS).rename(server.base / "models" / "4dnex" / VECTORS)
+    hub.requests.clear()
+    prompt["adapter"]["inputs"]["lora_strength"] = 0.5
+    assert "two vectors of 128" in server.client.queue(prompt).ok().text("adapter")
     assert hub.requests == []
 
 
