@@ -140,7 +140,7 @@ def write_inputs(folder: Path) -> list[Path]:
 
 
 def small_graph(tiny: Tiny, client, path: Path, **sampler) -> SmallGraph:
-    """The graph of a file; ``sampler`` are changes of its Wan EX-4D Sampler."""
+    """The graph of a file; ``sampler`` are changes of its Wan EX-4D Sampler, the seed of both samplers."""
     prompt = workflow.to_prompt(workflow.load(path), client.object_info())
     frames = GRAPHS[path.stem][0]
     changes = {
@@ -149,7 +149,13 @@ def small_graph(tiny: Tiny, client, path: Path, **sampler) -> SmallGraph:
         "WanImageToVideo": {"width": WIDTH, "height": HEIGHT, "length": frames},
         "EX4DDepthCrafter": {"steps": 1},
         "WanEX4DSampler": {"segment_frames": 9, "segment_overlap": 5, **sampler},
-        "WanFourDNeXSampler": {"width": WIDTH, "height": HEIGHT, "frames": frames, "steps": 3},
+        "WanFourDNeXSampler": {
+            "width": WIDTH,
+            "height": HEIGHT,
+            "frames": frames,
+            "steps": 3,
+            "seed": sampler.get("seed", 42),
+        },
         # Points of random weights tell no lens.
         "EX4DPointMapToDepth": {"width": WIDTH, "height": HEIGHT, "fov": 40.0},
     }
