@@ -36,7 +36,7 @@ def frechet_distance(one: np.ndarray, two: np.ndarray) -> float:
 def _centred(features: np.ndarray) -> np.ndarray:
     """(at most D, D) R, for which R^T R is the covariance of features (N, D)."""
     rows = (features - features.mean(0)) / np.sqrt(len(features) - 1)
-    return rows if len(rows) <= rows.shape[1] else np.linalg.qr(rows, mode="r")
+    return rows if len(rows) <= rows.shape[1] else np.asarray(np.linalg.qr(rows, mode="r"))
 
 
 def polynomial_mmd(one: np.ndarray, two: np.ndarray) -> float:
