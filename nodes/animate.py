@@ -20,7 +20,7 @@ from ..ex4d_core.animate.tracks import lifted
 from ..ex4d_core.camera import DEFAULT_FPS
 from ..ex4d_core.errors import EX4DError
 from . import files, previews, types
-from .animate_tracks import tracks_input, tracks_of
+from .animate_tracks import smooth_input, tracks_input, tracks_of
 from .files import state
 from .mesh_previews import clip_film, key_frames_film
 from .progress import Job
@@ -235,14 +235,7 @@ class EX4DRegisterMeshes(io.ComfyNode):
                     tooltip="Which mesh, from 0, gives the faces and colours. -1: the one that can be bent onto its neighbours "
                     "best.",
                 ),
-                io.Float.Input(
-                    "smooth",
-                    default=0.3,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="How far points slide along the surface to where the frames before and after have them.",
-                ),
+                smooth_input(),
                 io.Boolean.Input(
                     "every_frame",
                     default=True,

@@ -18,7 +18,7 @@ from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.preview.film import small_frames
 from . import previews, types
 from .animate_fit import PREVIEW_FRAMES, depth_of, lens_inputs, lens_of
-from .animate_tracks import tracks_input, tracks_of
+from .animate_tracks import smooth_input, tracks_input, tracks_of
 from .progress import Job
 from .schema import range_problem, schema
 from .settings import preview_pixels
@@ -60,14 +60,7 @@ class EX4DDriveMesh(io.ComfyNode):
                     "they are shown under the preview.",
                 ),
                 tracks_input(),
-                io.Float.Input(
-                    "smooth",
-                    default=0.3,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="How far points slide along the surface to where the frames before and after have them.",
-                ),
+                smooth_input(),
                 *lens_inputs(),
             ],
             outputs=[

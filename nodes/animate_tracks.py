@@ -1,4 +1,4 @@
-"""Points of a video that guide a moving mesh: from a socket, or followed in its pictures."""
+"""What nodes of moving meshes have in common: smoothness in time, and points of a video that guide them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,18 @@ from ..ex4d_core.animate.tracks import PictureTracks
 from ..ex4d_core.errors import EX4DError
 from . import types
 from .progress import Job
+
+
+def smooth_input() -> io.Input:
+    """How smooth in time a mesh moves."""
+    return io.Float.Input(
+        "smooth",
+        default=0.3,
+        min=0.0,
+        max=1.0,
+        step=0.05,
+        tooltip="How far points slide along the surface to where the frames before and after have them.",
+    )
 
 
 def tracks_input() -> io.Input:

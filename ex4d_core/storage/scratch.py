@@ -15,6 +15,11 @@ LARGE = 2**30
 """Bytes above which a tensor is laid into a file."""
 
 
+def is_large(x: Tensor) -> bool:
+    """Whether a tensor is laid into a file when it is set aside."""
+    return x.numel() * x.element_size() > LARGE
+
+
 def set_aside(x: Tensor) -> Tensor:
     """A tensor in host memory, where a small one may be there already; one above ``LARGE`` is copied into a temporary file.
 
@@ -27,7 +32,7 @@ def set_aside(x: Tensor) -> Tensor:
     Raises:
         EX4DError: the disk of the temporary folder is full, or it cannot be written.
     """
-    if x.numel() * x.element_size() <= LARGE:
+    if not is_large(x):
         return x.cpu()
     with write_errors(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
         # Written, not mapped and filled: a full disk then is an error, and not the end of the process.

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ex4d_core.depth.depthcrafter import frames as pictures
-from ex4d_core.depth.depthcrafter import memory, pipeline, schedule
+from ex4d_core.depth.depthcrafter import memory, schedule
 from ex4d_core.depth.depthcrafter import networks as nets
 from ex4d_core.depth.depthcrafter.pipeline import DepthCrafter
 from ex4d_core.errors import Cancelled, EX4DError
@@ -218,7 +218,6 @@ def test_noise_of_a_long_clip_waits_in_a_file(crafter, monkeypatch, tmp_path):
     expected = crafter(clip(3), steps=1, seed=4, memory="low")
     kept = crafter(clip(3), steps=1, seed=4, memory="speed")
     monkeypatch.setattr(scratch, "LARGE", 1000)
-    monkeypatch.setattr(pipeline, "LARGE", 1000)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     files, memmap = [], np.memmap
 

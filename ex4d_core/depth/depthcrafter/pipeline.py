@@ -27,7 +27,7 @@ from ...published import (
     DEPTH_STEPS,
     DEPTH_WINDOW,
 )
-from ...storage.scratch import LARGE, set_aside
+from ...storage.scratch import is_large, set_aside
 from ..clip import DepthClip
 from . import frames as pictures
 from . import networks as nets
@@ -337,7 +337,7 @@ class DepthCrafter:
 
     def _keeps(self, noise: Tensor, mode: MemoryMode) -> bool:
         """Whether noise stays on the device: that of a long clip would take more there than the networks' work."""
-        return mode.keep_networks and noise.numel() * noise.element_size() <= LARGE
+        return mode.keep_networks and not is_large(noise)
 
     def _encode(self, frames: Tensor, size: tuple[int, int], noise_aug: Tensor, run: _Run) -> tuple[Tensor, Tensor]:
         """(T, 1, D) image tokens of the clean frames, and (T, 4, h, w) latents of the noisy ones, on the CPU."""
