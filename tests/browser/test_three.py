@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import trimesh
+from harness.bodies import bending_ball
 
 from ex4d_core.animate.meshes import MeshClip
 from ex4d_core.animate.save import save_mesh_clip
@@ -32,9 +32,7 @@ def clip():
 @pytest.fixture(scope="module")
 def body() -> MeshClip:
     """A mesh of another making, that bends."""
-    base = trimesh.creation.icosphere(subdivisions=2)
-    moved = np.stack([base.vertices + 0.2 * np.sin(base.vertices[:, [1, 2, 0]] + t) for t in range(FRAMES)])
-    return MeshClip(moved, base.faces, colors=(base.vertices + 1) / 2, fps=FPS)
+    return bending_ball(FRAMES, FPS)
 
 
 @pytest.fixture(scope="module")
