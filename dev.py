@@ -7,6 +7,7 @@
     python dev.py js        node --test tests/js
     python dev.py core      the Python tests that need no ComfyUI, in parallel, with their coverage
     python dev.py pytest    Python, ComfyUI and browser tests; further arguments go to pytest
+    python dev.py training  what a training run must withstand, at length: killed 20 times, resumed, shared; --device cuda on GPUs
     python dev.py format    let ruff and prettier rewrite the files
     python dev.py hosts     show the ComfyUI checkouts the tests would use
     python dev.py docs      renew the tables of the help pages and the locale from the nodes
@@ -260,6 +261,7 @@ def main() -> int:
             "pytest",
             "format",
             "hosts",
+            "training",
             "docs",
             "thumbnails",
             "film",
@@ -292,6 +294,7 @@ def main() -> int:
         "types": lambda: types(python),
         "core": lambda: core(python, rest),
         "pytest": lambda: pytest(python, rest),
+        "training": lambda: run([python, "tests/core/training_trials.py", *rest]),
         "docs": lambda: harness("documents"),
         "thumbnails": lambda: harness("thumbnails") | harness("gallery") | harness("registry_pictures"),
         "film": lambda: harness("film"),

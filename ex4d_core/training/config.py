@@ -132,12 +132,14 @@ class RunConfig:
         output: folder of the run.
         seed: of the adapter's initialisation and of every draw.
         device: "auto", "cpu", "cuda" or "cuda:1".
+        deterministic: take only kernels that give the same bits every time, on a GPU, too; slower.
         model, data, optimiser, save, validation: the tables.
     """
 
     output: str = ""
     seed: int = 0
     device: str = "auto"
+    deterministic: bool = False
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
@@ -152,6 +154,7 @@ class RunConfig:
 MAY_DIFFER = (
     "output",
     "device",
+    "deterministic",
     "model.checkpointing",
     "model.sharded",
     "model.shard_group",

@@ -53,13 +53,14 @@ def estimate(geometry: Geometry, shape: tuple[int, int, int], config: RunConfig,
     context = WAN21_I2V.text_tokens + CLIP_TOKENS
     dim, ffn = size.dim, size.ffn_dim
     linear = 2 * (tokens * (6 * dim * dim + 2 * dim * ffn) + 2 * context * dim * dim)
-    attention = 4 * tokens * (tokens + context) * dim
+    among_tokens, to_context = 4 * tokens * tokens * dim, 4 * tokens * context * dim
+    attention = among_tokens + to_context
     forward = size.blocks * (linear + attention)
     # Frozen weights need no gradients of their own. Attention's backward is twice its forward, and its kernels compute the
     # forward's scores once more.
     backward = size.blocks * (linear + 2 * attention)
     scores = size.blocks * attention / 2
-    again = {"off": 0, "attention": size.blocks * linear}.get(config.model.checkpointing, forward)
+    again = {"off": 0, "attention": size.blocks * (linear + to_context)}.get(config.model.checkpointing, forward)
     rank, width = config.model.rank, config.model.prior_width
     lora = size.blocks * rank * (8 * 2 * dim + 2 * (dim + ffn))
     prior = 2 * WAN21_I2V.latent_channels * width + 2 * width * width + 3 * width + 4 * width * dim + dim
@@ -71,7 +72,7 @@ def estimate(geometry: Geometry, shape: tuple[int, int, int], config: RunConfig,
         config.model.checkpointing, size.blocks * tokens * dim * stream
     )
     if config.model.checkpointing == "attention":
-        kept += size.blocks * 3 * tokens * dim * number
+        kept += size.blocks * tokens * dim * number
     held = size.blocks * stored + 6 * dim * dim * number
     streamed = min(config.model.streamed, size.blocks)
     waiting = streamed * stored + (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +20,7 @@ from . import saved
 from .cache import SPLITS, Cache, CachedClip, load_sample, open_cache
 from .config import RunConfig, differences
 from .draws import stream
-from .model import Wan, adapter_state, add_adapter, load_wan, place, set_adapter, to_float8, trained
+from .model import Wan, adapter_state, add_adapter, compile_blocks, load_wan, place, set_adapter, to_float8, trained
 from .model.load import stored_tensors
 from .objective import draw_level
 from .optimiser import make_optimiser
@@ -115,6 +116,8 @@ def begin(
     before = saved.load(steps[-1]) if resume else None
     if before is not None:
         check_same(before, config, fingerprints)
+    if config.deterministic:
+        be_deterministic()
     dtype = {"bfloat16": torch.bfloat16, "float8": torch.bfloat16, "float32": torch.float32}
     # Shards are cut from the CPU, and what is streamed or rounded need not fit on the device as it is.
     small = config.model.streamed or config.model.precision == "float8"
@@ -133,8 +136,7 @@ def begin(
     elif small:
         place(wan, ranks.device, config.model.streamed)
     if config.model.compiled:
-        for block in wan.blocks:
-            block.compile()
+        compile_blocks(wan)
     parameters = trained(wan)
     options = config.optimiser
     optimiser = make_optimiser(parameters, learning_rate=options.learning_rate, weight_decay=options.weight_decay)
@@ -146,6 +148,13 @@ def begin(
             run.ema = {name: value.to(ranks.device) for name, value in before.ema.items()}
         run.step, run.best_step, run.best_loss = before.step, before.best_step, before.best_loss
     return run
+
+
+def be_deterministic() -> None:
+    """Have torch take only kernels that give the same bits every time, in this process from now on."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS chooses by what else runs
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def check_start(config: RunConfig, ranks: int, steps: list[Path], resume: bool) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from ..errors import EX4DError
+from ..machine.memory import out_of_memory
 
 LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What launchers set."""
@@ -41,15 +42,35 @@ class Ranks:
         return self.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum over all ranks, in place; every rank calls it, or none."""
+        """The sum over all ranks, in place; every rank calls it, or none.
+
+        Raises:
+            EX4DError: another rank has ended.
+        """
         if self.count > 1:
-            dist.all_reduce(values)
+            with _others():
+                dist.all_reduce(values)
         return values
 
     def meet(self) -> None:
-        """Wait for all."""
+        """Wait for all; as `sum`."""
         if self.count > 1:
-            dist.barrier()
+            with _others():
+                dist.barrier()
+
+
+@contextmanager
+def _others() -> Iterator[None]:
+    """Around what all ranks do together: where one is missing, torch tells of sockets."""
+    try:
+        yield
+    except RuntimeError as error:
+        if out_of_memory(error):
+            raise
+        raise EX4DError(
+            "Another process of this run has ended, or cannot be reached any more. Its own last words say why; the saved "
+            "steps are whole, and --resume goes on from the newest."
+        ) from error
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch.utils._python_dispatch import TorchDispatchMode
+from training_networks import gradients, small, small_inputs, stored
 
 from ex4d_core.errors import EX4DError
 from ex4d_core.training.model import (
@@ -20,11 +21,11 @@ from ex4d_core.training.model import (
     load_wan,
     place,
     set_adapter,
-    to_float8,
     trained,
 )
 from ex4d_core.training.model.float8 import round_rows
 from ex4d_core.training.model.load import stored_tensors
+from ex4d_core.training.model.pinned import PAGE, Pinned
 from ex4d_core.training.model.wan import ATTENTION_OPS, CHECKPOINTING
 from ex4d_core.wan.backbone import ModelSize
 from ex4d_core.wan.checkpoint import load_adapter, parse_adapter
@@ -73,44 +74,6 @@ def forward(wan, inputs, number=1):
 def pairs(tensors):
     """(name, shape) of a recorded list of tensors."""
     return [(each["name"], each["shape"]) for each in tensors] if isinstance(tensors, list) else list(tensors.items())
-
-
-def small(blocks=2, seed=0):
-    """A network of the smallest width, with random weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        wan = Wan(Geometry(ModelSize(128, 64, blocks, 36), text_width=32, clip_width=16))
-    add_adapter(wan, rank=2, hidden=8)
-    with torch.no_grad():
-        for number, value in enumerate(trained(wan).values()):
-            value.add_(torch.randn(value.shape, generator=torch.Generator().manual_seed(number)), alpha=0.1)
-    return wan
-
-
-def stored(wan, kind):
-    """The network with its frozen weights in another type."""
-    ours = {id(value) for value in trained(wan).values()}
-    for value in wan.parameters():
-        if kind != "float32" and id(value) not in ours:
-            value.data = value.data.bfloat16()
-    if kind == "float8":
-        to_float8(wan.blocks, torch.device("cpu"))
-    return wan
-
-
-def small_inputs():
-    generator = torch.Generator().manual_seed(7)
-    shapes = (1, 36, 2, 4, 6), (1, 512, 32), (1, 5, 16), (1, 16, 2, 4, 6), (1, 16, 2, 4, 6)
-    x, text, clip, color, mask = (torch.randn(shape, generator=generator) for shape in shapes)
-    return x, torch.tensor([600.0]), text, clip, (color, mask)
-
-
-def gradients(wan, checkpointing):
-    wan.checkpointing = checkpointing
-    wan.zero_grad()
-    output = wan(*small_inputs())
-    output.square().mean().backward()
-    return output.detach(), {name: value.grad.clone() for name, value in trained(wan).items()}
 
 
 class Attention(TorchDispatchMode):
@@ -243,6 +206,16 @@ class TestMemorySavingPaths:
         wan.streaming.held = [None, None]
         assert not torch.equal(wan(*small_inputs()), before)
 
+    def test_inputs_that_wait_take_the_same_memory_at_every_step(self):
+        wan = small(blocks=3)
+        gradients(wan, "offloaded")
+        offload = wan._offload
+        taken = {piece.data_ptr() for pieces in offload._unused.values() for piece in pieces}
+        assert len(taken) == 3
+        wan(*small_inputs())  # whose backward pass never comes
+        gradients(wan, "offloaded")
+        assert {piece.data_ptr() for pieces in offload._unused.values() for piece in pieces} == taken
+
     def test_eight_bits_keep_three_of_a_weights_and_the_rows_largest(self):
         weight = torch.randn(6, 50, generator=torch.Generator().manual_seed(1)) * torch.logspace(-6, 6, 6)[:, None]
         rounded, scale = round_rows(weight)
@@ -254,14 +227,14 @@ class TestMemorySavingPaths:
         apart = distance(wan(*small_inputs()).float(), plain(*small_inputs()).float())
         assert 0 < apart < 0.05
 
-    def test_a_checkpointed_block_is_run_twice_and_attention_kept_is_not(self):
+    def test_a_checkpointed_block_is_run_twice_and_attention_among_tokens_that_is_kept_is_not(self):
         wan = small()
         counted = {}
         for checkpointing in CHECKPOINTING:
             with Attention() as attention:
                 gradients(wan, checkpointing)
             counted[checkpointing] = attention.runs
-        assert counted == {"off": 6, "full": 12, "attention": 6, "offloaded": 12}
+        assert counted == {"off": 6, "full": 12, "attention": 10, "offloaded": 12}
 
     def test_a_checkpointed_forward_keeps_less(self):
         wan = small(blocks=4)
@@ -273,6 +246,55 @@ class TestMemorySavingPaths:
                 wan(*small_inputs())
             kept[checkpointing] = sum(sizes)
         assert kept["full"] < 0.5 * kept["off"]
+
+
+class Runtime:
+    """Stands for CUDA's own functions: what was pinned, and how much may be."""
+
+    def __init__(self, most):
+        self.most, self.pinned = most, {}
+
+    def cudaHostRegister(self, pointer, size, flags):
+        if sum(self.pinned.values()) + size > self.most:
+            return 2
+        self.pinned[pointer] = size
+        return 0
+
+    def cudaHostUnregister(self, pointer):
+        del self.pinned[pointer]
+        return 0
+
+
+class TestPinnedMemory:
+    @pytest.fixture()
+    def runtime(self, monkeypatch):
+        runtime = Runtime(5 * PAGE)
+        monkeypatch.setattr(torch.cuda, "cudart", lambda: runtime)
+        monkeypatch.setattr(torch.cuda, "synchronize", lambda device: runtime.pinned["waited for"])
+        runtime.pinned["waited for"] = 0
+        return runtime
+
+    def test_whole_pages_are_pinned_each_once_and_given_back(self, runtime):
+        pinned = Pinned(torch.device("cuda"))
+        pieces = [pinned.take(size) for size in (1, PAGE + 1)]
+        del runtime.pinned["waited for"]
+        assert runtime.pinned == {pieces[0].data_ptr(): PAGE, pieces[1].data_ptr(): 2 * PAGE}
+        assert all(pointer % PAGE == 0 for pointer in runtime.pinned)
+        with pytest.raises(KeyError, match="waited for"):  # copies that are under way come first
+            pinned.free()
+        assert len(runtime.pinned) == 2
+
+    def test_it_is_given_back_when_nobody_holds_it_and_when_there_is_not_enough(self, runtime):
+        pinned = Pinned(torch.device("cuda"))
+        pinned.take(PAGE)
+        with pytest.raises(EX4DError, match=r"does not let .* GiB more of the computer's memory be pinned"):
+            pinned.take(5 * PAGE)
+        assert len(runtime.pinned) == 2
+        del pinned
+        assert list(runtime.pinned) == ["waited for"]
+
+    def test_for_the_processor_nothing_is_pinned(self, runtime):
+        assert len(Pinned(torch.device("cpu")).take(7)) == 7 and len(runtime.pinned) == 1
 
 
 class TestAdapter:

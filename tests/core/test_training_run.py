@@ -7,16 +7,16 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 import time
 from dataclasses import replace
 
 import pytest
 import torch
+import training_trials
 from safetensors.torch import load_file, save_file
 from training_files import SHAPE, VARIANTS, write_all, write_cache, write_config
-from training_processes import TrainProcess
+from training_trials import files, free_port, go, log_of, process, same
 
 from ex4d_core.commands.cli import main
 from ex4d_core.errors import EX4DError
@@ -24,7 +24,7 @@ from ex4d_core.training.cache import check_key, load_sample, load_seen, open_cac
 from ex4d_core.training.config import RunConfig, load_config
 from ex4d_core.training.estimate import estimate
 from ex4d_core.training.loop import begin, draw_sample, samples_of, train
-from ex4d_core.training.model import Geometry, Wan, add_adapter, load_wan, trained
+from ex4d_core.training.model import Geometry, Wan, add_adapter, trained
 from ex4d_core.training.ranks import Ranks, joined
 from ex4d_core.training.saved import cut_log, steps_in
 from ex4d_core.training.sharding import mesh_shape
@@ -48,27 +48,6 @@ def folder(made, tmp_path):
     """Base and cache of this test's own."""
     shutil.copytree(made, tmp_path / "files")
     return tmp_path / "files"
-
-
-def go(config, resume=False, **callbacks):
-    run = begin(load_config(config), ALONE, resume=resume)
-    train(run, ALONE, **callbacks)
-    return run
-
-
-def files(run_folder, step):
-    path = run_folder / f"step-{step:06d}"
-    return load_file(path / "adapter.safetensors") | {
-        f"state/{name}": value for name, value in load_file(path / "state.safetensors").items()
-    }
-
-
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-def log_of(run_folder):
-    return [json.loads(line) for line in (run_folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 class TestResuming:
@@ -388,23 +367,6 @@ class TestCommand:
         assert "1 prepared clips are missing" in capsys.readouterr().err
 
 
-def process(config, *flags, rank=None, world=None, port=None):
-    """The command as a process of its own, one of several where ``rank`` is given."""
-    environment = {}
-    if rank is not None:
-        environment = {
-            "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-        }  # fmt: skip
-    return TrainProcess(config, flags, config.with_name(f"{config.stem}-{rank or 0}.txt"), environment)
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
 def test_sharding_takes_more_than_one_process(folder):
     with pytest.raises(EX4DError, match="spreads the weights over several processes, but there is one"):
         go(write_config(folder, "a", model={"sharded": True}))
@@ -417,70 +379,26 @@ def test_processes_that_do_not_fill_their_groups_are_told():
 
 
 def test_two_and_four_processes_do_what_one_does(folder):
-    """The same batch in another order of summation: gradients within rounding, updates within what that does to Adam.
-
-    The four hold the weights twice, each copy spread over two of them, as GPUs of two machines would.
-    """
-    go(write_config(folder, "one", optimiser={"steps": 10, "learning_rate": 3e-5}, **VALIDATED))
-    start = fresh(folder)
-    for name, world, sharded in (("two", 2, False), ("four", 4, True), ("sharded", 2, True)):
-        options = {"steps": 10, "learning_rate": 3e-5}
-        model = {"sharded": sharded, "shard_group": 2 * (world == 4), "checkpointing": "full" if sharded else "off"}
-        config, port = write_config(folder, name, optimiser=options, model=model, **VALIDATED), free_port()
-        running = [process(config, rank=rank, world=world, port=port) for rank in range(world)]
-        told = [each.ended() for each in running]
-        assert [each.returncode for each in running] == [0] * world, told
-        one, many = (load_file(folder / each / "step-000010" / "adapter.safetensors") for each in ("one", name))
-        moved = sum(float((one[name] - start[name]).square().sum()) for name in one) ** 0.5
-        apart = sum(float((one[name] - many[name]).square().sum()) for name in one) ** 0.5
-        assert apart / moved <= 5e-4
-        assert max(float((one[name] - many[name]).abs().max()) for name in one) <= 3e-5
-        logs = [log_of(folder / each) for each in ("one", name)]
-        losses, norms = ([[line[key] for line in log if key in line] for log in logs] for key in ("loss", "norm_lora"))
-        assert losses[1] == pytest.approx(losses[0], rel=3e-6) and len(losses[1]) == 10
-        assert norms[1][0] == pytest.approx(norms[0][0], rel=3e-6)
-        measured = [[line["validation"] for line in log if "validation" in line] for log in logs]
-        assert len(measured[1]) == 2
-        for one_found, found in zip(*measured):
-            assert found["base"] == pytest.approx(one_found["base"], rel=1e-6)
-            assert found["adapter"] == pytest.approx(one_found["adapter"], rel=1e-5)
-
-
-VALIDATED = {"validation": {"every_steps": 10, "clips": 3}}
-
-
-def fresh(folder):
-    wan = load_wan(folder / "base.safetensors", dtype=torch.float32)
-    add_adapter(wan, rank=2, hidden=8, seed=3)
-    return {name: value.detach().clone() for name, value in trained(wan).items()}
+    """The same batch in another order of summation: gradients within rounding, updates within what that does to Adam."""
+    training_trials.many_do_what_one_does(folder)
 
 
 def test_a_killed_run_goes_on_from_its_last_saved_step(folder):
-    """Three times, at whatever moment: earlier steps stay whole, and the end is that of a run nobody killed."""
+    """Three times, at whatever moment; ``python dev.py training`` does it twenty times."""
+    training_trials.killed_and_resumed(folder, 3)
 
-    def config(name, steps):
-        return write_config(folder, name, optimiser={"steps": steps, "batch": 1}, save={"every_steps": 2, "keep": 0})
 
-    kept = 0
-    for number in range(3):
-        running = process(config("killed", 10**6), *(["--resume"] if kept else []))
-        deadline = time.monotonic() + 120
-        while len(steps_in(folder / "killed")) < kept + 2 and time.monotonic() < deadline:
-            assert running.returncode is None, running.ended()
-            time.sleep(0.003 * (number + 1))
-        running.kill()
-        running.ended()
-        steps = steps_in(folder / "killed")
-        assert len(steps) >= kept + 2
-        for path in steps:
-            load_adapter(path / "adapter.safetensors")
-        kept = len(steps)
-        assert [path.name for path in steps] == [f"step-{2 * (n + 1):06d}" for n in range(kept)]
-    end = 2 * kept + 2
-    go(config("killed", end), resume=True)
-    assert [line["step"] for line in log_of(folder / "killed")] == list(range(1, end + 1))
-    go(config("whole", end))
-    assert same(files(folder / "whole", end), files(folder / "killed", end))
+def test_a_process_that_is_left_alone_says_so_and_keeps_what_was_saved(folder):
+    config = write_config(folder, "a", optimiser={"steps": 10**6, "batch": 2}, save={"every_steps": 1, "keep": 0})
+    port = free_port()
+    stays, leaves = (process(config, rank=rank, world=2, port=port) for rank in range(2))
+    deadline = time.monotonic() + 120
+    while not steps_in(folder / "a") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    leaves.kill()
+    told = stays.ended()
+    assert stays.returncode == 2 and "error: Another process of this run has ended" in told and "Traceback" not in told
+    go(write_config(folder, "a", optimiser={"steps": int(steps_in(folder / "a")[-1].name[5:]) + 1, "batch": 2}), True)
 
 
 def test_what_is_damaged_or_comes_once_more_leaves_the_log(tmp_path):

@@ -17,11 +17,11 @@ SHAPE = (2, 4, 6)
 VARIANTS = 2
 
 
-def write_base(path: Path) -> Path:
-    """One block of the smallest width."""
+def write_base(path: Path, blocks: int = 1) -> Path:
+    """Blocks of the smallest width."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(11)
-        wan = Wan(Geometry(ModelSize(128, 64, 1, 36), text_width=32, clip_width=16))
+        wan = Wan(Geometry(ModelSize(128, 64, blocks, 36), text_width=32, clip_width=16))
     save_file(wan.state_dict(), path)
     return path
 
@@ -67,8 +67,8 @@ def write_config(folder: Path, output: str = "run", **tables) -> Path:
     return path
 
 
-def write_all(folder: Path) -> Path:
+def write_all(folder: Path, blocks: int = 1) -> Path:
     """Base and cache in a folder."""
-    write_base(folder / "base.safetensors")
+    write_base(folder / "base.safetensors", blocks)
     write_cache(folder / "cache")
     return folder

@@ -4,7 +4,7 @@ from .adapter import adapter_off, adapter_state, add_adapter, prior_of, set_adap
 from .float8 import to_float8
 from .geometry import Geometry, geometry_of
 from .load import load_wan
-from .place import place
+from .place import compile_blocks, place
 from .wan import Checkpointing, Wan
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "adapter_off",
     "adapter_state",
     "add_adapter",
+    "compile_blocks",
     "geometry_of",
     "load_wan",
     "place",

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .pinned import Pinned
+
 Run = Callable[..., Tensor]
 """(tokens, *inputs, backwards) to tokens: a block as a whole, which may be compiled; it is told in which pass it runs."""
 
 
-def run_again(run: Run, tokens: Tensor, *inputs: object, offloaded: bool) -> Tensor:
+def run_again(run: Run, tokens: Tensor, *inputs: object, offload: Offload | None = None) -> Tensor:
     """``run(tokens, *inputs)``, of which nothing but ``tokens`` is kept; the rest is computed again.
 
     A function of its own and not torch's ``checkpoint``: ``save_on_cpu`` around that has hooks that are new objects at every
@@ -23,31 +25,64 @@ def run_again(run: Run, tokens: Tensor, *inputs: object, offloaded: bool) -> Ten
         run: the block.
         tokens: (B, tokens, width), the one input that a gradient goes back to.
         inputs: what the block needs besides and no gradient goes to.
-        offloaded: keep ``tokens`` on the CPU.
+        offload: where ``tokens`` wait in the computer's memory; None keeps them where they are.
     """
     anchor = torch.zeros(0, device=tokens.device, requires_grad=True)
-    return _Again.apply(anchor, run, offloaded, tokens, *inputs)
+    return _Again.apply(anchor, run, offload, tokens, *inputs)
+
+
+class Offload:
+    """Inputs of blocks in the computer's memory, the same memory at every step.
+
+    A piece is used again without waiting: what was copied out of it, and what is copied into it, are on the one stream that
+    computes, in this order.
+
+    Args:
+        device: where the tokens come from.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._pinned = Pinned(device)
+        self._unused: dict[int, list[Tensor]] = {}
+
+    def put(self, tokens: Tensor) -> Waiting:
+        """Begin to copy tokens out; they stay as long as the result does."""
+        size = tokens.numel() * tokens.element_size()
+        unused = self._unused.setdefault(size, [])
+        waiting = Waiting(unused, unused.pop() if unused else self._pinned.take(size), tokens)
+        waiting.tokens.copy_(tokens, non_blocking=True)
+        return waiting
+
+
+class Waiting:
+    """Tokens in the computer's memory; the memory goes back to the others' when this is let go."""
+
+    def __init__(self, unused: list[Tensor], memory: Tensor, tokens: Tensor) -> None:
+        self.tokens = memory.view(tokens.dtype).view(tokens.shape)
+        self._unused, self._memory = unused, memory
+
+    def __del__(self) -> None:
+        self._unused.append(self._memory)
 
 
 class _Again(torch.autograd.Function):
     """The anchor stands for the block's own weights: without it nothing would go back to a block whose input has no history."""
 
     @staticmethod
-    def forward(ctx: Any, _anchor: Tensor, run: Run, offloaded: bool, tokens: Tensor, *inputs: object) -> Tensor:
+    def forward(
+        ctx: Any, _anchor: Tensor, run: Run, offload: Offload | None, tokens: Tensor, *inputs: object
+    ) -> Tensor:
         ctx.run, ctx.inputs, ctx.device = run, inputs, tokens.device
         ctx.wanted = tokens.requires_grad
         # Contiguous, or its gradient would be laid out otherwise than without all this, and summed in another order.
-        ctx.kept = tokens.detach().contiguous()
-        if offloaded:
-            ctx.kept = torch.empty(tokens.shape, dtype=tokens.dtype, pin_memory=tokens.is_cuda)
-            # On the stream that computes: the copy is done before the memory is used again, and nobody waits for it here.
-            ctx.kept.copy_(tokens, non_blocking=True)
+        ctx.kept = tokens.detach().contiguous() if offload is None else offload.put(tokens)
         return run(tokens, *inputs, backwards=False)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        moved = ctx.kept.device != ctx.device
-        tokens = ctx.kept.to(ctx.device, non_blocking=True, copy=True) if moved else ctx.kept
+        tokens = ctx.kept
+        if isinstance(tokens, Waiting):
+            tokens = tokens.tokens.to(ctx.device, non_blocking=True, copy=True)
         tokens = tokens.detach().requires_grad_(ctx.wanted)
         ctx.kept = None
         with torch.enable_grad():

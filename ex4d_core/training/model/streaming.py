@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import EX4DError
+from .pinned import Pinned
 
 ALIGNED = 256
 """Bytes: every tensor of a place begins at a multiple."""
@@ -28,6 +29,7 @@ class Streaming:
         self.numbers = {block: number for number, block in enumerate(blocks)}
         self.parts = [frozen_of(block) for block in blocks]
         self.layout, size = _layout(self.parts[0])
+        self.pinned = Pinned(device)
         self.waiting = [self._put_away(number, size) for number in range(len(blocks))]
         self.places = [torch.empty(size, dtype=torch.uint8, device=device) for _ in range(2)]
         self.held: list[int | None] = [None, None]
@@ -79,7 +81,7 @@ class Streaming:
                 value.data = view
 
     def _put_away(self, number: int, size: int) -> Tensor:
-        memory = _pinned(size, self.device)
+        memory = self.pinned.take(size)
         views = _views(memory, self.layout)
         if [(part.shape, part.dtype) for part in self.parts[number]] != [(view.shape, view.dtype) for view in views]:
             raise EX4DError("Blocks of different sizes cannot be streamed.")
@@ -107,19 +109,3 @@ def _views(memory: Tensor, layout: list[tuple[int, torch.Size, torch.dtype]]) ->
     return [
         memory[first : first + shape.numel() * dtype.itemsize].view(dtype).view(shape) for first, shape, dtype in layout
     ]
-
-
-def _pinned(size: int, device: torch.device) -> Tensor:
-    """Memory that a GPU copies from by itself; torch's own pinned memory would be rounded up to a power of two."""
-    memory = torch.empty(size, dtype=torch.uint8)
-    if device.type == "cuda":
-        memory[:: 1 << 12] = 0  # pages that were never touched take long to pin
-        runtime = torch.cuda.cudart()
-        assert runtime is not None  # there is a GPU
-        failed = int(runtime.cudaHostRegister(memory.data_ptr(), size, 0))
-        if failed:
-            raise EX4DError(
-                f"The system does not let {size / 2**30:.1f} GiB more of the computer's memory be pinned for streaming. "
-                "Stream fewer blocks (model.streamed), or raise the limit (ulimit -l)."
-            )
-    return memory

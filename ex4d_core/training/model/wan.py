@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ...wan.backbone import WAN21_I2V
 from ...wan.prior import PriorEncoder
-from .again import run_again
+from .again import Offload, run_again
 from .block import Block, Head
 from .geometry import HEAD_WIDTH, Geometry
 from .layers import Linear
@@ -20,8 +20,8 @@ from .rotary import rotation, timestep_embedding
 from .streaming import Streaming
 
 Checkpointing = Literal["off", "full", "attention", "offloaded"]
-"""What a block keeps for the backward pass: everything; its input; also the results of attention, which cost most to
-compute again; its input, in the computer's memory."""
+"""What a block keeps for the backward pass: everything; its input; also the result of the tokens' attention to one another,
+which costs most to compute again; its input, in the computer's memory."""
 CHECKPOINTING: tuple[Checkpointing, ...] = get_args(Checkpointing)
 PATCH = WAN21_I2V.patch
 ATTENTION_OPS = (
@@ -84,6 +84,7 @@ class Wan(nn.Module):
         self.head = Head(size.dim, geometry.out_channels * PATCH[0] * PATCH[1] * PATCH[2])
         self.prior: PriorEncoder | None = None
         self.streaming: Streaming | None = None
+        self._offload: Offload | None = None
 
     def forward(
         self,
@@ -129,8 +130,10 @@ class Wan(nn.Module):
         if not torch.is_grad_enabled():
             return self._fetched(block, tokens, *inputs, backwards=False)
         if self.checkpointing == "offloaded" or (self.checkpointing == "full" and self.streaming is not None):
-            run = partial(self._fetched, block)
-            return run_again(run, tokens, *inputs, offloaded=self.checkpointing == "offloaded")
+            if self.checkpointing == "offloaded" and self._offload is None:
+                self._offload = Offload(tokens.device)
+            offload = self._offload if self.checkpointing == "offloaded" else None
+            return run_again(partial(self._fetched, block), tokens, *inputs, offload=offload)
         if self.checkpointing == "off":
             return block(tokens, *inputs)
         contexts = _keeping_attention if self.checkpointing == "attention" else _keeping_nothing
@@ -159,7 +162,9 @@ def _keeping_attention() -> tuple[AbstractContextManager[Any], AbstractContextMa
 
     kept = {getattr(torch.ops.aten, name).default for name in ATTENTION_OPS if hasattr(torch.ops.aten, name)}
 
-    def policy(_context: object, op: object, *_args: object, **_keywords: object) -> CheckpointPolicy:
-        return CheckpointPolicy.MUST_SAVE if op in kept else CheckpointPolicy.PREFER_RECOMPUTE
+    def policy(_context: object, op: object, *args: Any, **_keywords: object) -> CheckpointPolicy:
+        # Text and start image have so few tokens that attention to them costs little, and its result is as large.
+        keep = op in kept and args[0].shape[2] == args[1].shape[2]
+        return CheckpointPolicy.MUST_SAVE if keep else CheckpointPolicy.PREFER_RECOMPUTE
 
     return create_selective_checkpoint_contexts(policy)
