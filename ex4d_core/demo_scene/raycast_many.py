@@ -1,4 +1,4 @@
-"""Ray casting of many pictures of many scenes at once, for a GPU: the formulas of ``raycast_torch``, without its short cuts.
+"""Ray casting of many pictures of many scenes at once, for a GPU: the formulas of ``raycast``, without its short cuts.
 
 Every ray is held against every solid and nothing waits for the device, so the time hardly depends on how many pictures there
 are: some thousand operations, which a GPU works off in a tenth of a second. On a processor ``raycast`` is far faster.
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..camera import Intrinsics
 from ..errors import EX4DError
-from . import raycast_torch as formulas
+from . import formulas
 from .scene import DemoScene
 from .solids import Solid, packed
 from .world import (
@@ -154,11 +154,9 @@ class _Scenes:
         m, (x, y, z) = self.to_local[:, slot, :, :, None], vector
         return [m[:, row, 0] * x + m[:, row, 1] * y + m[:, row, 2] * z + translate * m[:, row, 3] for row in range(3)]
 
-    def hit(self, slot: int, o: Sequence[Tensor], d: Sequence[Tensor], least: float) -> tuple[Tensor, list[Tensor]]:
-        """As ``raycast_torch`` has it."""
-        inner = self.number[:, slot, 2:3]
-        shape = self.slots[slot]
-        return formulas._hit_ring(inner, o, d, least) if shape == RING else formulas._hit(shape, 0.0, o, d, least)
+    def hit(self, slot: int, o: Sequence[Tensor], d: Sequence[Tensor], least: float) -> Tensor:
+        """Distances, inf where nothing is hit."""
+        return formulas.hit(self.slots[slot], self.number[:, slot, 2:3], o, d, least)
 
 
 def _cast(
@@ -178,7 +176,9 @@ def _cast(
     which = torch.full_like(best, -1, dtype=torch.long)
     normal = [torch.zeros_like(best) for _ in range(3)]
     for slot in range(len(scene.slots)):
-        t, n = scene.hit(slot, scene.local(slot, eye, 1.0), scene.local(slot, d, 0.0), 1e-4)
+        o, towards = scene.local(slot, eye, 1.0), scene.local(slot, d, 0.0)
+        t = scene.hit(slot, o, towards, 1e-4)
+        n = formulas.normal_at(scene.slots[slot], o, towards, t)
         closer = t < best
         best, which = torch.where(closer, t, best), torch.where(closer, slot, which)
         normal = [torch.where(closer, new, old) for new, old in zip(n, normal, strict=True)]
@@ -188,12 +188,12 @@ def _cast(
     ground &= (eye[0] + t * d[0]) ** 2 + (eye[2] + t * d[2] - PLAZA_CENTRE_Z) ** 2 < GROUND_RADIUS**2
     which = torch.where(ground, -1, which)
     sky = (which < 0) & ~ground
-    best = torch.where(ground, t, torch.where(sky, formulas._sky_distance(eye, d), best))
+    best = torch.where(ground, t, torch.where(sky, formulas.sky_distance(eye, d), best))
     if not colour:
         return best, best
     point = [e + best * part for e, part in zip(eye, d, strict=True)]
     seen = _surface(scene, point, which, normal)
-    heaven = formulas._sky_colour(*(part.flatten() for part in point)).view(*best.shape, 3)
+    heaven = torch.stack(formulas.sky_colour(*point), -1)
     return torch.where(sky[..., None], heaven, seen).clamp_(0, 1), best
 
 
@@ -206,31 +206,30 @@ def _surface(scene: _Scenes, point: list[Tensor], which: Tensor, normal: list[Te
     p = [m[..., i, 0] * point[0] + m[..., i, 1] * point[1] + m[..., i, 2] * point[2] + m[..., i, 3] for i in range(3)]
     share = torch.zeros_like(point[0])
     for material in (MERIDIANS, BANDS, SPIRAL, RINGS, CHECKER, CRATE):
-        drawn = formulas._pattern(material, number[..., 0], number[..., 1], p, normal)
+        drawn = formulas.pattern(material, number[..., 0], number[..., 1], p, normal)
         share = torch.where(pattern == material, drawn, share)
     grain = number[..., 4]
-    tone = 1.0 + 0.16 * (formulas._noise(grain * p[0] + 11, grain * p[2] + 3, grain * p[1] + 5) - 0.5)
-    own = tone[..., None] * torch.lerp(colour[..., :3], colour[..., 3:], share[..., None])
+    tone = 1.0 + 0.16 * (formulas.noise(grain * p[0] + 11, grain * p[2] + 3, grain * p[1] + 5) - 0.5)
+    own = (tone * torch.lerp(colour[..., i], colour[..., i + 3], share) for i in range(3))
     on_ground = which < 0
-    floor = formulas._ground_colour(point[0].flatten(), point[2].flatten()).view_as(own)
-    own = torch.where(on_ground[..., None], floor, own)
+    floor = formulas.ground_colour(point[0].flatten(), point[2].flatten())
+    own = [torch.where(on_ground, ground.view_as(plane), plane) for ground, plane in zip(floor, own, strict=True)]
     turned = [m[..., 0, i] * normal[0] + m[..., 1, i] * normal[1] + m[..., 2, i] * normal[2] for i in range(3)]
     length = (turned[0] ** 2 + turned[1] ** 2 + turned[2] ** 2).sqrt_()
     up = (0.0, -1.0, 0.0)
     world = [torch.where(on_ground, axis, part / length) for axis, part in zip(up, turned, strict=True)]
     point = [point[0], torch.where(on_ground, GROUND_HEIGHT, point[1]), point[2]]
     bounce = torch.where(on_ground, 0.0, number[..., 3])
-    facing = formulas._facing(world)
+    facing = formulas.facing(world)
     dark = _in_shadow(scene, [part + 1e-4 * n for part, n in zip(point, world, strict=True)])
     sun = torch.where((facing > 0) & ~dark, facing * (1 - bounce), 0.0)
-    point, world = ([part.flatten() for part in parts] for parts in (point, world))
-    return formulas._lit(own.flatten(0, 1), point, world, bounce.flatten(), sun.flatten()).view_as(own)
+    return torch.stack(formulas.lit(own, point, world, bounce, sun), -1)
 
 
 def _in_shadow(scene: _Scenes, point: list[Tensor]) -> Tensor:
     """(F, R) bool: where a solid stands between the point and the sun."""
     dark = torch.zeros_like(point[0], dtype=torch.bool)
     for slot in range(len(scene.slots)):
-        t, _ = scene.hit(slot, scene.local(slot, point, 1.0), scene.local(slot, SUN, 0.0), 1e-5)
+        t = scene.hit(slot, scene.local(slot, point, 1.0), scene.local(slot, SUN, 0.0), 1e-5)
         dark |= t < math.inf
     return dark

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
@@ -90,10 +91,15 @@ def light_of(look: arranged.Look, time: float) -> tuple[float, float, float, flo
     return 0.85, 1.5 * math.sin(turn), 1.5 * math.cos(turn), 1.0 + 0.25 * math.sin(5 * turn)
 
 
-def unmoved(things: Callable[[float], list[Solid]]) -> list[Solid]:
-    """What is the same at every time, and does not turn in its place either."""
+def stays(things: Callable[[float], list[Solid]]) -> list[bool]:
+    """Of everything in its order, whether it is the same at every time, and does not turn in its place either."""
     times = [things(time) for time in (0.0, 0.37, 0.81)]
-    return [one for one, *others in zip(*times, strict=True) if all(_same(one, other) for other in others)]
+    return [all(_same(one, other) for other in others) for one, *others in zip(*times, strict=True)]
+
+
+def unmoved(things: Callable[[float], list[Solid]]) -> list[Solid]:
+    """What stays."""
+    return list(compress(things(0.0), stays(things)))
 
 
 def _same(one: Solid, other: Solid) -> bool:

@@ -9,7 +9,16 @@ import pytest
 import torch
 
 from ex4d_core.camera import Intrinsics, invert_pose
-from ex4d_core.demo_scene import CAMERA_MOVES, SUBJECT, DemoScene, arranged, raycast_many, raycast_torch, solids
+from ex4d_core.demo_scene import (
+    CAMERA_MOVES,
+    SUBJECT,
+    DemoScene,
+    arranged,
+    raycast_many,
+    raycast_still,
+    raycast_torch,
+    solids,
+)
 from ex4d_core.demo_scene.scene import ray_caster
 from ex4d_core.demo_scene.truth import look_up
 from ex4d_core.demo_scene.world import PLAIN
@@ -128,7 +137,7 @@ def test_without_numba_torch_casts_the_rays(without_numba, caplog) -> None:
 def test_both_ray_casters_see_the_same(t, monkeypatch) -> None:
     """Every shape, pattern and shadow is in these pictures; a bound on rays at once puts seams into them."""
     raycast = pytest.importorskip("ex4d_core.demo_scene.raycast")
-    monkeypatch.setattr(raycast_torch, "RAYS", 4000)
+    monkeypatch.setattr(raycast_torch, "RAYS", 1000)
     width, height, eye = 112, 80, np.array([1.5, -0.8, 0.4]) * (t > 0)
     pose = _look_at(eye, np.array(SUBJECT)) if t else np.eye(4)
     lens = Intrinsics.default(width, height)
@@ -146,6 +155,28 @@ def test_both_ray_casters_see_the_same(t, monkeypatch) -> None:
         apart = np.abs(torch_rgb.astype(int) - rgb).max(axis=-1)
         # Where a shadow or a line ends within a rounding error of a ray, the two may fall on different sides.
         assert (apart > 1).sum() <= 2 and (apart > 0).mean() < 0.001
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        DemoScene(96, 72, 3, samples=2, visitor=True),
+        DemoScene(64, 48, 2, samples=2, seed=3, look="shiny"),
+        DemoScene(48, 32, 2, seed=3, moving=False),
+    ],
+    ids=["demo", "mirrors", "nothing moves"],
+)
+def test_what_stays_need_not_be_cast_again(scene, monkeypatch) -> None:
+    """Shadows of what moves fall on what stays, which stands in front of it too; seams between pieces are in the pictures."""
+    rgb, depth = scene.clip()
+    monkeypatch.setattr(raycast_torch, "RAYS", 700)
+    monkeypatch.setattr(raycast_still, "RAYS", 700)
+    again = scene.clip()
+    assert torch.equal(rgb, again[0]) and torch.equal(depth, again[1])
+    monkeypatch.setattr(raycast_still, "MOST_PIXELS", 0)
+    monkeypatch.setattr("ex4d_core.demo_scene.scene.ray_caster", lambda: raycast_torch.picture)
+    frames = scene.clip()
+    assert torch.equal(rgb, frames[0]) and torch.equal(depth, frames[1])
 
 
 def test_many_pictures_at_once_are_those_of_one_after_the_other() -> None:
