@@ -225,6 +225,12 @@ class EX4DPointMapToDepth(io.ComfyNode):
                     tooltip="Where things stand still (1), for every frame or one for all: helps to find the camera's way where "
                     "much of the picture moves.",
                 ),
+                io.Mask.Input(
+                    "sky",
+                    optional=True,
+                    tooltip="Where the sky is (1), for every frame or one for all: it gets no say, no confidence and the "
+                    "distance far. Nothing connected: the sky is looked for, loses its confidence and stays where it is.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The point map's own pictures, in the size asked for."),
@@ -233,7 +239,7 @@ class EX4DPointMapToDepth(io.ComfyNode):
                 io.Mask.Output(
                     display_name="confidence",
                     tooltip="1 = the point lies on its pixel's ray; 0.5 = it may have been cut off at an extreme of its frame; 0 "
-                    "= no point, or one that fits nothing.",
+                    "= no point, sky, or one that fits nothing.",
                 ),
                 types.MoGeGeometry.Output(
                     display_name="moge_geometry",
@@ -276,11 +282,14 @@ class EX4DPointMapToDepth(io.ComfyNode):
         far: float,
         method: str,
         background: torch.Tensor | None = None,
+        sky: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         from ..ex4d_core.pointmap.register import register
 
         if problem := choice_problem(cls, fit=fit, motion=motion, method=method) or size_problem(width, height):
             raise EX4DError(problem)
+        if sky is not None:
+            pointmap = pointmap.without(of_its_pixels(sky, pointmap) > 0.5)
         with Job() as job:
             cameras, depth = registered(pointmap, method, fov, job)
             position, lines = way(pointmap, cameras, motion, background, job)
@@ -291,6 +300,7 @@ class EX4DPointMapToDepth(io.ComfyNode):
                 position=position,
                 near=near or None,
                 far=far,
+                find_sky=sky is None,
                 progress=job.progress,
                 cancel=job.cancel,
             )
@@ -342,17 +352,22 @@ def way(
         return None, []
     from ..ex4d_core.solve.background import positions_from_background
 
-    if background is not None and background.shape[1:] != (pointmap.height, pointmap.width):
-        planes = torch.nn.functional.interpolate(
-            background[:, None].float(), (pointmap.height, pointmap.width), mode="area"
-        )
-        background = planes[:, 0]
+    if background is not None:
+        background = of_its_pixels(background, pointmap)
     found = positions_from_background(
         pointmap, cameras, background=background, progress=job.progress, cancel=job.cancel
     )
     if found.trouble is not None:
         return None, [f"{found.trouble} The camera is taken as standing on one spot."]
     return found.position, [f"{int(found.still.sum())} of {len(found.tracks)} points stand still"]
+
+
+def of_its_pixels(mask: torch.Tensor, pointmap: PointMap) -> torch.Tensor:
+    """A mask (T, h, w) on the point map's pixels."""
+    size = pointmap.height, pointmap.width
+    if mask.shape[1:] == size:
+        return mask
+    return torch.nn.functional.interpolate(mask[:, None].float(), size, mode="area")[:, 0]
 
 
 def facts(pointmap: PointMap, cameras: FittedCameras, clip: RegisteredClip) -> list[str]:
@@ -367,6 +382,8 @@ def facts(pointmap: PointMap, cameras: FittedCameras, clip: RegisteredClip) -> l
         lines.append(f"points {cameras.off:.2f} pixels off their rays")
         if cameras.off > FAR_OFF * pointmap.width:
             lines.append("so far off is no scene seen by one lens: do not trust this depth")
+    if clip.sky:
+        lines.append(f"{clip.sky:.0%} of the pixels are taken for sky: no confidence")
     return lines
 
 

@@ -133,6 +133,23 @@ class PointMap:
         chosen = frames if isinstance(frames, slice) else list(frames)
         return replace(self, points=self.points[chosen], valid=self.valid[chosen], colors=self.colors[chosen])
 
+    def without(self, area: Tensor) -> PointMap:
+        """The map with no points in an area, as where sky is known to be.
+
+        Args:
+            area: bool (T, H, W), or (1, H, W) for every frame.
+
+        Raises:
+            EX4DError: another shape, or too few points are left.
+        """
+        frames = self.valid.shape
+        if area.dtype != torch.bool or area.shape[0] not in (1, frames[0]) or area.shape[1:] != frames[1:]:
+            raise EX4DError(
+                f"What is left out of a point map is bool {tuple(frames)}, or one for all frames; got {str(area.dtype)[6:]} "
+                f"{tuple(area.shape)}."
+            )
+        return replace(self, valid=self.valid & ~area.to(self.valid.device))
+
     def at_rate(self, fps: float) -> PointMap:
         """The same map at another rate, its memory shared.
 

@@ -20,6 +20,7 @@ from ..video.fit import Fit, PicturePlacement, place
 from .clip import PointMap
 from .depth import depth_along_rays
 from .fit import FittedCameras
+from .sky import nearest_sky
 
 PATCH, PATCHES = 8, 60
 """Pixels a side, at most, of the patches by whose mean depth the nearest is told, and so many along the shorter side of the
@@ -33,9 +34,10 @@ class RegisteredClip:
     Attributes:
         images: (T, H, W, 3) uint8.
         depth: with the lens, and the source camera's path where the point map tells one.
-        confidence: (T, H, W) float32, 0..1, how far the depth can be trusted (`depth_along_rays`).
+        confidence: (T, H, W) float32, 0..1, how far the depth can be trusted (`depth_along_rays`); 0 in sky (`nearest_sky`).
         scale: scene units of the depth per unit of the point map.
         pixel_aspect: height of a pixel's view over its width, as `PointMap`'s; 1 = square pixels.
+        sky: share of the point map's pixels whose points were found to be sky.
     """
 
     images: Tensor
@@ -43,6 +45,7 @@ class RegisteredClip:
     confidence: Tensor
     scale: float
     pixel_aspect: float = 1.0
+    sky: float = 0.0
 
     def fitted(self, size: tuple[int, int], fit: Fit = "crop") -> RegisteredClip:
         """The same clip in a frame of another size: pictures, depth, lens and confidence together.
@@ -67,7 +70,7 @@ class RegisteredClip:
         clip = DepthClip(depth, placed, source_camera=source)
         images = _in_frame(_resized(self.images, inner.height, inner.width), placement, 0)
         confidence = _in_frame(_nearest(self.confidence, inner.height, inner.width), placement, 0)
-        return RegisteredClip(images, clip, confidence, self.scale)
+        return RegisteredClip(images, clip, confidence, self.scale, sky=self.sky)
 
     def moge_geometry(self) -> dict[str, Any]:
         """What the core's MoGe nodes pass on, of these frames: points in each frame's own camera, depth, mask, lens, pictures.
@@ -100,6 +103,7 @@ def register(
     position: np.ndarray | None = None,
     near: float | None = None,
     far: float = BORDER_DEPTH,
+    find_sky: bool = True,
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> RegisteredClip:
@@ -113,7 +117,8 @@ def register(
             camera only turns. A "camera" map knows no path at all.
         near: depth that the nearest trusted point of the clip gets, ``published.NEAREST_DEPTH`` for EX-4D; None keeps the map's
             own unit.
-        far: where pixels without a point (sky) go, and what lies beyond.
+        far: where pixels without a point go, and what lies beyond.
+        find_sky: whether points that are found to be sky have no confidence. Their depth stays what it is.
         progress: called with (frames done, frames).
         cancel: polled once a frame.
 
@@ -130,6 +135,7 @@ def register(
         depth, confidence = depth_along_rays(pointmap, cameras, progress=progress, cancel=cancel)
     else:
         confidence = (pointmap.valid.cpu() & (depth > 0)).float()
+    sky = _without_sky(pointmap, depth, confidence) if find_sky else 0.0
     nearest = _nearest_depth(depth, confidence > 0)
     scale = 1.0 if near is None else near / nearest
     scaled = empty(depth.shape)
@@ -139,7 +145,20 @@ def register(
     clip = DepthClip(depth_from_metric(scaled, far=far), cameras.lens)
     if pointmap.space != "camera":
         clip = clip.with_source_camera(_path(pointmap, cameras, position, scale))
-    return RegisteredClip(pointmap.colors.cpu(), clip, confidence, scale, pointmap.pixel_aspect)
+    return RegisteredClip(pointmap.colors.cpu(), clip, confidence, scale, pointmap.pixel_aspect, sky)
+
+
+def _without_sky(pointmap: PointMap, depth: Tensor, confidence: Tensor) -> float:
+    """Takes the sky's confidence, in place; returns the sky's share of the pixels."""
+    limit = nearest_sky(pointmap, depth)
+    if limit is None:
+        return 0.0
+    count = 0
+    for of, sure in zip(depth, confidence, strict=True):
+        sky = (of >= limit) & (of < torch.inf)
+        sure.masked_fill_(sky, 0)
+        count += int(sky.sum())
+    return count / depth.numel()
 
 
 def _nearest_depth(depth: Tensor, sure: Tensor) -> float:

@@ -63,10 +63,15 @@ def host_process(host, small_vae):
 
 
 @pytest.fixture(scope="session")
-def do_job(host_process, tmp_path_factory):
+def scene_file(tmp_path_factory) -> Path:
+    """Where a job of ``imagine`` leaves its scene for the command to read."""
+    return tmp_path_factory.mktemp("scene") / "scene.npz"
+
+
+@pytest.fixture(scope="session")
+def do_job(host_process, scene_file):
     """``do_job(command, flags)``: what the command line does with these flags, by that process."""
-    scene = tmp_path_factory.mktemp("scene") / "scene.npz"
-    return lambda name, words: host_process.do(name, job(name, words, scene))
+    return lambda name, words: host_process.do(name, job(name, words, scene_file))
 
 
 def job(name: str, words: list[str], scene: Path) -> str:

@@ -25,7 +25,8 @@ def tiny(server, reference) -> TinyHalves:
 
 @pytest.fixture()
 def final(tiny) -> torch.Tensor:
-    return tiny.golden("cfg5_final")
+    """The latent after a run of three steps."""
+    return tiny.golden("cfg5_steps3_final")
 
 
 def test_every_mistake_leaves_the_recorded_trajectory(newest_host, tiny, client):
@@ -57,7 +58,7 @@ def test_every_mistake_with_the_points_leaves_the_recorded_latent(tiny, client):
 
 
 def test_a_batch_of_two_begins_with_the_recorded_scene(tiny, client, final):
-    prompt = tiny.loaders() | tiny.conditioning(batch_size=2) | tiny.advanced()
+    prompt = tiny.loaders() | tiny.conditioning(batch_size=2) | tiny.advanced(steps=3)
     prompt["second"] = node("EX4DFourDNeXDecode", samples=["sampled", 0], vae=["vae", 0], decoding="apart",
                             vae_tiles="off", video=1, fps=24.0)  # fmt: skip
     found = tiny.run(prompt, latent=("latent", 0), frames=("second", 0))
@@ -67,7 +68,7 @@ def test_a_batch_of_two_begins_with_the_recorded_scene(tiny, client, final):
 
 @pytest.mark.parametrize("memory", [1024.0, 0.1], ids=["lowvram", "novram"])
 def test_weights_that_stay_away_until_needed_give_the_same(tiny, client, final, memory):
-    prompt = tiny.loaders() | tiny.conditioning() | tiny.advanced(model=("little", 0))
+    prompt = tiny.loaders() | tiny.conditioning() | tiny.advanced(model=("little", 0), steps=3)
     prompt["little"] = node("EX4DTestLowMemory", model=["ready", 0], memory=memory)
     assert distance(tiny.run(prompt, latent=("latent", 0))["latent"], final) < ROW
 
@@ -125,7 +126,7 @@ def test_a_wrapper_that_puts_another_forward_in_its_place_is_refused(tiny, clien
     assert "4DNeX's vectors were not added" in tiny.refusal(prompt)
 
 
-def test_ex4d_may_be_sampled_with_unipc(server, client, reference):
+def test_ex4d_may_be_sampled_with_unipc(newest_host, server, client, reference):
     wan, runs = Tiny(server, reference), {}
     prompt = wan.loaders() | wan.conditioning() | wan.advanced(steps=4, cfg=1.0)
     prompt["own"] = node("EX4DFourDNeXSchedule", steps=4, shift=3.0)
@@ -145,7 +146,7 @@ def test_cancelled_mid_run_and_freed_it_gives_the_same_again(tiny, client, final
     asked = ({"loaded": node("EX4DTestLoadedModels", turn=next(turns))} for _ in range(50))
     # The host frees between two prompts.
     assert any(client.queue(prompt).ok().text("loaded") == "[]" for prompt in asked)
-    found = tiny.run(tiny.loaders() | tiny.sampler(), latent=("latent", 0))
+    found = tiny.run(tiny.loaders() | tiny.sampler(steps=3), latent=("latent", 0))
     assert distance(found["latent"], final) < ROW
 
 
@@ -196,7 +197,7 @@ class TestRefused:
         prompt["vae"] = node("EX4DTestUntouched")
         assert "carries no 4DNeX adapter" in tiny.refusal(prompt)
 
-    def test_latents_whose_halves_do_not_fit(self, tiny, client):
+    def test_latents_whose_halves_do_not_fit(self, newest_host, tiny, client):
         prompt = tiny.loaders() | tiny.conditioning() | tiny.advanced()
         prompt["cut"] = node("EX4DTestCutLatent", latent=["ready", 3], columns=2)
         prompt["sampled"]["inputs"]["latent_image"] = ["cut", 0]
@@ -222,12 +223,12 @@ class TestRefused:
             ({"sampler_name": "nobody"}, "sampler_name"),
         ],
     )
-    def test_settings(self, tiny, client, settings, words):
+    def test_settings(self, newest_host, tiny, client, settings, words):
         prompt = tiny.loaders() | tiny.sampler(**settings)
         prompt["vae"] = node("EX4DTestUntouched")
         assert words in tiny.refusal(prompt)
 
-    def test_pictures(self, tiny, client):
+    def test_pictures(self, newest_host, tiny, client):
         prompt = tiny.loaders() | tiny.sampler(width=0, height=0)
         prompt["vae"] = node("EX4DTestUntouched")
         for width, height, frames, words in ((512, 16, 1, "too narrow"), (64, 64, 2, "one picture, got 2")):

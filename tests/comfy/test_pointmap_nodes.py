@@ -109,6 +109,20 @@ def test_core_nodes_take_the_geometry(client, file):
     assert recorded(described, "record")
 
 
+def test_sky_has_no_confidence_where_it_is_found_or_shown(client, file):
+    prompt = {"load": load(file), "found": depth_of(), "record found": record("found", 3)}
+    for name, value in (("shown", 0.0), ("wrong", 1.0)):
+        size = {"width": 48, "height": 36}
+        prompt[f"{name} sky"] = {"class_type": "SolidMask", "inputs": {"value": value, **size}}
+        prompt[name] = depth_of(sky=[f"{name} sky", 0])
+    prompt["record shown"] = record("shown", 3)
+    wrong = {"load": prompt["load"], "wrong sky": prompt.pop("wrong sky"), "wrong": prompt.pop("wrong")}
+    result = client.queue(prompt).ok()
+    assert "of the pixels are taken for sky" in result.text("found") and recorded(result, "record found")["min"] == 0
+    assert "sky" not in result.text("shown") and recorded(result, "record shown")["min"] == 1  # no sky, says the mask
+    assert "has 0 points" in client.queue({**wrong, "record": record("wrong", 3)}).message
+
+
 def test_mistakes_are_told(client, server, file):
     np.savez(server.input / "plain.npz", points=np.random.rand(2, 32, 32, 3), rgb=np.zeros((2, 32, 32, 3), np.uint8))
     rows, columns = np.meshgrid(np.linspace(0, 1, 32), np.linspace(0, 1, 32), indexing="ij")

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from harness.points import in_the_cube, unprojected
+from harness.points import in_the_cube, is_demo_sky, unprojected
 from safetensors.numpy import load_file
 
 from ex4d_core.camera import invert_pose
@@ -18,6 +18,7 @@ from ex4d_core.pointmap.depth import depth_along_rays
 from ex4d_core.pointmap.fit import fit_cameras
 from ex4d_core.pointmap.register import register
 from ex4d_core.pointmap.released import released_registration
+from ex4d_core.pointmap.sky import nearest_sky
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FRAMES, WIDTH, HEIGHT = 5, 128, 96
@@ -81,6 +82,59 @@ def test_sky_has_no_say_and_no_depth():
     assert abs(cameras.lens.fx / (500 * WIDTH / 512) - 1) < 5e-5
     clip = register(PointMap.from_pictures(wild, made.colors, valid=~gone), cameras, near=2.564)
     assert (clip.depth.depth[:, :30] == 100).all() and not clip.confidence[:, :30].any()
+
+
+def trusted_sky(made: PointMap, sky: np.ndarray) -> tuple[float, float, float]:
+    """Shares of the sky that are trusted with and without looking for it, and share of the rest that is taken for it."""
+    cameras = fit_cameras(made)
+    found, blind = register(made, cameras), register(made, cameras, find_sky=False)
+    assert torch.equal(found.depth.depth, blind.depth.depth) and blind.sky == 0
+    sure, still = (clip.confidence.numpy() > 0 for clip in (blind, found))
+    lost = sure & ~still
+    return still[sky].mean(), sure[sky].mean(), lost[~sky].mean()
+
+
+@pytest.mark.parametrize("space", ["cube", "world", "camera"])
+def test_a_sky_that_has_points_has_no_confidence(space):
+    made, depth, to_world, _, _ = demo(space)
+    sky = is_demo_sky(unprojected(depth.astype(float), DemoScene(WIDTH, HEIGHT, FRAMES).intrinsics, to_world))
+    assert 0.2 < sky.mean() < 0.3
+    still, before, lost = trusted_sky(made, sky)
+    assert still == 0 and before > 0.9 and lost == 0
+
+
+def changed(made: PointMap, depth: torch.Tensor, how: str) -> tuple[PointMap, torch.Tensor]:
+    """A map and its depth, in which one thing is not as with a sky."""
+    noise = torch.randint(-20, 21, made.colors.shape, generator=torch.Generator().manual_seed(1))
+    if how == "textured":
+        return PointMap(made.points, made.valid, (made.colors + noise).clamp(0, 255).to(torch.uint8)), depth
+    if how == "upside down":
+        return PointMap(made.points.flip(1), made.valid.flip(1), made.colors.flip(1)), depth.flip(1)
+    if how == "near":
+        return made, depth.clamp(max=float(depth.median()) * 1.5)
+    return made, torch.where(
+        depth > 20, torch.logspace(0.7, 1.8, depth.numel()).view_as(depth), depth
+    )  # goes on and on
+
+
+@pytest.mark.parametrize("how", ["textured", "upside down", "near", "without an end"])
+def test_what_differs_from_a_sky_in_one_thing_is_none(how):
+    made, depth = demo("world")[:2]
+    depth = torch.from_numpy(depth)
+    assert 24 < nearest_sky(made, depth) < 60
+    assert nearest_sky(*changed(made, depth, how)) is None
+
+
+def test_what_is_left_out_has_no_point():
+    made = demo("world")[0]
+    area = torch.zeros((1, HEIGHT, WIDTH), dtype=torch.bool)
+    area[:, :30] = True
+    left = made.without(area)
+    assert not left.valid[:, :30].any() and left.valid[:, 30:].all() and not left.points[:, :30].any()
+    with pytest.raises(EX4DError, match=r"is bool \(5, 96, 128\), or one for all frames; got bool \(2, 96, 128\)"):
+        made.without(area.expand(2, -1, -1))
+    with pytest.raises(EX4DError, match="has 0 points"):
+        made.without(torch.ones_like(area))
 
 
 def test_a_registered_clip_has_unit_lens_path_and_rate():
@@ -206,6 +260,18 @@ def test_recorded_point_maps_are_met(large_reference, name):
     world = data["true_cam_to_world"][:, :3, :3]
     assert turned_off(cameras.rotation, world).mean() <= turn
     assert turned_off(cameras.rotation[:1].swapaxes(1, 2) @ cameras.rotation, world).mean() <= turn
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_recorded_sky_is_not_trusted_and_nothing_else_is_taken_for_it(large_reference, name):
+    data, made = recorded(large_reference, name)
+    sky = data["object_id"] == -1
+    if not sky.any():
+        assert register(made, fit_cameras(made)).sky == 0
+        return
+    still, before, lost = trusted_sky(made, sky)
+    assert still == 0 and before > 0.9
+    assert lost < 0.005  # ground right before the horizon, at 25 to 36 of the sky's 40 units
 
 
 @pytest.mark.parametrize("name", ["noise", "sky"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ex4d_core.demo_scene.world import SKY_RADIUS
+
 
 def unprojected(depth: np.ndarray, lens, to_world: np.ndarray) -> np.ndarray:
     """(T, H, W, 3) world points of planar depth."""
@@ -21,3 +23,8 @@ def in_the_cube(points: np.ndarray, cut: float) -> tuple[np.ndarray, float, np.n
     scale = ((high - low) / 2).max()
     middle = ((low + high) / 2)[:, None, None]
     return ((clipped - middle) / scale + 1) / 2, 2 * scale, (clipped != points).any(-1)
+
+
+def is_demo_sky(points: np.ndarray) -> np.ndarray:
+    """Which of the demo scene's world points (..., 3) are its sky."""
+    return np.abs(np.linalg.norm(points, axis=-1) / SKY_RADIUS - 1) < 1e-4
