@@ -104,9 +104,9 @@ def bytes_of(texts: list[str], *shape: int) -> np.ndarray:
     return np.stack([np.frombuffer(base64.b64decode(text), np.uint8).reshape(shape) for text in texts])
 
 
-def masks(report: dict, name: str, step: int | str) -> np.ndarray:
+def masks(report: dict, name: str, step: int | str, larger: float = 1) -> np.ndarray:
     texts = report["masks"][name][str(step)]
-    return bytes_of(texts, HEIGHT, WIDTH) > 0
+    return bytes_of(texts, int(larger * HEIGHT), int(larger * WIDTH)) > 0
 
 
 def rendered(data: bytes, path: dict) -> np.ndarray:
@@ -156,6 +156,9 @@ def test_shot_agrees_with_the_renderer(oldest_frontend, browse, server, host, ke
         # out, and points of faces that are cut away stay.
         dots = masks(report, name, "points")
         assert dots[0][3:-3, 3:-3].mean() > 0.99
+        gaps = ~masks(report, name, "larger points", 2.5)[0][8:-8, 8:-8]
+        print(name, "gaps between points", gaps.mean())
+        assert gaps.mean() < 0.01
         assert 0.6 * drawn[1].sum() < (dots[1] & drawn[1]).sum()
     assert report["points"]
     print("milliseconds a picture", report["paces"])

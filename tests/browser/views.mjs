@@ -9,7 +9,7 @@ const { browser, page, seen } = await open(url, {
   width: 1300,
   height: 1000
 })
-/** Per file: {step or "points": [mask of each frame, as 0 and 1 in base64]}; milliseconds a picture. */
+/** Per file: {step, "points" or "larger points": [mask of each frame, as 0 and 1 in base64]}; milliseconds a picture. */
 const report = { seen, masks: {}, paces: {}, points: false, filled: null }
 try {
   await page.evaluate(async () => {
@@ -30,20 +30,21 @@ try {
         const { clip, renderer, scene, state } = editor
         const { width, height } = clip.header
         const found = {}
-        for (const [name, step, points] of [
-          ['1', 1, false],
-          ['2', 2, false],
-          ['points', 1, true]
+        for (const [name, step, points, larger] of [
+          ['1', 1, false, 1],
+          ['2', 2, false, 1],
+          ['points', 1, true, 1],
+          ['larger points', 1, true, 2.5] // pixels then lie in the middles of quads
         ]) {
-          found[name] = state.path.poses.map((pose, frame) => {
+          found[name] = state.path.poses.slice(0, larger === 1 ? undefined : 1).map((pose, frame) => {
             state.goTo(frame)
-            const camera = scene.meshCamera(editor.shotView.cameraAt(width, height))
+            const size = { width: larger * width, height: larger * height }
+            const camera = scene.meshCamera(editor.shotView.cameraAt(size.width, size.height))
             const pixels = renderer.read({
               clip,
               index: scene.index,
               camera,
-              width,
-              height,
+              ...size,
               mode: 'mask',
               points,
               step

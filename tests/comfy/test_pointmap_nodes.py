@@ -118,8 +118,9 @@ def test_sky_has_no_confidence_where_it_is_found_or_shown(client, file):
     prompt["record shown"] = record("shown", 3)
     wrong = {"load": prompt["load"], "wrong sky": prompt.pop("wrong sky"), "wrong": prompt.pop("wrong")}
     result = client.queue(prompt).ok()
-    assert "of the pixels are taken for sky" in result.text("found") and recorded(result, "record found")["min"] == 0
-    assert "sky" not in result.text("shown") and recorded(result, "record shown")["min"] == 1  # no sky, says the mask
+    assert "of the pixels are taken for sky" in result.text("found")
+    assert "sky" not in result.text("shown")  # there is none, says the mask
+    assert recorded(result, "record found")["mean"] < 0.8 < 0.9 < recorded(result, "record shown")["mean"]
     assert "has 0 points" in client.queue({**wrong, "record": record("wrong", 3)}).message
 
 

@@ -331,7 +331,7 @@ layout(location = 0) in vec3 position;
 layout(location = 2) in vec3 vertexPlace;
 out vec3 colour;
 out float width;
-const float ROUND = 1.3; // neighbours' discs meet across a quad
+const float ROUND = 1.42; // neighbours' discs meet in the middle of a quad, half its diagonal away
 void main() {
   ivec2 p = ivec2(vertexPlace.xy);
   gl_Position = clipFromWorld * vec4(position, 1.0);
