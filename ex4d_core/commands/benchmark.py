@@ -1,18 +1,22 @@
 """Measure the geometry on exact truth: draw a seeded set of scenes, compare ways to carry a clip to other cameras.
 
   benchmark make --output_dir set
+  benchmark import dycheck iphone/ --output_dir set
   benchmark run --set set --output_dir report [--videos NAME=FOLDER]
 
 `make` draws scenes with exact depth, source cameras of five kinds and the truth of target cameras on four ranges (0 to 30, 60 and
-90 degrees, -90 to 90). `run` shows each by every method from the same depth and cameras, and writes report.html (one page),
-report.json, table.tex and a line into history.jsonl. Exit code 2 where something was not measured or became worse. Started by
-accelerate launch or torchrun, on any number of machines with a common folder, each process measures its share of the cases.
+90 degrees, -90 to 90). `import` brings a public set of clips filmed by several cameras into the same form, from where you put it:
+dycheck (the iPhone set), nvidia (Dynamic Scenes), kubric (Kubric-4D), multicam (MultiCamVideo) or v2m4. `run` shows each clip by
+every method from the same depth and cameras, and writes report.html (one page), report.json, table.tex and a line into
+history.jsonl. Exit code 2 where something was not measured or became worse. Started by accelerate launch or torchrun, on any
+number of machines with a common folder, each process measures its share of the cases.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import time
 from pathlib import Path
@@ -24,7 +28,7 @@ from ..storage.staging import check_targets, staged_folder
 from .bench import machine
 from .console import ProgressBar, interrupted, say
 from .exits import INCOMPLETE
-from .flags import number
+from .flags import number, whole
 
 if TYPE_CHECKING:
     from ..evaluation.adherence import Adherence
@@ -48,13 +52,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from ..depth.refine import MENDS
     from ..evaluation.benchmark.cases import SETS
     from ..evaluation.benchmark.methods import METHODS
+    from ..evaluation.sets.kinds import KINDS
 
     add = parser.add_argument
-    add("what", choices=("make", "run"), help="draw a set, or measure on one")
+    add("what", choices=("make", "import", "run"), help="draw a set, bring a public one in, or measure on one")
+    add("kind", nargs="?", choices=tuple(KINDS), help="import: which public set")
+    add("folder", nargs="?", help="import: where it lies; all of it, some of its scenes, or one")
     add("--output_dir", required=True, help="folder for the set, or for the report")
-    add("--size", choices=tuple(SETS), default="small", help="make: which set (default small: 5 scenes of 256x256)")
+    add("--size", choices=tuple(SETS), default="small", help="make: which set (default small: 10 scenes of 256x256)")
+    add("--start", type=whole(0), default=0, help="import: first frame (default 0)")
+    add(
+        "--num_frames",
+        type=whole(1),
+        default=49,
+        help="import: frames of a clip, fewer where it has fewer (default 49)",
+    )
+    add("--every", type=whole(1), default=1, help="import: take every n-th frame (default 1)")
+    add("--longest", type=whole(16, 4096), default=512, help="import: pixels of the longer side at most (default 512)")
+    add("--cases", nargs="+", metavar="NAME", help="import: only these cases")
     add("--set", dest="set_dir", help="run: folder of a set")
-    add("--methods", nargs="+", choices=tuple(METHODS), default=list(METHODS), help="run: which (default all)")
+    add(
+        "--methods",
+        nargs="*",
+        choices=tuple(METHODS),
+        default=list(METHODS),
+        help="run: which (default all; none: only --videos)",
+    )
     add(
         "--videos",
         nargs="+",
@@ -74,30 +97,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw or measure; see the module."""
-    return _make(args) if args.what == "make" else _run(args)
+    """Draw, bring in or measure; see the module."""
+    if args.what != "import" and args.kind is not None:
+        raise EX4DError(f"{args.what} takes no '{args.kind}'; only import names a public set.")
+    return {"make": _make, "import": _import, "run": _run}[args.what](args)
 
 
 def _make(args: argparse.Namespace) -> int:
     from ..evaluation.benchmark.cases import INDEX, make
 
-    if (Path(args.output_dir) / INDEX).exists():
-        raise EX4DError(f"'{args.output_dir}' holds a set already. Give another folder, or remove it.")
+    _check_empty(Path(args.output_dir) / INDEX)
     with staged_folder(args.output_dir) as stage, ProgressBar("drawing scenes") as bar:
         make(stage, args.size, progress=bar, cancel=interrupted)
     print(Path(args.output_dir) / INDEX)
     return 0
 
 
+def _import(args: argparse.Namespace) -> int:
+    from ..evaluation.benchmark.cases import INDEX
+    from ..evaluation.sets.kinds import KINDS, bring_in
+    from ..evaluation.sets.views import Wanted
+
+    if args.folder is None:
+        raise EX4DError(f"import needs a public set's name and its folder: benchmark import {'|'.join(KINDS)} FOLDER.")
+    _check_empty(Path(args.output_dir) / INDEX)
+    wanted = Wanted(args.start, args.num_frames, args.every, args.longest)
+    names = None if args.cases is None else set(args.cases)
+    with staged_folder(args.output_dir) as stage:
+        missing = bring_in(
+            args.kind,
+            Path(args.folder),
+            stage,
+            wanted,
+            names=names,
+            progress=lambda case: say(f"reading {case}"),
+            cancel=interrupted,
+        )
+    for sentence in missing:
+        say(sentence)
+    print(Path(args.output_dir) / INDEX)
+    return 0
+
+
+def _check_empty(index: Path) -> None:
+    if index.exists():
+        raise EX4DError(f"'{index.parent}' holds a set already. Give another folder, or remove it.")
+
+
 def _run(args: argparse.Namespace) -> int:
-    from ..evaluation.benchmark.cases import read_index
+    from ..evaluation.benchmark.cases import read_index, read_missing
     from ..evaluation.benchmark.noise import DepthNoise
     from ..evaluation.benchmark.page import page
     from ..evaluation.benchmark.results import document, latex, read_report, regressions
     from ..evaluation.benchmark.shares import forget, gathered, keep, share_of
 
     if args.set_dir is None:
-        raise EX4DError("run needs --set: the folder that `benchmark make` drew.")
+        raise EX4DError("run needs --set: the folder that `benchmark make` drew or `benchmark import` wrote.")
+    if not (args.methods or args.videos):
+        raise EX4DError("run needs --methods or --videos: what is to be measured.")
     noise = DepthNoise(args.depth_scale, args.depth_flicker, args.depth_blur, args.depth_holes, tuple(args.mend_depth))
     folders = _folders(args.videos, args.methods)
     before = None if args.against is None else read_report(Path(args.against))
@@ -120,6 +177,8 @@ def _run(args: argparse.Namespace) -> int:
         raise EX4DError("Nothing could be measured: " + (problems[0] if problems else "the set is empty."))
     worse = [] if before is None else regressions(entries, before)
     settings = _settings(name, cases, noise, before, time.monotonic() - started)
+    if missing := read_missing(folder):
+        settings["truth that the set does not have"] = "; ".join(missing)
     worst = _worst(folder, entries, folders, noise)
     films = _films(folder, entries, folders, noise)
     with staged_folder(output) as stage:
@@ -160,7 +219,11 @@ def _measure(
         done = 0
         for case, spans in cases.items():
             try:
-                source = _spoilt_source(folder, case, noise)
+                source, own = _spoilt_source(folder, case, noise), methods
+                if not source.has_depth:
+                    own = []
+                    if methods:
+                        problems.append(f"{case}: the set has no depth of it, so only finished videos can be measured")
             except EX4DError as error:
                 problems.append(f"{case}: {error}")
                 continue
@@ -171,7 +234,7 @@ def _measure(
                 except EX4DError as error:
                     problems.append(f"{case} {span}: {error}")
                     continue
-                for method in [*methods, *folders]:
+                for method in [*own, *folders]:
                     if interrupted():
                         raise Cancelled
                     try:
@@ -189,10 +252,11 @@ def _spoilt_source(folder: Path, case: str, noise: DepthNoise) -> Filmed:
     from dataclasses import replace
 
     from ..evaluation.benchmark.cases import read_source
+    from ..evaluation.benchmark.gaps import without_gaps
     from ..evaluation.benchmark.noise import spoilt
 
     source = read_source(folder, case)
-    return replace(source, depth=spoilt(source.depth, noise))
+    return replace(source, depth=spoilt(without_gaps(source.depth), noise)) if source.has_depth else source
 
 
 def _shown(method: str, folders: dict[str, Path], case: str, span: str, source: Filmed, truth: Target) -> Shown:
@@ -204,10 +268,10 @@ def _shown(method: str, folders: dict[str, Path], case: str, span: str, source: 
 
 
 def _camera(shown: Shown, source: Filmed, truth: Target) -> Adherence | None:
-    """How far a finished video's camera is off; None where OpenCV is missing."""
+    """How far a finished video's camera is off; None where OpenCV or the truth's depth is missing."""
     from ..evaluation.adherence import Asked, adherence, radius_of
 
-    if not extras.has("cv2"):
+    if not (extras.has("cv2") and source.has_depth and truth.has_depth):
         return None
     asked = Asked(truth.path, truth.depth, radius_of(source.depth))
     return adherence(shown.color, asked, cancel=interrupted)
@@ -252,10 +316,10 @@ def _settings(
 
 def _worst(folder: Path, entries: list[Entry], folders: dict[str, Path], noise: DepthNoise) -> list[WorstFrame]:
     """The pictures of the worst frames, shown again by every method."""
-    from ..evaluation.benchmark.cases import read_target
+    from ..evaluation.benchmark.cases import range_title, read_target
     from ..evaluation.benchmark.methods import METHODS
     from ..evaluation.benchmark.page import WorstFrame
-    from ..evaluation.benchmark.results import methods_of, worst_frames
+    from ..evaluation.benchmark.results import by_eye, methods_of, worst_frames
 
     methods = methods_of(entries)
     judged = WORST_OF if WORST_OF in methods else methods[0]
@@ -264,7 +328,7 @@ def _worst(folder: Path, entries: list[Entry], folders: dict[str, Path], noise: 
         source, truth = _spoilt_source(folder, entry.case, noise), read_target(folder, entry.case, entry.span)
         moment, there = source.beginning_and(t), truth.beginning_and(t)
         pictures = []
-        for method in methods:
+        for method in (one for one in methods if one in folders or source.has_depth):
             if method in folders:
                 shown, number = _finished(folders[method], entry.case, entry.span, truth), t
             else:
@@ -272,14 +336,16 @@ def _worst(folder: Path, entries: list[Entry], folders: dict[str, Path], noise: 
             if shown is not None:
                 pictures.append((method, shown.color[number].numpy()))
         grade = entry.grades[t]
-        title = f"{entry.case}, {entry.span}°, frame {t} at {grade.angle:+.0f}°: {judged} {grade.psnr_visible:.1f} dB visible"
+        where = "all" if math.isnan(grade.psnr_visible) else "visible"
+        title = f"{entry.case}, {range_title(entry.span)}, frame {t} at {grade.angle:+.0f}°"
+        title += f": {judged} {by_eye(grade):.1f} dB {where}"
         frames.append(WorstFrame(title, source.rgb[t].numpy(), truth.rgb[t].numpy(), pictures))
     return frames
 
 
 def _films(folder: Path, entries: list[Entry], folders: dict[str, Path], noise: DepthNoise) -> list[Film]:
     """Films of the worst clips: truth, what the judged method shows, and where the two differ, side by side."""
-    from ..evaluation.benchmark.cases import read_target
+    from ..evaluation.benchmark.cases import range_title, read_target
     from ..evaluation.benchmark.page import Film, film_of
     from ..evaluation.benchmark.results import methods_of, worst_frames
 
@@ -289,7 +355,9 @@ def _films(folder: Path, entries: list[Entry], folders: dict[str, Path], noise: 
     for entry, _ in worst_frames(entries, judged, FILMS):
         truth = read_target(folder, entry.case, entry.span)
         shown = _shown(judged, folders, entry.case, entry.span, _spoilt_source(folder, entry.case, noise), truth)
-        films.append(Film(f"{entry.case}, {entry.span}°: truth, {judged}, where they differ", film_of(truth, shown)))
+        films.append(
+            Film(f"{entry.case}, {range_title(entry.span)}: truth, {judged}, where they differ", film_of(truth, shown))
+        )
     return films
 
 
@@ -300,6 +368,7 @@ def _history(file: Path, report: dict[str, Any]) -> str:
 
 
 def _print(entries: list[Entry], worse: list[Regression], problems: list[str]) -> None:
+    from ..evaluation.benchmark.cases import range_title
     from ..evaluation.benchmark.grade import MEASURES
     from ..evaluation.benchmark.results import shown, spans_of, table
 
@@ -309,7 +378,7 @@ def _print(entries: list[Entry], worse: list[Regression], problems: list[str]) -
         if not any(row[span][name].count for row in found.values() for span in spans):
             continue
         print(f"\n{measure.title} ({measure.unit}, {measure.better} is better): {measure.says}")
-        print("  ".join([f"{'':<14}", *(f"{span + ' deg':>18}" for span in spans)]))
+        print("  ".join([f"{'':<14}", *(f"{range_title(span):>18}" for span in spans)]))
         for method, row in found.items():
             print("  ".join([f"{method:<14}", *(f"{shown(row[span][name], name):>18}" for span in spans)]))
     for one in worse:

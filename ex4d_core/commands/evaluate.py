@@ -300,6 +300,8 @@ def _of_scene(file: Path) -> dict[str, Any]:
         raise EX4DError(f"--scene takes a case's {TARGET}<range>.npz, got '{file.name}'.")
     source = read_source(file.parent.parent, file.parent.name)
     truth = read_target(file.parent.parent, file.parent.name, span)
+    if not (source.has_depth and truth.has_depth):
+        return {"truth": truth.rgb}
     asked = Asked(truth.path, truth.depth, radius_of(source.depth))
     return {"truth": truth.rgb, "asked": asked, "hidden": hidden_behind(source, truth)}
 

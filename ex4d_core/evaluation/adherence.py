@@ -80,7 +80,7 @@ def asked_of(
 
 def radius_of(depth: Tensor) -> float:
     """Of a scene, as camera paths take it: the nearest depth of the clip's first frame, and a margin."""
-    return float(depth[0].min()) + PIVOT_MARGIN
+    return float(depth[0][depth[0] > 0].min()) + PIVOT_MARGIN
 
 
 def adherence(

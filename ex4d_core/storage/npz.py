@@ -136,19 +136,20 @@ class NpzFrames:
         self._zip.close()
 
 
-def arrays_in(path: str | Path, *names: str) -> dict[str, np.ndarray]:
+def arrays_in(path: str | Path, *names: str, optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
     """Arrays of numbers by their names, each whole in memory.
 
     Args:
         path: the archive.
         names: of the arrays.
+        optional: of others, which are given where they are there.
 
     Raises:
         EX4DError: no such file, no .npz, a damaged one, a name that is not there, or something else than numbers.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in names}
+            arrays = {name: archive[name] for name in (*names, *(other for other in optional if other in archive))}
     except FileNotFoundError as error:
         raise EX4DError(f"There is no file '{path}'. Check the path.") from error
     except Exception as error:  # of damage numpy, zipfile and its decompressors raise a dozen classes

@@ -51,8 +51,8 @@ def test_quality_does_not_fall_below_the_stored_results(small_set, tmp_path, cap
     for method in MEASURED:
         for span, row in report["mean"][method].items():
             for name, value in row.items():
-                if name.startswith("camera"):
-                    assert value["mean"] is None  # known, where a method draws for it
+                if name.startswith("camera") or name == "psnr_covisible":
+                    assert value["mean"] is None  # of finished videos, and of sets whose authors say where to compare
                     continue
                 before = stored["mean"][method][span][name]["mean"]
                 assert value["mean"] == pytest.approx(before, abs=0.1 if "psnr" in name else 0.002), (

@@ -25,7 +25,8 @@ def hidden_behind(source: Filmed, truth: Target) -> Hidden:
     for t in range(len(color)):
         column, row, z, colors = placed_points(source, truth.path, t)
         at, kept = inside(column.round(), row.round(), height, width)
-        behind = z[kept] > (1 + BEHIND) * truth.depth[t].reshape(-1)[at]
+        true = truth.depth[t].reshape(-1)[at]
+        behind = (true > 0) & (z[kept] > (1 + BEHIND) * true)
         column, row, z, colors = (part[kept][behind] for part in (column, row, z, colors))
         color[t], there[t], _ = point_frame((column, row, z, colors), height, width)
     return Hidden(color, there)

@@ -1,13 +1,15 @@
 """The cases: a scene, the camera that films it, and four ranges of target cameras with what they really see.
 
-On disk a benchmark is a folder; other scenes in the same form are taken as well::
+On disk a benchmark is a folder; other scenes in the same form are taken as well (`evaluation.sets` brings public ones into it)::
 
-    benchmark.json            name, and the cases with their ranges
+    benchmark.json            name, the cases with their ranges, and "missing": sentences on truth that the set does not have
     <case>/source.npz         rgb (T,H,W,3) uint8, depth (T,H,W) float32, world_to_camera (T,4,4), lens (T,4): fx fy cx cy
     <case>/source.mp4         the same to look at, or to give to another program
     <case>/target_<range>.npz rgb, depth, world_to_camera, lens, angle (T) degrees, visible (T,H,W) bool: what the source sees
+                              at that frame, covisible (T,H,W) bool: where the set's authors compare; these two may be missing
 
-Frame t of a target is at the time of frame t of the source; poses are OpenCV, in the world of the source's first frame.
+Frame t of a target is at the time of frame t of the source; poses are OpenCV, in the world of the source's first frame. Depth is
+planar, and 0 where it is not known.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ from ...trajectory import Trajectory
 from ...video import save_video
 
 INDEX, TARGET = "benchmark.json", "target_"
+MASKS = ("visible", "covisible")
+"""Arrays of a target that may be missing."""
 RANGES: dict[str, tuple[float, float]] = {"0-30": (0, 30), "0-60": (0, 60), "0-90": (0, 90), "-90-90": (-90, 90)}
 """First and last azimuth in degrees, positive to the right: the paper's four."""
 SETS = {"tiny": (96, 4, 1), "small": (256, 13, 1), "full": (512, 49, 4)}
@@ -70,13 +74,18 @@ class Filmed:
 
     Attributes:
         rgb: (T, H, W, 3) uint8.
-        depth: (T, H, W) float32 planar.
+        depth: (T, H, W) float32 planar; 0 where it is not known.
         path: T poses with their lenses, in the world of the source's first frame.
     """
 
     rgb: Tensor
     depth: Tensor
     path: Trajectory
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether depth is known anywhere in every frame."""
+        return bool((self.depth > 0).any(2).any(1).all())
 
     def beginning_and(self, t: int) -> Filmed:
         """Its first frame, on whose camera and depths the others rest, and frame ``t``."""
@@ -85,10 +94,17 @@ class Filmed:
 
 @dataclass(frozen=True, eq=False)
 class Target(Filmed):
-    """The truth of one range: ``angle`` is T azimuths in degrees, ``visible`` (T, H, W) bool where the source sees the point."""
+    """The truth of one range.
+
+    Attributes:
+        angle: T azimuths in degrees.
+        visible: (T, H, W) bool where the source sees the point at the same frame; None = not known.
+        covisible: (T, H, W) bool where a public set's authors compare; None = they do not say.
+    """
 
     angle: np.ndarray
-    visible: Tensor
+    visible: Tensor | None = None
+    covisible: Tensor | None = None
 
 
 def scenes_of(size: str) -> Iterator[tuple[str, DemoScene]]:
@@ -141,7 +157,7 @@ def make(
         (folder / name).mkdir()
         source = scene.clip(cancel=cancel)
         poses, lenses = scene.source_cameras()
-        _write(folder / name / "source.npz", source, Trajectory(poses, lenses), {})
+        write_filmed(folder / name / "source.npz", Filmed(*source, Trajectory(poses, lenses)))
         save_video(folder / name / "source.mp4", source[0], FPS, cancel=cancel)
         done += 1
         for span_name, span in RANGES.items():
@@ -150,21 +166,34 @@ def make(
             path, angles = target_path(scene, span)
             truth = truth_along(scene, source, path.world_to_camera, cancel=cancel)
             extra = {"angle": angles, "visible": truth.visible.numpy()}
-            _write(folder / name / f"{TARGET}{span_name}.npz", (truth.color, truth.depth), path, extra)
+            write_filmed(folder / name / f"{TARGET}{span_name}.npz", Filmed(truth.color, truth.depth, path), extra)
             done += 1
-    index = {"name": size, "cases": {name: list(RANGES) for name in scenes}}
-    (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    write_index(folder, size, {name: list(RANGES) for name in scenes}, [])
     if progress is not None:
         progress(total, total)
 
 
-def _write(file: Path, clip: tuple[Tensor, Tensor], path: Trajectory, extra: dict[str, np.ndarray]) -> None:
+def write_filmed(file: Path, filmed: Filmed, extra: dict[str, np.ndarray] | None = None) -> None:
+    """A source, or a target with its further arrays, as `read_source` and `read_target` take it."""
+    path = filmed.path
     assert path.intrinsics is not None
     with NpzWriter(file) as archive:
-        arrays = {"rgb": clip[0].numpy(), "depth": clip[1].numpy(), "world_to_camera": path.world_to_camera, **extra}
+        arrays = {"rgb": filmed.rgb.numpy(), "depth": filmed.depth.numpy(), "world_to_camera": path.world_to_camera}
         arrays["lens"] = np.array([(k.fx, k.fy, k.cx, k.cy) for k in path.intrinsics])
-        for name, values in arrays.items():
+        for name, values in (arrays | (extra or {})).items():
             archive.array(name, values)
+
+
+def write_index(folder: Path, name: str, cases: dict[str, list[str]], missing: list[str]) -> None:
+    """A set's list of cases with their ranges, and what truth it does not have."""
+    index = {"name": name, "cases": cases, "missing": missing}
+    (folder / INDEX).write_text(json.dumps(index, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_missing(folder: Path) -> list[str]:
+    """What truth a set says it does not have, a sentence each; of an index that `read_index` took."""
+    missing = json.loads((folder / INDEX).read_text(encoding="utf-8")).get("missing", [])
+    return [str(one) for one in missing] if isinstance(missing, list) else []
 
 
 def read_index(folder: Path) -> tuple[str, dict[str, list[str]]]:
@@ -204,17 +233,22 @@ def read_target(folder: Path, case: str, span: str) -> Target:
         EX4DError: a file that is missing, damaged or of other shapes.
     """
     file = folder / case / f"{TARGET}{span}.npz"
-    arrays = _read(file, ("angle", "visible"))
+    arrays = _read(file, ("angle",), MASKS)
     filmed = _filmed(arrays, file)
-    visible = torch.from_numpy(arrays["visible"].astype(bool))
-    if visible.shape != filmed[1].shape or arrays["angle"].shape != (len(visible),):
-        raise EX4DError(f"'{file}': angle and visible must have the frames and size of rgb.")
-    return Target(*filmed, arrays["angle"], visible)
+    masks = {name: torch.from_numpy(arrays[name].astype(bool)) for name in MASKS if name in arrays}
+    if arrays["angle"].shape != (len(filmed[1]),) or any(mask.shape != filmed[1].shape for mask in masks.values()):
+        raise EX4DError(f"'{file}': angle, visible and covisible must have the frames and size of rgb.")
+    return Target(*filmed, arrays["angle"], masks.get("visible"), masks.get("covisible"))
 
 
-def _read(file: Path, more: tuple[str, ...]) -> dict[str, np.ndarray]:
+def range_title(span: str) -> str:
+    """A range for people: degrees for the paper's, the name of its camera for one of a public set."""
+    return f"{span}°" if span in RANGES else span
+
+
+def _read(file: Path, more: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
     try:
-        return arrays_in(file, "rgb", "depth", "world_to_camera", "lens", *more)
+        return arrays_in(file, "rgb", "depth", "world_to_camera", "lens", *more, optional=optional)
     except EX4DError as error:
         raise EX4DError(f"{error} Draw the set again.") from error
 

@@ -55,6 +55,9 @@ MEASURES: dict[str, Measure] = {
     "psnr_visible": Measure(
         "PSNR, visible", "dB", "higher", 1, "over all pixels that the source sees; what a method loses counts as black"
     ),
+    "psnr_covisible": Measure(
+        "PSNR, covisible", "dB", "higher", 1, "over the pixels by which the set's authors compare, where they say so"
+    ),
     "psnr": Measure("PSNR, all", "dB", "higher", 1, "over whole pictures; holes are black where nothing fills them"),
     "occlusion": Measure(
         "hidden stays hidden",
@@ -79,7 +82,7 @@ class Grade:
     Attributes:
         angle: azimuth of the camera in degrees.
         see_through, wrong, hidden_shown, lost, hole_iou, psnr_shown, psnr_visible, psnr, occlusion, camera_degrees,
-            camera_radius: see `MEASURES`.
+            camera_radius, psnr_covisible: see `MEASURES`.
     """
 
     angle: float
@@ -94,6 +97,7 @@ class Grade:
     occlusion: float
     camera_degrees: float = math.nan
     camera_radius: float = math.nan
+    psnr_covisible: float = math.nan
 
     def plain(self) -> dict[str, float | None]:
         """For JSON, which knows neither NaN nor infinity."""
@@ -127,20 +131,21 @@ def grade(shown: Shown, truth: Target, known: Known, camera: Adherence | None = 
         known: of the same path.
         camera: of a video whose camera is not known for sure.
     """
-    off = [(math.nan, math.nan)] * len(truth.visible)
+    off = [(math.nan, math.nan)] * len(truth.rgb)
     if camera is not None and camera.trouble is None:
         off[1:] = zip(camera.degrees, camera.shares, strict=True)
-    hidden, everywhere = known.hidden, torch.ones_like(truth.visible[0])
+    hidden, everywhere = known.hidden, torch.ones_like(known.framed[0])
     grades = []
-    for t, visible in enumerate(truth.visible):
+    for t in range(len(truth.rgb)):
+        visible = None if truth.visible is None else truth.visible[t]
         error = squared_error(shown.color[t], truth.rgb[t])
         grades.append(
             Grade(
                 float(truth.angle[t]),
                 *_surfaces(shown, truth, known.framed[t], t),
                 *_holes(shown, visible, t),
-                psnr(mean_over(error, visible if shown.seen is None else visible & shown.seen[t])),
-                psnr(mean_over(error, visible)),
+                _psnr(error, visible if visible is None or shown.seen is None else visible & shown.seen[t]),
+                _psnr(error, visible),
                 psnr(float(error.mean())),
                 kept_hidden(
                     shown.color[t],
@@ -149,6 +154,7 @@ def grade(shown: Shown, truth: Target, known: Known, camera: Adherence | None = 
                     hidden.there[t] & (everywhere if shown.seen is None else shown.seen[t]),
                 ),
                 *off[t],
+                _psnr(error, None if truth.covisible is None else truth.covisible[t]),
             )
         )
     return grades
@@ -167,7 +173,9 @@ def in_source_picture(truth: Target, source: Filmed) -> Tensor:
         points = unproject(truth.depth[t], lens, 0.5) @ to_source[:3, :3].T + to_source[:3, 3]
         x, y, z = points.unbind(-1)
         column, row = own.fx * x / z + own.cx, own.fy * y / z + own.cy
-        framed[t] = (z > 0) & (column >= 0) & (column < own.width) & (row >= 0) & (row < own.height)
+        framed[t] = (
+            (truth.depth[t] > 0) & (z > 0) & (column >= 0) & (column < own.width) & (row >= 0) & (row < own.height)
+        )
     return framed
 
 
@@ -175,16 +183,21 @@ def _surfaces(shown: Shown, truth: Target, framed: Tensor, t: int) -> tuple[floa
     """Shares of the shown pixels that show something behind the truth, and another surface at all."""
     if shown.depth is None or shown.seen is None:
         return math.nan, math.nan
-    ratio = shown.depth[t] / truth.depth[t]
+    ratio, known = shown.depth[t] / truth.depth[t], truth.depth[t] > 0
     return (
         _share(ratio > 1 + SAME_SURFACE, shown.seen[t] & framed),
-        _share((ratio - 1).abs() > SAME_SURFACE, shown.seen[t]),
+        _share((ratio - 1).abs() > SAME_SURFACE, shown.seen[t] & known),
     )
 
 
-def _holes(shown: Shown, visible: Tensor, t: int) -> tuple[float, float, float]:
+def _psnr(error: Tensor, where: Tensor | None) -> float:
+    """NaN where it is not known which pixels to take."""
+    return math.nan if where is None else psnr(mean_over(error, where))
+
+
+def _holes(shown: Shown, visible: Tensor | None, t: int) -> tuple[float, float, float]:
     """Shares of the hidden that is shown, of the visible that is lost, and how far holes and the hidden overlap."""
-    if shown.seen is None:
+    if shown.seen is None or visible is None:
         return math.nan, math.nan, math.nan
     seen = shown.seen[t]
     return _share(seen, ~visible), _share(~seen, visible), _share(~seen & ~visible, ~seen | ~visible)

@@ -15,7 +15,7 @@ import torch
 from ...preview.comparison import FULL_SCALE, error_map
 from ...preview.pictures import jpeg
 from ...video import save_video
-from .cases import Target
+from .cases import Target, range_title
 from .charts import curve_chart, legend
 from .grade import MEASURES
 from .methods import Shown
@@ -111,7 +111,7 @@ def _settings(settings: dict[str, Any]) -> str:
 def _told(one: Regression) -> str:
     measure = MEASURES[one.measure]
     before, now = (f"{measure.scale * value:.2f}" for value in (one.before, one.now))
-    return escape(f"{one.method}, {one.span}: {measure.title} {before} → {now} {measure.unit}")
+    return escape(f"{one.method}, {range_title(one.span)}: {measure.title} {before} → {now} {measure.unit}")
 
 
 def _tables(entries: list[Entry], worse: list[Regression]) -> list[str]:
@@ -122,7 +122,7 @@ def _tables(entries: list[Entry], worse: list[Regression]) -> list[str]:
         if not any(row[span][name].count for row in found.values() for span in spans):
             continue
         best = {span: _best([row[span][name].mean for row in found.values()], measure.better) for span in spans}
-        head = "".join(f"<th>{escape(span)}°</th>" for span in spans)
+        head = "".join(f"<th>{escape(range_title(span))}</th>" for span in spans)
         parts.append(f"<h3>{measure.title} ({measure.unit}, {measure.better} is better)</h3><p>{measure.says}</p>")
         parts.append(f"<table><tr><th>method</th>{head}</tr>")
         for method, row in found.items():

@@ -164,12 +164,17 @@ def regressions(entries: list[Entry], before: dict[str, Any]) -> list[Regression
     return worse
 
 
+def by_eye(grade: Grade) -> float:
+    """What makes a frame the worst: PSNR over visible pixels, or over all where it is not known which those are."""
+    return grade.psnr if math.isnan(grade.psnr_visible) else grade.psnr_visible
+
+
 def worst_frames(entries: list[Entry], method: str, count: int) -> list[tuple[Entry, int]]:
-    """The frames with the lowest PSNR over visible pixels, each of another case and range."""
+    """The worst frames by `by_eye`, each of another case and range."""
     lowest = []
     for entry in entries:
         if entry.method == method:
-            known = [(one.psnr_visible, t) for t, one in enumerate(entry.grades) if math.isfinite(one.psnr_visible)]
+            known = [(by_eye(one), t) for t, one in enumerate(entry.grades) if math.isfinite(by_eye(one))]
             if known:
                 lowest.append((min(known), entry))
     lowest.sort(key=lambda found: found[0])
@@ -185,11 +190,17 @@ def shown(value: Estimate, measure: str) -> str:
     return f"{scale * value.mean:.2f}{spread}"
 
 
+def _latex_range(span: str) -> str:
+    return rf"${span}^\circ$" if span in RANGES else span.replace("_", r"\_")
+
+
 def latex(entries: list[Entry], measures: tuple[str, ...] = ("see_through", "hole_iou", "psnr_shown")) -> str:
     """A table for papers: a row a method, a group of columns a range; needs booktabs."""
     found, spans = table(entries), spans_of(entries)
     lines = [r"\begin{tabular}{l" + "r" * len(spans) * len(measures) + "}", r"\toprule"]
-    lines.append(" & ".join(["", *(rf"\multicolumn{{{len(measures)}}}{{c}}{{${s}^\circ$}}" for s in spans)]) + r" \\")
+    lines.append(
+        " & ".join(["", *(rf"\multicolumn{{{len(measures)}}}{{c}}{{{_latex_range(s)}}}" for s in spans)]) + r" \\"
+    )
     heads = [f"{MEASURES[name].title} ({MEASURES[name].unit})".replace("%", r"\%") for name in measures]
     lines += [" & ".join(["method", *(heads * len(spans))]) + r" \\", r"\midrule"]
     for method, row in found.items():
