@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from ..machine import extras
 
 Mend = Literal["edges", "flicker"]
 MENDS: tuple[Mend, ...] = get_args(Mend)
@@ -44,9 +46,21 @@ def sharpen_edges(depth: Tensor, reach: int = 3) -> Tensor:
     their least, above it their largest; of logarithms, so that the unit does not matter.
     """
     result = depth.float().cpu().clone()
+    sharpen = _compiled(result, reach) or _sharpen
     for frame in result.numpy():
-        _sharpen(frame, reach)
+        sharpen(frame, reach)
     return result.to(depth.device)
+
+
+def _compiled(depth: Tensor, reach: int) -> Callable[[np.ndarray, int], None] | None:
+    """`_sharpen` as machine code for frames of a clip (T, H, W); None where numba is not installed."""
+    if not extras.has("numba"):
+        return None
+    from .refine_kernels import sharpen
+
+    height, width = depth.shape[1:]
+    room, near = np.empty((2, height + 2 * reach, width), np.float32), np.empty((height, width), np.uint8)
+    return lambda frame, reach: sharpen(frame, room, near, reach, EDGE, SAME, RAMP, SLOPE)
 
 
 def _sharpen(depth: np.ndarray, reach: int) -> None:
@@ -64,7 +78,7 @@ def _sharpen(depth: np.ndarray, reach: int) -> None:
     near_ramp = _range((ramp & edge).astype(np.float32), reach - 1)[1] > 0
     between = near_ramp & edge & (values - low > SAME) & (high - values > SAME)
     nearer = np.where(values - low < high - values, low, high)
-    depth[between] = np.exp(nearer[between])
+    depth[between] = np.where(nearer == low, _range(depth, reach)[0], _range(depth, reach)[1])[between]
 
 
 def _range(values: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ex4d_core.commands.cli import main
+from ex4d_core.depth import refine
 from ex4d_core.depth.refine import level_frames, mended, sharpen_edges
 from ex4d_core.evaluation.benchmark.noise import DepthNoise, spoilt
 
@@ -23,6 +24,25 @@ def test_blurred_edges_become_steps_where_they_were():
     blurred = spoilt(exact, DepthNoise(blur=1.0))
     off = [((depth / exact - 1).abs() > 0.02).float().mean() for depth in (blurred, sharpen_edges(blurred))]
     assert off[0] > 0.05 and off[1] < 0.3 * off[0]
+
+
+def test_compiled_and_plain_sharpening_are_one():
+    pytest.importorskip("numba")
+    generator = torch.Generator().manual_seed(5)
+    rough = (torch.rand((1, 37, 64), generator=generator) * 3).exp()
+    clips = [spoilt(steps(), DepthNoise(blur=blur)) for blur in (0.7, 1.0, 1.6)]
+    for clip, reach in [
+        *((one, 3) for one in clips),
+        (clips[1], 2),
+        (clips[1], 5),
+        (rough, 3),
+        (clips[0][:, :3, :4], 3),
+    ]:
+        plain = clip.clone()
+        for frame in plain.numpy():
+            refine._sharpen(frame, reach)
+        assert torch.equal(sharpen_edges(clip, reach), plain)
+        assert clip.shape[1] < 60 or (plain != clip).any()
 
 
 def test_exact_steps_and_slopes_stay():

@@ -112,7 +112,9 @@ def test_video_distances_are_of_all_clips_together(weights, tmp_path, capsys):
 
 def test_rows_say_what_they_lack(weights):
     said = judged.judge(clip(4), clip(4), weights)
-    assert "needs 10 frames" in said.reasons["fvd"] and "AMT-S" in said.reasons["vbench_smoothness"]
+    assert (
+        "needs 10 frames" in said.reasons["fvd"] and "amt-s.pth (12 MB, CC BY-NC" in said.reasons["vbench_smoothness"]
+    )
     assert said.reasons["clip"].startswith("needs clip-vit-base-patch16") and not said.values
     (weights / "alexnet-owt-7be5be79.pth").write_bytes(b"no tensors")
     assert set(said.reasons) == {row.name for row in judged.WEIGHTED}

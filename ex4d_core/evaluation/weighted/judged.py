@@ -15,6 +15,7 @@ from torch import Tensor
 from ...camera import DEFAULT_FPS
 from ...machine.cancel import unless_cancelled
 from . import distances, networks, vbench
+from .amt import SMALLEST_SIDE
 from .files import WeightFile, note
 
 Need = Literal["truth", "prompt", "nothing"]
@@ -28,7 +29,7 @@ DREAMSIM = tuple(
 )
 FEWEST_FRAMES = 10
 """That I3D takes."""
-NO_AMT = "needs AMT-S, of which there is no package: give its frames to evaluation.weighted.vbench.smoothness"
+AMT = "amt-s.pth"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Weighted:
         name: in JSON and for --require.
         title: for people.
         better: which way is better.
-        weights: its files; None = they cannot be used here, see ``problem``.
+        weights: its files.
         needs: beside the result.
         of_set: a distance between two sets of clips, one number for all.
     """
@@ -47,14 +48,12 @@ class Weighted:
     name: str
     title: str
     better: Literal["higher", "lower"]
-    weights: WeightFile | None
+    weights: WeightFile
     needs: Need = "nothing"
     of_set: bool = False
 
     def problem(self, folder: Path | None, given: dict[Need, bool]) -> str | None:
         """Why it is not computed, behind "not computed: "."""
-        if self.weights is None:
-            return NO_AMT
         found = self.weights.problem(folder)
         if found is None and not given[self.needs]:
             return {"truth": "needs the truth", "prompt": "needs --prompt"}[self.needs]
@@ -83,7 +82,12 @@ WEIGHTED: tuple[Weighted, ...] = (
     Weighted(
         "vbench_background", "VBench background consistency", "higher", WeightFile((CLIP_B32,), None, "MIT", "OpenAI")
     ),
-    Weighted("vbench_smoothness", "VBench motion smoothness", "higher", None),
+    Weighted(
+        "vbench_smoothness",
+        "VBench motion smoothness",
+        "higher",
+        WeightFile((AMT,), 12, "CC BY-NC 4.0", "MCG-NKU's AMT"),
+    ),
     Weighted(
         "vbench_dynamic",
         "VBench dynamic degree",
@@ -151,8 +155,10 @@ def judge(
         problem = row.problem(folder, given)
         if problem is None and row.weights is FVD and len(result) < FEWEST_FRAMES:
             problem = f"needs {FEWEST_FRAMES} frames, got {len(result)}"
-        if problem is not None or folder is None or row.weights is None:
-            said.reasons[row.name] = problem or NO_AMT
+        if problem is None and row.weights.files == (AMT,) and min(result.shape[1:3]) < SMALLEST_SIDE:
+            problem = f"needs sides of {SMALLEST_SIDE} pixels or more, got {result.shape[2]}x{result.shape[1]}"
+        if problem is not None or folder is None:
+            said.reasons[row.name] = problem or "needs --weights"
             continue
         try:
             unless_cancelled(partial(_judge_row, row, result, truth, prompt or "", fps, folder, said), cancel)
@@ -179,8 +185,6 @@ def _network(name: str, folder: Path, *files: str) -> Any:
 def _judge_row(
     row: Weighted, result: Tensor, truth: Tensor | None, prompt: str, fps: float, folder: Path, said: Said
 ) -> None:
-    assert row.weights is not None
-
     def load(name: str) -> Any:
         return _network(name, folder, *_files(row))
 
@@ -198,6 +202,7 @@ def _judge_row(
         "clip": lambda: float(load("clip_text")(result, prompt).mean()),
         "vbench_subject": lambda: vbench.consistency(load("dino")(result)),
         "vbench_background": lambda: vbench.consistency(load("clip_images")(result)),
+        "vbench_smoothness": lambda: vbench.smoothness(result, load("amt_s")(result)),
         "vbench_dynamic": lambda: vbench.is_dynamic(
             load("raft")(vbench.sampled(result, fps)), (result.shape[1], result.shape[2])
         ),
@@ -206,13 +211,12 @@ def _judge_row(
     }
     value = compute[row.name]()
     if math.isnan(value):
-        said.reasons[row.name] = "needs two frames"
+        said.reasons[row.name] = "needs three frames" if row.name == "vbench_smoothness" else "needs two frames"
     else:
         said.values[row.name] = value
 
 
 def _files(row: Weighted) -> tuple[str, ...]:
-    assert row.weights is not None
     return ("dreamsim",) if row.name == "dreamsim" else row.weights.files
 
 

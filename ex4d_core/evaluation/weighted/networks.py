@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...errors import EX4DError
+from .amt import between, tensors_of
 from .vbench import pair_speed
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -208,6 +209,21 @@ def raft(folder: Path, name: str) -> Callable[[Tensor], list[float]]:
         return found
 
     return speeds
+
+
+def amt_s(folder: Path, name: str) -> Callable[[Tensor], Tensor]:
+    """A clip (T, H, W, 3) uint8 to what AMT-S invents amid frames 0 and 2, 2 and 4, ...: (T // 2 or one fewer, H, W, 3) uint8."""
+    state = tensors_of(state_of(folder / name))
+
+    def amid(frames: Tensor) -> Tensor:
+        invented = torch.empty(((len(frames) - 1) // 2, *frames.shape[1:]), dtype=torch.uint8)
+        for target, one, two in zip(invented, frames[::2], frames[2::2], strict=False):
+            with torch.inference_mode():
+                found = between(state, planes(one[None]), planes(two[None]))[0]
+            target.copy_((255 * found).permute(1, 2, 0).to(torch.uint8))  # cut off, not rounded, as published
+        return invented
+
+    return amid
 
 
 def musiq(folder: Path, name: str) -> Callable[[Tensor], Tensor]:
