@@ -2,11 +2,16 @@
 
     python benchmarks/depthcrafter.py [--frames 49 110] [--size 576x1024] [--modes speed balanced low] [--compile]
                                       [--plain] [--profile] [--output results.json] [--seconds 400]
+    python benchmarks/depthcrafter.py --ways [--against FOLDER] [--frames 110] [--modes speed low]
+    python benchmarks/depthcrafter.py --first [--against FOLDER] [--frames 110]
     python benchmarks/depthcrafter.py --comfyui ~/comfy/ComfyUI [--frames 49 110] [--modes speed balanced low]
 
 Needs a CUDA card (about 25 GB for the comparison), diffusers and transformers. Nothing is downloaded. With ``--comfyui``
 the same clip goes through that checkout's model management, beside plain torch; the pack is then loaded by its path,
-as ComfyUI does. ``--tiny`` runs either part at toy size on any machine, to test this file.
+as ComfyUI does. ``--ways`` takes each way of being quicker away in turn, one network at a time; with ``--against``, a
+folder with another ``ex4d_core`` in it, whole calls of both follow, in turn, and how far their results lie apart.
+``--first`` measures the first call of this process alone, compiling included (set TRITON_CACHE_DIR to an empty folder).
+``--tiny`` runs either part at toy size on any machine, to test this file.
 """
 
 from __future__ import annotations
@@ -14,13 +19,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
+import importlib.util
 import json
 import os
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -115,6 +122,21 @@ class Core:
     def module(self, name: str) -> ModuleType:
         return importlib.import_module(f"{self.name}.depth.depthcrafter.{name}")
 
+    @classmethod
+    def of(cls, folder: str) -> Core:
+        """Another checkout's core, under a name of its own beside the first."""
+        core = cls.__new__(cls)
+        core.pack, core.name = None, "other_core"
+        place = Path(folder).resolve() / "ex4d_core"
+        found = importlib.util.spec_from_file_location(
+            core.name, place / "__init__.py", submodule_search_locations=[str(place)]
+        )
+        assert found is not None and found.loader is not None, f"no ex4d_core in {folder}"
+        package = importlib.util.module_from_spec(found)
+        sys.modules[core.name] = package
+        found.loader.exec_module(package)
+        return core
+
     def host_placement(self) -> Any:
         return importlib.import_module(f"{self.pack}.nodes.depthcrafter").HostPlacement()
 
@@ -179,6 +201,54 @@ def timed(work: Callable[[], Any], repeats: int = 2) -> dict[str, float]:
 
 def difference(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a.double() - b.double()).norm() / b.double().norm())
+
+
+def doubled(layers: Any) -> Callable[[Any, torch.Tensor], Any]:
+    """``layers.upsampled`` the plain way: the picture doubled, then the stock convolution."""
+
+    def upsampled(upsampler: Any, x: torch.Tensor) -> Any:
+        _, channels, height, width = x.shape
+
+        def read(first: int, last: int) -> torch.Tensor:
+            pixels = layers.rows_of(x[first:last]).view(-1, height, 1, width, 1, channels)
+            pixels = pixels.expand(-1, -1, 2, -1, 2, -1).reshape(-1, 4 * height * width, channels)
+            return layers.conv2d(upsampler.conv, layers.image_of(pixels, 2 * height, 2 * width))
+
+        return layers.Source(read, (2 * height, 2 * width), x.dtype, (upsampler.conv,))
+
+    return upsampled
+
+
+class Ways:
+    """What makes the networks quicker, each to be taken away or, where it is none of ours, put on."""
+
+    def __init__(self, core: Core):
+        self.layers, self.attention = core.module("layers"), core.module("attention")
+        never = 2**62
+        self.changes: dict[str, list[tuple[Any, str, Any]]] = {
+            "all": [],
+            "without phases": [(self.layers, "upsampled", doubled(self.layers))],
+            "without cuDNN's attention": [(self.attention, "CUDNN_TOKENS", never)],
+            "without attention by products": [(self.attention, "WIDEST_HEAD", never)],
+            "without the kernel over time": [(self.layers, "time_kernel", lambda _: None)],
+            "with cudnn.benchmark": [(torch.backends.cudnn, "benchmark", True)],
+        }
+
+    @contextmanager
+    def changed(self, way: str) -> Iterator[None]:
+        # The networks import what they use of the layers by name.
+        places = [self.layers, sys.modules[self.layers.__name__.replace("layers", "networks")]]
+        kept = []
+        for owner, name, value in self.changes[way]:
+            for place in places if owner is self.layers else [owner]:
+                if hasattr(place, name):
+                    kept.append((place, name, getattr(place, name)))
+                    setattr(place, name, value)
+        try:
+            yield
+        finally:
+            for owner, name, value in kept:
+                setattr(owner, name, value)
 
 
 class Bench:
@@ -253,6 +323,7 @@ class Bench:
         encoder: Any = self.networks.encoder
         ours_encoded = self.nets.encode(encoder["encoder"], encoder["quant_conv"], pixels, self.run)
         stock_encoded = self.vae.quant_conv(self.vae.encoder(pixels)).chunk(2, 1)[0]
+        half = self.nets.encode(encoder["encoder"], encoder["quant_conv"], pixels.to(self.dtype), self.run)
         self.unet.float(), self.vae.decoder.float()
         exact = self.stock_unet(sample.float(), token.float()), self.vae.decode(latents.float(), num_frames=8).sample
         ours32 = (
@@ -268,6 +339,7 @@ class Bench:
             "decode_stock_fp16": difference(stock[1], exact[1]),
             "decode_ours_fp32": difference(ours32[1], exact[1]),
             "encode_ours_fp32": difference(ours_encoded, stock_encoded),
+            "encode_ours_fp16": difference(half, stock_encoded),
         }
 
     def clip(self, frames: int, height: int, width: int) -> torch.Tensor:
@@ -324,6 +396,15 @@ class Bench:
         if self.args.comfyui:
             self.beside_the_host(height, width)
             return
+        if self.args.first:
+            self.first(height, width)
+            return
+        if self.args.ways:
+            self.note("agreement", self.agreement)
+            self.ways(height, width)
+            if self.args.against:
+                self.in_turn(height, width)
+            return
         self.note("agreement", self.agreement)
         self.networks_alone(height, width)
         for mode in self.args.modes:
@@ -334,6 +415,95 @@ class Bench:
                 self.note(f"{mode} {frames}", partial(self.end_to_end, mode, frames, height, width))
         if self.args.compile:
             self.compare_compiled(height, width)
+
+    def ways(self, height: int, width: int) -> None:
+        """Each network with one way taken away, in turn; a second round of the first shows the drift."""
+        for module in self.networks.parts().values():
+            self.core.module("loading")._channels_last(module)
+        encoder: Any = self.networks.encoder
+        frames = self.args.frames[-1]
+        latents, pixels = self.latents(8, height, width), self.pixels(4, height, width).to(self.dtype)
+        sample, token = self.unet_input(frames, height, width)
+        works = {
+            f"unet {frames}": lambda: self.our_unet(sample, token),
+            "decode 8": lambda: self.nets.decode(self.vae.decoder, latents, self.run),
+            "encode 4": lambda: self.nets.encode(encoder["encoder"], encoder["quant_conv"], pixels, self.run),
+        }
+        choices = Ways(self.core)
+        for name, work in works.items():
+            for way in (*choices.changes, "all"):
+                with choices.changed(way):
+                    self.note(f"{name}, {way}", partial(timed, work))
+        whole = pixels.float()
+        exact = lambda: self.nets.encode(encoder["encoder"], encoder["quant_conv"], whole, self.run)  # noqa: E731
+        self.note("encode 4, in float32", partial(timed, exact))
+        if self.args.profile:
+            for name, work in works.items():
+                for line in self.note(f"{name} profile", partial(self.profile, work)) or ():
+                    print(line)
+
+    def crafter_of(self, core: Core) -> Any:
+        """A ``DepthCrafter`` of one of the cores over the same weights."""
+        parts = self.networks.parts()
+        networks = core.module("loading").Networks(*parts.values(), self.networks.scaling_factor)
+        return core.module("pipeline").DepthCrafter(networks, device=self.device)
+
+    def in_turn(self, height: int, width: int) -> None:
+        """Whole calls of the other core and of this one, after one of each; and how far their results lie apart."""
+        crafters = {"other": self.crafter_of(Core.of(self.args.against)), "this": self.crafter_of(self.core)}
+        frames = self.args.frames[-1]
+        clip = self.clip(frames, height, width)
+        for mode in self.args.modes:
+            home = self.device if mode == "speed" else torch.device("cpu")
+            for module in self.networks.parts().values():
+                module.to(home)
+            results: dict[str, torch.Tensor] = {}
+            for turn in range(self.args.turns + 1):
+                for name, crafter in crafters.items():
+                    label = f"{mode} {frames} {name} " + (f"turn {turn}" if turn else "warm-up")
+                    self.note(label, partial(self.staged_call, crafter, clip, mode, results, name))
+            if len(results) == 2:
+                apart = (results["this"] - results["other"]).abs()
+                report = {"largest": float(apart.max()), "mean": float(apart.mean())}
+                self.note(f"{mode} {frames} apart", lambda report=report: report)
+
+    def staged_call(
+        self, crafter: Any, clip: torch.Tensor, mode: str, results: dict[str, torch.Tensor], name: str
+    ) -> dict[str, Any]:
+        """A whole call: its seconds by stage, its peak, its result laid into ``results``."""
+        frames = len(clip)
+        steps = 5 * (1 if frames <= 110 else 2)
+        marks: list[float] = []
+        wait()
+        reset_peak()
+
+        def progress(done: int, total: int) -> None:  # noqa: ARG001, the interface's
+            if done in (frames, frames + steps):
+                wait()
+                marks.append(time.perf_counter())
+
+        began = time.perf_counter()
+        results[name] = crafter(clip, memory=mode, progress=progress)
+        edges = [began, *marks, time.perf_counter()]
+        stages = [round(b - a, 3) for a, b in pairwise(edges)]
+        held = round(torch.cuda.max_memory_reserved() / GIB, 2) if torch.cuda.is_available() else 0.0
+        return {
+            "seconds": round(edges[-1] - began, 3),
+            **dict(zip(("encode", "unet", "decode"), stages)),
+            "peak_gib": peak_gib(),
+            "reserved_gib": held,
+        }
+
+    def first(self, height: int, width: int) -> None:
+        """The first whole call of this process, of the other core where one is given."""
+        core = Core.of(self.args.against) if self.args.against else self.core
+        for module in self.networks.parts().values():
+            self.core.module("loading")._channels_last(module)
+        crafter = self.crafter_of(core)
+        for frames in self.args.frames:
+            clip = self.clip(frames, height, width)
+            label = f"first call, {frames} frames, {'other' if self.args.against else 'this'}"
+            self.note(label, partial(self.staged_call, crafter, clip, self.args.modes[0], {}, "first"))
 
     def beside_the_host(self, height: int, width: int) -> None:
         """Whole calls with plain torch and with ComfyUI's model management, weights in host memory before each."""
@@ -479,6 +649,10 @@ def main() -> None:
     parser.add_argument(
         "--comfyui", help="folder of a ComfyUI checkout: measure its model management beside plain torch"
     )
+    parser.add_argument("--ways", action="store_true", help="take each way of being quicker away in turn")
+    parser.add_argument("--against", help="folder with another ex4d_core to measure beside this one")
+    parser.add_argument("--turns", type=int, default=2, help="whole calls of each after the warm-up, with --against")
+    parser.add_argument("--first", action="store_true", help="only the first call of this process")
     parser.add_argument("--tiny", action="store_true", help="toy networks, on the CPU")
     parser.add_argument("--output", help="JSON file for the results")
     parser.add_argument("--seconds", type=float, default=400, help="start nothing new after this time")

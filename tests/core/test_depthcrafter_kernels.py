@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import torch
 import torch.nn.functional as F
-from ex4d_core.depth.depthcrafter import kernels, rows
+from ex4d_core.depth.depthcrafter import kernels, rows, time_kernel
 
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)
@@ -61,6 +61,23 @@ for channels in (32, 320):
     layer.weight.data, layer.bias.data = rand(channels), rand(channels)
     tokens = rand(2, 45, channels) * 2 + 5
     assert (rows.layer_norm(tokens, layer) - layer(tokens)).abs().max() < 1e-5
+
+# Triton's interpreter takes no range up to a tensor with numpy 2.4 and newer.
+time_kernel.range = lambda first, last: range(first, last.handle.data.item())
+for channels, made in ((32, 96), (64, 128), (128, 64)):
+    weight, x, bias = rand(made, channels, 3, 1, 1).half(), rand(3, 150, channels).half(), rand(made).half()
+    exact = F.conv3d(x.float().permute(2, 0, 1)[None, ..., None], weight.float(), padding=(1, 0, 0))
+    exact = exact[0, ..., 0].permute(1, 2, 0)
+    taps = weight[..., 0, 0].transpose(1, 2).contiguous()
+    assert time_kernel.takes(x, made)
+    out = torch.empty(3, 150, made).half()
+    time_kernel.conv_over_time(x, taps, out)
+    assert ((out - exact).abs() <= 1e-3 * (1 + exact.abs())).all()
+    whole = rand(3, 200, made).half()
+    expected = whole.float()
+    expected[:, 20:170] += 0.3 * (exact + bias.float())
+    time_kernel.conv_over_time(x, taps, whole[:, 20:170], (bias, torch.tensor([0.3])))
+    assert ((whole - expected).abs() <= 1e-3 * (1 + expected.abs())).all()
 print("kernels agree")
 """
 
@@ -116,3 +133,59 @@ def test_half_precision_norms_keep_float32_sums():
         exact = F.silu(F.group_norm(x.double().transpose(1, 2), 32, eps=norm.eps)).transpose(1, 2)
     assert ours.dtype == torch.float16
     assert float((ours - exact).abs().max()) < 4e-3
+
+
+def test_a_picture_is_doubled_and_convolved_at_its_small_size():
+    import torch
+    import torch.nn.functional as F
+
+    from ex4d_core.depth.depthcrafter import layers
+
+    generator = torch.Generator().manual_seed(0)
+    for height, width in ((3, 5), (1, 1)):
+        x = torch.randn((2, 6, height, width), generator=generator).contiguous(memory_format=torch.channels_last)
+        upsampler = torch.nn.Module()
+        upsampler.conv = torch.nn.Conv2d(6, 4, 3, padding=1)
+        with torch.inference_mode():
+            source = layers.upsampled(upsampler, x)
+            plain = upsampler.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+            assert source.size == (2 * height, 2 * width)
+            assert torch.allclose(source.read(0, 2), plain, atol=1e-6)
+            assert torch.allclose(source.read(1, 2), plain[1:], atol=1e-6)
+
+
+def test_attention_as_two_products_is_attention(monkeypatch):
+    import torch
+    import torch.nn.functional as F
+
+    from ex4d_core.depth.depthcrafter import attention
+
+    monkeypatch.setattr(attention, "QUERIES", 7)
+    generator = torch.Generator().manual_seed(0)
+    # As they come of one product: heads beside each other.
+    query, key, value = torch.randn((2, 20, 3, 3, 8), generator=generator).permute(2, 0, 3, 1, 4)
+    ours = attention.by_products(query, key, value)
+    assert torch.allclose(ours, F.scaled_dot_product_attention(query, key, value), atol=1e-6)
+
+
+def test_what_float16_cannot_hold_is_encoded_in_float32(reference, monkeypatch):
+    import torch
+
+    from ex4d_core.depth.depthcrafter import pipeline
+
+    pytest.importorskip("diffusers")
+    folder = reference / "depthcrafter"
+    crafter = pipeline.DepthCrafter.from_pretrained(
+        folder / "depthcrafter_unet_tiny", folder / "svd_tiny", dtype=torch.float16, device="cpu"
+    )
+    encode, types = pipeline.nets.encode, []
+
+    def overflowing(encoder, quant_conv, pixels, run):
+        types.append(pixels.dtype)
+        made = encode(encoder, quant_conv, pixels, run)
+        return made if pixels.dtype == torch.float32 else made.fill_(torch.inf)
+
+    monkeypatch.setattr(pipeline.nets, "encode", overflowing)
+    clip = torch.rand((2, 64, 64, 3), generator=torch.Generator().manual_seed(1))
+    assert crafter(clip, steps=1).isfinite().all()
+    assert types == [torch.float16, torch.float32, torch.float32]

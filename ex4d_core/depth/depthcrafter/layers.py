@@ -21,45 +21,74 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .attention import attend
 from .memory import Execution
-from .rows import add_residual, gated_gelu, group_norm_affine, image_of, layer_norm, rows_of, scale_offset
+from .rows import add_residual, gated_gelu, group_norm_affine, image_of, layer_norm, rows_of, scale_offset, time_kernel
 
 MAX_ELEMENTS = 2**31 - 1
 """Convolutions and copies index with 32 bits."""
-
-MAX_ATTENTION_BATCH = 32768
-"""Scaled dot-product attention fails at a batch of 65,536 and more."""
 
 
 @dataclass(frozen=True)
 class Source:
     """Frames that are made when they are read: a tensor's, a concatenation, an upsampled picture.
 
-    ``read(first, last)`` gives (last - first, C, H, W); ``size`` is (H, W); ``modules`` are the weights it needs.
+    ``read(first, last)`` gives (last - first, C, H, W) of ``dtype``; ``size`` is (H, W); ``modules`` are the weights it
+    needs.
     """
 
     read: Callable[[int, int], Tensor]
     size: tuple[int, int]
+    dtype: torch.dtype
     modules: tuple[nn.Module, ...] = ()
 
 
 def source_of(x: Tensor) -> Source:
     """The frames of a tensor."""
-    return Source(lambda first, last: x[first:last], (x.shape[2], x.shape[3]))
+    return Source(lambda first, last: x[first:last], (x.shape[2], x.shape[3]), x.dtype)
 
 
 def conv2d(conv: nn.Conv2d, x: Tensor, *, bias: bool = True) -> Tensor:
     """A stock convolution, optionally leaving its bias to what comes next."""
-    return F.conv2d(
-        x, conv.weight, conv.bias if bias else None, _pair(conv.stride), _pair(conv.padding), _pair(conv.dilation)
-    )
+    weight, offset = weights_of(conv, x, bias=bias)
+    return F.conv2d(x, weight, offset, _pair(conv.stride), _pair(conv.padding), _pair(conv.dilation))
+
+
+def linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """A stock linear layer."""
+    return F.linear(x, *weights_of(layer, x))
+
+
+def weights_of(layer: Any, x: Tensor, *, bias: bool = True) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias in the type that is worked in: the encoder's float32 weights can work in float16."""
+    offset = layer.bias if bias else None
+    return layer.weight.to(x.dtype), None if offset is None else offset.to(x.dtype)
 
 
 def conv_over_time(conv: nn.Conv3d, rows: Tensor, *, bias: bool = True) -> Tensor:
     """A (3, 1, 1) convolution of dense (T, P, C) rows, zeros before the first frame and after the last."""
+    fused = time_kernel(rows)
+    if fused is not None and fused.takes(rows, conv.out_channels) and not bias:
+        out = torch.empty((*rows.shape[:2], conv.out_channels), dtype=rows.dtype, device=rows.device)
+        fused.conv_over_time(rows, _taps(conv), out)
+        return out
     image = rows[None].permute(0, 3, 1, 2)
     out = F.conv2d(image, conv.weight.squeeze(-1), conv.bias if bias else None, padding=(conv.weight.shape[2] // 2, 0))
     return out.permute(0, 2, 3, 1)[0]
+
+
+def add_conv_over_time(conv: Any, rows: Tensor, residual: Tensor, share: Tensor) -> None:
+    """``residual += share * conv_over_time(rows)``, bias included; residual (T, P, C) with dense rows, overwritten."""
+    fused = time_kernel(rows)
+    if fused is not None and fused.takes(rows, residual.shape[2]) and conv.bias is not None:
+        fused.conv_over_time(rows, _taps(conv), residual, (conv.bias, share))
+        return
+    add_residual(conv_over_time(conv, rows, bias=False), residual, conv.bias[None], residual, share)
+
+
+def _taps(conv: nn.Conv3d) -> Tensor:
+    """(O, taps, C) weights of a convolution over time."""
+    return conv.weight[:, :, :, 0, 0].transpose(1, 2).contiguous()
 
 
 def norm_silu(x: Tensor, norm: nn.GroupNorm, shift: Tensor | None = None, *, silu: bool = True) -> Tensor:
@@ -82,13 +111,12 @@ def spatial_resnet(block: Any, source: Source, frames: int, embedding: Tensor | 
         (frames, Cout, H, W), a new channels-last tensor.
     """
     with run.weights(block, *source.modules):
-        weight = block.conv1.weight
         shift = _with_embedding(block, embedding)
         bias = block.conv2.bias if block.conv_shortcut is None else block.conv2.bias + block.conv_shortcut.bias
-        out = torch.empty((frames, *source.size, block.out_channels), dtype=weight.dtype, device=weight.device)
+        out = torch.empty((frames, *source.size, block.out_channels), dtype=source.dtype, device=bias.device)
         # In and out, their normed copies, and the convolution's own working copy.
         numbers = (3 * block.in_channels + 4 * block.out_channels) * source.size[0] * source.size[1]
-        for first, last in run.pieces(frames, numbers * weight.element_size(), MAX_ELEMENTS, numbers // 2):
+        for first, last in run.pieces(frames, numbers * out.element_size(), MAX_ELEMENTS, numbers // 2):
             x = source.read(first, last)
             h = conv2d(block.conv1, norm_silu(x, block.norm1), bias=False)
             h = conv2d(block.conv2, norm_silu(h, block.norm2, shift), bias=False)
@@ -122,9 +150,9 @@ def temporal_resnet(block: Any, x: Tensor, embedding: Tensor | None, weight: Ten
             run.poll()
         affine = group_norm_affine(hidden, block.norm2, shift, joint=True)
         for first, last in bands:
-            change = conv_over_time(block.conv2, scale_offset(hidden.pop(0), affine, silu=True), bias=False)
-            band = rows[:, first:last]
-            add_residual(change, band, block.conv2.bias[None], band, weight)
+            normed = scale_offset(hidden.pop(0), affine, silu=True)
+            add_conv_over_time(block.conv2, normed, rows[:, first:last], weight)
+            del normed
             run.poll()
     return x
 
@@ -146,22 +174,50 @@ def downsampled(conv: Any, source: Source, frames: int, run: Execution) -> Tenso
     """A strided convolution of each frame, a few frames at a time."""
     with run.weights(conv, *source.modules):
         numbers = 2 * conv.in_channels * source.size[0] * source.size[1]
-        pieces = run.pieces(frames, numbers * conv.weight.element_size(), MAX_ELEMENTS, numbers // 2)
+        pieces = run.pieces(frames, numbers * source.dtype.itemsize, MAX_ELEMENTS, numbers // 2)
         parts = [conv2d(conv, source.read(first, last)) for first, last in pieces]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def upsampled(upsampler: Any, x: Tensor) -> Source:
-    """Twice the size: nearest pixel, then the convolution, when read."""
+    """Twice the size: nearest pixel, then the convolution, when read.
+
+    A (3, 3) convolution reads two rows and columns of the small picture, whichever of the four pixels of the large one it makes.
+    So each of the four is a (2, 2) convolution of the small picture, whose weights are sums of the stock ones.
+    """
     conv = upsampler.conv
-    _, channels, height, width = x.shape
+    _, _, height, width = x.shape
 
     def read(first: int, last: int) -> Tensor:
-        pixels = rows_of(x[first:last]).view(-1, height, 1, width, 1, channels)
-        doubled = pixels.expand(-1, -1, 2, -1, 2, -1).reshape(-1, 4 * height * width, channels)
-        return conv2d(conv, image_of(doubled, 2 * height, 2 * width))
+        part = x[first:last]
+        weight, bias = weights_of(conv, part)
+        shape = (last - first, height, 2, width, 2, conv.out_channels)
+        out = torch.empty(shape, dtype=x.dtype, device=x.device)
+        for (row, column), taps in zip(_PHASES, _phase_weights(conv.weight)):
+            # Padded by one on every side, it has a row and a column more than are needed.
+            made = F.conv2d(part, taps.to(weight), bias, padding=1)
+            made = made[:, :, row : row + height, column : column + width]
+            out[:, :, row, :, column] = made.permute(0, 2, 3, 1)
+        return image_of(out.view(last - first, -1, conv.out_channels), 2 * height, 2 * width)
 
-    return Source(read, (2 * height, 2 * width), (conv,))
+    return Source(read, (2 * height, 2 * width), x.dtype, (conv,))
+
+
+_PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
+"""Row and column of each pixel that one of the small picture becomes."""
+
+
+def _phase_weights(weight: Tensor) -> list[Tensor]:
+    """(O, I, 3, 3) weights on a doubled picture as four (O, I, 2, 2) on the small one, in the order of ``_PHASES``."""
+    weight = weight.float()
+    upper, middle, lower = weight.unbind(2)
+    rows = (torch.stack([upper, middle + lower], 2), torch.stack([upper + middle, lower], 2))
+    phases = []
+    for row, column in _PHASES:
+        left, centre, right = rows[row].unbind(3)
+        pair = [left, centre + right] if column == 0 else [left + centre, right]
+        phases.append(torch.stack(pair, 3).contiguous(memory_format=torch.channels_last))
+    return phases
 
 
 def self_attention(attention: Any, tokens: Tensor, *, over_time: bool = False) -> Tensor:
@@ -175,20 +231,14 @@ def self_attention(attention: Any, tokens: Tensor, *, over_time: bool = False) -
     Returns:
         Like ``tokens``.
     """
-    weights = torch.cat([attention.to_q.weight, attention.to_k.weight, attention.to_v.weight])
-    bias = attention.to_q.bias
-    if bias is not None:
-        bias = torch.cat([bias, attention.to_k.bias, attention.to_v.bias])
-    qkv = F.linear(tokens, weights, bias).unflatten(-1, (3, attention.heads, -1))
+    parts = [weights_of(layer, tokens) for layer in (attention.to_q, attention.to_k, attention.to_v)]
+    biases = [bias for _, bias in parts if bias is not None]
+    weight = torch.cat([part for part, _ in parts])
+    qkv = F.linear(tokens, weight, torch.cat(biases) if biases else None).unflatten(-1, (3, attention.heads, -1))
     order = (1, 2, 0, 3) if over_time else (0, 2, 1, 3)
-    query, key, value = (part.permute(order) for part in qkv.unbind(2))
-    parts = [
-        F.scaled_dot_product_attention(q, k, v)
-        for q, k, v in zip(*(part.split(MAX_ATTENTION_BATCH) for part in (query, key, value)))
-    ]
-    out = parts[0] if len(parts) == 1 else torch.cat(parts)
+    out = attend(*(part.permute(order) for part in qkv.unbind(2)))
     out = out.permute(2, 0, 1, 3) if over_time else out.transpose(1, 2)
-    return attention.to_out[0](out.reshape(tokens.shape))
+    return linear(attention.to_out[0], out.reshape(tokens.shape))
 
 
 def single_token_attention(attention: Any, token: Tensor) -> Tensor:

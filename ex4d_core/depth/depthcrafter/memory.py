@@ -2,7 +2,7 @@
 
 Every mode computes the same numbers. ``speed`` keeps everything on the device and works in large pieces, ``balanced``
 brings one network at a time and works in smaller pieces, ``low`` also streams the weights block by block and keeps the
-network's skip connections in host memory.
+largest of the network's skip connections in host memory. On CUDA what comes and goes does so beside the work.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import EX4DError
+from .lane import Lane
 
 MIB = 2**20
 
@@ -28,23 +29,21 @@ class MemoryMode:
     Attributes:
         name: as users choose it.
         piece_bytes: what the temporaries of one piece of work may take.
-        encode_frames: frames that are encoded (in float32) together.
         keep_networks: networks stay on the device from stage to stage.
         stream_weights: weights come to the device block by block and leave again.
-        skips_on_host: the network's skip connections wait in host memory.
+        skips_on_host: the largest skip connections of the network wait in host memory.
     """
 
     name: str
     piece_bytes: int
-    encode_frames: int
     keep_networks: bool = False
     stream_weights: bool = False
     skips_on_host: bool = False
 
 
-SPEED = MemoryMode("speed", 2048 * MIB, 4, keep_networks=True)
-BALANCED = MemoryMode("balanced", 512 * MIB, 2)
-LOW = MemoryMode("low", 128 * MIB, 1, stream_weights=True, skips_on_host=True)
+SPEED = MemoryMode("speed", 2048 * MIB, keep_networks=True)
+BALANCED = MemoryMode("balanced", 512 * MIB)
+LOW = MemoryMode("low", 384 * MIB, stream_weights=True, skips_on_host=True)
 
 MODES: dict[str, MemoryMode] = {mode.name: mode for mode in (SPEED, BALANCED, LOW)}
 """From the most memory to the least."""
@@ -81,12 +80,13 @@ def parameter_bytes(module: nn.Module) -> int:
 class Execution:
     """What the layers need to know: where, in what pieces, and whom to ask whether to go on.
 
-    ``poll`` is called between pieces; it raises to stop.
+    ``poll`` is called between pieces; it raises to stop. ``lane`` is what copies go by where weights are streamed on CUDA.
     """
 
     device: torch.device
     mode: MemoryMode
     poll: Callable[[], None] = lambda: None
+    lane: Lane | None = None
 
     def pieces(
         self, count: int, bytes_each: int, most_elements: int = 2**31 - 1, elements_each: int = 1
@@ -102,33 +102,37 @@ class Execution:
 
     def weights(self, *modules: nn.Module) -> AbstractContextManager[None]:
         """The modules' weights on the device for a while."""
-        return borrowed(modules, self.device)
+        return borrowed(modules, self.device, self.lane)
 
     def shelve(self, x: Tensor) -> Callable[[int, int], Tensor]:
-        """Put a tensor aside; the result gives frames ``first:last`` back on the device."""
+        """Put a large tensor aside; the result gives frames ``first:last`` back on the device."""
         if not self.mode.skips_on_host or x.device.type == "cpu":
             return lambda first, last: x[first:last]
-        pinned = x.device.type == "cuda"
-        host = torch.empty(x.shape, dtype=x.dtype, device="cpu", pin_memory=pinned, memory_format=torch.channels_last)
-        # Both copies are queued on one stream, so the one back cannot overtake the one out.
-        host.copy_(x, non_blocking=pinned)
-        return lambda first, last: host[first:last].to(self.device, non_blocking=pinned)
+        if self.lane is None:
+            host = x.cpu()
+            return lambda first, last: host[first:last].to(self.device)
+        return self.lane.shelve(x)
 
 
 @contextmanager
-def borrowed(modules: tuple[nn.Module, ...], device: torch.device) -> Iterator[None]:
+def borrowed(modules: tuple[nn.Module, ...], device: torch.device, lane: Lane | None = None) -> Iterator[None]:
     """Weights that live elsewhere are copied to ``device``; afterwards the originals are back, untouched."""
-    originals: list[tuple[Tensor, Tensor]] = []
+    tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+    away = [(tensor, tensor.data) for tensor in tensors if tensor.device.type != device.type]
     try:
-        for module in modules:
-            for tensor in (*module.parameters(), *module.buffers()):
-                if tensor.device.type != device.type:
-                    originals.append((tensor, tensor.data))
-                    tensor.data = tensor.data.to(device, non_blocking=True)
+        if away and lane is not None:
+            with lane.loading(sum(data.numel() * data.element_size() for _, data in away)):
+                for tensor, data in away:
+                    tensor.data = lane.bring(data)
+        else:
+            for tensor, data in away:
+                tensor.data = data.to(device, non_blocking=True)
         yield
     finally:
-        for tensor, data in originals:
+        for tensor, data in away:
             tensor.data = data
+        if away and lane is not None:
+            lane.left()
 
 
 class Placement(Protocol):

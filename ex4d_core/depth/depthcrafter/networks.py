@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,8 +23,6 @@ from .layers import (
 from .memory import Execution
 from .rows import image_of, rows_of
 
-Shelf = Callable[[int, int], Tensor]
-
 
 def encode(encoder: Any, quant_conv: Any, pixels: Tensor, run: Execution) -> Tensor:
     """Most likely latents of some frames, not scaled.
@@ -33,7 +30,7 @@ def encode(encoder: Any, quant_conv: Any, pixels: Tensor, run: Execution) -> Ten
     Args:
         encoder: of diffusers' AutoencoderKLTemporalDecoder.
         quant_conv: of the same.
-        pixels: (n, 3, H, W) in -1..1, in the encoder's dtype.
+        pixels: (n, 3, H, W) in -1..1; in float16 all is computed in that, whatever the weights are stored in.
         run: where and in what pieces.
 
     Returns:
@@ -82,16 +79,27 @@ def denoise(
     with run.weights(unet.conv_in):
         x = conv2d(unet.conv_in, _channels_last(latents.to(dtype)))
 
-    skips: list[Shelf] = [run.shelve(x)]
+    full = x.shape[2:]
+
+    def shelved(x: Tensor) -> Source:
+        # Smaller ones are used up before the network is back at its full size, and with it at its largest need.
+        return Source(run.shelve(x), (x.shape[2], x.shape[3]), x.dtype) if x.shape[2:] == full else source_of(x)
+
+    def first(start: int, stop: int) -> Tensor:
+        return conv2d(unet.conv_in, _channels_last(latents[start:stop].to(dtype)))
+
+    # The first is quicker made again than fetched.
+    again = Source(first, (full[0], full[1]), dtype, (unet.conv_in,))
+    skips = [again if run.mode.skips_on_host else source_of(x)]
     for block in unet.down_blocks:
         for index, resnet in enumerate(block.resnets):
             x = spatiotemporal_resnet(resnet, source_of(x), frames, embedding, run)
             if getattr(block, "attentions", None):
                 x = spatiotemporal_transformer(block.attentions[index], x, tokens, run)
-            skips.append(run.shelve(x))
+            skips.append(shelved(x))
         for downsampler in block.downsamplers or ():
             x = downsampled(downsampler.conv, source_of(x), frames, run)
-            skips.append(run.shelve(x))
+            skips.append(shelved(x))
 
     middle = unet.mid_block
     x = spatiotemporal_resnet(middle.resnets[0], source_of(x), frames, embedding, run)
@@ -162,13 +170,13 @@ def _time_embedding(unet: Any, timestep: float, time_ids: tuple[float, ...], run
         return unet.time_embedding(level.to(dtype)) + unet.add_embedding(ids.to(dtype))
 
 
-def _with_skip(source: Source, skip: Shelf) -> Source:
+def _with_skip(source: Source, skip: Source) -> Source:
     """Channels of a skip connection behind those of a source."""
 
     def read(first: int, last: int) -> Tensor:
-        return torch.cat([source.read(first, last), skip(first, last)], dim=1)
+        return torch.cat([source.read(first, last), skip.read(first, last)], dim=1)
 
-    return Source(read, source.size, source.modules)
+    return Source(read, source.size, source.dtype, (*source.modules, *skip.modules))
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ from ..clip import DepthClip
 from . import frames as pictures
 from . import networks as nets
 from . import schedule
+from .lane import Lane
 from .loading import Networks, check_packages, load_networks
 from .memory import (
     Execution,
@@ -48,6 +49,8 @@ DECODE_FRAMES = 8
 """Frames decoded together, counted from the clip's first. The decoder mixes them, so another number is another result."""
 
 CLIP_FRAMES = 8
+
+ENCODE_FRAMES = 4
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -102,6 +105,7 @@ class _Run:
     fell_back: bool = False
     held: ExitStack = field(default_factory=ExitStack)
     holding: set[str] = field(default_factory=set)
+    lane: Lane | None = None
 
     def poll(self) -> None:
         if self.cancel is not None and self.cancel():
@@ -117,7 +121,10 @@ class _Run:
         self.holding.clear()
 
     def execution(self) -> Execution:
-        return Execution(self.placement.device, self.mode, self.poll)
+        device = self.placement.device
+        if self.lane is None and self.mode.stream_weights and device.type == "cuda":
+            self.lane = Lane(device)
+        return Execution(device, self.mode, self.poll, self.lane)
 
 
 class DepthCrafter:
@@ -301,7 +308,7 @@ class DepthCrafter:
             channels, element = decoder.conv_norm_out.num_channels, decoder.conv_out.weight.element_size()
             return int(3.2 * DECODE_FRAMES * pixels * channels * element) + temporaries
         if part == "encoder":
-            return int(mode.encode_frames * 3.6 * pixels * 128 * 4)
+            return int(ENCODE_FRAMES * 3.6 * pixels * 128 * self.dtype.itemsize)
         return CLIP_FRAMES * pixels * 3 * 4 * 4
 
     def _noise(
@@ -357,18 +364,28 @@ class DepthCrafter:
             tokens.append(self._guarded(lambda first=first: embed(first), run))
 
         encoder: Any = self.networks.encoder
-        dtype = encoder["quant_conv"].weight.dtype
 
         def encode(first: int, last: int) -> Tensor:
             pixels = pictures.signed_frames(frames[first:last], size, resizer).to(self.device)
             noisy = pixels + schedule.NOISE_AUGMENTATION * noise_aug[first:last].to(self.device, torch.float32)
             self._hold("encoder", size, last - first, run)
-            return nets.encode(encoder["encoder"], encoder["quant_conv"], noisy.to(dtype), run.execution()).cpu()
+            latents = nets.encode(
+                encoder["encoder"], encoder["quant_conv"], noisy.to(self.dtype), run.execution()
+            ).cpu()
+            if latents.isfinite().all():
+                return latents.float()
+            # More than float16 can hold in between: the same in the weights' own type, a frame at a time for its memory.
+            own = encoder["quant_conv"].weight.dtype
+            parts = [
+                nets.encode(encoder["encoder"], encoder["quant_conv"], frame[None].to(own), run.execution())
+                for frame in noisy
+            ]
+            return torch.cat(parts).cpu().float()
 
         latents: list[Tensor] = []
         first = 0
         while first < count:
-            part = self._guarded(lambda first=first: encode(first, min(first + run.mode.encode_frames, count)), run)
+            part = self._guarded(lambda first=first: encode(first, min(first + ENCODE_FRAMES, count)), run)
             latents.append(part)
             last = first + part.shape[0]
             for _ in range(first, last):

@@ -79,7 +79,7 @@ def add_residual(x: Tensor, residual: Tensor, bias: Tensor, out: Tensor, weight:
         one = weight if weight is not None else torch.ones(1, dtype=torch.float32, device=x.device)
         fused.add_residual(x, residual, bias.contiguous(), one, out)
         return
-    x = x + bias[:, None, :]
+    x = x + bias[:, None, :].to(x.dtype)
     if weight is None:
         torch.add(residual, x, out=out)
     else:
@@ -110,39 +110,43 @@ def gated_gelu(x: Tensor) -> Tensor:
 
 def _channel_statistics(bands: Sequence[Tensor]) -> Affine:
     """Mean and variance of each frame's channels, (T, C) float32 each."""
-    parts = [_band_statistics(band) for band in bands]
-    if len(parts) == 1:
-        return parts[0]
+    parts = [_block_statistics(band) for band in bands]
+    means, squares = (torch.cat(list(part), 1) if len(parts) > 1 else part[0] for part in zip(*(p[:2] for p in parts)))
+    if means.shape[1] == 1:
+        return means[:, 0], squares[:, 0] / bands[0].shape[1]
+    counts = torch.tensor([count for part in parts for count in part[2]], dtype=torch.float32)
+    counts = counts.to(means.device, non_blocking=True)  # which would wait for all that is queued
     total = sum(band.shape[1] for band in bands)
-    shares = [band.shape[1] / total for band in bands]
-    mean = torch.stack([m * share for (m, _), share in zip(parts, shares)]).sum(0)
-    spread = [(v + (m - mean).square()) * share for (m, v), share in zip(parts, shares)]
-    return mean, torch.stack(spread).sum(0)
+    share = (counts / total)[:, None]
+    mean = (means * share).sum(1)
+    variance = squares.sum(1) / total + ((means - mean[:, None]).square() * share).sum(1)
+    return mean, variance
 
 
-def _band_statistics(rows: Tensor) -> Affine:
+def _block_statistics(rows: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+    """Means and sums of squared deviations of blocks of rows, (T, blocks, C) float32 each, and how many rows a block has."""
+    frames, count, channels = rows.shape
     fused = kernels(rows)
     if fused is None:
-        if rows.dtype == torch.float32:
-            variance, mean = torch.var_mean(rows, dim=1, correction=0)
-            return mean, variance
-        # Sums in float32 without a float32 copy; the difference of squares is exact enough for half-precision input.
-        mean = rows.sum(1, dtype=torch.float32) / rows.shape[1]
-        norm = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float32)
-        return mean, (norm.square() / rows.shape[1] - mean.square()).clamp_(min=0)
-    frames, count, channels = rows.shape
+        mean, variance = _plain_statistics(rows)
+        return mean[:, None], variance[:, None] * count, [count]
     size = fused.ROWS_PER_STATISTIC
     blocks = -(-count // size)
     means = torch.empty((frames, blocks, channels), dtype=torch.float32, device=rows.device)
     squares = torch.empty_like(means)
     fused.channel_moments(_dense_rows(rows), means, squares)
-    if blocks == 1:
-        return means[:, 0], squares[:, 0] / count
-    share = torch.full((blocks, 1), size / count, dtype=torch.float32, device=rows.device)
-    share[-1] = (count - (blocks - 1) * size) / count
-    mean = (means * share).sum(1)
-    variance = squares.sum(1) / count + ((means - mean[:, None]).square() * share).sum(1)
-    return mean, variance
+    return means, squares, [size] * (blocks - 1) + [count - (blocks - 1) * size]
+
+
+def _plain_statistics(rows: Tensor) -> Affine:
+    """Mean and variance of each frame's channels, without kernels."""
+    if rows.dtype == torch.float32:
+        variance, mean = torch.var_mean(rows, dim=1, correction=0)
+        return mean, variance
+    # Sums in float32 without a float32 copy; the difference of squares is exact enough for half-precision input.
+    mean = rows.sum(1, dtype=torch.float32) / rows.shape[1]
+    norm = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float32)
+    return mean, (norm.square() / rows.shape[1] - mean.square()).clamp_(min=0)
 
 
 def _is_dense(x: Tensor) -> bool:
@@ -174,3 +178,12 @@ def kernels(x: Tensor) -> Any:
         except Exception as error:  # no Triton, no compiler, an unsupported card: torch does it, only slower
             logging.getLogger(__name__).info("DepthCrafter runs without Triton kernels: %s", error)
     return _fused
+
+
+def time_kernel(x: Tensor) -> Any:
+    """The kernel of convolutions over time where it can run on ``x``, else None: half precision, which tensor cores take."""
+    if x.dtype != torch.float16 or kernels(x) is None:
+        return None
+    from . import time_kernel as module
+
+    return module
