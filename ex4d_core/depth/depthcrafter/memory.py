@@ -29,6 +29,7 @@ class MemoryMode:
     Attributes:
         name: as users choose it.
         piece_bytes: what the temporaries of one piece of work may take.
+        encode_frames: frames that are encoded together in float32; in float16 twice as many.
         keep_networks: networks stay on the device from stage to stage.
         stream_weights: weights come to the device block by block and leave again.
         skips_on_host: the largest skip connections of the network wait in host memory.
@@ -36,14 +37,15 @@ class MemoryMode:
 
     name: str
     piece_bytes: int
+    encode_frames: int
     keep_networks: bool = False
     stream_weights: bool = False
     skips_on_host: bool = False
 
 
-SPEED = MemoryMode("speed", 2048 * MIB, keep_networks=True)
-BALANCED = MemoryMode("balanced", 512 * MIB)
-LOW = MemoryMode("low", 384 * MIB, stream_weights=True, skips_on_host=True)
+SPEED = MemoryMode("speed", 2048 * MIB, 4, keep_networks=True)
+BALANCED = MemoryMode("balanced", 512 * MIB, 2)
+LOW = MemoryMode("low", 384 * MIB, 1, stream_weights=True, skips_on_host=True)
 
 MODES: dict[str, MemoryMode] = {mode.name: mode for mode in (SPEED, BALANCED, LOW)}
 """From the most memory to the least."""

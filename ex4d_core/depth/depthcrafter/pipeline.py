@@ -50,8 +50,6 @@ DECODE_FRAMES = 8
 
 CLIP_FRAMES = 8
 
-ENCODE_FRAMES = 4
-
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
@@ -308,7 +306,7 @@ class DepthCrafter:
             channels, element = decoder.conv_norm_out.num_channels, decoder.conv_out.weight.element_size()
             return int(3.2 * DECODE_FRAMES * pixels * channels * element) + temporaries
         if part == "encoder":
-            return int(ENCODE_FRAMES * 3.6 * pixels * 128 * self.dtype.itemsize)
+            return int(mode.encode_frames * 3.6 * pixels * 128 * 4)
         return CLIP_FRAMES * pixels * 3 * 4 * 4
 
     def _noise(
@@ -382,10 +380,13 @@ class DepthCrafter:
             ]
             return torch.cat(parts).cpu().float()
 
+        def together() -> int:
+            return run.mode.encode_frames * 4 // self.dtype.itemsize
+
         latents: list[Tensor] = []
         first = 0
         while first < count:
-            part = self._guarded(lambda first=first: encode(first, min(first + ENCODE_FRAMES, count)), run)
+            part = self._guarded(lambda first=first: encode(first, min(first + together(), count)), run)
             latents.append(part)
             last = first + part.shape[0]
             for _ in range(first, last):
