@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
@@ -25,7 +26,7 @@ class ShotWriter:
         color: VideoWriter,
         mask: VideoWriter,
         memory: VideoWriter | None,
-        lossless: tuple[NpzWriter, np.ndarray] | None,
+        lossless: tuple[NpzWriter, list[bytes]] | None,
         frames: int,
     ) -> None:
         self.seen = np.zeros(frames)
@@ -45,7 +46,7 @@ class ShotWriter:
         if self._lossless is not None:
             archive, masks = self._lossless
             archive.write(color)
-            masks[self._written] = mask
+            masks.append(zlib.compress(np.ascontiguousarray(mask), 1))
         self.seen[self._written] = np.count_nonzero(mask) / mask.size
         self._written += 1
 
@@ -83,10 +84,15 @@ def shot_writer(
 
 
 @contextmanager
-def _lossless(path: Path, shape: tuple[int, int, int]) -> Iterator[tuple[NpzWriter, np.ndarray]]:
-    """An archive that takes colours, and room for the masks: one array can be open at a time, so theirs follows."""
+def _lossless(path: Path, shape: tuple[int, int, int]) -> Iterator[tuple[NpzWriter, list[bytes]]]:
+    """An archive that takes colours, and a list that takes each frame's mask in zlib's form.
+
+    One array can be open at a time, so that of the masks follows; packed, they hardly take memory.
+    """
     with NpzWriter(path) as archive:
         archive.begin("color", (*shape, 3), np.uint8)
-        masks = np.empty(shape, np.uint8)
+        masks: list[bytes] = []
         yield archive, masks
-        archive.array("mask", masks)
+        archive.begin("mask", shape, np.uint8)
+        for mask in masks:
+            archive.write(np.frombuffer(zlib.decompress(mask), np.uint8))

@@ -222,6 +222,9 @@ class NpyFrames:
         del self._array
 
 
+WRITTEN_BYTES = 2**24
+
+
 class _WholeWrites(io.FileIO):
     """A file whose writes are whole or fail: the system may take less than it is given, and zipfile never looks."""
 
@@ -271,8 +274,11 @@ class NpzWriter:
     def write(self, items: np.ndarray) -> None:
         """The next part of the array begun last."""
         assert self._member is not None, "begin comes first"
+        view = np.ascontiguousarray(items).reshape(-1).view(np.uint8).data
         with write_errors(self.path):
-            self._member.write(np.ascontiguousarray(items).data)
+            # What is compressed of one write is in memory at once.
+            for first in range(0, len(view), WRITTEN_BYTES):
+                self._member.write(view[first : first + WRITTEN_BYTES])
 
     def array(self, name: str, array: np.ndarray) -> None:
         """A whole array."""

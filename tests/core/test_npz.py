@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 
 from ex4d_core.errors import EX4DError
+from ex4d_core.storage import npz
 from ex4d_core.storage.npz import NpzFrames, NpzWriter
 
 
@@ -24,6 +27,17 @@ def test_what_is_written_frame_by_frame_is_read_by_numpy_and_frame_by_frame(tmp_
     assert (archive["color"] == np.arange(3)[:, None, None]).all() and archive["mask"].tolist() == [0, 1, 2, 3, 4, 5]
     with NpzFrames(tmp_path / "a.npz", ("color",)) as frames:
         assert [int(frame[0, 0]) for frame in frames.frames(1)] == [1, 2]
+
+
+def test_an_array_is_packed_a_part_at_a_time(tmp_path, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(npz, "WRITTEN_BYTES", 1000)
+    written = zipfile._ZipWriteFile.write
+    monkeypatch.setattr(zipfile._ZipWriteFile, "write", lambda *it: sizes.append(len(it[1])) or written(*it))
+    numbers = np.arange(900, dtype=np.float32).reshape(30, 30)[:, ::2]
+    with NpzWriter(tmp_path / "a.npz") as archive:
+        archive.array("numbers", numbers)
+    assert max(sizes) == 1000 and (np.load(tmp_path / "a.npz")["numbers"] == numbers).all()
 
 
 @pytest.mark.parametrize("missing", [1, 30, 3000])
