@@ -32,5 +32,6 @@ def round_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     The largest value of a row becomes the largest of the type.
     """
     wide = weight.float()
-    scale = wide.abs().amax(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny) / LARGEST
+    largest = wide.new_tensor(LARGEST)  # CUDA divides by a number as a product with its inverse, by a tensor exactly
+    scale = wide.abs().amax(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny) / largest
     return (wide / scale).clamp(-LARGEST, LARGEST).to(KIND), scale
