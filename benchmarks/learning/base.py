@@ -11,11 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from ex4d_core.training.model import Geometry, Wan
-from ex4d_core.training.objective import tables, velocity
+from ex4d_core.training.objective import LEVELS, tables, velocity
 from ex4d_core.wan.backbone import ModelSize
 
+from .recorded import recorded
+
 TEXT, CLIP_SIDE = 16, 4
-RATE, WARM_UP, DECAY = 6e-4, 200, 0.999
+RATE, WARM_UP, DECAY = 1e-3, 300, 0.999
+LOOKS = 20
+"""Steps between two looks at the clock."""
 
 
 def make_base(width: int, blocks: int) -> Wan:
@@ -68,43 +72,48 @@ def pretrain(
     Every noise level counts the same. Rate falls from its height to nothing over the time.
     """
     device = latents.device
-    optimiser = torch.optim.AdamW(wan.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    average = [value.detach().clone() for value in wan.parameters()]
+    weights: list[Tensor] = list(wan.parameters())
+    optimiser = torch.optim.AdamW(weights, lr=RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     if compiled:
         for block in wan.blocks:
             block.compile()
     draws = torch.Generator(device).manual_seed(0)
-    began, step, shown = time.monotonic(), 0, 0.0
-    recent: list[Tensor] = []
-    while True:
-        if step == 3:  # compiled by then
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            say(f"  first steps took {time.monotonic() - began:.0f} s")
-            began = time.monotonic()
-        done = (time.monotonic() - began) / seconds if step >= 3 else 0.0
-        if done >= 1:
-            break
-        rate = RATE * min(1.0, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * done))
-        optimiser.param_groups[0]["lr"] = rate
+
+    def step() -> Tensor:
         number = torch.randint(len(latents), (batch,), generator=draws, device=device)
-        index = torch.randint(len(tables().sigma), (batch,), generator=draws, device=device)
+        index = torch.randint(LEVELS, (batch,), generator=draws, device=device)
         latent = latents[number].float()
         noise = torch.randn(latent.shape, generator=draws, device=device)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss = errors(wan, latent, noise, index).mean()
-        loss.backward()
-        nn.utils.clip_grad_norm_(wan.parameters(), 1.0)
+            error = errors(wan, latent, noise, index).mean()
+        error.backward()
+        return error.detach()
+
+    began = time.monotonic()
+    play = recorded(step, weights, draws)
+    say(f"  compiled and recorded in {time.monotonic() - began:.0f} s")
+    average = [value.detach().clone() for value in weights]
+    total, steps, shown, done = torch.zeros((), device=device), 0, 0, 0.0
+    began = time.monotonic()
+    while done < 1:
+        optimiser.param_groups[0]["lr"] = (
+            RATE * min(1.0, (steps + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * done))
+        )
+        total += play()
+        nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        torch._foreach_lerp_(average, list(wan.parameters()), 1 - min(DECAY, step / (step + 10)))
-        step += 1
-        recent.append(loss.detach())
-        if done - shown >= 0.1:
-            say(f"  step {step}: error {float(torch.stack(recent).mean()):.4f}")
-            shown, recent = done, []
-    say(f"  {step} steps of {batch} clips")
+        torch._foreach_lerp_(average, weights, 1 - min(DECAY, steps / (steps + 10)))
+        steps += 1
+        if steps % LOOKS == 0:
+            value = float(total)  # waits for the device, so the time is right
+            done = (time.monotonic() - began) / seconds
+            if done * 10 >= shown + 1 or done >= 1:
+                say(f"  step {steps}: error {value / LOOKS:.4f}")
+                shown = int(done * 10)
+            total.zero_()
+    say(f"  {steps} steps of {batch} clips, {steps * batch / (time.monotonic() - began):.0f} clips a second")
     with torch.no_grad():
-        for value, mean in zip(wan.parameters(), average, strict=True):
+        for value, mean in zip(weights, average, strict=True):
             value.copy_(mean)
+            value.grad = None
     return wan.requires_grad_(False)

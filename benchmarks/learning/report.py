@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+REGIONS = ("holes", "seen", "all")
+
 
 def squares(films: Tensor, truth: Tensor, where: Tensor) -> Tensor:
     """(T, 2) over clips (N, T, H, W, 3): summed squared error 0..1, and how many values."""
@@ -23,9 +25,10 @@ def psnr(sums: Tensor) -> float:
 
 
 def row(films: Tensor, truth: Tensor, seen: Tensor) -> dict:
-    """Of one network's films: holes, seen, and holes by frame; the first frame, which is given, is left out."""
+    """Of one network's films: holes, seen, all, and holes by frame; the first frame, which is given, is left out."""
     holes, shown = squares(films, truth, ~seen)[1:], squares(films, truth, seen)[1:]
-    return {"holes": psnr(holes), "seen": psnr(shown), "by frame": [psnr(each) for each in holes]}
+    by_frame = [psnr(each) for each in holes]
+    return {"holes": psnr(holes), "seen": psnr(shown), "all": psnr(holes + shown), "by frame": by_frame}
 
 
 def table(rows: dict[str, list[dict]], angle: float) -> str:
@@ -33,18 +36,17 @@ def table(rows: dict[str, list[dict]], angle: float) -> str:
     count = len(next(iter(rows.values()))[0]["by frame"])
     shown = sorted({round(count * part / 6) - 1 for part in range(1, 7)})
     angles = [f"{angle * (frame + 1) / count:.0f}" for frame in shown]
-    lines = [
-        f"{'':<18} {'holes':>13} {'seen':>13}   holes at " + " ".join(f"{each:>6}" for each in angles) + " degrees"
-    ]
+    heads = "".join(f"{region:>14}" for region in REGIONS)
+    lines = [f"{'':<22}{heads}   holes at" + " ".join(f"{each:>6}" for each in angles) + " degrees"]
     for name, each in rows.items():
         texts = []
-        for region in ("holes", "seen"):
+        for region in REGIONS:
             values = torch.tensor([one[region] for one in each])
             spread = f" +-{values.std():.2f}" if len(values) > 1 else ""
-            texts.append(f"{values.mean():6.2f}{spread}")
+            texts.append(f"{values.mean():.2f}{spread}")
         curve = torch.tensor([one["by frame"] for one in each]).mean(0)
         lines.append(
-            f"{name:<18} {texts[0]:>13} {texts[1]:>13}" + " " * 12 + " ".join(f"{curve[frame]:6.2f}" for frame in shown)
+            f"{name:<22}{''.join(f'{text:>14}' for text in texts)}{'':11}" + " ".join(f"{curve[n]:6.2f}" for n in shown)
         )
     return "\n".join(lines)
 
