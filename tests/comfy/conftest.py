@@ -63,15 +63,10 @@ def host_process(host, small_vae):
 
 
 @pytest.fixture(scope="session")
-def scene_file(tmp_path_factory) -> Path:
-    """Where a job of ``imagine`` leaves its scene for the command to read."""
-    return tmp_path_factory.mktemp("scene") / "scene.npz"
-
-
-@pytest.fixture(scope="session")
-def do_job(host_process, scene_file):
+def do_job(host_process, tmp_path_factory):
     """``do_job(command, flags)``: what the command line does with these flags, by that process."""
-    return lambda name, words: host_process.do(name, job(name, words, scene_file))
+    scene = tmp_path_factory.mktemp("scene") / "scene.npz"
+    return lambda name, words: host_process.do(name, job(name, words, scene))
 
 
 def job(name: str, words: list[str], scene: Path) -> str:
