@@ -1,6 +1,7 @@
 """How well the trackers follow points of the demo scene, whose tracks are exact, and how long they take.
 
     python benchmarks/trackers.py [--size 512 --frames 25 --points 24]
+    python benchmarks/trackers.py --learned cotracker co-tracker/ scaled_offline.pth --learned tapir tapnet/ bootstapir.pt
 
 The scene stands still and the camera moves, so that depth and poses give every point's place, and whether something stands
 before it, in every frame. Printed are TAP-Vid's measures (delta_avg, occlusion accuracy, average Jaccard) and seconds a frame.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from ex4d_core.demo_scene import SUBJECT, DemoScene
 from ex4d_core.errors import EX4DError
 from ex4d_core.training.masks.blocks import grid_points
 from ex4d_core.training.masks.rendering import orbit
-from ex4d_core.training.trackers import TRACKERS, Tracks, choose_tracker
+from ex4d_core.training.trackers import TRACKERS, Tracks, choose_tracker, load_tracker
 from ex4d_core.training.trackers.grade import grade
 
 TOLERANCE = 0.02
@@ -58,6 +60,8 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=25)
     parser.add_argument("--points", type=int, default=24, help="along a side")
     parser.add_argument("--angle", type=float, default=20.0, help="degrees that the camera goes to either side")
+    parser.add_argument("--learned", nargs=3, action="append", default=[], metavar=("NAME", "CHECKOUT", "WEIGHTS"))
+    parser.add_argument("--device", default="cpu", help="of learned trackers")
     args = parser.parse_args()
     scene = DemoScene(args.size, args.size, args.frames, samples=2)
     poses = orbit(np.linspace(-args.angle, args.angle, args.frames), SUBJECT[2]).world_to_camera
@@ -68,9 +72,11 @@ def main() -> int:
         f"{len(points)} points, {args.frames} frames of {args.size}x{args.size}, {truth.seen.mean():.0%} of them visible"
     )
     print("tracker   delta_avg      OA      AJ   s a frame")
-    for name in TRACKERS:
+    wanted = {name: partial(choose_tracker, name) for name in TRACKERS}
+    wanted |= {each[0]: partial(load_tracker, *each, args.device) for each in args.learned}
+    for name, load in wanted.items():
         try:
-            tracker = choose_tracker(name)
+            tracker = load()
         except EX4DError as error:
             print(f"{name:<8}  {error}")
             continue

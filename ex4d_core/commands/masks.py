@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import EX4DError
 from ..storage.staging import check_targets, staged_folder
 from .console import ProgressBar, interrupted, say
-from .flags import size, whole
+from .flags import DEVICES, size, whole
 from .recon import build_mesh, read_depth, read_video
 from .recon_flags import check_length, checked_depth
 from .recon_job import ClipJob, DepthFile, MeshJob
@@ -32,7 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     from ..depth.files import KINDS
     from ..training.masks import DILATIONS, MASK_KINDS, SWEEPS
-    from ..training.trackers import TRACKER_CHOICES
     from ..video import FITS
 
     add = parser.add_argument
@@ -47,9 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--kind", choices=MASK_KINDS, default="mixed", help="of the masks (default mixed: what training draws from)")
     add("--sweep", choices=SWEEPS, default="mixed", help="where the camera of rendering masks goes (default mixed)")
     add("--dilation", choices=DILATIONS, default="seen", help="what the 5x5 box grows (default seen: specks close)")
-    add("--tracker", choices=TRACKER_CHOICES, default="auto", help="what follows points (default auto)")
+    add_tracker(parser)
     add("--tracks", help="tracks of the clip as .npz, in place of a tracker: track_path and track_visibility")
     add("--crop", action="store_true", help="let a window of 85 to 95 per cent wander over the clip")
+    add("--device", choices=DEVICES, default="cpu", help="where a learned tracker computes (default cpu)")
     add("--samples", type=whole(1, 1000), default=4, help="how many (default 4)")
     add("--seed", type=whole(0), default=0, help="of all draws (default 0)")
 
@@ -84,11 +84,33 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def add_tracker(parser: argparse.ArgumentParser) -> None:
+    """Declare what follows points."""
+    from ..training.trackers import LEARNED, TRACKER_CHOICES
+
+    add = parser.add_argument
+    choices = (*TRACKER_CHOICES, *LEARNED)
+    add("--tracker", choices=choices, default="auto", help="what follows points (default auto)")
+    add("--tracker_repo", help=f"for {', '.join(LEARNED)}: a checkout of their repository, whose code is run")
+    add("--tracker_weights", help="for those: the file with their weights")
+
+
 def tracker_of(args: argparse.Namespace) -> Tracker:
     """What --tracks or --tracker names."""
-    from ..training.trackers import TracksFile, choose_tracker, load_tracks
+    from ..training.trackers import LEARNED, TracksFile, choose_tracker, load_tracker, load_tracks
 
-    return choose_tracker(args.tracker) if args.tracks is None else TracksFile(load_tracks(args.tracks))
+    if args.tracks is not None:
+        return TracksFile(load_tracks(args.tracks))
+    if args.tracker not in LEARNED:
+        if args.tracker_repo or args.tracker_weights:
+            raise EX4DError(f"--tracker_repo and --tracker_weights are for --tracker {', '.join(LEARNED)}.")
+        return choose_tracker(args.tracker)
+    if not (args.tracker_repo and args.tracker_weights):
+        raise EX4DError(
+            f"The tracker {args.tracker} is a network of its own: give its checkout with --tracker_repo and its file with "
+            "--tracker_weights. Nothing is downloaded."
+        )
+    return load_tracker(args.tracker, args.tracker_repo, args.tracker_weights, args.device)
 
 
 def mesh_of(clip: VideoClip, depth: DepthFile) -> DWMesh:

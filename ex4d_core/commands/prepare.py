@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..errors import EX4DError
 from .console import ProgressBar, interrupted, say
 from .flags import DEVICES, number, size, whole
-from .masks import tracker_of
+from .masks import add_tracker, tracker_of
 from .recon import depth_source
 from .recon_job import DepthEstimate
 
@@ -33,7 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from ..depth.files import KINDS
     from ..training.masks import DILATIONS, MASK_KINDS, SWEEPS
     from ..training.prepare import PrepareSettings
-    from ..training.trackers import TRACKER_CHOICES
 
     usual = PrepareSettings()
     add = parser.add_argument
@@ -50,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--kind", choices=MASK_KINDS, default=usual.masks.kind, help=f"of the masks (default {usual.masks.kind})")
     add("--sweep", choices=SWEEPS, default=usual.masks.sweep, help=f"of rendering masks (default {usual.masks.sweep})")
     add("--dilation", choices=DILATIONS, default=usual.masks.dilation, help="what the 5x5 box grows (default seen)")
-    add("--tracker", choices=TRACKER_CHOICES, default="auto", help="what follows points (default auto)")
+    add_tracker(parser)
     add("--seed", type=whole(0), default=usual.seed, help=f"of all draws (default {usual.seed})")
     add("--depth_kind", choices=KINDS, help="of depth files that do not say")
     add("--estimate_depth", action="store_true", help="DepthCrafter for videos without a depth file")
@@ -69,11 +68,12 @@ def run(args: argparse.Namespace) -> int:
     from ..published import DEPTH_SEED, DEPTH_STEPS
     from ..training.encoders import load_encoders
     from ..training.masks import MaskSettings, needs_mesh, needs_tracker
-    from ..training.prepare import PrepareSettings, prepare, read_manifest
+    from ..training.prepare import AUTO, PrepareSettings, prepare, read_manifest
 
     masks = MaskSettings(kind=args.kind, sweep=args.sweep, dilation=args.dilation)
+    tracked = args.tracker if needs_tracker(masks.kind) else AUTO
     settings = PrepareSettings(
-        args.num_frames, args.size, args.fps, args.variants, args.clips_per_video, args.crop, masks, args.seed
+        args.num_frames, args.size, args.fps, args.variants, args.clips_per_video, args.crop, masks, args.seed, tracked
     )
     videos = read_manifest(args.videos)
     estimate = None

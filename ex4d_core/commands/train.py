@@ -18,6 +18,7 @@ from .console import interrupted, say
 
 if TYPE_CHECKING:
     from ..training.config import RunConfig
+    from ..training.loop import StepReport
     from ..training.ranks import Ranks
 
 SHOWN_SECONDS = 2.0
@@ -34,10 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train to the last step; interrupted, the step is saved."""
+    from ..training.boards import check_boards
     from ..training.config import load_config
     from ..training.ranks import joined
 
     config = load_config(args.config, args.set)
+    check_preview(config)
+    check_boards(config.log)
     with joined(config.device) as ranks:
         if args.dry_run:
             from ..training import saved
@@ -54,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 def go(config: RunConfig, ranks: Ranks, resume: bool) -> None:
     """The run, with its progress on the console of rank 0."""
-    from ..training.loop import StepReport, begin, train
+    from ..training.loop import begin, train
 
     state = begin(config, ranks, resume=resume)
     began, first, shown = time.monotonic(), state.step, 0.0
@@ -65,16 +69,46 @@ def go(config: RunConfig, ranks: Ranks, resume: bool) -> None:
         if now - shown >= SHOWN_SECONDS or step.step == config.optimiser.steps:
             shown = now
             left = (now - began) / (step.step - first) * (config.optimiser.steps - step.step)
-            say(
-                f"step {step.step}/{config.optimiser.steps}  loss {step.loss:.5f}  {step.seconds:.2f} s a step, "
-                f"{step.tokens_per_second:,.0f} tokens/s, {_clock(left)} left"
-            )
+            say(f"step {step.step}/{config.optimiser.steps}  {step_line(step)}, {_clock(left)} left")
 
     done = train(state, ranks, report=report, say=say, cancel=interrupted)
     if ranks.first:
         print(state.folder)
         if not done:
             say(f"interrupted after step {state.step}, which is saved; --resume goes on.")
+
+
+def step_line(step: StepReport) -> str:
+    """A step's numbers for people: loss, time and what became of it, memory of the GPU."""
+    words = [f"loss {step.loss:.5f}  {step.seconds:.2f} s a step", f"{step.tokens_per_second:,.0f} tokens/s"]
+    if step.mfu is not None:
+        words.append(f"{step.mfu:.0%} of the GPU's peak")
+    if step.memory:
+        words.append(f"{step.memory / 2**30:.1f} GiB")
+    return ", ".join([*words, f"{step.wait / step.seconds:.1%} of it waiting for clips"])
+
+
+def check_preview(config: RunConfig) -> None:
+    """Refuse previews that ``generate`` would refuse: flags that it does not know, clips or a ComfyUI that are not there.
+
+    Raises:
+        EX4DError: the first thing that is wrong.
+    """
+    if not config.preview.every_steps:
+        return
+    from ..training.previews import preview_words
+    from . import generate
+
+    words = preview_words(config, Path("adapter.safetensors"), Path("preview.mp4"))
+    parser = argparse.ArgumentParser(exit_on_error=False, add_help=False)
+    generate.add_arguments(parser)
+    try:
+        args, unknown = parser.parse_known_args(words)
+    except (argparse.ArgumentError, SystemExit) as error:
+        raise EX4DError(f"preview.flags are not those of generate: {error}.") from error
+    if unknown:
+        raise EX4DError(f"preview.flags: generate has no {unknown[0]}.")
+    generate.check(args)
 
 
 def dry_run(config: RunConfig, ranks: int) -> str:

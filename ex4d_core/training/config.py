@@ -125,6 +125,44 @@ class ValidationConfig:
 
 
 @dataclass(frozen=True)
+class PreviewConfig:
+    """Films of what the adapter makes so far, by ``ex4d generate`` in a process of its own.
+
+    Attributes:
+        every_steps: 0 for never.
+        color: colour video, or frames_*.npz of ``recon --save_frames``.
+        mask: mask video; not needed with an .npz.
+        prompt: empty for the published one.
+        average: of the averaged adapter, where there is one.
+        gpu: number of the GPU for it, as in CUDA_VISIBLE_DEVICES; empty for that of the run.
+        flags: further flags of ``generate``, in words of its command line; they win.
+    """
+
+    every_steps: int = 0
+    color: str = ""
+    mask: str = ""
+    prompt: str = ""
+    average: bool = True
+    gpu: str = ""
+    flags: str = ""
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    """Where numbers and films go besides log.jsonl.
+
+    Attributes:
+        tensorboard: into the run's folder.
+        wandb: Weights & Biases, kept in the run's folder unless WANDB_MODE says that it shall be sent.
+        project: its name there.
+    """
+
+    tensorboard: bool = False
+    wandb: bool = False
+    project: str = "ex4d"
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """All of it.
 
@@ -133,7 +171,7 @@ class RunConfig:
         seed: of the adapter's initialisation and of every draw.
         device: "auto", "cpu", "cuda" or "cuda:1".
         deterministic: take only kernels that give the same bits every time, on a GPU, too; slower.
-        model, data, optimiser, save, validation: the tables.
+        model, data, optimiser, save, validation, preview, log: the tables.
     """
 
     output: str = ""
@@ -145,6 +183,8 @@ class RunConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     save: SaveConfig = field(default_factory=SaveConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
+    preview: PreviewConfig = field(default_factory=PreviewConfig)
+    log: LogConfig = field(default_factory=LogConfig)
 
     def as_dict(self) -> dict[str, Any]:
         """As a file holds it."""
@@ -164,6 +204,8 @@ MAY_DIFFER = (
     "optimiser.steps",
     "save",
     "validation",
+    "preview",
+    "log",
 )
 """What may change when a run is taken up again: it moves no number of the steps to come. Base and cache are compared by
 their content instead."""
@@ -195,7 +237,7 @@ def parse_config(values: Mapping[str, Any], source: str) -> RunConfig:
 
 def differences(before: RunConfig, now: RunConfig) -> list[str]:
     """What would make a run go on differently: "table.key: before, now" each."""
-    old, new = (_flat(each.as_dict()) for each in (before, now))
+    old, new = (flat(each.as_dict()) for each in (before, now))
     free = tuple(f"{name}." for name in MAY_DIFFER)
     return [
         f"{key}: {old[key]}, now {new[key]}" for key in old if old[key] != new[key] and not f"{key}.".startswith(free)
@@ -287,13 +329,15 @@ def _check_ranges(config: RunConfig) -> None:
         "optimiser.learning_rate": (0, 1), "optimiser.weight_decay": (0, 1), "optimiser.clip_norm": (0, 1e9),
         "optimiser.ema": (0, 0.999999), "data.caption_dropout": (0, 1), "save.every_steps": (0, 10**9),
         "save.every_minutes": (0, 1e6), "save.keep": (0, 10**6), "validation.every_steps": (0, 10**9),
-        "validation.clips": (1, 10**6), "seed": (0, 2**63),
+        "validation.clips": (1, 10**6), "preview.every_steps": (0, 10**9), "seed": (0, 2**63),
     }  # fmt: skip
     _check_together(config.model)
-    flat = _flat(config.as_dict())
+    values = flat(config.as_dict())
     for name, (low, high) in limits.items():
-        if not low <= flat[name] <= high:
-            raise EX4DError(f"{name} must lie between {low:g} and {high:g}, got {flat[name]}.")
+        if not low <= values[name] <= high:
+            raise EX4DError(f"{name} must lie between {low:g} and {high:g}, got {values[name]}.")
+    if config.preview.every_steps and not config.preview.color:
+        raise EX4DError("preview.every_steps asks for films, but preview.color names no clip to make them of.")
 
 
 def _check_together(model: ModelConfig) -> None:
@@ -307,8 +351,9 @@ def _check_together(model: ModelConfig) -> None:
         raise EX4DError(f"model.sharded and {other} are two ways to the same end and do not go together. Choose one.")
 
 
-def _flat(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """Tables within tables as one, with names joined by dots."""
+    found: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= _flat(value, f"{where}{key}.") if isinstance(value, Mapping) else {f"{where}{key}": value}
-    return flat
+        found |= flat(value, f"{where}{key}.") if isinstance(value, Mapping) else {f"{where}{key}": value}
+    return found

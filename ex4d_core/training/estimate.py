@@ -16,6 +16,11 @@ WORKSPACE = 2 * GIB
 """Context, workspaces and fragmentation on a GPU; a rule of thumb."""
 
 
+def tokens_of(shape: tuple[int, int, int]) -> int:
+    """Of a video whose latents are (F, H, W)."""
+    return shape[0] * shape[1] * shape[2] // (WAN21_I2V.patch[1] * WAN21_I2V.patch[2])
+
+
 @dataclass(frozen=True)
 class Estimate:
     """Of one sample on one device.
@@ -49,7 +54,7 @@ def estimate(geometry: Geometry, shape: tuple[int, int, int], config: RunConfig,
     upper estimate: what a block keeps is counted in values of its width, in the type it is kept in.
     """
     size = geometry.size
-    tokens = shape[0] * shape[1] * shape[2] // (WAN21_I2V.patch[1] * WAN21_I2V.patch[2])
+    tokens = tokens_of(shape)
     context = WAN21_I2V.text_tokens + CLIP_TOKENS
     dim, ffn = size.dim, size.ffn_dim
     linear = 2 * (tokens * (6 * dim * dim + 2 * dim * ffn) + 2 * context * dim * dim)

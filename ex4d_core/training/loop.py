@@ -9,27 +9,31 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import EX4DError
+from ..storage.staging import write_errors
 from ..wan.checkpoint import load_adapter, parse_adapter
 from . import saved
+from .boards import Boards
 from .cache import SPLITS, Cache, CachedClip, load_sample, open_cache
 from .config import RunConfig, differences
 from .draws import stream
+from .estimate import estimate, tokens_of
 from .model import Wan, adapter_state, add_adapter, compile_blocks, load_wan, place, set_adapter, to_float8, trained
 from .model.load import stored_tensors
 from .objective import draw_level
 from .optimiser import make_optimiser
+from .peaks import peak_of
+from .previews import Film, Previews
 from .ranks import Ranks
 from .sharding import shard
 from .step import Sample, error_of
-from .validation import validate, validation_clips
+from .validation import Validation, validate, validation_clips
 
-TOLD = ("loss", "error", "sigma", "stop", "bad", "wait", "tokens")
+TOLD = ("loss", "error", "sigma", "stop", "bad", "wait", "tokens", "flops")
 """What travels with the gradients in the one all-reduce of a step: sums over samples or ranks."""
 
 
@@ -46,6 +50,8 @@ class StepReport:
         seconds: it took.
         wait: seconds of it in which rank 0 waited for samples.
         tokens_per_second: of all ranks.
+        mfu: share of the GPUs' peak that the step's arithmetic makes up, what is computed twice left out; None where the peak is
+            not known.
         memory: most bytes that torch has held on rank 0's GPU; 0 on the CPU.
     """
 
@@ -58,6 +64,7 @@ class StepReport:
     seconds: float
     wait: float
     tokens_per_second: float
+    mfu: float | None
     memory: int
 
 
@@ -199,7 +206,8 @@ def train(
 ) -> bool:
     """Go on to the run's last step.
 
-    Saved by steps, by minutes, at the end, and when it is cancelled; a line of log.jsonl for every step and validation.
+    Saved by steps, by minutes, at the end, and when it is cancelled; a line of log.jsonl for every step and validation, and
+    previews in a process beside.
 
     Args:
         run: of `begin`; changed in place.
@@ -214,34 +222,102 @@ def train(
     Raises:
         EX4DError: a loss that is not finite (names the sample), or files that cannot be read or written.
     """
-    options = run.config.optimiser
     say = say or (lambda _text: None)
-    if ranks.first:
-        run.folder.mkdir(parents=True, exist_ok=True)
+    if not ranks.first:
+        return _go_on(run, ranks, _Told(None, None, None, say), cancel)
+    boards = Boards(run.config)
+    previews = Previews(run.config)
+    try:
+        with write_errors(run.folder):
+            run.folder.mkdir(parents=True, exist_ok=True)
         saved.note_config(run.folder, run.config)
         saved.cut_log(run.folder, run.step)
+        told = _Told(boards, previews, report, say)
+        done = _go_on(run, ranks, told, cancel)
+        told.film(previews.last(cancel), run.step)
+        return done
+    finally:
+        previews.close()
+        boards.close()
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Where rank 0 tells what happens; on the others there is nobody to tell."""
+
+    boards: Boards | None
+    previews: Previews | None
+    report: Callable[[StepReport], None] | None
+    say: Callable[[str], None]
+
+    def step(self, run: Run, numbers: StepReport) -> None:
+        """A step is done; a preview may be due, or one may have ended."""
+        if self.boards is None or self.previews is None:
+            return
+        saved.append_log(run.folder, asdict(numbers))
+        self.boards.numbers(asdict(numbers), numbers.step)
+        if self.report is not None:
+            self.report(numbers)
+        self.film(self.previews.ended(), numbers.step)
+        every = run.config.preview.every_steps
+        if _due(run.step, every) and not self.previews.begin(run.step, _shown(run)):
+            self.say(f"no preview of step {run.step}: the one before is still being made")
+
+    def film(self, film: Film | None, now: int) -> None:
+        """A preview has ended, or none has."""
+        if film is None or self.boards is None:
+            return
+        if film.path is None:
+            self.say(f"the preview of step {film.step} failed: {film.told}")
+            return
+        self.say(f"preview of step {film.step}: {film.path}")
+        self.boards.film(film.path, film.step, now)
+
+    def validation(self, run: Run, found: Validation) -> None:
+        """The fixed clips were measured."""
+        if self.boards is None:
+            return
+        values = {"validation": {"adapter": found.adapter, "base": found.base}}
+        saved.append_log(run.folder, {"step": run.step, **values})
+        self.boards.numbers(values, run.step)
+        words = [
+            f"{name} {value:.5f} (base {found.base[name]:.5f})"
+            for name, value in found.adapter.items()
+            if value is not None
+        ]
+        self.say(f"validation at step {run.step}: {', '.join(words)}")
+
+
+def _go_on(run: Run, ranks: Ranks, told: _Told, cancel: Callable[[], bool] | None) -> bool:
+    options = run.config.optimiser
     if run.step == 0:
-        _validate(run, ranks, say)
+        _validate(run, ranks, told)
     last_saved, stopped = time.monotonic(), False
     while run.step < options.steps and not stopped:
         numbers, stopped = _one_step(run, ranks, cancel)
-        if ranks.first:
-            saved.append_log(run.folder, asdict(numbers))
-            if report is not None:
-                report(numbers)
+        told.step(run, numbers)
         done = run.step == options.steps or stopped
-        if _due(run.step, run.config.validation.every_steps) or (
-            run.step == options.steps and run.config.validation.every_steps
-        ):
-            _validate(run, ranks, say)
+        if _due(run.step, run.config.validation.every_steps) or run.step == options.steps:
+            _validate(run, ranks, told)
         # Rank 0 alone looks at the clock and writes; nobody waits for it.
         minutes = run.config.save.every_minutes
         timely = bool(minutes) and time.monotonic() - last_saved >= 60 * minutes
         if ranks.first and (done or timely or _due(run.step, run.config.save.every_steps)):
-            say(f"saved {_save(run).name}")
+            told.say(f"saved {_save(run).name}")
             last_saved = time.monotonic()
     ranks.meet()
     return run.step == options.steps
+
+
+def _shown(run: Run) -> dict[str, Tensor]:
+    """The adapter that previews are made with."""
+    if run.ema is None or not run.config.preview.average:
+        return adapter_state(run.wan)
+    return _on_cpu(run.ema)
+
+
+def _on_cpu(ema: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in ema.items()}
 
 
 def samples_of(step: int, batch: int, ranks: Ranks) -> list[int]:
@@ -270,7 +346,7 @@ def _one_step(run: Run, ranks: Ranks, cancel: Callable[[], bool] | None) -> tupl
     bad = ""
     for number, sample in _ahead(run, clips, samples_of(run.step, options.batch, ranks), told):
         sample = sample.to(ranks.device)
-        shape = tuple(sample.target.shape)
+        shape = sample.target.shape
         noise = stream(run.config.seed, number, "noise").standard_normal(shape, dtype="float32")
         level = draw_level(
             stream(run.config.seed, number, "timestep"), options.objective, round_timestep=options.round_timestep
@@ -281,7 +357,9 @@ def _one_step(run: Run, ranks: Ranks, cancel: Callable[[], bool] | None) -> tupl
         told["loss"] += level.weight * value / options.batch
         told["error"] += value / options.batch
         told["sigma"] += level.sigma / options.batch
-        told["tokens"] += shape[1] * shape[2] * shape[3] / 4
+        latent = (shape[1], shape[2], shape[3])
+        told["tokens"] += tokens_of(latent)
+        told["flops"] += estimate(run.wan.geometry, latent, run.config).flops
         if not math.isfinite(value) and not bad:
             bad = f"sample {number} (clip {sample.name}, timestep {level.timestep:.1f})"
     told["bad"], told["stop"] = float(bool(bad)), float(cancel is not None and cancel())
@@ -299,7 +377,9 @@ def _one_step(run: Run, ranks: Ranks, cancel: Callable[[], bool] | None) -> tupl
     _average(run)
     run.step += 1
     seconds = time.monotonic() - began
-    memory = torch.cuda.max_memory_allocated(ranks.device) if ranks.device.type == "cuda" else 0
+    peak, memory = None, 0
+    if ranks.device.type == "cuda":
+        peak, memory = peak_of(torch.cuda.get_device_name(ranks.device)), torch.cuda.max_memory_allocated(ranks.device)
     numbers = StepReport(
         run.step,
         told["loss"],
@@ -309,6 +389,7 @@ def _one_step(run: Run, ranks: Ranks, cancel: Callable[[], bool] | None) -> tupl
         seconds,
         told["wait"],
         told["tokens"] / seconds,
+        None if peak is None else told["flops"] / (seconds * ranks.count * peak),
         memory,
     )
     return numbers, told["stop"] > 0
@@ -365,8 +446,8 @@ def _due(step: int, every: int) -> bool:
     return bool(every) and step % every == 0
 
 
-def _validate(run: Run, ranks: Ranks, say: Callable[[str], None]) -> None:
-    """Measure, log, and remember the best by what the holes say."""
+def _validate(run: Run, ranks: Ranks, told: _Told) -> None:
+    """Measure, tell, and remember the best by what the holes say."""
     options = run.config.validation
     if not options.every_steps:
         return
@@ -374,19 +455,11 @@ def _validate(run: Run, ranks: Ranks, say: Callable[[str], None]) -> None:
     loss = found.adapter["holes"] if found.adapter["holes"] is not None else found.adapter["all"]
     if loss is not None and (run.best_loss is None or loss < run.best_loss):
         run.best_step, run.best_loss = run.step, loss
-    if ranks.first:
-        record: dict[str, Any] = {"step": run.step, "validation": {"adapter": found.adapter, "base": found.base}}
-        saved.append_log(run.folder, record)
-        words = [
-            f"{name} {value:.5f} (base {found.base[name]:.5f})"
-            for name, value in found.adapter.items()
-            if value is not None
-        ]
-        say(f"validation at step {run.step}: {', '.join(words)}")
+    told.validation(run, found)
 
 
 def _save(run: Run) -> Path:
-    ema = None if run.ema is None else {name: value.detach().cpu().clone() for name, value in run.ema.items()}
+    ema = None if run.ema is None else _on_cpu(run.ema)
     moments = saved.moments_of(run.optimiser, run.parameters)
     state = saved.Saved(
         run.step, run.config, run.fingerprints, run.best_step, run.best_loss, adapter_state(run.wan), ema, moments

@@ -36,6 +36,8 @@ from .trackers import Tracker
 
 RECORDS = "videos"
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
+AUTO = "auto"
+"""The tracker where none is named, and of caches that are older than the choice."""
 SEARCHED = 900
 """Frames of a video that are looked through at most: a minute at 15 frames a second."""
 
@@ -68,6 +70,7 @@ class PrepareSettings:
         crop: let a window wander over every variant; then each has a target of its own, so there is one variant a clip.
         masks: how they are made.
         seed: of all draws.
+        tracker: name of what follows points.
     """
 
     frames: int = FRAMES
@@ -78,6 +81,7 @@ class PrepareSettings:
     crop: bool = False
     masks: MaskSettings = field(default_factory=MaskSettings)
     seed: int = 0
+    tracker: str = AUTO
 
     def __post_init__(self) -> None:
         WAN21_I2V.check_frames(self.frames)
@@ -227,7 +231,7 @@ def check_folder(folder: Path, key: Mapping[str, Any]) -> None:
         with staged_file(path, make_folder=True) as part:
             part.write_text(json.dumps({**key, "version": VERSION}, indent=1), encoding="utf-8")
         return
-    before = json.loads(path.read_text(encoding="utf-8"))
+    before = {"tracker": AUTO, **json.loads(path.read_text(encoding="utf-8"))}
     for name, value in {**key, "version": VERSION}.items():
         if before.get(name) != value:
             raise EX4DError(

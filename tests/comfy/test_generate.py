@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 import pytest
 import torch
 from harness.wan import layout
 from safetensors.torch import load_file, save_file
+
+from ex4d_core.commands.train import check_preview
 
 
 @pytest.fixture()
@@ -54,6 +58,29 @@ def test_a_video_comes_out(command, tmp_path):
     assert result.returncode == 0, result.stderr[-3000:]
     info = probe_video(tmp_path / "out" / "shot.mp4")
     assert (info.width, info.height, info.frames, float(info.fps)) == (48, 32, 5, 15.0)
+
+
+def test_a_training_run_shows_what_its_adapter_makes(newest_host, flags, small_vae, reference, monkeypatch, tmp_path):
+    """The adapter as the run holds it, through the very process that users start."""
+    from ex4d_core.training.config import ModelConfig, PreviewConfig, RunConfig
+    from ex4d_core.training.previews import Previews
+    from ex4d_core.wan.checkpoint import load_adapter
+
+    monkeypatch.setenv("PYTHONPATH", small_vae["PYTHONPATH"])
+    words = flags()
+    for flag in ("--color_video", "--output_video", "--ex4d_path", "--dit_dir"):
+        del words[words.index(flag) : words.index(flag) + 2]
+    config = RunConfig(
+        output=str(tmp_path / "run"),
+        model=ModelConfig(base=str(reference / "adapter" / "dit_tiny.safetensors")),
+        preview=PreviewConfig(1, str(tmp_path / "frames.npz"), flags=shlex.join(words)),
+    )
+    check_preview(config)
+    previews = Previews(config)
+    assert previews.begin(7, load_adapter(reference / "adapter" / "ex4d_tiny_r16.ckpt").state_dict())
+    film = previews.last()
+    assert film is not None and film.path == tmp_path / "run" / "previews" / "step-000007.mp4", film
+    assert [path.name for path in film.path.parent.iterdir()] == ["step-000007.mp4"]
 
 
 def test_a_lora_that_matches_no_layer_is_refused(newest_host, work, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -185,6 +186,7 @@ class TestPreparing:
             ({"settings": PrepareSettings(frames=5, size=(64, 48), variants=1, masks=TRACKING)}, "variants"),
             ({"settings": PrepareSettings(5, (64, 48), variants=2, masks=MaskSettings(kind="random"))}, r"masks\.kind"),
             ({"encoders": stand_in("b")}, "encoders"),
+            ({"settings": replace(SETTINGS, tracker="lk")}, "tracker"),
         ],
     )
     def test_a_cache_of_something_else_is_refused_with_the_field_and_stays(self, videos, tmp_path, change, field):

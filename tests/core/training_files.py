@@ -61,7 +61,7 @@ def write_config(folder: Path, output: str = "run", **tables) -> Path:
         "validation": {"every_steps": 0},
     }  # fmt: skip
     for table, changes in tables.items():
-        values[table] = values[table] | changes if isinstance(changes, dict) else changes
+        values[table] = values.get(table, {}) | changes if isinstance(changes, dict) else changes
     path = folder / f"{output}.json"
     path.write_text(json.dumps(values), encoding="utf-8")
     return path

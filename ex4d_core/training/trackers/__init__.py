@@ -2,17 +2,21 @@
 
 from .choose import TRACKER_CHOICES, TRACKERS, TrackerChoice, TrackerName, choose_tracker
 from .file import TracksFile, load_tracks, save_tracks
+from .learned import LEARNED, LearnedName, load_tracker
 from .tracks import Tracker, Tracks
 
 __all__ = [
+    "LEARNED",
     "TRACKERS",
     "TRACKER_CHOICES",
+    "LearnedName",
     "Tracker",
     "TrackerChoice",
     "TrackerName",
     "Tracks",
     "TracksFile",
     "choose_tracker",
+    "load_tracker",
     "load_tracks",
     "save_tracks",
 ]
