@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import EX4DError
-from .decimate import decimated
+from .fewer import with_fewer_faces
 from .meshes import TriangleMesh
 from .surface import edges_of, face_normals, parts_of, signed_volume
 
@@ -59,7 +59,7 @@ def cleaned(mesh: TriangleMesh, faces: int = DEFAULT_FACES) -> Cleaned:
     if turned:
         triangles = triangles[:, [0, 2, 1]]
     if faces and len(triangles) > faces:
-        vertices, triangles, colors = decimated(vertices, triangles, faces, colors)
+        vertices, triangles, colors = with_fewer_faces(vertices, triangles, faces, colors)
     return Cleaned(TriangleMesh(vertices, triangles.astype(np.int32), colors), dropped, turned, len(mesh.faces))
 
 

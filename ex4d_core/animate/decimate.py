@@ -18,7 +18,7 @@ FLIP = 0.2
 """Least cosine between a face's normals before and after a collapse."""
 PATIENCE = 20
 """Rounds without a collapse after which no more are tried."""
-CROWDED = 12
+CROWDED = 60
 """Meshes of this many times the faces asked for are first reduced on a grid to a third of that."""
 
 
@@ -168,7 +168,7 @@ def _keeps_topology(mesh: _Mesh, edges: np.ndarray, faces_of: np.ndarray) -> np.
     border = np.zeros(count, bool)
     border[edges[faces_of == 1]] = True
     bridge = border[edges].all(axis=1) & (faces_of != 1)
-    return (shared == faces_of) & ~bridge & (faces_of <= 2)
+    return (shared == faces_of) & ~bridge
 
 
 def _folded(mesh: _Mesh, goes: np.ndarray, moved: np.ndarray) -> np.ndarray:

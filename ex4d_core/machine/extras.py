@@ -15,6 +15,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "exr": ("OpenEXR>=3.3",),
     "tracking": ("opencv-python-headless>=4.8",),
     "usd": ("usd-core>=24.8",),
+    "meshes": ("fast-simplification>=0.1.9", "xatlas>=0.0.9"),
 }
 """What each extra installs. A copy of pyproject.toml, which a pack in ComfyUI is run without; a test compares the two."""
 
@@ -26,6 +27,8 @@ MODULES = {
     "OpenEXR": ("OpenEXR", "exr"),
     "cv2": ("OpenCV", "tracking"),
     "pxr": ("usd-core", "usd"),
+    "fast_simplification": ("fast-simplification", "meshes"),
+    "xatlas": ("xatlas", "meshes"),
 }
 """By what is imported: the package's name for people, and the extra that brings it."""
 

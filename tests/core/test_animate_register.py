@@ -9,11 +9,16 @@ import pytest
 
 from ex4d_core.animate.meshes import MeshFrames, TriangleMesh
 from ex4d_core.animate.register import follow
+from ex4d_core.animate.register.bend import at_rest, bent, turns_of
 from ex4d_core.animate.register.between import at_times, smoothed
 from ex4d_core.animate.register.follow import Check, Followed
+from ex4d_core.animate.register.graph import graph_of
+from ex4d_core.animate.register.pulls import Pulls, no_pulls
 from ex4d_core.animate.register.sequence import RegisterOptions, Tracks, problem, register
+from ex4d_core.animate.register.stretch import strain, stretched, vertex_stretches
+from ex4d_core.animate.surface import area, vertex_areas
 from ex4d_core.animate.truth import mesh_errors
-from ex4d_core.demo_scene.bodies import Body, Flaws
+from ex4d_core.demo_scene.bodies import Body, Flaws, zero_surface
 from ex4d_core.errors import Cancelled, EX4DError
 
 BODY = Body("puppet", 2)
@@ -173,3 +178,54 @@ def test_bad_requests_and_cancelling(given):
             register(given, options, tracks=tracks)
     with pytest.raises(Cancelled):
         register(given, cancel=lambda: True)
+
+
+def squashed_ball() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(V, 3) points of a ball, (F, 3) faces, and where they go as it is pressed to three quarters of its height."""
+    rest, faces = zero_surface(lambda at: np.linalg.norm(at, axis=1) - 0.3, np.full(3, -0.4), np.full(3, 0.4), 12)
+    return rest, faces, rest * (1.15, 0.75, 1.15)
+
+
+def test_nodes_that_stretch_meet_what_turns_alone_cannot():
+    rest, faces, pressed = squashed_ball()
+    graph = graph_of(rest, faces, 20)
+
+    def pulls(vertices: np.ndarray, _: float) -> Pulls:
+        """Each vertex to its own point, the more the larger its share of the surface."""
+        found = no_pulls(len(vertices))
+        weights = vertex_areas(rest, faces) / area(rest, faces)
+        found.add(np.arange(len(rest)), pressed, np.zeros_like(pressed), weights, 1.0)
+        return found
+
+    turned = bent(graph, at_rest(graph), pulls, ((1.0, 1.0, 5),))
+    found = stretched(graph, turned, pulls, ((1.0, 1e-4, 1.0, 4),))
+    off = [
+        np.linalg.norm(graph.moved(bend.turns, bend.shifts) - pressed, axis=1).mean() / 0.6 for bend in (turned, found)
+    ]
+    assert off[1] < 0.001 < 0.01 < off[0]
+    np.testing.assert_allclose(
+        vertex_stretches(graph, found), np.tile(np.diag([1.15, 0.75, 1.15]), (len(rest), 1, 1)), atol=0.02
+    )
+    turn = np.tile(turns_of(np.array([[0.3, -0.2, 0.5]])), (len(graph.places), 1, 1))
+    assert strain(graph, at_rest(graph).carried(turn[0], np.ones(3), graph.places)) == pytest.approx(0, abs=1e-9)
+    assert 0.1 < strain(graph, found) < 0.3
+
+
+def test_points_of_a_body_that_is_squashed_do_not_slide(monkeypatch):
+    """A rounded box, pressed to 70 % of its height: held to its lengths at rest, its points would slide."""
+
+    def distance(at: np.ndarray) -> np.ndarray:
+        beyond = np.maximum(np.abs(at) - (0.3, 0.25, 0.2), 0)
+        return np.linalg.norm(beyond, axis=1) - 0.1
+
+    scales = [np.array([low**-0.5, low, low**-0.5]) for low in (1.0, 0.85, 0.7)]
+    made = [zero_surface(distance, np.full(3, -0.5), np.full(3, 0.5), 9, None, shift) for shift in (0.0, 0.3, 0.6)]
+    meshes = MeshFrames(
+        (0, 1, 2), tuple(TriangleMesh(at * scale, faces) for (at, faces), scale in zip(made, scales, strict=True))
+    )
+    off = []
+    for limit in (follow.SQUASHED, 9.0):
+        monkeypatch.setattr(follow, "SQUASHED", limit)
+        moved = register(meshes, RegisterOptions(reference=0)).clip.vertices
+        off.append(np.linalg.norm(moved[2] - moved[0] * scales[2], axis=1).mean())
+    assert off[0] < 0.02 and off[1] > 1.5 * off[0], off

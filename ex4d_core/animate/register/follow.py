@@ -11,11 +11,17 @@ from .bend import Bend, at_rest, bent, turns_of
 from .graph import Graph, graph_of
 from .isometric import Springs, refined, springs_of
 from .pulls import Pulls, Target, pulls_on, target_of, trust, with_normals
+from .stretch import strain, stretched, vertex_stretches
 
 BEND_STAGES = ((3.0, 0.2, 4), (0.5, 0.12, 5), (0.1, 0.08, 5), (0.03, 0.06, 4))
 """Stiffness, reach as a share of the object, steps: stiff and far-sighted first."""
 SOFT_STAGES = BEND_STAGES[1:]
 """For bodies that are squashed: as a stiff whole they would be carried past what they have to meet."""
+SQUASHED = 0.06
+"""Strain from which on a body is taken to be squashed, not bent: articulated ones stay below 0.05."""
+SQUASHED_STAGES = BEND_STAGES[1:3]
+STRETCH_STAGES = ((1.0, 3e-4, 0.06, 4),)
+"""Stiffness between neighbours, that against stretch, reach and steps, of a body that is squashed."""
 FINE_STAGES = ((0.03**2, 0.06, 4), (0.02**2, 0.04, 4))
 RIGID_STEPS = 8
 GOAL_SAMPLES = 6000
@@ -86,10 +92,12 @@ class Followed:
     Attributes:
         bend: of its graph, from which a neighbour can begin.
         vertices: (V, 3).
+        squashed: whether its nodes are stretched too.
     """
 
     bend: Bend
     vertices: np.ndarray
+    squashed: bool = False
 
 
 def unmoved(reference: Reference) -> Followed:
@@ -154,11 +162,18 @@ def follow(
     moved = graph.moved(neighbour.bend.turns, neighbour.bend.shifts)
     turn, shift = _rigid(moved, reference.faces, goal.target)
     start = neighbour.bend.carried(turn, shift, graph.places)
-    bend = bent(graph, start, pulls, stages if fine else tuple((k, reach, 2) for k, reach, _ in stages))
-    vertices = graph.moved(bend.turns, bend.shifts)
-    if fine:
-        vertices = refined(reference.springs, vertices, pulls, FINE_STAGES)
-    return Followed(bend, vertices)
+    if not fine:
+        bend = bent(graph, start, pulls, tuple((k, reach, 2) for k, reach, _ in stages))
+        return Followed(bend, graph.moved(bend.turns, bend.shifts))
+    bend = bent(graph, start, pulls, SQUASHED_STAGES if neighbour.squashed else stages)
+    springs = reference.springs
+    # One that was squashed has to find back from there, too.
+    squashed = neighbour.squashed or strain(graph, bend) > SQUASHED
+    if squashed:
+        bend = stretched(graph, bend, pulls, STRETCH_STAGES)
+        springs = springs.stretched(vertex_stretches(graph, bend))
+    vertices = refined(springs, graph.moved(bend.turns, bend.shifts), pulls, FINE_STAGES)
+    return Followed(bend, vertices, squashed)
 
 
 def _rigid(vertices: np.ndarray, faces: np.ndarray, target: Target) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ Sorkine and Alexa, As-Rigid-As-Possible Surface Modeling, 2007: turns from the v
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +33,11 @@ class Springs:
     weights: np.ndarray
     ways: np.ndarray
     laplacian: object
+
+    def stretched(self, stretches: np.ndarray) -> Springs:
+        """The same with edges at rest as symmetric maps (V, 3, 3) of the vertices have them."""
+        both = (stretches[self.one] + stretches[self.other]) / 2
+        return replace(self, ways=np.einsum("eij,ej->ei", both, self.ways))
 
 
 def springs_of(vertices: np.ndarray, faces: np.ndarray) -> Springs:
