@@ -17,6 +17,7 @@ from ..ex4d_core.animate.meshes import MeshFrames, TriangleMesh
 from ..ex4d_core.animate.read import SUFFIXES, read_mesh
 from ..ex4d_core.animate.register.sequence import RegisterOptions, register
 from ..ex4d_core.animate.tracks import lifted
+from ..ex4d_core.animate.voxels import surface_of_voxels
 from ..ex4d_core.camera import DEFAULT_FPS
 from ..ex4d_core.errors import EX4DError
 from . import files, previews, types
@@ -67,9 +68,10 @@ class EX4DMeshFrames(io.ComfyNode):
                 ),
                 io.MultiType.Input(
                     "meshes",
-                    [types.HostMesh, types.File3D],
+                    [types.HostMesh, types.File3D, types.HostVoxel],
                     optional=True,
-                    tooltip="Meshes of the key frames in their order: a batch, or a list of several sizes, or of 3D files.",
+                    tooltip="Meshes of the key frames in their order: a batch, or a list of several sizes, of 3D files or of "
+                    "voxels.",
                 ),
             ],
             outputs=[
@@ -123,7 +125,7 @@ def meshes_given(meshes: list[Any] | None, pattern: str) -> tuple[list[TriangleM
         both = "both are given" if meshes else "neither is given"
         raise EX4DError(f"Connect meshes or name files, one of the two; {both}.")
     if meshes:
-        return [mesh for given in meshes for mesh in (from_file(given) if is_file(given) else from_host(given))], []
+        return [mesh for given in meshes for mesh in meshes_of(given)], []
     found = files_like(pattern.strip())
     return [read_mesh(path) for path in found], [path.name for path in found]
 
@@ -146,6 +148,32 @@ def files_like(pattern: str) -> list[Path]:
     if not names:
         raise EX4DError(f"No mesh in ComfyUI's input folder is called '{pattern}'; expected {', '.join(SUFFIXES)}.")
     return [files.resolve(name, "mesh") for name in names]
+
+
+def meshes_of(given: Any) -> list[TriangleMesh]:
+    """The meshes of whatever is connected, told apart by what it can do.
+
+    Raises:
+        EX4DError: a value that holds no meshes.
+    """
+    if is_file(given):
+        return from_file(given)
+    return from_voxels(given) if isinstance(getattr(given, "data", None), torch.Tensor) else from_host(given)
+
+
+def from_voxels(given: Any) -> list[TriangleMesh]:
+    """The surfaces of one of ComfyUI's VOXEL: a batch of grids.
+
+    Raises:
+        EX4DError: voxels without a grid, or grids in which nothing is solid.
+    """
+    grids = given.data
+    if grids.ndim != 4:
+        raise EX4DError(
+            f"meshes takes voxels as a grid of numbers (batch, depth, height, width), got {tuple(grids.shape)}. Sparse voxels "
+            "hold colours and no surface: connect the mesh that was made with them."
+        )
+    return [surface_of_voxels(grid.cpu().float().numpy()) for grid in grids]
 
 
 def is_file(given: Any) -> bool:

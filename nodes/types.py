@@ -57,8 +57,9 @@ DA3Geometry = io.Custom("DA3_GEOMETRY")
 # LOAD3D_CAMERA: camera_info of the core's Load 3D nodes, a dictionary or a list of such; see ex4d_core/trajectory/viewpoint.py
 Load3DCamera = io.Custom("LOAD3D_CAMERA")
 
-# MESH, FILE_3D: ComfyUI's own 3D types; the first on every host since 0.3, the second on newer ones
+# MESH, VOXEL, FILE_3D: ComfyUI's own 3D types; the last on newer hosts
 HostMesh = io.Custom("MESH")
+HostVoxel = io.Custom("VOXEL")
 File3D = io.Custom("FILE_3D")
 
 # TRACKS: points followed through a video, of newer hosts and other packs: a dictionary

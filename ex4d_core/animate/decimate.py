@@ -46,7 +46,7 @@ def decimated(
     Returns:
         (V', 3) vertices, (F', 3) int32 faces and (V', C) values.
     """
-    own = np.zeros((len(vertices), 0)) if values is None else np.asarray(values, np.float64)
+    own = np.zeros((len(vertices), 0)) if values is None else np.array(values, np.float64)
     vertices, faces = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
     if len(faces) > CROWDED * most:
         vertices, faces, own = _on_a_grid(vertices, faces, own, CROWDED * most // 3)

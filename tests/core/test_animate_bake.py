@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ex4d_core.animate.bake import Baked, bake_texture
+from ex4d_core.animate.bake import Baked, bake_texture, unwrap
 from ex4d_core.animate.bake.atlas import make_atlas
 from ex4d_core.animate.bake.fill import spread
 from ex4d_core.animate.meshes import MeshClip
@@ -64,11 +64,15 @@ def baked() -> Baked:
     return bake_texture(clip, images, LENS, masks=masks, size=256)
 
 
-def test_seen_texels_show_the_video_s_colours() -> None:
+@pytest.mark.parametrize("cut", ["each face by itself", "large pieces"])
+def test_seen_texels_show_the_video_s_colours(cut: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """At least 30 dB on what some frame shows."""
-    clip, rest, _, _ = filmed()
-    result = baked()
-    atlas = make_atlas(len(clip.faces), 256)
+    if cut == "large pieces":
+        pytest.importorskip("xatlas")
+    monkeypatch.setattr(unwrap.extras, "has", lambda _: cut == "large pieces")
+    clip, rest, images, masks = filmed()
+    result = bake_texture(clip, images, LENS, masks=masks, size=256)
+    atlas = unwrap.layout(clip.vertices[0], clip.faces, 256)
     at = (atlas.places.shares[..., None] * rest[clip.faces[atlas.places.face]]).sum(1)
     assert result.clip.texture is not None and result.texels is not None
     off = result.clip.texture.reshape(-1, 3)[atlas.texel] / 255 - painting(at)
@@ -103,6 +107,24 @@ def test_vertex_colours_take_the_place_of_a_texture() -> None:
     assert (off < 0.05).mean() > 0.8 * result.seen
 
 
+def test_large_pieces_cover_the_mesh_without_overlap_and_filter_within() -> None:
+    """Colours that are linear over the body come back at every place of every face."""
+    pytest.importorskip("xatlas")
+    clip, rest, _, _ = filmed()
+    atlas = unwrap.layout(clip.vertices[0], clip.faces, 512)
+    assert len(np.unique(atlas.texel)) == len(atlas.texel)
+    assert len(np.unique(atlas.places.face)) > 0.95 * len(clip.faces)
+    colors = (rest - rest.min(0)) / np.ptp(rest, axis=0)
+    texture = np.zeros((512 * 512, 3), np.uint8)
+    shown = (atlas.places.shares[..., None] * colors[clip.faces[atlas.places.face]]).sum(1)
+    texture[atlas.texel] = np.round(255 * shown)
+    shares = np.random.default_rng(0).dirichlet((0.5, 0.5, 0.5), (len(clip.faces), 20))
+    uv = np.einsum("fsk,fki->fsi", shares, atlas.uv.astype(np.float64))
+    found = looked_up(torch.from_numpy(texture.reshape(512, 512, 3)), torch.from_numpy(uv.reshape(-1, 2))).numpy()
+    wanted = 255 * np.einsum("fsk,fki->fsi", shares, colors[clip.faces]).reshape(-1, 3)
+    assert np.abs(found - wanted).max() < 20 and np.abs(found - wanted).mean() < 1.0
+
+
 @pytest.mark.parametrize("faces", [1, 2, 7, 50])
 def test_filtering_a_face_never_reaches_into_its_neighbour(faces: int) -> None:
     """A texture in which each face has its own colour shows exactly that at every place of the face, corners and edges too."""
@@ -135,7 +157,8 @@ def test_unseen_vertices_lie_between_those_around_them() -> None:
     assert filled[18:] == pytest.approx(0.5)
 
 
-def test_bad_input_is_told_in_a_sentence() -> None:
+def test_bad_input_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unwrap.extras, "has", lambda _: False)
     clip, _, images, masks = filmed()
     with pytest.raises(EX4DError, match="stands in axes of its own"):
         bake_texture(MeshClip(clip.vertices, clip.faces), images, LENS)

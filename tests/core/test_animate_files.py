@@ -11,8 +11,10 @@ import torch
 import trimesh
 from harness.gltf import assert_valid
 from PIL import Image
+from scipy.spatial import KDTree
 
 from ex4d_core import save_video
+from ex4d_core.animate import fewer
 from ex4d_core.animate.clean import cleaned
 from ex4d_core.animate.decimate import decimated
 from ex4d_core.animate.frames import facts, frame_numbers, mesh_files, mesh_frames
@@ -121,6 +123,30 @@ def test_fewer_faces_of_the_same_shape():
     assert signed_volume(vertices, faces) == pytest.approx(signed_volume(body.vertices, body.faces), rel=0.02)
     check = trimesh.Trimesh(vertices, faces, process=False)
     assert check.is_watertight and check.is_winding_consistent and check.euler_number == 2
+
+
+def test_fast_simplification_is_taken_where_it_is_installed(monkeypatch):
+    pytest.importorskip("fast_simplification")
+    body = Body("puppet", 0).generated(0, 0, PERFECT)
+    size = np.linalg.norm(np.ptp(body.vertices, axis=0))
+    monkeypatch.setattr(fewer, "decimated", None)
+    vertices, faces, colors = fewer.with_fewer_faces(1e4 * body.vertices, body.faces, 1500, body.colors)
+    assert 1450 <= len(faces) <= 1530 and colors is not None and faces.max() == len(vertices) - 1 == len(colors) - 1
+    assert distances(body.vertices, 1e-4 * vertices, faces).max() < 0.02 * size
+    nearest = KDTree(1e4 * body.vertices).query(vertices)[1]
+    assert np.abs(colors - body.colors[nearest]).mean() < 0.03
+
+
+def test_without_fast_simplification_or_where_it_stops_short_edges_are_collapsed_here(monkeypatch):
+    body = Body("walker", 0).generated(0, 0, Flaws(cells=12))
+    monkeypatch.setattr(fewer.extras, "has", lambda _: False)
+    own = fewer.with_fewer_faces(body.vertices, body.faces, 300, body.colors)
+    monkeypatch.setattr(fewer.extras, "has", lambda _: True)
+    monkeypatch.setattr(fewer, "_quickly", lambda vertices, faces, _: (vertices, faces))
+    short = fewer.with_fewer_faces(body.vertices, body.faces, 300, body.colors)
+    for one, other in zip(own, short, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert len(own[1]) <= 300
 
 
 def test_a_generators_mesh_is_welded_turned_and_rid_of_crumbs(mesh):

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from ex4d_core.animate.meshes import MeshClip, MeshFrames, TriangleMesh
+from ex4d_core.animate.surface import edges_of, signed_volume
+from ex4d_core.animate.voxels import surface_of_voxels
 from ex4d_core.errors import EX4DError
 
 CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 2]], float)
@@ -108,3 +110,22 @@ def test_a_moving_mesh_gives_its_frames():
 def test_a_moving_mesh_that_does_not_fit_is_refused(fields, told):
     with pytest.raises(EX4DError, match=told):
         moving(**fields)
+
+
+def test_voxels_become_a_closed_surface_right_side_out():
+    """A ball between whole voxels, off the middle, in a grid that is no cube; the host's own axes: the last is x."""
+    z, y, x = np.mgrid[:20, :24, :32] + 0.5
+    away = np.sqrt((z - 9) ** 2 + (y - 12) ** 2 + (x - 20) ** 2)
+    made = surface_of_voxels(0.6 + (7.3 - away), 0.6)
+    edges, counts = edges_of(made.faces)
+    assert (counts == 2).all() and len(made.vertices) - len(edges) + len(made.faces) == 2
+    middle = (np.array([20, 12, 9]) - 16) / 16
+    np.testing.assert_allclose(np.linalg.norm(made.vertices - middle, axis=1), 7.3 / 16, atol=0.01)
+    assert signed_volume(made.vertices.astype(float), made.faces) == pytest.approx(
+        4 / 3 * np.pi * (7.3 / 16) ** 3, rel=0.03
+    )
+    full = surface_of_voxels((away < 50).astype(np.float32) * (z > 1))  # up to the grid's sides it is closed, too
+    assert (edges_of(full.faces)[1] == 2).all()
+    for grid, told in ((np.zeros((4, 4, 4)), "None of the voxels"), (np.ones((4, 4, 4)), "All of"), (z[0], "a grid")):
+        with pytest.raises(EX4DError, match=told):
+            surface_of_voxels(grid)

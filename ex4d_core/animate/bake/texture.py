@@ -11,9 +11,10 @@ import numpy as np
 from ...camera import Intrinsics
 from ...errors import Cancelled, EX4DError
 from ..meshes import MeshClip
-from .atlas import make_atlas, vertex_places
+from .atlas import vertex_places
 from .fill import spread
 from .gather import gathered, make_film
+from .unwrap import layout
 
 Paint = Literal["texture", "vertex colors"]
 PAINTS: tuple[Paint, ...] = get_args(Paint)
@@ -105,7 +106,7 @@ def bake_texture(
     colors = np.clip(spread(colors, known, clip.faces), 0, 1).astype(np.float32)
     if paint == "vertex colors":
         return Baked(replace(clip, colors=colors, uv=None, texture=None), _share(clip, known), None)
-    atlas = make_atlas(len(clip.faces), size)
+    atlas = layout(clip.vertices[0], clip.faces, size)
     found, seen = gathered(film, atlas.places, half(100), poll)
     around = (atlas.places.shares[..., None] * colors[clip.faces[atlas.places.face]]).sum(1)
     texture = np.full((size * size, 3), 128, np.uint8)
