@@ -92,7 +92,7 @@ def animated(job: VideoJob, meshes: MeshFrames, options: RegisterOptions) -> Mes
     lens = _lens(job, depth, masks.shape[2], masks.shape[1])
     planes = None if depth is None else depth.depth.float().cpu().numpy()
     if meshes.poses is None:
-        meshes = _placed(meshes, masks, planes, lens)
+        meshes = _placed(meshes, masks, planes, lens, clip)
     elif meshes.lenses is None:
         meshes = meshes.placed(meshes.poses, (lens,) * len(meshes))
     tracks = _tracks(clip)
@@ -140,11 +140,14 @@ def _lens(job: VideoJob, depth: DepthClip | None, width: int, height: int) -> In
     return Intrinsics.default(width, height)
 
 
-def _placed(meshes: MeshFrames, masks: np.ndarray, depth: np.ndarray | None, lens: Intrinsics) -> MeshFrames:
+def _placed(
+    meshes: MeshFrames, masks: np.ndarray, depth: np.ndarray | None, lens: Intrinsics, clip: VideoClip
+) -> MeshFrames:
     from ..animate.fit import fit_meshes
 
     with ProgressBar("placing the meshes") as bar:
-        placed = fit_meshes(meshes, masks, lens, depth=depth, progress=bar, cancel=interrupted)
+        images = clip.frames.numpy()
+        placed = fit_meshes(meshes, masks, lens, depth=depth, images=images, progress=bar, cancel=interrupted)
     for frame, iou in zip(meshes.frames, placed.iou, strict=True):
         say(f"frame {frame}: mesh and mask overlap by {iou:.0%}")
     return placed.meshes

@@ -160,3 +160,19 @@ def test_comfyui_s_own_meshes_are_taken(client, host, filmed):
         prompt["again"]["inputs"]["meshes"] = ["save", 1]
         described = json.loads(client.queue(prompt).ok().text("record"))
         assert described["frames"] == [0] and described["meshes"][0]["faces"]["shape"][0] > 500
+
+
+def test_comfyui_s_own_voxels_are_taken(client):
+    """A grid has a surface; sparse voxels have none, which is told."""
+    prompt = {
+        "voxels": node("EX4DTestVoxels", sparse=False),
+        "frames": node("EX4DMeshFrames", files="", frames="every 6", faces=0, fps=15.0, meshes=["voxels", 0]),
+        "record": node("EX4DTestRecord", value=["frames", 0], name="voxels"),
+    }
+    described = json.loads(client.queue(prompt).ok().text("record"))
+    assert described["frames"] == [0, 6]
+    for mesh, radius in zip(described["meshes"], (0.6, 0.7), strict=True):
+        assert mesh["faces"]["shape"][0] > 500
+        assert mesh["vertices"]["max"] == pytest.approx(radius, abs=0.06) == -mesh["vertices"]["min"]
+    prompt["voxels"]["inputs"]["sparse"] = True
+    assert "Sparse voxels hold colours and no surface" in client.queue(prompt).message

@@ -97,6 +97,39 @@ def test_one_frame_alone_cannot_flip() -> None:
     assert sequence.surfaces_apart(solid.samples, solid.samples @ back[:3, :3]) > 0.05
 
 
+def test_colours_tell_the_side_of_a_vase() -> None:
+    """All around it looks the same but for hues that are equally light; without them any side is as good."""
+    around, up = np.meshgrid(np.linspace(0, 2 * np.pi, 24, endpoint=False), np.linspace(-1, 1, 13), indexing="ij")
+    radius = 0.35 + 0.25 * np.sin(2.2 * up + 0.6)
+    rest = np.stack([radius * np.cos(around), up, radius * np.sin(around)], -1).reshape(-1, 3)
+    column, row = (plane.ravel() for plane in np.meshgrid(np.arange(24), np.arange(12), indexing="ij"))
+    a, b, c, d = (
+        column * 13 + row,
+        (column + 1) % 24 * 13 + row,
+        (column + 1) % 24 * 13 + row + 1,
+        column * 13 + row + 1,
+    )
+    faces = np.concatenate([np.stack([a, c, b], 1), np.stack([a, d, c], 1)]).astype(np.int32)
+    hue = np.stack([0.5 + 0.3 * np.cos(around), np.zeros_like(up), 0.5 + 0.3 * np.sin(around)], -1).reshape(-1, 3)
+    hue[:, 1] = (0.5 - hue @ (0.299, 0.587, 0.114)) / 0.587
+    pose = np.eye(4)
+    pose[:3, :3] = rotation_from_vector(np.array([0.35, 0.0, 0.0])) @ rotation_from_vector(np.array([0.0, 2.0, 0.0]))
+    pose[2, 3] = 4.0
+    points = torch.from_numpy((rest @ pose[:3, :3].T + pose[:3, 3]).astype(np.float32))[None]
+    painted = torch.from_numpy((hue * 255).round().astype(np.uint8))
+    still = Trajectory(np.eye(4, dtype=np.float32)[None])
+    color, mask, depth = (
+        part.numpy()
+        for part in render_triangles(
+            Triangles(points, torch.from_numpy(faces), painted), still, LENS, out_dtype="uint8"
+        )
+    )
+    vase = MeshFrames((0,), (TriangleMesh(rest, faces, hue),))
+    placed = fit_meshes(vase, mask > 0, LENS, depth=depth, images=color)
+    assert placed.meshes.poses is not None
+    assert degrees_between(placed.meshes.poses, pose[None])[0] < 5.0
+
+
 def test_the_outline_lies_between_pixels_and_not_at_the_picture_s_edge() -> None:
     cover = np.zeros((6, 6), np.float32)
     cover[2:, 2] = 1.0

@@ -189,6 +189,22 @@ def EX4DTestTrimVideo(video, start, duration):
     return trimmed
 
 
+@node("VOXEL", sparse=("BOOLEAN", {"default": False}))
+def EX4DTestVoxels(sparse):
+    """Two balls as the host's own voxels, as its generators decode them; or places of voxels without a grid."""
+    try:
+        from comfy_api.latest import Types
+
+        kind = Types.VOXEL
+    except (ImportError, AttributeError):  # up to 0.3
+        from comfy_extras.nodes_hunyuan3d import VOXEL as kind
+    if sparse:
+        return kind(torch.zeros(10, 4))
+    z, y, x = torch.meshgrid(*3 * [torch.linspace(-1, 1, 24)], indexing="ij")
+    away = (x**2 + y**2 + z**2).sqrt()
+    return kind(torch.stack([20 * (radius - away) for radius in (0.6, 0.7)]))
+
+
 @node("EX4D_TRAJECTORY", mesh="EX4D_DWMESH", preset=("STRING", {"default": "30"}))
 def EX4DTestTrajectory(mesh, preset):
     """A preset path for a mesh, straight from ex4d_core as the pack itself has imported it."""

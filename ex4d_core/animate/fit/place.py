@@ -20,6 +20,8 @@ from .views import coarse_poses
 
 FIRST, APART = 16, np.radians(14.0)
 """Views that are refined at all, and how far apart they are."""
+FIRST_COLORED = 40
+"""With colours so many views are looked at, and those whose colours fit go on: outlines alone may tell no side."""
 ROUGH_STEPS, ROUGH_WIDTH = 6, 8.0
 KEPT, FINE_STEPS, FINE_WIDTH = 6, 8, 3.0
 """Of them so many go on to the fine fit, and into the choice over the sequence."""
@@ -60,9 +62,9 @@ def fit_meshes(
 ) -> Placed:
     """Where each mesh stands in front of the camera of its frame, so that it fills the object's mask.
 
-    Every mesh is looked at from all around, the best views are refined by least squares on outlines, depth and light, and one for
-    each frame is chosen over the whole sequence at once. Without depth, how far away the object is cannot be told from how large
-    it is: then it is taken to be equally large in every frame, and half of the frames have its middle nearer than 1.
+    Every mesh is looked at from all around, the best views are refined by least squares on outlines, depth and colours, and one
+    for each frame is chosen over the whole sequence at once. Without depth, how far away the object is cannot be told from how
+    large it is: then it is taken to be equally large in every frame, and half of the frames have its middle nearer than 1.
 
     Args:
         meshes: N meshes, each in axes and units of its own.
@@ -70,7 +72,7 @@ def fit_meshes(
         lens: the video's.
         lenses: T of them, where the lens changes.
         depth: (T, H, W) planar depth > 0 of the video, or None.
-        images: (T, H, W, 3) float 0..1 the video's frames, used where meshes have colours; or None.
+        images: (T, H, W, 3) float 0..1 or uint8, the video's frames, used where meshes have colours; or None.
         progress: called with (frames done, frames).
         cancel: polled between frames; True raises Cancelled.
 
@@ -86,7 +88,7 @@ def fit_meshes(
 
     def target(n: int) -> Target:
         frame = meshes.frames[n]
-        image = None if images is None or solids[n].light is None else np.asarray(images[frame], np.float32)
+        image = None if images is None or solids[n].colors is None else _unit(images[frame])
         plane = None if depth is None else np.asarray(depth[frame], np.float32)
         return make_target(np.asarray(masks[frame], np.float32), own_lenses[n], plane, image, frame)
 
@@ -99,6 +101,11 @@ def fit_meshes(
     poses = np.stack([fit.pose for fit in fits])
     poses = poses if depth is not None else _equally_large(poses)
     return _result(meshes, own_lenses, solids, targets, poses, apart)
+
+
+def _unit(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) float32 0..1."""
+    return image.astype(np.float32) / (255 if image.dtype == np.uint8 else 1)
 
 
 def _inside_out(mesh: TriangleMesh) -> bool:
@@ -153,10 +160,14 @@ def _all_frames(
 
 
 def _search(solid: Solid, target: Target) -> list[Fit]:
-    rough = [
-        refine(solid, target, _at_depth(solid, target, pose), ROUGH_STEPS, ROUGH_WIDTH)
-        for pose in coarse_poses(target, solid, FIRST, APART)
+    colored = target.colors is not None and solid.colors is not None
+    poses = [
+        _at_depth(solid, target, pose)
+        for pose in coarse_poses(target, solid, FIRST_COLORED if colored else FIRST, APART)
     ]
+    if colored:
+        poses = sorted(poses, key=lambda pose: judge(solid, target, pose).cost)[:FIRST]
+    rough = [refine(solid, target, pose, ROUGH_STEPS, ROUGH_WIDTH) for pose in poses]
     fine: list[Fit] = []
     for fit in sorted(rough, key=lambda fit: fit.cost):
         if all(_between(fit.pose, other.pose) > SAME for other in fine):

@@ -1,5 +1,5 @@
-"""The fine fit: a pose moved by least squares until the mesh's outline lies on the mask's, its surface on the depth and its light
-on the picture's.
+"""The fine fit: a pose moved by least squares until the mesh's outline lies on the mask's, its surface on the depth and its
+colours on the picture's.
 
 Residuals are pixels of the target's grid. A small motion is a turn around the mesh's middle, a growth, and a shift as a share of
 the middle's distance: seven numbers. Without depth one of their combinations, nearer and smaller, changes nothing in the picture;
@@ -20,11 +20,11 @@ FARTHEST = 6.0
 """Pixels beyond which an error counts no more."""
 DEPTH_WEIGHT = 0.5
 """Of depth beside the outline."""
-LIGHT_WEIGHT = 0.25
-LIGHT_PIXELS = 20.0
-"""Pixels that an error of luminance of 1 counts for."""
+COLOR_WEIGHT = 0.25
+COLOR_PIXELS = 20.0
+"""Pixels that an error of 1 in a channel counts for."""
 MOST = 500
-"""Samples of depth and light taken of a picture."""
+"""Samples of depth and colour taken of a picture."""
 GRAZING = 0.25
 """Cosine of the angle to the surface below which its depth tells little."""
 DAMPING = 1e-3
@@ -149,11 +149,11 @@ def _look(solid: Solid, target: Target, pose: np.ndarray) -> tuple[list[_Rows], 
         depth = _bounded(row.error)
         rows.append(row)
         cost, total = cost + DEPTH_WEIGHT * depth, total + DEPTH_WEIGHT
-    if target.light is not None and solid.light is not None:
-        own = (seen.weights.numpy() * solid.light[solid.faces[face]]).sum(1)
-        row = _light_rows(target, pose, sample, places, own, inside)
+    if target.colors is not None and solid.colors is not None:
+        own = (seen.weights.numpy()[..., None] * solid.colors[solid.faces[face]]).sum(1)
+        row = _color_rows(target, pose, sample, places, own, inside)
         rows.append(row)
-        cost, total = cost + LIGHT_WEIGHT * _bounded(row.error), total + LIGHT_WEIGHT
+        cost, total = cost + COLOR_WEIGHT * _bounded(row.error), total + COLOR_WEIGHT
     return rows, Fit(pose, float(cost / total), outline, iou, depth)
 
 
@@ -231,20 +231,21 @@ def _depth_rows(
     return _Rows(error, slope, DEPTH_WEIGHT)
 
 
-def _light_rows(
+def _color_rows(
     target: Target, pose: np.ndarray, sample: np.ndarray, places: np.ndarray, own: np.ndarray, inside: np.ndarray
 ) -> _Rows:
-    """The mesh's luminance on the picture's, up to one gain and one offset."""
-    assert target.light is not None
+    """The mesh's colours (N, 3) on the picture's, up to one gain and an offset of each channel."""
+    assert target.colors is not None
     use = np.flatnonzero(inside)
     use = use[:: max(1, len(use) // MOST)]
     if len(use) < 10:
-        return _Rows(np.zeros(0), np.zeros((0, 7)), LIGHT_WEIGHT)
-    side = target.light.shape[1]
+        return _Rows(np.zeros(0), np.zeros((0, 7)), COLOR_WEIGHT)
+    side = target.colors.shape[2]
     spot = np.stack([sample[use] % side, sample[use] // side], 1).astype(np.float64)
-    light, slope = sampled(target.light, spot)
-    centred = own[use] - own[use].mean()
-    gain = np.clip((centred * (light - light.mean())).sum() / max((centred**2).sum(), 1e-9), 0.2, 3.0)
-    error = (light - light.mean() - gain * centred) * LIGHT_PIXELS
+    shown = [sampled(plane, spot) for plane in target.colors]
+    light, slope = (np.stack(part, 1) for part in zip(*shown, strict=True))
+    light, centred = light - light.mean(0), own[use] - own[use].mean(0)
+    gain = np.clip((centred * light).sum() / max((centred**2).sum(), 1e-9), 0.2, 3.0)
+    error = (light - gain * centred) * COLOR_PIXELS
     motion = _picture_motion(target, pose, places[use])
-    return _Rows(error, (slope[:, None] @ motion)[:, 0] * LIGHT_PIXELS, LIGHT_WEIGHT)
+    return _Rows(error.ravel(), (slope @ motion).reshape(-1, 7) * COLOR_PIXELS, COLOR_WEIGHT)

@@ -24,7 +24,7 @@ class Solid:
     Attributes:
         points: (V, 3) float64, the mean of its surface at 0, as large as 1 (root mean square distance from there).
         faces: (F, 3) int32.
-        light: (V,) luminance 0..1 of the vertices; None without colours.
+        colors: (V, 3) 0..1 of the vertices; None without.
         own: (4, 4) from the mesh's axes to these.
         reach: of the farthest point.
         mean_radius: of a disc as large as its mean silhouette.
@@ -33,7 +33,7 @@ class Solid:
 
     points: np.ndarray
     faces: np.ndarray
-    light: np.ndarray | None
+    colors: np.ndarray | None
     own: np.ndarray
     reach: float
     mean_radius: float
@@ -80,11 +80,10 @@ def solid_of(mesh: TriangleMesh, samples: int = 300, seed: int = 0) -> Solid:
     share = rng.dirichlet((1, 1, 1), samples)
     chosen = (share[..., None] * points[mesh.faces[face]]).sum(1)
     used = points[np.unique(mesh.faces)]
-    light = None if mesh.colors is None else mesh.colors.astype(np.float64) @ (0.299, 0.587, 0.114)
     return Solid(
         points,
         mesh.faces,
-        light,
+        None if mesh.colors is None else mesh.colors.astype(np.float64),
         own,
         float(np.linalg.norm(used, axis=1).max()),
         float(np.sqrt(areas.sum() / size**2 / 4 / np.pi)),

@@ -1,4 +1,4 @@
-"""What a mesh is fitted to in one frame: the mask's surroundings on a small grid, with its outline, depth and light."""
+"""What a mesh is fitted to in one frame: the mask's surroundings on a small grid, with its outline, depth and colours."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Target:
         cover: (S, S) float32 0..1, how much of each pixel is the object.
         known: (S, S) bool, pixels that lie in the frame.
         depth: (S, S) float32 of the object, 0 where it is not known; None without any.
-        light: (S, S) float32 0..1 luminance; None without colours.
+        colors: (3, S, S) float32 0..1; None without.
         outline: (C, 2) float64 column and row where the cover crosses one half.
         normal: (C, 2) unit vectors out of the object there.
         distance: (S, S) float32 pixels to the outline, > 0 outside of the object.
@@ -44,7 +44,7 @@ class Target:
     cover: np.ndarray
     known: np.ndarray
     depth: np.ndarray | None
-    light: np.ndarray | None
+    colors: np.ndarray | None
     outline: np.ndarray
     normal: np.ndarray
     distance: np.ndarray
@@ -103,8 +103,8 @@ def make_target(
         depth = np.where(
             (share > 0.5) & (cover > 0.9), window.mean(np.where(usable, depth, 0)) / np.maximum(share, 1e-6), 0.0
         ).astype(np.float32)
-    light = None if image is None else window.mean(image @ np.array([0.299, 0.587, 0.114], np.float32))
-    return Target(small, step, cover, known, depth, light, outline, normal, distance)
+    colors = None if image is None else np.stack([window.mean(image[..., k]) for k in range(3)])
+    return Target(small, step, cover, known, depth, colors, outline, normal, distance)
 
 
 def _share_of_second(inside: np.ndarray) -> float:
