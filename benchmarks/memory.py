@@ -9,7 +9,7 @@ A camera that orbits the subject by 30, 60 and 90 degrees to both sides looks at
 "ghosts": share of the picture that shows, from memory, what moves anywhere in the clip (a cart rests for half of it);
 "PSNR": of new pixels two pixels inside. Times are CPU seconds of this process, the ratio that of the same path rendered with and
 without in turn. --noise multiplies every sample of the depth by exp(noise * a normal number); --solve takes our own solve
-instead of the exact poses. --quick grades nothing and only measures time, also on a GPU (--backend torch or nvdiffrast).
+instead of the exact poses. --quick grades nothing and only measures time, also on a GPU (--backend torch, triton or nvdiffrast).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _mesh(
             solution = solve_source_camera(rgb, depth, scene.intrinsics)
             camera = solution.camera if solution.trouble is None else None
     mesh = build_dw_mesh(rgb, depth, scene.intrinsics, style=args.style, source_camera=camera)
-    if args.backend in ("nvdiffrast", "torch") and torch.cuda.is_available():
+    if args.backend in ("nvdiffrast", "torch", "triton") and torch.cuda.is_available():
         mesh = replace(mesh, rgb=mesh.rgb.cuda(), depth=mesh.depth.cuda())
     return mesh
 

@@ -195,9 +195,8 @@ def upsampled(upsampler: Any, x: Tensor) -> Source:
         out = torch.empty(shape, dtype=x.dtype, device=x.device)
         for (row, column), taps in zip(_PHASES, _phase_weights(conv.weight)):
             # Padded by one on every side, it has a row and a column more than are needed.
-            made = F.conv2d(part, taps.to(weight), bias, padding=1)
-            made = made[:, :, row : row + height, column : column + width]
-            out[:, :, row, :, column] = made.permute(0, 2, 3, 1)
+            made = F.conv2d(part, taps.to(weight), padding=1).permute(0, 2, 3, 1)
+            torch.add(made[:, row : row + height, column : column + width], bias, out=out[:, :, row, :, column])
         return image_of(out.view(last - first, -1, conv.out_channels), 2 * height, 2 * width)
 
     return Source(read, (2 * height, 2 * width), x.dtype, (conv,))

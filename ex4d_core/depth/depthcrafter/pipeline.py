@@ -369,9 +369,9 @@ class DepthCrafter:
             self._hold("encoder", size, last - first, run)
             latents = nets.encode(
                 encoder["encoder"], encoder["quant_conv"], noisy.to(self.dtype), run.execution()
-            ).cpu()
-            if latents.isfinite().all():
-                return latents.float()
+            ).float()
+            if bool(latents.isfinite().all()):
+                return latents.cpu()
             # More than float16 can hold in between: the same in the weights' own type, a frame at a time for its memory.
             own = encoder["quant_conv"].weight.dtype
             parts = [
