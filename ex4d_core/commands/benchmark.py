@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from ..evaluation.benchmark.cases import Filmed, Target
     from ..evaluation.benchmark.methods import Shown
     from ..evaluation.benchmark.noise import DepthNoise
-    from ..evaluation.benchmark.page import Film, WorstFrame
+    from ..evaluation.benchmark.page import WorstFrame
     from ..evaluation.benchmark.results import Entry, Regression
+    from ..evaluation.html import Film
 
 HTML, JSON, TEX, HISTORY = "report.html", "report.json", "table.tex", "history.jsonl"
 WORST = 4
@@ -346,8 +347,8 @@ def _worst(folder: Path, entries: list[Entry], folders: dict[str, Path], noise: 
 def _films(folder: Path, entries: list[Entry], folders: dict[str, Path], noise: DepthNoise) -> list[Film]:
     """Films of the worst clips: truth, what the judged method shows, and where the two differ, side by side."""
     from ..evaluation.benchmark.cases import range_title, read_target
-    from ..evaluation.benchmark.page import Film, film_of
     from ..evaluation.benchmark.results import methods_of, worst_frames
+    from ..evaluation.html import Film, film_of
 
     methods = methods_of(entries)
     judged = WORST_OF if WORST_OF in methods else methods[0]
@@ -356,7 +357,10 @@ def _films(folder: Path, entries: list[Entry], folders: dict[str, Path], noise: 
         truth = read_target(folder, entry.case, entry.span)
         shown = _shown(judged, folders, entry.case, entry.span, _spoilt_source(folder, entry.case, noise), truth)
         films.append(
-            Film(f"{entry.case}, {range_title(entry.span)}: truth, {judged}, where they differ", film_of(truth, shown))
+            Film(
+                f"{entry.case}, {range_title(entry.span)}: truth, {judged}, where they differ",
+                film_of(shown.color, truth.rgb),
+            )
         )
     return films
 

@@ -5,6 +5,7 @@ A single pair is one line:
   evaluate result.mp4 --against truth.mp4 --mask mask.mp4
   evaluate result.mp4 --depth depth.npz --cam camera_180.npz
   evaluate result.mp4 --scene set/moving-handheld-0/target_0-60.npz
+  evaluate results/ --against truths/ --html report.html
 
 Folders are taken pair by pair, by the names of their files without the ending. Everything but the result is optional: what it
 would be needed for is told row by row. Clips must have one length and size; nothing is resized.
@@ -34,6 +35,7 @@ from .jobs.files import JobFiles
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..evaluation.page import Seen
     from ..evaluation.scores import Clips, Scores
 
 ROLES = ("against", "mask", "render", "source")
@@ -89,18 +91,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--prompt", help="what the clips show, for the CLIP score")
     add("--require", nargs="+", default=[], choices=ROW_NAMES, metavar="ROW", help="rows without which to exit with 2")
     add("--json", help="file for every number, frame by frame too")
+    add("--html", help="file for a page with tables, curves, films and worst frames")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure every pair; see the module for exit codes."""
+    from .. import __version__
+    from ..evaluation.page import FILMS, clips_page, seen_of
+    from ..evaluation.scores import evaluate
+
     weights = _weights(args)
     shot = _shot(args)
     pairs, problems = find_pairs(Path(args.result), {role: getattr(args, role) for role in ROLES})
     done: dict[str, Scores] = {}
+    seen: dict[str, Seen] = {}
     for pair in pairs:
         with ProgressBar(pair.name[-22:]) as bar:
             try:
-                done[pair.name] = measure(pair, weights, bar, shot, args.prompt)
+                clips, fps = read(pair)
+                clips = with_shot(clips, shot)
+                done[pair.name] = evaluate(
+                    clips, prompt=args.prompt, fps=fps, weights=weights, progress=bar, cancel=interrupted
+                )
+                if args.html is not None and len(seen) < FILMS:
+                    seen[pair.name] = seen_of(pair.name, clips, done[pair.name])
             except (EX4DError, OSError) as error:
                 problems.append(f"{pair.name}: {error}")
     missing = [f"{name}: {row} {scores.reasons[row]}" for name, scores in done.items() for row in lacking(args, scores)]
@@ -112,6 +126,9 @@ def run(args: argparse.Namespace) -> int:
         with staged_file(args.json) as part:
             text = json.dumps(report(done, problems), indent=1, allow_nan=False)
             part.write_text(text + "\n", encoding="utf-8")
+    if args.html is not None and done:
+        with staged_file(args.html) as part:
+            part.write_text(clips_page(done, seen, problems, __version__), encoding="utf-8")
     for line in problems:
         say(f"not measured: {line}")
     for line in missing:
@@ -136,16 +153,19 @@ def check(args: argparse.Namespace) -> None:
 
 def files(args: argparse.Namespace) -> JobFiles:
     """What is read and written; a table alone goes to the console."""
-    return JobFiles.of((args.result, *(getattr(args, role) for role in (*ROLES, *SHOT)), args.weights), (args.json,))
+    return JobFiles.of(
+        (args.result, *(getattr(args, role) for role in (*ROLES, *SHOT)), args.weights), (args.json, args.html)
+    )
 
 
 def _weights(args: argparse.Namespace) -> Path | None:
-    """The folder of --weights; it and --json are refused where they cannot be."""
+    """The folder of --weights; it, --json and --html are refused where they cannot be."""
     weights = None if args.weights is None else Path(args.weights)
     if weights is not None and not weights.is_dir():
         raise EX4DError(f"--weights: there is no folder '{weights}'.")
-    if args.json is not None:
-        check_file("--json", Path(args.json))
+    for flag, file in (("--json", args.json), ("--html", args.html)):
+        if file is not None:
+            check_file(flag, Path(file))
     return weights
 
 
@@ -206,14 +226,6 @@ def clips_of(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(paths, key=lambda p: natural_order(p.name)) if path.name[0] != "."}
 
 
-def measure(pair: Pair, weights: Path | None, bar: ProgressBar, shot: Shot | None, prompt: str | None) -> Scores:
-    """Read a pair and judge it."""
-    from ..evaluation.scores import evaluate
-
-    clips, fps = read(pair)
-    return evaluate(with_shot(clips, shot), prompt=prompt, fps=fps, weights=weights, progress=bar, cancel=interrupted)
-
-
 def read(pair: Pair) -> tuple[Clips, float]:
     """The clips of a pair, each whole, and the result's rate.
 
@@ -262,7 +274,9 @@ def with_shot(clips: Clips, shot: Shot | None) -> Clips:
     if shot is None:
         return clips
     if shot.scene is not None:
-        return replace(clips, **_of_scene(shot.scene))
+        from ..evaluation.benchmark.scene_truth import scene_truth
+
+        return replace(clips, **vars(scene_truth(shot.scene)))
     from ..evaluation.adherence import asked_of
     from ..trajectory import load_camera
 
@@ -287,23 +301,6 @@ def _depth(file: Path) -> Tensor:
     if depth.ndim != 3:
         raise EX4DError(f"--depth: depth has shape (T, H, W), got {tuple(depth.shape)}.")
     return depth
-
-
-def _of_scene(file: Path) -> dict[str, Any]:
-    """Truth, path and what must stay hidden, of a case on disk."""
-    from ..evaluation.adherence import Asked, radius_of
-    from ..evaluation.benchmark.behind import hidden_behind
-    from ..evaluation.benchmark.cases import TARGET, read_source, read_target
-
-    span = file.stem.removeprefix(TARGET)
-    if not file.stem.startswith(TARGET) or file.suffix != ".npz":
-        raise EX4DError(f"--scene takes a case's {TARGET}<range>.npz, got '{file.name}'.")
-    source = read_source(file.parent.parent, file.parent.name)
-    truth = read_target(file.parent.parent, file.parent.name, span)
-    if not (source.has_depth and truth.has_depth):
-        return {"truth": truth.rgb}
-    asked = Asked(truth.path, truth.depth, radius_of(source.depth))
-    return {"truth": truth.rgb, "asked": asked, "hidden": hidden_behind(source, truth)}
 
 
 def print_one(scores: Scores) -> None:

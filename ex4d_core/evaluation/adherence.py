@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..camera import invert_pose
-from ..mesh import build_dw_mesh
+from ..mesh import DWMesh, build_dw_mesh
 from ..published import PIVOT_MARGIN
 from ..render import render_color_mask
 from ..solve import solve_source_camera
@@ -68,11 +68,27 @@ def asked_of(
         EX4DError: frame counts that do not fit, depth that is no depth.
         Cancelled: ``cancel`` returned True.
     """
+    colours = torch.zeros((1, 1, 1, 3), dtype=torch.uint8).expand(*depth.shape, 3)
+    return asked_along(
+        build_dw_mesh(colours, depth, style="paper", source_camera=source_camera, cancel=cancel), path, cancel=cancel
+    )
+
+
+def asked_along(mesh: DWMesh, path: Trajectory, *, cancel: Callable[[], bool] | None = None) -> Asked:
+    """The shot along a path through a mesh.
+
+    Args:
+        mesh: of the clip.
+        path: as the renderers take it.
+        cancel: polled once a frame.
+
+    Raises:
+        EX4DError: frame counts that do not fit.
+        Cancelled: ``cancel`` returned True.
+    """
     from ..render import source_along, with_lenses
     from ..trajectory import in_the_world
 
-    colours = torch.zeros((1, 1, 1, 3), dtype=torch.uint8).expand(*depth.shape, 3)
-    mesh = build_dw_mesh(colours, depth, style="paper", source_camera=source_camera, cancel=cancel)
     path = with_lenses(path, mesh)
     _, _, seen = render_color_mask(mesh, path, keep_first_frame=False, out_dtype="uint8", cancel=cancel)
     return Asked(in_the_world(path, source_along(path, mesh)), seen, mesh.radius)

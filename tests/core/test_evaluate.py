@@ -147,7 +147,7 @@ def test_a_camera_off_its_path_is_found_in_degrees_and_shares_of_the_radius(tmp_
     for words, says in (
         (["--depth", str(tmp_path / "depth.npz")], "--depth and --cam go together"),
         (["--depth", str(tmp_path / "on.npz"), "--cam", str(tmp_path / "cam.npz")], "must be an .npz with depth"),
-        (["--scene", str(tmp_path / "on.npz")], "--scene takes a case's"),
+        (["--scene", str(tmp_path / "on.npz")], "A scene is a case's"),
         (["--scene", str(tmp_path / "x.npz")], "there is no file"),
     ):
         assert main(["evaluate", str(tmp_path / "on.npz"), *words]) == 2
@@ -207,3 +207,25 @@ def test_what_cannot_be_begun_is_refused(folders, capsys):
     ):
         assert main(["evaluate", *words]) == 2
         assert says in capsys.readouterr().err
+
+
+def test_pairs_are_told_on_one_page(tmp_path, capsys):
+    rng = np.random.default_rng(7)
+    for side in ("results", "truths"):
+        (tmp_path / side).mkdir()
+        for n in range(2):
+            rgb = rng.integers(0, 256, (3, 24, 32, 3), dtype=np.uint8)
+            np.savez(tmp_path / side / f"<{n}>.npz", rgb=rgb)
+    (tmp_path / "results" / "alone.npz").write_bytes((tmp_path / "results" / "<0>.npz").read_bytes())
+    words = ["evaluate", str(tmp_path / "results"), "--against", str(tmp_path / "truths")]
+    assert main([*words, "--html", str(tmp_path / "r.html")]) == 2  # one has no truth
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Evaluation of 2 clips" in page and page.count("data:video/mp4") == 2 and page.count("data:image/jpeg") == 12
+    assert "&lt;0&gt;, frame" in page and "<0>" not in page and "http" not in page
+    assert "alone.npz: there is no" in page and "not computed: needs the mask" in page and "<svg" in page
+    assert "PSNR, all" not in page and " dB</td>" in page
+    one = ["evaluate", str(tmp_path / "results" / "alone.npz"), "--html", str(tmp_path / "one.html")]
+    assert main(one) == 0  # without a truth there are a film and what a clip says of itself
+    page = (tmp_path / "one.html").read_text(encoding="utf-8")
+    assert "Evaluation of 1 clip<" in page and "Worst frames" not in page and page.count("data:video/mp4") == 1
+    assert main([*one[:-1], str(tmp_path)]) == 2 and "--html" in capsys.readouterr().err

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import tempfile
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from ...preview.comparison import FULL_SCALE, error_map
-from ...preview.pictures import jpeg
-from ...video import save_video
-from .cases import Target, range_title
-from .charts import curve_chart, legend
+from ...preview.comparison import error_map
+from ..charts import curve_chart, legend
+from ..html import WORST_SAYS, Film, figure, film, whole
+from .cases import range_title
 from .grade import MEASURES
-from .methods import Shown
 from .results import Entry, Regression, by_angle, methods_of, shown, spans_of, table
-
-QUALITY, FILM_FPS = 82, 5.0
-"""Of JPEG; and films slowed, so that an eye can follow them."""
-STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1180px;padding:0 1rem;color:#1b1f24}
-table{border-collapse:collapse;margin:.5rem 0 1.5rem;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #e3e6ea}th:first-child,td:first-child{text-align:left}
-.best{font-weight:700}.worse{color:#c01818;font-weight:700}.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(440px,1fr));gap:1rem}
-svg{width:100%}svg text{font:11px system-ui,sans-serif;fill:#48505a}svg text.t{font-size:13px;fill:#1b1f24}.g{stroke:#e3e6ea}
-.legend span{margin-right:1.2rem}.legend i{display:inline-block;width:1em;height:.5em;margin-right:.4em}
-.row{display:flex;flex-wrap:wrap;gap:6px;margin-bottom:1rem}.row figure{margin:0;width:150px}
-.film{margin:0 0 1rem}.film video{width:100%;max-width:900px}
-.row img{width:100%;image-rendering:pixelated}
-figcaption{font-size:12px;color:#48505a}code{white-space:pre-wrap}
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,26 +24,6 @@ class WorstFrame:
     source: np.ndarray
     truth: np.ndarray
     pictures: list[tuple[str, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class Film:
-    """A film that the page holds: bytes of an MP4."""
-
-    title: str
-    data: bytes
-
-
-def film_of(truth: Target, shown: Shown) -> bytes:
-    """Truth, what is shown and where they differ, side by side, as an MP4."""
-    strips = [
-        np.concatenate([right, frame, error_map(frame, right)], axis=1)
-        for right, frame in zip(truth.rgb.numpy(), shown.color.numpy(), strict=True)
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "film.mp4"
-        save_video(file, torch.from_numpy(np.stack(strips)), FILM_FPS)
-        return file.read_bytes()
 
 
 def page(
@@ -88,17 +47,11 @@ def page(
         parts.append(curve_chart(f"{measure.title}, {measure.unit}", curves, measure.scale))
     parts += ["</div>", "<h2>By range</h2>", *_tables(entries, worse)]
     if films:
-        parts += ["<h2>Films of the worst clips</h2>", *(_film(one) for one in films)]
+        parts += ["<h2>Films of the worst clips</h2>", *(film(one) for one in films)]
     if worst:
-        parts.append(
-            "<h2>Worst frames</h2><p>Below each method where it differs from the truth: white = "
-            f"{FULL_SCALE:g} levels or more.</p>"
-        )
+        parts.append(f"<h2>Worst frames</h2><p>Below each method {WORST_SAYS}</p>")
         parts += [_worst(one) for one in worst]
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>EX-4D benchmark</title><style>{STYLE}</style><body>{''.join(parts)}</body></html>\n"
-    )
+    return whole("EX-4D benchmark", parts)
 
 
 def _settings(settings: dict[str, Any]) -> str:
@@ -142,22 +95,6 @@ def _best(means: list[float], better: str) -> float | None:
 
 
 def _worst(one: WorstFrame) -> str:
-    figures = [_figure("source", one.source), _figure("truth", one.truth)]
-    figures += [_figure(name, picture, error_map(picture, one.truth)) for name, picture in one.pictures]
+    figures = [figure("source", one.source), figure("truth", one.truth)]
+    figures += [figure(name, picture, error_map(picture, one.truth)) for name, picture in one.pictures]
     return f"<h3>{escape(one.title)}</h3><div class=row>{''.join(figures)}</div>"
-
-
-def _film(one: Film) -> str:
-    data = base64.b64encode(one.data).decode()
-    return (
-        f'<figure class="film"><video src="data:video/mp4;base64,{data}" autoplay loop muted controls></video>'
-        f"<figcaption>{escape(one.title)}</figcaption></figure>"
-    )
-
-
-def _figure(name: str, *pictures: np.ndarray) -> str:
-    images = "".join(
-        f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(jpeg(picture, QUALITY)).decode()}">'
-        for picture in pictures
-    )
-    return f"<figure>{images}<figcaption>{escape(name)}</figcaption></figure>"

@@ -1,25 +1,28 @@
-"""Curves by angle as SVG that a page holds inline."""
+"""Curves by angle or by frame as SVG that a page holds inline."""
 
 from __future__ import annotations
 
 import math
 from html import escape
 
-from ..bootstrap import Estimate
+from .bootstrap import Estimate
 
 WIDTH, HEIGHT = 520, 260
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 30
 COLORS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f")
-LINES = 4
+LINES, TICKS = 4, 13
 
 
-def curve_chart(title: str, curves: dict[str, list[tuple[float, Estimate]]], scale: float) -> str:
-    """One line a method over the angle in degrees, with its interval as a band.
+def curve_chart(
+    title: str, curves: dict[str, list[tuple[float, Estimate]]], scale: float = 1.0, unit: str = "°"
+) -> str:
+    """One line a method over the angle, or a clip over its frames, with its interval as a band.
 
     Args:
         title: with the unit.
-        curves: (angle, mean) by method.
+        curves: (angle or frame, mean) by method or clip.
         scale: what the numbers are multiplied by.
+        unit: of what goes to the right.
     """
     known = [(angle, value) for curve in curves.values() for angle, value in curve]
     if not known:
@@ -42,12 +45,18 @@ def curve_chart(title: str, curves: dict[str, list[tuple[float, Estimate]]], sca
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}" class="g"/>')
         parts.append(f'<text x="{LEFT - 5}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>')
     parts += [
-        f'<text x="{x(angle):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{angle:g}°</text>'
-        for angle in sorted({angle for angle, _ in known})
+        f'<text x="{x(angle):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{angle:g}{unit}</text>'
+        for angle in _ticks({angle for angle, _ in known})
     ]
     for number, (name, curve) in enumerate(curves.items()):
         parts += _line(name, curve, COLORS[number % len(COLORS)], scale, x, y)
     return "".join([*parts, "</svg>"])
+
+
+def _ticks(places: set[float]) -> list[float]:
+    """At most `TICKS` of them, evenly."""
+    ordered = sorted(places)
+    return ordered[:: max(1, math.ceil(len(ordered) / TICKS))]
 
 
 def _line(name: str, curve: list[tuple[float, Estimate]], color: str, scale: float, x, y) -> list[str]:

@@ -1,0 +1,84 @@
+"""What the pages of results are made of: style, pictures and films inside the page, which needs nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..preview.comparison import FULL_SCALE, error_map
+from ..preview.pictures import jpeg
+from ..video import save_video
+
+QUALITY, FILM_FPS = 82, 5.0
+"""Of JPEG; and films slowed, so that an eye can follow them."""
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1180px;padding:0 1rem;color:#1b1f24}
+table{border-collapse:collapse;margin:.5rem 0 1.5rem;font-variant-numeric:tabular-nums}
+th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #e3e6ea}th:first-child,td:first-child{text-align:left}
+.best{font-weight:700}.worse{color:#c01818;font-weight:700}.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(440px,1fr));gap:1rem}
+svg{width:100%}svg text{font:11px system-ui,sans-serif;fill:#48505a}svg text.t{font-size:13px;fill:#1b1f24}.g{stroke:#e3e6ea}
+.legend span{margin-right:1.2rem}.legend i{display:inline-block;width:1em;height:.5em;margin-right:.4em}
+.row{display:flex;flex-wrap:wrap;gap:6px;margin-bottom:1rem}.row figure{margin:0;width:150px}
+.film{margin:0 0 1rem}.film video{width:100%;max-width:900px}
+.row img{width:100%;image-rendering:pixelated}
+.wide{overflow-x:auto}figcaption{font-size:12px;color:#48505a}code{white-space:pre-wrap}
+"""
+WORST_SAYS = f"where it differs from the truth: white = {FULL_SCALE:g} levels or more."
+
+
+@dataclass(frozen=True)
+class Film:
+    """A film that the page holds: bytes of an MP4."""
+
+    title: str
+    data: bytes
+
+
+def film_of(shown: Tensor, truth: Tensor | None = None) -> bytes:
+    """Truth, what is shown and where they differ, side by side, as an MP4; what is shown alone without a truth.
+
+    Both are (T, H, W, 3) uint8.
+    """
+    strips = list(shown.numpy())
+    if truth is not None:
+        strips = [
+            np.concatenate([right, frame, error_map(frame, right)], axis=1)
+            for right, frame in zip(truth.numpy(), strips, strict=True)
+        ]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "film.mp4"
+        save_video(file, torch.from_numpy(np.stack(strips)), FILM_FPS)
+        return file.read_bytes()
+
+
+def whole(title: str, parts: list[str]) -> str:
+    """A page."""
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style><body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def film(one: Film) -> str:
+    """It, played again and again."""
+    data = base64.b64encode(one.data).decode()
+    return (
+        f'<figure class="film"><video src="data:video/mp4;base64,{data}" autoplay loop muted controls></video>'
+        f"<figcaption>{escape(one.title)}</figcaption></figure>"
+    )
+
+
+def figure(name: str, *pictures: np.ndarray) -> str:
+    """Pictures (H, W, 3) uint8 below each other with their name."""
+    images = "".join(
+        f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(jpeg(picture, QUALITY)).decode()}">'
+        for picture in pictures
+    )
+    return f"<figure>{images}<figcaption>{escape(name)}</figcaption></figure>"
