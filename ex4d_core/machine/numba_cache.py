@@ -24,6 +24,9 @@ _setting = threading.Lock()
 def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """``numba.njit`` that keeps the machine code on disk, or in memory where no folder can be written.
 
+    The code stays good as long as the function's file and the constants that it imports are the same, whatever the file's date:
+    after an update of the package too. (numba by itself forgets the constants, and older ones go by the date.)
+
     A cached function can only be loaded under the module name it was compiled for, and this package has several:
     ``ex4d_core`` on the command line, a path of the host's choosing inside ComfyUI. So each name has a folder.
 
@@ -47,11 +50,26 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
         before = config.CACHE_DIR
         try:
             config.CACHE_DIR = str(folder)
-            return numba.njit(cache=True, **options)(function)
+            return _stamped(numba.njit(cache=True, **options)(function), function)
         except RuntimeError:  # numba found the folder unusable
             return numba.njit(**options)(function)
         finally:
             config.CACHE_DIR = before
+
+
+def _stamped(compiled: Any, function: Callable[..., Any]) -> Any:
+    """The compiled function, whose cache goes by what it is made from; as it is where this numba keeps its cache otherwise."""
+    index: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if hasattr(index, "_source_stamp"):
+        constants = {
+            name: value
+            for name, value in function.__globals__.items()
+            if isinstance(value, (int, float, tuple)) and not name.startswith("__")
+        }
+        digest = hashlib.sha256(Path(function.__code__.co_filename).read_bytes())
+        digest.update(repr(sorted(constants.items())).encode())
+        index._source_stamp = digest.hexdigest()
+    return compiled
 
 
 def _cache_folder() -> Path | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -189,3 +192,40 @@ def test_generators_are_refused():
 
     with pytest.raises(TypeError, match=r"squares is a generator.*loop where it is used"):
         numba_cache.njit(squares)
+
+
+KERNEL = """
+from constants import FACTOR
+from ex4d_core.machine.numba_cache import njit
+
+@njit
+def scaled(x):
+    return FACTOR * x
+"""
+
+
+def test_machine_code_outlives_a_new_date_and_no_new_constant(monkeypatch, tmp_path, home):
+    """An update of the pack writes every file anew; what a kernel imports from another file is part of its code."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    kernel = tmp_path / "kernel.py"
+    kernel.write_text(KERNEL)
+
+    def run(factor: int, date: int) -> tuple[int, bool]:
+        """The result, and whether its code came from the cache."""
+        (tmp_path / "constants.py").write_text(f"FACTOR = {factor}\n")
+        os.utime(kernel, (date, date))
+        for name in ("kernel", "constants"):
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+        scaled = importlib.import_module("kernel").scaled
+        return scaled(5), bool(scaled.stats.cache_hits)
+
+    try:
+        assert run(2, 1_000_000_000) == (10, False)
+        assert run(2, 1_100_000_000) == (10, True)
+        assert run(3, 1_100_000_000) == (15, False)
+        assert run(3, 1_200_000_000) == (15, True)
+    finally:
+        for name in ("kernel", "constants"):
+            sys.modules.pop(name, None)
