@@ -1,6 +1,6 @@
-"""Faces one by one, whatever their size and also through the near plane: faces to rows, rows to spans, spans to samples.
+"""Faces one by one, whatever their size and also through the near plane: faces to lines, lines to spans, spans to samples.
 
-Faces, rows and samples are worked off in pieces of fixed size, so random depth, whose faces cover the whole picture
+Faces, lines and samples are worked off in pieces of fixed size, so random depth, whose faces cover the whole picture
 each, costs time and not memory. Nothing is approximated.
 """
 
@@ -31,19 +31,44 @@ def draw_faces(scene: Scene, faces: Tensor, keys: Tensor, rows: int, columns: in
         poll()
         face, box = _boxes(scene, piece, rows, columns)
         face, box, edges, inverse_range = _edges(scene, face, box)
-        for owner, y in expand(box[2], (box[3] - box[2]).long() + 1, scene.strip):
-            poll()
-            owner, y, first, last = _spans(scene, edges, box, owner, y)
-            base = _taken(edges[3][0], owner), _taken(edges[3][1], owner).mul_(y).add_(_taken(edges[3][2], owner))
-            own = [*base, *(_taken(value, owner) for value in inverse_range), (y * columns).long(), _taken(face, owner)]
-            for span, x in expand(first, (last - first).long() + 1, scene.strip):
-                slope, start, low, high, line, number = (_taken(value, span) for value in own)
-                inverse = torch.minimum(torch.maximum(slope.mul_(x).add_(start), low), high)
-                drawn = inverse >= 1.0 / scene.far
-                if scene.paper:
-                    inverse = torch.where(scene.seen(number), inverse * TIE, inverse)
-                key = (inverse.float().view(torch.int32).long() << 32) | (0xFFFFFFFF - number)
-                keys.scatter_reduce_(0, line + x.long(), torch.where(drawn, key, 0), "amax")
+        # A face is cut along its longer side, into fewer and longer spans.
+        tall = box[3] - box[2] > box[1] - box[0]
+        for upright, chosen in ((False, ~tall), (True, tall)):
+            at = chosen.nonzero()[:, 0]
+            if len(at):
+                its = _taken(face, at), [_taken(v, at) for v in box], [tuple(_taken(v, at) for v in e) for e in edges]
+                _draw_spans(scene, *its, [_taken(v, at) for v in inverse_range], keys, columns, upright, poll)
+
+
+def _draw_spans(
+    scene: Scene,
+    face: Tensor,
+    box: list[Tensor],
+    edges: list[Edge],
+    inverse_range: list[Tensor],
+    keys: Tensor,
+    columns: int,
+    upright: bool,
+    poll: Callable[[], None],
+) -> None:
+    """Lay faces into ``keys`` line by line: rows of the picture, or columns of it where ``upright``."""
+    if upright:  # rows and columns change places
+        box, edges = [*box[2:], *box[:2]], [(b, a, c) for a, b, c in edges]
+    line_step, step = (1, columns) if upright else (columns, 1)
+    for owner, line in expand(box[2], (box[3] - box[2]).long() + 1, scene.strip):
+        poll()
+        owner, line, first, last = _spans(scene, edges, box, owner, line)
+        base = _taken(edges[3][0], owner), _taken(edges[3][1], owner).mul_(line).add_(_taken(edges[3][2], owner))
+        start_of_line = line.long().mul_(line_step)
+        own = [*base, *(_taken(value, owner) for value in inverse_range), start_of_line, _taken(face, owner)]
+        for span, along in expand(first, (last - first).long() + 1, scene.strip):
+            slope, start, low, high, sample, number = (_taken(value, span) for value in own)
+            inverse = torch.minimum(torch.maximum(slope.mul_(along).add_(start), low), high)
+            drawn = inverse >= 1.0 / scene.far
+            if scene.paper:
+                inverse = torch.where(scene.seen(number), inverse * TIE, inverse)
+            key = (inverse.float().view(torch.int32).long() << 32) | (0xFFFFFFFF - number)
+            keys.scatter_reduce_(0, sample.add_(along.long().mul_(step)), torch.where(drawn, key, 0), "amax")
 
 
 def _boxes(scene: Scene, face: Tensor, rows: int, columns: int) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -135,16 +160,16 @@ def _edges(
 
 
 def _spans(
-    scene: Scene, edges: list[Edge], box: tuple[Tensor, ...], owner: Tensor, y: Tensor
+    scene: Scene, edges: list[Edge], box: list[Tensor], owner: Tensor, y: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """First and last sample that each face covers in each of its rows; rows without one are dropped."""
+    """First and last sample that each face covers in each of its lines; lines without one are dropped."""
     first, last = _taken(box[0], owner), _taken(box[1], owner)
     for number, (a, b, c) in enumerate(edges):
         if number < 3:
             c = c + EDGE * (a.abs() + b.abs())
         else:  # 1/z stays behind the near plane's
             a, b, c = -a, -b, 1.0 / scene.near - c
-        # Along a row an edge bounds x from one side. Where it runs along the row it leaves all of it, or none.
+        # Along a line an edge bounds x from one side. Where it runs along the line it leaves all of it, or none.
         slope = _taken(a, owner) + 0.0
         bound = _taken(b, owner).mul_(y).add_(_taken(c, owner)).div_(slope).neg_()
         left = slope >= 0

@@ -1,7 +1,8 @@
 """Quads that cover a few samples each, which nearly all do: whole strips of them at a time, every sample of their boxes.
 
-Arithmetic on planes that stay in the cache costs next to nothing; what costs is picking elements out. So the first sample
-of each box is tested for all quads, covered or not, and only quads with more samples are picked out.
+Arithmetic on planes that stay in the cache costs next to nothing; what costs is picking elements out. So where most boxes hold
+a sample, the first one of each is tested for all quads, covered or not, and only quads with more samples are picked out. Seen
+from the side most boxes hold none, and all that do are picked out.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from .torch_faces import expand
 from .torch_scene import Scene
 from .view import EDGE, TIE
 
+MOST = 0.6
+"""Share of the quads of a strip from which on the first sample is tested for all of them."""
 SMALL = 4.0
 """Quads that are wider or higher, in samples, are left to ``torch_faces``."""
 
@@ -39,8 +42,7 @@ def draw_quads(scene: Scene, keys: Tensor, rows: int, columns: int, poll: Callab
         poll()
         bottom = min(top + lines, scene.height - 1)
         strip = _Strip(scene, top, bottom, rows, columns)
-        strip.draw_first(keys)
-        strip.draw_others(keys, poll)
+        strip.draw(keys, poll)
         left_over.append(strip.left_over())
     return torch.cat(left_over)
 
@@ -67,24 +69,31 @@ class _Strip:
         self.held = torch.minimum(self.more_columns, self.more_rows)
         self.own_valid = scene.valid[part].view(shape)[:-1, :-1] if scene.paper else None
 
-    def draw_first(self, keys: Tensor) -> None:
+    def draw(self, keys: Tensor, poll: Callable[[], None]) -> None:
+        """Every sample of the small quads' boxes."""
+        drawable = torch.minimum(self.held, self.small)
+        chosen = drawable >= 0
+        first = int(chosen.sum()) > MOST * chosen.numel()
+        if first:
+            self._draw_first(keys, drawable)
+            chosen &= torch.maximum(self.more_columns, self.more_rows) > 0
+        self._draw_chosen(keys, chosen.reshape(-1).nonzero()[:, 0], int(first), poll)
+
+    def _draw_first(self, keys: Tensor, drawable: Tensor) -> None:
         """The upper left sample of every box."""
         corners = [(p[:-1, :-1], p[1:, :-1], p[:-1, 1:], p[1:, 1:]) for p in self.planes]
-        drawable = torch.minimum(self.held, self.small)
         count, width = drawable.shape
         face = torch.arange(count, device=keys.device)[:, None] * self.scene.width
         face = 2 * (self.first_vertex + face + torch.arange(width, device=keys.device))
         _lay(self.scene, keys, corners, self.left, self.top, drawable, face, self.own_valid, self.columns)
 
-    def draw_others(self, keys: Tensor, poll: Callable[[], None]) -> None:
-        """All further samples, of the quads that have some."""
-        further = torch.maximum(self.more_columns, self.more_rows)
-        quad = ((torch.minimum(self.held, self.small) >= 0) & (further > 0)).reshape(-1).nonzero()[:, 0]
+    def _draw_chosen(self, keys: Tensor, quad: Tensor, begin: int, poll: Callable[[], None]) -> None:
+        """The samples from number ``begin`` on of some quads (N,)."""
         if not len(quad):
             return
         wide, columns = self.more_columns.reshape(-1)[quad] + 1, self.scene.width - 1
-        samples = (wide * (self.more_rows.reshape(-1)[quad] + 1)).long() - 1
-        for owner, number in expand(torch.ones_like(quad), samples, self.scene.strip):
+        samples = (wide * (self.more_rows.reshape(-1)[quad] + 1)).long() - begin
+        for owner, number in expand(torch.full_like(quad, begin), samples, self.scene.strip):
             poll()
             at, across = quad.index_select(0, owner), wide.index_select(0, owner)
             down = ((number + 0.5) / across).floor_()

@@ -109,9 +109,9 @@ def lay_colors(
     color, mask, depth = out
     for channel, plane in enumerate(channels):
         first, second, third = (w * plane.index_select(0, v) for w, v in zip(weights, corners, strict=True))
-        color[at, channel] = (first + second + third).float()
-    mask[at] = True
-    depth[at] = z.float()
+        color[:, channel].scatter_(0, at, (first + second + third).float())
+    mask.index_fill_(0, at, True)
+    depth.scatter_(0, at, z.float())
 
 
 def _weights_on_screen(
