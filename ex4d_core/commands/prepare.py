@@ -111,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
     say(
         f"{found.clips} clips of {len(videos)} videos, {len(found.dropped)} dropped, {found.left} left to other processes"
     )
+    if found.made:
+        say(found.summary(settings.variants))
     print(args.output_dir)
     return 0
 

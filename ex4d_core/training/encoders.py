@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,7 @@ def _text_encoder(folder: Path, device: torch.device | str, dtype: torch.dtype) 
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)
     network = network.to(device).eval().requires_grad_(False)
 
+    @lru_cache(maxsize=4)  # clips without a caption share one
     @torch.inference_mode()
     def encode(caption: str) -> Tensor:
         words = tokenizer(

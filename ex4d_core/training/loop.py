@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -293,8 +294,9 @@ def _go_on(run: Run, ranks: Ranks, told: _Told, cancel: Callable[[], bool] | Non
     if run.step == 0:
         _validate(run, ranks, told)
     last_saved, stopped = time.monotonic(), False
+    samples = _samples(run, ranks)
     while run.step < options.steps and not stopped:
-        numbers, stopped = _one_step(run, ranks, cancel)
+        numbers, stopped = _one_step(run, ranks, samples, cancel)
         told.step(run, numbers)
         done = run.step == options.steps or stopped
         if _due(run.step, run.config.validation.every_steps) or run.step == options.steps:
@@ -336,15 +338,17 @@ def draw_sample(cache: Cache, clips: tuple[CachedClip, ...], config: RunConfig, 
     return sample
 
 
-def _one_step(run: Run, ranks: Ranks, cancel: Callable[[], bool] | None) -> tuple[StepReport, bool]:
+def _one_step(
+    run: Run, ranks: Ranks, samples: Iterator[tuple[int, Sample, float]], cancel: Callable[[], bool] | None
+) -> tuple[StepReport, bool]:
     """Forward, backward, all-reduce, update; the step's numbers, and whether some rank was asked to stop."""
     began = time.monotonic()
     options = run.config.optimiser
-    clips = run.cache.split(SPLITS[0])
     run.optimiser.zero_grad(set_to_none=True)
     told: dict[str, float] = dict.fromkeys(TOLD, 0.0)
     bad = ""
-    for number, sample in _ahead(run, clips, samples_of(run.step, options.batch, ranks), told):
+    for number, sample, waited in islice(samples, options.batch // ranks.count):
+        told["wait"] += waited
         sample = sample.to(ranks.device)
         shape = sample.target.shape
         noise = stream(run.config.seed, number, "noise").standard_normal(shape, dtype="float32")
@@ -395,21 +399,31 @@ def _one_step(run: Run, ranks: Ranks, cancel: Callable[[], bool] | None) -> tupl
     return numbers, told["stop"] > 0
 
 
-def _ahead(
-    run: Run, clips: tuple[CachedClip, ...], numbers: list[int], told: dict[str, float]
-) -> Iterator[tuple[int, Sample]]:
-    """Samples of a step; the next one is read while the network works on this one."""
-    from concurrent.futures import ThreadPoolExecutor
+def _samples(run: Run, ranks: Ranks) -> Iterator[tuple[int, Sample, float]]:
+    """This rank's samples to the end of the run, with their numbers and the seconds that each was waited for.
 
+    The next one is read while the network works on this one, the first of the next step, too.
+    """
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    options, clips = run.config.optimiser, run.cache.split(SPLITS[0])
+    steps = range(run.step, options.steps)
+    numbers = (number for step in steps for number in samples_of(step, options.batch, ranks))
     with ThreadPoolExecutor(1, "ex4d-samples") as reader:
-        coming = [reader.submit(draw_sample, run.cache, clips, run.config, number) for number in numbers[:1]]
-        for place, number in enumerate(numbers):
-            began = time.monotonic()
-            sample = coming.pop().result()
-            told["wait"] += time.monotonic() - began
-            if place + 1 < len(numbers):
-                coming = [reader.submit(draw_sample, run.cache, clips, run.config, numbers[place + 1])]
-            yield number, sample
+
+        def begun() -> tuple[int, Future[Sample]] | None:
+            number = next(numbers, None)
+            return (
+                None if number is None else (number, reader.submit(draw_sample, run.cache, clips, run.config, number))
+            )
+
+        coming = begun()
+        while coming is not None:
+            (number, reading), began = coming, time.monotonic()
+            sample = reading.result()
+            waited = time.monotonic() - began
+            coming = begun()
+            yield number, sample, waited
 
 
 def _share(parameters: Mapping[str, nn.Parameter], told: dict[str, float], ranks: Ranks) -> dict[str, float]:

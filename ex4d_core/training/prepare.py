@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,17 @@ from .encoders import Encoders
 from .masks import MaskSettings, crop_frames, crop_mask, draw_crop, needs_mesh, simulate_mask
 from .scenes import cuts, windows
 from .step import Sample
+from .times import Times
 from .trackers import Tracker
 
 RECORDS = "videos"
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
 AUTO = "auto"
 """The tracker where none is named, and of caches that are older than the choice."""
+ONCE = ("reading", "depth", "mesh", "clip's latents", "writing")
+EACH = ("masks", "masks' latents")
+APART = ("text", "CLIP")
+"""Parts of the work by how often they are done; text and CLIP are told apart."""
 SEARCHED = 900
 """Frames of a video that are looked through at most: a minute at 15 frames a second."""
 
@@ -104,11 +109,32 @@ class Prepared:
         clips: made now or before.
         dropped: video -> why there is none of it.
         left: videos that other processes have not finished; the index is written when there are none.
+        made: clips that this process made now.
+        seconds: part of the work -> what it took for them; those of `ONCE` for each clip, of `EACH` for each mask.
     """
 
     clips: int
     dropped: dict[str, str]
     left: int
+    made: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def summary(self, variants: int) -> str:
+        """What a clip took here: with one mask, each further mask, and text and CLIP apart; empty where none was made.
+
+        Args:
+            variants: masks of each clip.
+        """
+        if not self.made:
+            return ""
+        once, mask = ({name: self.seconds.get(name, 0.0) / self.made for name in names} for names in (ONCE, EACH))
+        each = sum(mask.values()) / variants
+        parts = ", ".join(f"{name} {seconds:.2f}" for name, seconds in (once | mask).items())
+        apart = ", ".join(f"{name} {self.seconds.get(name, 0.0) / self.made:.2f} s" for name in APART)
+        return (
+            f"a clip takes {sum(once.values()) + each:.2f} s with one mask, {each:.2f} s for each further one ({parts} for "
+            f"{variants}); {apart}"
+        )
 
 
 def read_manifest(source: str | Path) -> tuple[Video, ...]:
@@ -196,12 +222,13 @@ def prepare(
     folder = Path(folder)
     key = cache_key(settings, encoders)
     check_folder(folder, key)
+    times, made = Times(), 0
     mine = [number for number in range(len(videos)) if number % part[1] == part[0]]
     for done, number in enumerate(mine):
         if cancel is not None and cancel():
             raise Cancelled
         if not _record(folder, number).exists():
-            _prepare_video(folder, number, videos[number], settings, encoders, depth_of, tracker, cancel)
+            made += _prepare_video(folder, number, videos[number], settings, encoders, depth_of, tracker, cancel, times)
         elif json.loads(_record(folder, number).read_text(encoding="utf-8"))["video"] != videos[number].path:
             raise EX4DError(
                 f"Video {number} of '{folder}' was {json.loads(_record(folder, number).read_text())['video']}, now it is "
@@ -209,7 +236,7 @@ def prepare(
             )
         if progress is not None:
             progress(done + 1, len(mine))
-    return finish(folder, videos, key)
+    return replace(finish(folder, videos, key), made=made, seconds=times.seconds)
 
 
 def cache_key(settings: PrepareSettings, encoders: Encoders) -> dict[str, Any]:
@@ -272,27 +299,33 @@ def _prepare_video(
     depth_of: Callable[[Video, VideoClip], DepthClip] | None,
     tracker: Tracker | None,
     cancel: Callable[[], bool] | None,
-) -> None:
+    times: Times,
+) -> int:
+    """The clips of a video and its record; how many there are."""
     clips: list[CachedClip] = []
     reason = ""
     try:
-        starts = find_windows(video.path, settings, cancel)
+        with times.part("reading"):
+            starts = find_windows(video.path, settings, cancel)
     except EX4DError as error:
         starts, reason = [], str(error)
     for place, start in enumerate(starts):
         try:
-            clip = load_video(
-                video.path,
-                start=start,
-                count=settings.frames,
-                fps=settings.fps,
-                size=settings.size,
-                fit="crop",
-                cancel=cancel,
-            )
-            depth = None if depth_of is None or not needs_mesh(settings.masks.kind) else depth_of(video, clip)
+            with times.part("reading"):
+                clip = load_video(
+                    video.path,
+                    start=start,
+                    count=settings.frames,
+                    fps=settings.fps,
+                    size=settings.size,
+                    fit="crop",
+                    cancel=cancel,
+                )
+            with times.part("depth"):
+                depth = None if depth_of is None or not needs_mesh(settings.masks.kind) else depth_of(video, clip)
+            first = number * settings.per_video + place
             sample, variants = make_clip(
-                clip, depth, video.caption, number * settings.per_video + place, settings, encoders, tracker, cancel
+                clip, depth, video.caption, first, settings, encoders, tracker, cancel, times=times
             )
         except EX4DError as error:
             reason = str(error)
@@ -301,11 +334,13 @@ def _prepare_video(
         name = f"{Path(video.path).name} from frame {start}"
         file = f"clips/{number:06d}_{place:03d}.safetensors"
         entry = CachedClip(name, file, video.split, settings.variants, (shape[1], shape[2], shape[3]))
-        write_clip(folder, entry, sample, variants)
+        with times.part("writing"):
+            write_clip(folder, entry, sample, variants)
         clips.append(entry)
     record = {"video": video.path, "clips": [asdict(clip) for clip in clips], "reason": "" if clips else reason}
     with staged_file(_record(folder, number), make_folder=True) as part:
         part.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    return len(clips)
 
 
 def find_windows(path: str, settings: PrepareSettings, cancel: Callable[[], bool] | None = None) -> list[int]:
@@ -341,6 +376,8 @@ def make_clip(
     encoders: Encoders,
     tracker: Tracker | None,
     cancel: Callable[[], bool] | None = None,
+    *,
+    times: Times | None = None,
 ) -> tuple[Sample, list[tuple[Tensor, Tensor, Tensor]]]:
     """One clip as latents, with its mask variants; see `cache.write_clip`.
 
@@ -353,18 +390,22 @@ def make_clip(
         encoders: into latents and features.
         tracker: where masks follow points.
         cancel: polled between encodes.
+        times: where what each part takes is added.
     """
+    times = times or Times()
     frames, mesh = clip.frames, None
     if depth is not None:
-        mesh = build_dw_mesh(
-            frames, depth.depth, depth.intrinsics, style="paper", border_depth=depth.border_depth, cancel=cancel
-        )
-    masks = [
-        simulate_mask(
-            frames, settings.masks, seed=settings.seed, sample=sample, mesh=mesh, tracker=tracker, cancel=cancel
-        ).seen
-        for sample in range(number * settings.variants, (number + 1) * settings.variants)
-    ]
+        with times.part("mesh"):
+            mesh = build_dw_mesh(
+                frames, depth.depth, depth.intrinsics, style="paper", border_depth=depth.border_depth, cancel=cancel
+            )
+    with times.part("masks"):
+        masks = [
+            simulate_mask(
+                frames, settings.masks, seed=settings.seed, sample=sample, mesh=mesh, tracker=tracker, cancel=cancel
+            ).seen
+            for sample in range(number * settings.variants, (number + 1) * settings.variants)
+        ]
     if settings.crop:
         window = draw_crop(len(frames), stream(settings.seed, number, "crop"))
         frames, masks = crop_frames(frames, window), [crop_mask(seen, window) for seen in masks]
@@ -373,17 +414,15 @@ def make_clip(
     for seen in masks:
         if cancel is not None and cancel():
             raise Cancelled
-        variants.append((*encode_condition(frames, seen, encoders), seen))
-    sample = Sample(
-        encoders.video(pictures),
-        encode_start(pictures, encoders),
-        variants[0][0],
-        variants[0][1],
-        encoders.text(PROMPT if caption is None else caption),
-        encoders.image(frames[0]),
-        clip.path,
-    )
-    return sample, variants
+        with times.part("masks' latents"):
+            variants.append((*encode_condition(frames, seen, encoders), seen))
+    with times.part("clip's latents"):
+        target, start = encoders.video(pictures), encode_start(pictures, encoders)
+    with times.part("text"):
+        text = encoders.text(PROMPT if caption is None else caption)
+    with times.part("CLIP"):
+        image = encoders.image(frames[0])
+    return Sample(target, start, variants[0][0], variants[0][1], text, image, clip.path), variants
 
 
 def encode_start(pictures: Tensor, encoders: Encoders) -> Tensor:

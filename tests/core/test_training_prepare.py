@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from ex4d_core.training.cache import load_sample, load_seen, open_cache
 from ex4d_core.training.encoders import Encoders, fingerprint, load_encoders, video_encoder
 from ex4d_core.training.masks import MaskSettings
 from ex4d_core.training.prepare import (
+    Prepared,
     PrepareSettings,
     Video,
     encode_condition,
@@ -230,6 +232,14 @@ class TestPreparing:
         with pytest.raises(EX4DError, match="one variant is possible, not 4"):
             PrepareSettings(crop=True)
 
+    def test_the_time_of_a_clip_is_told_by_how_often_its_parts_are_done(self):
+        seconds = {"reading": 2.0, "depth": 1.0, "masks": 4.0, "masks' latents": 12.0, "writing": 1.0, "text": 6.0}
+        told = Prepared(5, {}, 0, 2, seconds).summary(4)
+        assert told.startswith(
+            "a clip takes 4.00 s with one mask, 2.00 s for each further one (reading 1.00, depth 0.50"
+        )
+        assert told.endswith("text 3.00 s, CLIP 0.00 s") and Prepared(5, {}, 0).summary(4) == ""
+
     def test_sizes_that_wan_does_not_take_are_refused(self):
         for wrong in ({"frames": 6}, {"size": (60, 64)}, {"variants": 0}):
             with pytest.raises(EX4DError):
@@ -334,6 +344,8 @@ class TestCommand:
         assert main(words) == 0
         err = capsys.readouterr().err
         assert "2 clips of 4 videos, 2 dropped, 0 left" in err and "c.mp4: It has 4 frames" in err
+        assert re.search(r"a clip takes \d+\.\d\d s with one mask, \d+\.\d\d s for each further one \(reading", err)
+        assert main(words) == 0 and "a clip takes" not in capsys.readouterr().err  # nothing was left to be made
         write_base(tmp_path / "base.safetensors")
         assert main(["train", "--config", str(write_config(tmp_path, "run", optimiser={"steps": 2, "batch": 2}))]) == 0
         losses = [json.loads(line)["loss"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]

@@ -28,6 +28,7 @@ from ex4d_core.training.model import Geometry, Wan, add_adapter, trained
 from ex4d_core.training.ranks import Ranks, joined
 from ex4d_core.training.saved import cut_log, steps_in
 from ex4d_core.training.sharding import mesh_shape
+from ex4d_core.training.step import error_of
 from ex4d_core.training.validation import validate, validation_clips
 from ex4d_core.wan.backbone import ModelSize
 from ex4d_core.wan.checkpoint import convert, load_adapter
@@ -205,6 +206,23 @@ class TestSteps:
         ]
         assert 0.38 < sum(firsts) / 200 < 0.62
         assert 0.15 < sum(len(sample.text) == 1 for sample in samples) / 200 < 0.35
+
+    def test_the_next_steps_first_sample_is_read_while_this_step_is_computed(self, folder, monkeypatch):
+        read, computed, real = [], [], draw_sample
+
+        def computing(*args):
+            deadline = time.monotonic() + 20
+            while len(read) < min(len(computed) + 2, 3) and time.monotonic() < deadline:
+                time.sleep(0.001)
+            computed.append(tuple(read))
+            return error_of(*args)
+
+        monkeypatch.setattr(
+            "ex4d_core.training.loop.draw_sample", lambda *args: (read.append(args[-1]), real(*args))[1]
+        )
+        monkeypatch.setattr("ex4d_core.training.loop.error_of", computing)
+        go(write_config(folder, "a", optimiser={"steps": 3, "batch": 1}))
+        assert computed == [(0, 1), (0, 1, 2), (0, 1, 2)]  # none is read beyond the last
 
     def test_ranks_share_a_batch_without_overlap(self):
         for count in (1, 2, 4):
