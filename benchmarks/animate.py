@@ -27,7 +27,7 @@ from ex4d_core.animate.clean import cleaned
 from ex4d_core.animate.meshes import MeshFrames, TriangleMesh
 from ex4d_core.animate.register.sequence import RegisterOptions, register
 from ex4d_core.animate.surface import edges_of, samples
-from ex4d_core.animate.truth import MeshErrors, mesh_errors
+from ex4d_core.animate.truth import MeshErrors, mesh_errors, slope
 from ex4d_core.demo_scene.bodies import KINDS, Body
 
 WEIGHTS = {"rigid": 1.0, "chamfer": 10.0, "area": 1e6, "length": 1e2}
@@ -109,11 +109,6 @@ def _rigid(still, moved, edges):
         sign[:, 2] = torch.sign(torch.linalg.det(u @ v))
         turns = (u * sign[:, None] @ v).transpose(1, 2)
     return ((after - (turns[edges[:, 0]] @ before[:, :, None])[..., 0]) ** 2).sum()
-
-
-def slope(values: np.ndarray) -> float:
-    """By how much the error grows over the clip: a straight line through all frames."""
-    return float(np.polyfit(np.linspace(0, 1, len(values)), values, 1)[0])
 
 
 def row(

@@ -60,6 +60,11 @@ def mesh_errors(
     return MeshErrors(np.array(same) / size, both.max(axis=1), both.mean(axis=1))
 
 
+def slope(values: np.ndarray) -> float:
+    """By how much an error (T,) grows over the clip: a straight line through all frames."""
+    return float(np.polyfit(np.linspace(0, 1, len(values)), values, 1)[0]) if len(values) > 1 else 0.0
+
+
 def degrees_between(poses: np.ndarray, true: np.ndarray) -> np.ndarray:
     """(N,) degrees between the turns of similarities (N, 4, 4), 0..180; from `FLIP` on it is a flip."""
     turns = [each[:, :3, :3] / np.cbrt(np.linalg.det(each[:, :3, :3]))[:, None, None] for each in (poses, true)]

@@ -7,21 +7,24 @@ paints. Between their frames the motion is interpolated. The file appears at the
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import EX4DError
-from ..storage.staging import check_sources, check_targets
-from .animate_video import VideoJob, add_video_flags, animated, registered, video_job
+from ..storage.staging import check_sources, check_targets, staged_file
+from .animate_video import Made, VideoJob, add_video_flags, animated, registered, video_job
 from .console import ProgressBar, interrupted, say
-from .flags import number, whole
+from .flags import check_file, number, whole
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..animate.meshes import MeshFrames
     from ..animate.register.sequence import RegisterOptions
+    from ..animate.scores import MeshTruth
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", required=True, help="file to write, or the beginning of the names of a sequence")
     add("--format", choices=CLIP_FORMATS, default="glb", help="(default glb, the clip in one file)")
     add("--between", choices=BETWEEN, default="blend", help="what players show between two frames (default blend)")
+    add("--truth", help=".npz with vertices (T,W,3), faces (G,3), poses (N,4,4): tells the errors against it")
+    add("--json", help="file for these errors")
     add("--scale", type=number(1e-6, 1e6, "metres"), default=1.0, help="metres per unit of the meshes (default 1)")
 
 
@@ -87,6 +92,8 @@ class AnimateJob:
     between: str
     scale: float
     video: VideoJob | None
+    truth: MeshTruth | None
+    json: Path | None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -110,16 +117,34 @@ def run(args: argparse.Namespace) -> int:
         say(line)
     if job.poses is not None:
         meshes = meshes.placed(job.poses)
-    clip = registered(meshes, job.options) if job.video is None else animated(job.video, meshes, job.options)
+    made = registered(meshes, job.options) if job.video is None else animated(job.video, meshes, job.options)
     written = save_mesh_clip(
-        job.output, clip, format=job.format, between=job.between, scale=job.scale, cancel=interrupted
+        job.output, made.clip, format=job.format, between=job.between, scale=job.scale, cancel=interrupted
     )
     for file in written.files:
         print(file)
     for line in written.lines():
         say(line)
+    if job.truth is not None:
+        _judge(job, meshes, made)
     say(f"done in {time.monotonic() - started:.1f} s")
     return 0
+
+
+def _judge(job: AnimateJob, meshes: MeshFrames, made: Made) -> None:
+    """The errors against the truth: a line each, and as JSON where it was asked for."""
+    from ..animate.scores import ROWS, mesh_scores
+
+    assert job.truth is not None
+    frames = range(made.clip.start, made.clip.start + len(made.clip)) if job.options.every_frame else meshes.frames
+    scores = mesh_scores(made.clip, frames, made.reference, job.truth, made.poses)
+    for row in ROWS:
+        value = scores[row.name]
+        shown = "not computed: no poses to compare" if value is None else f"{value:.2f} {row.unit}".rstrip()
+        print(f"  {row.title:<44}{shown}")
+    if job.json is not None:
+        with staged_file(job.json) as part:
+            part.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
 
 
 def animate_job(args: argparse.Namespace) -> AnimateJob:
@@ -139,14 +164,43 @@ def animate_job(args: argparse.Namespace) -> AnimateJob:
         raise EX4DError(f"--reference must be below the number of meshes, {len(files)}; got {args.reference}.")
     output = Path(args.output)
     check_targets(output.parent, [output.name])
-    check_sources(output.parent, [output.name], [*files, args.poses, args.input_video, args.masks, args.depth])
+    check_sources(
+        output.parent, [output.name], [*files, args.poses, args.input_video, args.masks, args.depth, args.truth]
+    )
     video = video_job(args)
     fps = args.fps or (DEFAULT_FPS if video is None else float(probe_video(video.video).fps))
     options = RegisterOptions(args.reference, args.smooth, not args.keys_only)
     poses = None if args.poses is None else _poses(Path(args.poses))
+    truth, told = _truth(args, frames)
     return AnimateJob(
-        files, frames, poses, fps, args.faces, options, output, args.format, args.between, args.scale, video
+        files,
+        frames,
+        poses,
+        fps,
+        args.faces,
+        options,
+        output,
+        args.format,
+        args.between,
+        args.scale,
+        video,
+        truth,
+        told,
     )
+
+
+def _truth(args: argparse.Namespace, frames: list[int]) -> tuple[MeshTruth | None, Path | None]:
+    from ..animate.scores import check_truth, load_truth
+
+    if args.truth is None:
+        if args.json is not None:
+            raise EX4DError("--json takes the errors against a truth: give --truth too.")
+        return None, None
+    if args.json is not None:
+        check_file("--json", Path(args.json))
+    truth = load_truth(args.truth)
+    check_truth(truth, frames)
+    return truth, None if args.json is None else Path(args.json)
 
 
 def _poses(path: Path) -> np.ndarray:

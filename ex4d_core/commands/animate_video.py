@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import EX4DError
@@ -80,7 +80,22 @@ def video_job(args: argparse.Namespace) -> VideoJob | None:
     return VideoJob(args.input_video, args.masks, args.depth, args.depth_kind, args.fov, paint)
 
 
-def animated(job: VideoJob, meshes: MeshFrames, options: RegisterOptions) -> MeshClip:
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What came of it.
+
+    Attributes:
+        clip: the mesh that moves.
+        reference: the video's frame whose mesh it is.
+        poses: (N, 4, 4) of the meshes; None where they were not placed.
+    """
+
+    clip: MeshClip
+    reference: int
+    poses: np.ndarray | None
+
+
+def animated(job: VideoJob, meshes: MeshFrames, options: RegisterOptions) -> Made:
     """One mesh that moves with the video: the only one driven by it, or several registered.
 
     Raises:
@@ -104,10 +119,10 @@ def animated(job: VideoJob, meshes: MeshFrames, options: RegisterOptions) -> Mes
         return made
     with ProgressBar("painting") as bar:
         baked = bake_texture(
-            made, clip.frames.numpy(), lens, masks=masks, paint=job.paint, progress=bar, cancel=interrupted
+            made.clip, clip.frames.numpy(), lens, masks=masks, paint=job.paint, progress=bar, cancel=interrupted
         )
     say(f"the video shows {baked.seen:.0%} of the surface")
-    return baked.clip
+    return replace(made, clip=baked.clip)
 
 
 def _read(job: VideoJob) -> tuple[VideoClip, np.ndarray, DepthClip | None]:
@@ -173,7 +188,7 @@ def _driven(
     tracks: PictureTracks | None,
     lens: Intrinsics,
     options: RegisterOptions,
-) -> MeshClip:
+) -> Made:
     from ..animate.drive import DriveOptions, drive
 
     with ProgressBar("driving the mesh") as bar:
@@ -189,16 +204,16 @@ def _driven(
         )
     for line in driven.lines():
         say(line)
-    return driven.clip
+    return Made(driven.clip, meshes.frames[0], meshes.poses)
 
 
-def _registered(meshes: MeshFrames, tracks: PictureTracks | None, options: RegisterOptions) -> MeshClip:
+def _registered(meshes: MeshFrames, tracks: PictureTracks | None, options: RegisterOptions) -> Made:
     from ..animate.tracks import lifted
 
     return registered(meshes, options, None if tracks is None else lifted(tracks, meshes))
 
 
-def registered(meshes: MeshFrames, options: RegisterOptions, tracks: Tracks | None = None) -> MeshClip:
+def registered(meshes: MeshFrames, options: RegisterOptions, tracks: Tracks | None = None) -> Made:
     """Several meshes as one that moves, and on the console how it came about."""
     from ..animate.register.sequence import register
 
@@ -206,4 +221,4 @@ def registered(meshes: MeshFrames, options: RegisterOptions, tracks: Tracks | No
         made = register(meshes, options, tracks=tracks, progress=bar, cancel=interrupted)
     for line in made.lines(meshes.frames):
         say(line)
-    return made.clip
+    return Made(made.clip, meshes.frames[made.reference], meshes.poses)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from ex4d_core.animate.frames import facts, frame_numbers, mesh_files, mesh_fram
 from ex4d_core.animate.meshes import MeshClip, TriangleMesh
 from ex4d_core.animate.read import read_mesh
 from ex4d_core.animate.save import save_mesh_clip
+from ex4d_core.animate.scores import ROWS, check_truth, load_truth, mesh_scores
 from ex4d_core.animate.surface import distances, signed_volume
 from ex4d_core.camera import Intrinsics
 from ex4d_core.commands import animate, cli
@@ -280,11 +282,19 @@ def test_the_command_makes_one_file_of_many(tmp_path, capsys):
             exported(TriangleMesh(each.vertices, each.faces, each.colors), "ply")
         )
     out = tmp_path / "out" / "jelly.glb"
-    code = cli.main(["animate", "--meshes", str(tmp_path), "--faces", "800", "--output", str(out), "--fps", "12"])
+    rest, faces = body.surface(12)
+    truth = {"vertices": np.array([body.moved(rest, 0.01 * n) for n in range(3)]), "faces": faces}
+    np.savez(tmp_path / "truth.npz", **truth)
+    words = ["animate", "--meshes", str(tmp_path), "--faces", "800", "--output", str(out), "--fps", "12"]
+    code = cli.main([*words, "--truth", str(tmp_path / "truth.npz"), "--json", str(tmp_path / "told.json")])
     told = capsys.readouterr()
     assert code == 0, told.err
-    assert told.out.strip() == str(out) and out.is_file()
+    assert told.out.startswith(str(out)) and out.is_file()
     assert "2 meshes of frames 0 to 2" in told.err and "3 frames" in told.err
+    scores = json.loads((tmp_path / "told.json").read_text())
+    assert list(scores) == [row.name for row in ROWS] and f"{scores['same_point']:.2f} % of size" in told.out
+    assert 0 < scores["surface"] < 1.5 and 0 < scores["same_point"] <= scores["same_point_worst"] < 3
+    assert scores["flips"] is None and "not computed: no poses to compare" in told.out
 
 
 def test_the_command_drives_one_mesh_with_a_video_and_paints_it(tmp_path, capsys):
@@ -326,6 +336,8 @@ def test_the_command_drives_one_mesh_with_a_video_and_paints_it(tmp_path, capsys
         (["--meshes", "{folder}/empty"], "There is no mesh file"),
         (["--meshes", "{folder}", "--masks", "m.mp4"], "--masks was given without --input_video"),
         (["--meshes", "{folder}", "--fov", "40"], "--depth and --fov are of a video"),
+        (["--meshes", "{folder}", "--json", "told.json"], "give --truth too"),
+        (["--meshes", "{folder}", "--truth", "{folder}/mesh.obj"], "no readable .npz|not an? .npz|is no"),
     ],
 )
 def test_the_command_refuses_before_it_works(tmp_path, words, told):
@@ -354,3 +366,32 @@ def test_files_come_in_the_order_of_their_numbers(tmp_path):
     for name in ("m_10.obj", "m_9.obj", "notes.txt"):
         (tmp_path / name).write_text("")
     assert [Path(file).name for file in mesh_files([tmp_path])] == ["m_9.obj", "m_10.obj"]
+
+
+def test_errors_against_the_truth_are_rows(tmp_path, mesh):
+    """A mesh that slides away by 1, 2, 3 % of its size along itself, and one of two key frames turned back to front."""
+    size, count = float(np.linalg.norm(np.ptp(mesh.vertices.astype(float), axis=0))), 4
+    still = np.repeat(mesh.vertices[None].astype(float), count, axis=0)
+    moved = still + np.arange(count)[:, None, None] * np.array([0.01 * size, 0, 0])
+    back = np.stack([np.eye(4), np.diag([-1.0, 1.0, -1.0, 1.0])])
+    np.savez(tmp_path / "truth.npz", vertices=still, faces=mesh.faces, poses=np.stack([np.eye(4)] * 2))
+    truth = load_truth(tmp_path / "truth.npz")
+    scores = mesh_scores(MeshClip(moved, mesh.faces), range(count), 0, truth, back)
+    assert scores["same_point"] == pytest.approx(1.5, abs=0.01) and scores["same_point_slope"] == pytest.approx(
+        3, abs=0.01
+    )
+    assert scores["same_point_last"] == scores["same_point_worst"] == pytest.approx(3, abs=0.01)
+    assert 0 < scores["chamfer"] <= scores["surface"] < scores["same_point"]
+    assert (scores["turn"], scores["turn_worst"], scores["flips"]) == pytest.approx((90, 180, 1))
+    with pytest.raises(EX4DError, match="truth has 4 frames, and a mesh stands for frame 4"):
+        check_truth(truth, [0, 4])
+    with pytest.raises(EX4DError, match="poses of 2 meshes; 3 are given"):
+        check_truth(truth, [0, 1, 2])
+    for bad, told in (
+        ({"vertices": still[0], "faces": mesh.faces}, "finite vertices"),
+        ({"vertices": still, "faces": mesh.faces + 10**6}, "whole numbers"),
+        ({"vertices": still, "faces": mesh.faces, "poses": np.eye(4)}, "poses of a truth"),
+    ):
+        np.savez(tmp_path / "bad.npz", **bad)
+        with pytest.raises(EX4DError, match=told):
+            load_truth(tmp_path / "bad.npz")
