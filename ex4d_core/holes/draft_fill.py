@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,8 @@ from torch import Tensor
 
 from ..errors import Cancelled, EX4DError
 from ..machine.buffers import empty
+from ..machine.cores import cores
+from ..machine.torch_threads import side_by_side
 from ..pixels import check_picture_type
 from .masks import erode
 
@@ -71,7 +74,7 @@ def draft_fill(
         mask: (T, H, W) float 0..1, uint8 0 | 255 or bool; at least half = seen.
         depth: (T, H, W) planar depth of the same views, 0 in holes; the fill then prefers the background.
         progress: called with (frames done, frames in all).
-        cancel: polled before each frame.
+        cancel: polled before each frame is handed on.
 
     Returns:
         (T, H, W, 3), dtype and device of ``color``: seen pixels unchanged; a frame without seen pixels takes the
@@ -100,19 +103,28 @@ def draft_fill(
         return _pull(color[t, rows, columns], seen[t, rows, columns], near, inverse_range)
 
     step = max(1, min(height, width) // 128)
-    clip = _clip_rows([pulled(t, step) for t in range(0, frames, -(-frames // CLIP_SAMPLES))])
+    clip = _clip_rows(side_by_side(partial(pulled, step=step), range(0, frames, -(-frames // CLIP_SAMPLES))))
     result = empty(color.shape, color.dtype, color.device)
-    # The temporal average needs both neighbours, so three pyramids are alive at a time.
-    before: list[Tensor] | None = None
-    here = pulled(0)
-    for t in range(frames):
-        if cancel is not None and cancel():
-            raise Cancelled("The draft fill was cancelled.")
-        after = pulled(t + 1) if t + 1 < frames else None
-        result[t] = _push(_steadied(before, here, after), clip, color[t], seen[t])
-        before, here = here, after or here
-        if progress is not None:
-            progress(t + 1, frames)
+    at_once = cores() if color.device.type == "cpu" else 1
+    pyramids: dict[int, list[Tensor]] = {}
+
+    def filled(t: int) -> Tensor:
+        steadied = _steadied(pyramids.get(t - 1), pyramids[t], pyramids.get(t + 1))
+        return _push(steadied, clip, color[t], seen[t])
+
+    for start in range(0, frames, at_once):
+        group = range(start, min(start + at_once, frames))
+        # The temporal average needs both neighbours.
+        held = range(max(0, start - 1), min(group.stop + 1, frames))
+        missing = [t for t in held if t not in pyramids]
+        pyramids |= zip(missing, side_by_side(pulled, missing), strict=True)
+        pyramids = {t: pyramids[t] for t in held}
+        for t, frame in zip(group, side_by_side(filled, group), strict=True):
+            if cancel is not None and cancel():
+                raise Cancelled("The draft fill was cancelled.")
+            result[t] = frame
+            if progress is not None:
+                progress(t + 1, frames)
     return result
 
 
