@@ -8,6 +8,7 @@
  *
  * @import { GraphNode, Widget } from './graphNode.js'
  * @import { Host } from './editor/editor.js'
+ * @import { FileReference } from './editor/preview.js'
  */
 import { addCameraFiles } from './cameraFiles.js'
 import { api, app } from './comfy.js'
@@ -23,10 +24,13 @@ import { hidePresetWidgets, showsPresetWidgets, togglePresetWidgets } from './pr
 import { showResults } from './results.js'
 
 const NODE = 'EX4DCameraTrajectory'
+const RENDER = 'EX4DRenderColorMask'
 /** Where the node keeps the preview file of the last run. */
 const SCENE = 'ex4d_preview'
 /** Where it keeps what fills the scene's holes, and what a render node's output calls that. */
 const MEMORY = 'ex4d_memory'
+/** Where a render node keeps which memory its last run has written. */
+const GIVEN = 'ex4d_given_memory'
 /** The path that a run has made, in its output. */
 const MADE = 'ex4d_path'
 /**
@@ -262,6 +266,13 @@ class NodeBridge {
       this.node.properties[MEMORY] = { filename, subfolder, type }
     void this.editor.loader.remember(reference)
   }
+
+  /** @param {FileReference} reference of a memory that its render node makes no more */
+  dropMemory(reference) {
+    const kept = this.node.properties[MEMORY]
+    if (isReference(kept) && kept.filename === reference.filename) delete this.node.properties[MEMORY]
+    this.editor.loader.forgetMemory(reference)
+  }
 }
 
 /**
@@ -273,6 +284,9 @@ function hidePictures(node) {
   // Elsewhere pictures get a widget, and a share of the editor's room, once the node has any.
   Object.defineProperty(node, 'imgs', { get: () => undefined, set: () => {}, configurable: true })
 }
+
+/** @param {any} node */
+const classOf = (node) => node.constructor?.comfyClass ?? node.comfyClass
 
 /** @type {WeakMap<GraphNode, NodeBridge>} */
 const bridges = new WeakMap()
@@ -293,7 +307,7 @@ app.registerExtension({
   setup: () => app.canvas.canvas.addEventListener('litegraph:set-graph', settle),
   afterConfigureGraph: settle,
   nodeCreated(/** @type {any} */ node) {
-    if ((node.constructor?.comfyClass ?? node.comfyClass) !== NODE || node.ex4dEditor) return
+    if (classOf(node) !== NODE || node.ex4dEditor) return
     const widget = widgetOf(node, PATH)
     if (!widget) return
     const bridge = new NodeBridge(node, widget)
@@ -304,5 +318,18 @@ app.registerExtension({
 
 showResults('EX4D.CameraResults', (node, output) => {
   bridges.get(node)?.recover(output)
-  for (const bridge of living) bridge.takeMemory(output[MEMORY]?.[0])
+  if (classOf(node) === RENDER) takeFrom(node, output[MEMORY]?.[0])
 })
+
+/** Gives a render node's memory to the editors, or takes back what an earlier run gave. @param {GraphNode} node @param {unknown} reference */
+function takeFrom(node, reference) {
+  const before = node.properties[GIVEN]
+  if (isReference(reference)) {
+    const { filename, subfolder, type } = reference
+    node.properties[GIVEN] = { filename, subfolder, type }
+    for (const bridge of living) bridge.takeMemory(reference)
+  } else if (isReference(before)) {
+    delete node.properties[GIVEN]
+    for (const bridge of living) bridge.dropMemory(before)
+  }
+}

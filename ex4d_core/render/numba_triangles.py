@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from ..machine.numba_cache import njit
-from .view import EDGE
+from .view import ALIKE, EDGE
 
 TILE = 4
 """Cells a side of the squares whose nearest surface is kept: what passes before that is stepped over at once."""
@@ -82,7 +82,8 @@ def draw(placed, faces, farthest, seen, keys, stop):
                 if s >= -slack and t >= -slack and s + t <= 1.0 + slack:
                     inverse = min(max(az + s * uz + t * vz, low), high)
                     if inverse >= farthest:
-                        key = (np.uint64(np.float32(inverse).view(np.uint32)) << np.uint64(32)) | number
+                        nearness = np.float32(inverse).view(np.uint32) & np.uint32(ALIKE)
+                        key = (np.uint64(nearness) << np.uint64(32)) | number
                         if key > keys[y, x]:
                             keys[y, x] = key
 
@@ -153,16 +154,20 @@ def paint(placed, faces, colors, keys, found, scale, guard, full, color, mask, d
 
 
 @_inline
-def _solid(fronts, backs, cells, to_witness, tolerance, near, rx, ry, along, solid):
-    """Whether a place on a viewing ray is inside a witness's solid, or ``solid`` already, and no witness saw through it."""
+def _solid(fronts, backs, cells, q, tolerance, near, rx, ry, along, solid):
+    """Whether a place on a viewing ray is inside a witness's solid, or ``solid`` already, and no witness saw through it.
+
+    The matrices are read number by number: a view of a part of an array is counted, which takes as long as all of the
+    arithmetic.
+    """
     px, py = rx * along, ry * along
     for k in range(fronts.shape[0]):
-        q = to_witness[k + 1]
-        kz = q[2, 0] * px + q[2, 1] * py + q[2, 2] * along + q[2, 3]
+        w = k + 1
+        kz = q[w, 2, 0] * px + q[w, 2, 1] * py + q[w, 2, 2] * along + q[w, 2, 3]
         if kz > near:
-            kx = (q[0, 0] * px + q[0, 1] * py + q[0, 2] * along + q[0, 3]) / kz
-            ky = (q[1, 0] * px + q[1, 1] * py + q[1, 2] * along + q[1, 3]) / kz
-            j, i = int(cells[k + 1, 0] * kx + cells[k + 1, 2]), int(cells[k + 1, 1] * ky + cells[k + 1, 3])
+            kx = (q[w, 0, 0] * px + q[w, 0, 1] * py + q[w, 0, 2] * along + q[w, 0, 3]) / kz
+            ky = (q[w, 1, 0] * px + q[w, 1, 1] * py + q[w, 1, 2] * along + q[w, 1, 3]) / kz
+            j, i = int(cells[w, 0] * kx + cells[w, 2]), int(cells[w, 1] * ky + cells[w, 3])
             if 0 <= i < fronts.shape[1] and 0 <= j < fronts.shape[2]:
                 front = fronts[k, i, j]
                 if kz < front * (1.0 - tolerance):
@@ -213,6 +218,7 @@ def clear(front, back, moving, fronts, backs, cells, to_witness, tolerance, lens
         stop: (1,) uint8.
     """
     height, width = front.shape
+    m = to_witness
     beyond, nearest = 1.0 + tolerance, _nearest_around(front)
     for y in range(found.shape[0]):
         if stop[0] != 0:
@@ -222,24 +228,29 @@ def clear(front, back, moving, fronts, backs, cells, to_witness, tolerance, lens
                 continue
             rx, ry = (x - lens[2]) / lens[0], (y - lens[3]) / lens[1]
             begin, end = near, found[y, x] * (1.0 - 1.5 * tolerance)
-            m = to_witness[0]
             fx, fy, cx, cy = cells[0, 0], cells[0, 1], cells[0, 2], cells[0, 3]
-            ax = m[0, 0] * rx + m[0, 1] * ry + m[0, 2]
-            ay = m[1, 0] * rx + m[1, 1] * ry + m[1, 2]
-            az = m[2, 0] * rx + m[2, 1] * ry + m[2, 2]
-            z0, z1 = m[2, 3] + begin * az, m[2, 3] + end * az
+            ax = m[0, 0, 0] * rx + m[0, 0, 1] * ry + m[0, 0, 2]
+            ay = m[0, 1, 0] * rx + m[0, 1, 1] * ry + m[0, 1, 2]
+            az = m[0, 2, 0] * rx + m[0, 2, 1] * ry + m[0, 2, 2]
+            z0, z1 = m[0, 2, 3] + begin * az, m[0, 2, 3] + end * az
             if z0 <= near and z1 <= near:
                 z0 = z1 = -1.0
             if z0 <= near < z1:
-                begin = (near - m[2, 3]) / az
+                begin = (near - m[0, 2, 3]) / az
                 z0 = near
             elif z1 <= near < z0:
-                end = (near - m[2, 3]) / az
+                end = (near - m[0, 2, 3]) / az
                 z1 = near
             count, low, high = 1, 0.0, 1.0
             if z0 > 0.0:
-                u0, v0 = fx * (m[0, 3] + begin * ax) / z0 + cx, fy * (m[1, 3] + begin * ay) / z0 + cy
-                u1, v1 = fx * (m[0, 3] + end * ax) / z1 + cx, fy * (m[1, 3] + end * ay) / z1 + cy
+                u0, v0 = (
+                    fx * (m[0, 0, 3] + begin * ax) / z0 + cx,
+                    fy * (m[0, 1, 3] + begin * ay) / z0 + cy,
+                )
+                u1, v1 = (
+                    fx * (m[0, 0, 3] + end * ax) / z1 + cx,
+                    fy * (m[0, 1, 3] + end * ay) / z1 + cy,
+                )
                 du, dv = u1 - u0, v1 - v0
                 # The part of the way that is in the picture.
                 for q in range(4):
@@ -273,15 +284,15 @@ def clear(front, back, moving, fronts, backs, cells, to_witness, tolerance, lens
                 n += 1
                 if i < 0 or j < 0 or i >= height or j >= width:
                     continue
-                last = low + (high - low) * min(n + hop - 2, count - 1) / (count - 1)
-                if max(z, 1.0 / (i0 + last * (i1 - i0))) <= nearest[i // TILE, j // TILE] * beyond:
+                ahead = low + (high - low) * min(n + hop - 2, count - 1) / (count - 1)
+                if max(z, 1.0 / (i0 + ahead * (i1 - i0))) <= nearest[i // TILE, j // TILE] * beyond:
                     n += hop - 1
                     continue
                 if z <= front[i, j] * beyond:
                     continue
                 solid = z < back[i, j] * beyond
                 # Where it is along the viewing ray: the witness's depth is linear in that.
-                along = (z - m[2, 3]) / az if abs(az) > 1e-9 else begin + w * (end - begin)
+                along = (z - m[0, 2, 3]) / az if abs(az) > 1e-9 else begin + w * (end - begin)
                 if (solid and moving[i, j] != 0) or _solid(
                     fronts, backs, cells, to_witness, tolerance, near, rx, ry, along, solid
                 ):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..scene_memory import SceneMemory
 from .recollection import STEPS, Recollection
-from .view import EDGE, Picture, Settings, rounding
+from .view import ALIKE, EDGE, Picture, Settings, rounding
 
 SAMPLES = 2**20
 """Samples, or places on rays, in flight: about 120 bytes each."""
@@ -87,7 +87,7 @@ def nearest(placed: Tensor, faces: Tensor, hole: Tensor, settings: Settings) -> 
         inverse = w[f, 0] + s * (w[f, 1] - w[f, 0]) + t * (w[f, 2] - w[f, 0])
         inverse = torch.minimum(torch.maximum(inverse, w[f].amin(1)), w[f].amax(1))
         covered = (s >= -slack) & (t >= -slack) & (s + t <= 1.0 + slack) & (inverse >= 1.0 / settings.far)
-        key = (inverse.float().view(torch.int32).long() << 32) | (0xFFFFFFFF - f)
+        key = ((inverse.float().view(torch.int32).long() & ALIKE) << 32) | (0xFFFFFFFF - f)
         keys.scatter_reduce_(0, index[covered], key[covered], "amax")
         begin = stop
     sample = keys.nonzero()[:, 0]

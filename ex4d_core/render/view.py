@@ -14,6 +14,9 @@ from ..machine.buffers import empty
 
 EDGE = 1e-6
 """Faces reach this far, in pixels, beyond their edges, so that no sample on an edge is lost between two of them."""
+ALIKE = 0xFFFFFF00
+"""Bits of a triangle's inverse depth, float32, that count: of surfaces within 3e-5 of each other the first is in front, so that
+pieces of one surface never flicker where they lie over each other."""
 TIE = 1.0 + 2.0**-20
 """Visible faces are this much closer in the depth test, so that a sample on the edge of an occluded face is seen."""
 FRONT = 0.05

@@ -12,8 +12,8 @@ REACH = 0.02
 """How far what moved reaches over its surface, in shares of the picture's width."""
 CROWD = 3
 """Pixels in the 3x3 around one, at least, that have to be contradicted for it to be more than noise."""
-PARTLY = 0.15
-"""A body that is moved in this share of its pixels is moved in all: the inside of a plain thing contradicts nobody."""
+PARTLY = 0.3
+"""A body is moved in all of its pixels where this share of those that would have told is contradicted."""
 SAME_BODY = 0.1
 """Depths of a pixel and of its cell on the coarser grid differ by at most this share where they are on one body."""
 
@@ -60,18 +60,22 @@ def _same_body(depth: Tensor, cells: torch.Size, rows: Tensor, columns: Tensor) 
     return (depth - middle).abs() <= SAME_BODY * middle
 
 
-def whole_bodies(moved: Tensor, depth: Tensor, step: float) -> Tensor:
-    """Bodies, pieces of unbroken surface, that are moved in at least `PARTLY` of their pixels.
+def whole_bodies(contradicted: Tensor, telling: Tensor, depth: Tensor, step: float) -> Tensor:
+    """Bodies, pieces of unbroken surface, that move.
+
+    The inside of a plain thing that moves contradicts nobody, and says nothing either: only what stands out from its
+    surroundings, and still was confirmed, speaks for a body's rest.
 
     Args:
-        moved: (T, H, W) bool.
+        contradicted: (T, H, W) bool.
+        telling: (T, H, W) bool, what stands still and would have told, had it moved.
         depth: (T, H, W).
         step: of depth, as `joined` takes it.
 
     Returns:
         (T, H, W) bool.
     """
-    label = torch.arange(moved.numel(), device=moved.device).reshape(moved.shape)
+    label = torch.arange(depth.numel(), device=depth.device).reshape(depth.shape)
     edges = [joined(frame, step) for frame in depth]
     across, down = (torch.stack(part) for part in zip(*edges, strict=True))
     while True:
@@ -89,6 +93,9 @@ def whole_bodies(moved: Tensor, depth: Tensor, step: float) -> Tensor:
             break
         label = lowest
     label = label.reshape(-1)
-    size = torch.bincount(label, minlength=label.numel())
-    share = torch.bincount(label, moved.reshape(-1).double(), label.numel()) / size.clamp(min=1)
-    return (share >= PARTLY)[label].reshape(moved.shape)
+    against, speaking = (
+        torch.bincount(label, marks.reshape(-1).double(), label.numel())
+        for marks in (contradicted, contradicted | telling)
+    )
+    moves = (against > 0) & (against >= PARTLY * speaking)
+    return moves[label].reshape(depth.shape)

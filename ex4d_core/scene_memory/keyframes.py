@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .bodies import whole_bodies
-from .sights import Sights, Testimony
+from .sights import Sights, Testimony, highest
 from .stillness import Rule, judge
 
 PIXELS = 96 * 96
@@ -20,6 +20,8 @@ NOISES = 2.5
 """Standard deviations of the depth's noise that are still agreement."""
 MOST_NOISE = 0.2
 """Share of depth beyond which nothing is agreement."""
+STANDS_OUT = 3
+"""How many times what colours may differ by a pixel's surroundings do, where motion could not have gone unnoticed."""
 AS_GOOD = 0.9
 """The first frame shows at least this share of what the one that shows most does."""
 
@@ -55,7 +57,9 @@ def choose_frames(sights: Sights, most: int, rule: Rule, step: Callable[[], None
     rule = replace(rule, depth=max(rule.depth, noise), step=max(rule.step, noise))
     everything = range(small.frames)
     found = judge(small, everything, rule, step)
-    moved = found.moved | whole_bodies(found.moved, torch.stack([small.surface(t) for t in everything]), rule.step)
+    telling = found.still & torch.stack([_stands_out(small, t, STANDS_OUT * rule.color) for t in everything])
+    depth = torch.stack([small.surface(t) for t in everything])
+    moved = found.moved | whole_bodies(found.contradicted, telling, depth, rule.step)
     still = (found.still & ~moved).flatten(1)
     points = torch.stack([small.points(t).reshape(-1, 3) for t in everything])
     middle = (small.frames - 1) / 2
@@ -71,6 +75,12 @@ def choose_frames(sights: Sights, most: int, rule: Rule, step: Callable[[], None
         left[pick] = False
     share = float(still.float().mean()) / max(1e-9, float(small.inside.float().mean()))
     return Choice(tuple(sorted(chosen, key=lambda t: abs(t - middle))), moved, share, rule)
+
+
+def _stands_out(sights: Sights, t: int, levels: float) -> Tensor:
+    """(H, W) bool, pixels around which some channel's colours range over more than ``levels`` of 255."""
+    color = sights.mesh.rgb[t].permute(2, 0, 1).float()
+    return (highest(color) + highest(-color)).amax(0) > levels
 
 
 def _noise(sights: Sights, rule: Rule) -> float:

@@ -75,7 +75,7 @@ def fuse(sights: Sights, frames: Sequence[int], still: Tensor, rule: Rule, step:
             if j != i:
                 theirs = _fineness(sights, other, points, normals[i])
                 finer = theirs > own[i] if j > i else theirs >= own[i]
-                better |= finer & _shown(sights, other, points, usable[j], tolerance)
+                better |= finer & _shown(sights, other, points, quads[j], tolerance)
         best.append(usable[i] & ~better.reshape(usable[i].shape))
     # Two frames may each leave a place to the other, where its fineness is on the edge of a step: the first takes it.
     for i, k in enumerate(frames):
@@ -84,17 +84,17 @@ def fuse(sights: Sights, frames: Sequence[int], still: Tensor, rule: Rule, step:
         taken = best[i].reshape(-1).clone()
         for j, other in enumerate(frames):
             if j != i:
-                taken |= _shown(sights, other, points, best[j], tolerance)
+                taken |= _shown(sights, other, points, quads[j] & _any_corner(best[j]), tolerance)
         best[i] = best[i] | (usable[i] & ~taken.reshape(usable[i].shape))
     return _joined_up([_piece(sights, k, quads[i] & _any_corner(best[i])) for i, k in enumerate(frames)])
 
 
-def _shown(sights: Sights, t: int, points: Tensor, pixels: Tensor, tolerance: float) -> Tensor:
-    """(N,) bool, points that a frame shows in some of its pixels."""
+def _shown(sights: Sights, t: int, points: Tensor, quads: Tensor, tolerance: float) -> Tensor:
+    """(N,) bool, points that lie on some of a frame's quads, (H-1, W-1) bool."""
     look = sights.look(points, t)
     depth = sights.mesh.depth[t].reshape(-1)[look.pixel]
     close = (depth - look.depth).abs() <= tolerance * look.depth
-    return look.within & pixels.reshape(-1)[look.pixel] & close
+    return look.within & close & quads.reshape(-1)[look.quad(sights.mesh.width) * look.within]
 
 
 def _fineness(sights: Sights, t: int, points: Tensor, normals: Tensor) -> Tensor:

@@ -80,16 +80,24 @@ class Sights:
         width, height = self.mesh.width, self.mesh.height
         within = (z > 0) & (column >= 1) & (column < width - 1) & (row >= 1) & (row < height - 1)
         pixel = row.clamp_(0, height - 1).long().mul_(width).add_(column.clamp_(0, width - 1).long())
-        return Look(within, pixel, z)
+        return Look(within, pixel, z, row, column)
 
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """Points as one frame has them, each (N,): in the picture or not, the pixel's index, and the depth they would have."""
+    """Points as one frame has them, each (N,): in the picture or not, the pixel's index, the depth they would have, and their
+    place on the picture, in pixels.
+    """
 
     within: Tensor
     pixel: Tensor
     depth: Tensor
+    row: Tensor
+    column: Tensor
+
+    def quad(self, width: int) -> Tensor:
+        """Index among the (H-1, W-1) quads between pixels' centres; of those that are ``within``."""
+        return (self.row - 0.5).long().mul_(width - 1).add_((self.column - 0.5).long())
 
 
 def transform(points: Tensor, pose: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:

@@ -51,11 +51,13 @@ class Judgement:
 
     Attributes:
         still: (K, H, W) bool, confirmed and not contradicted.
-        moved: (K, H, W) bool, contradicted, with the bodies that these pixels are on. Neither: nobody else saw it.
+        moved: (K, H, W) bool, contradicted, with the surface around these pixels. Neither: nobody else saw it.
+        contradicted: (K, H, W) bool.
     """
 
     still: Tensor
     moved: Tensor
+    contradicted: Tensor
 
 
 def judge(
@@ -92,15 +94,14 @@ def judge(
             other[k] += same & ~alike
             through[k] += behind
     seen = agree + other
+    contradicted = (through > rule.seen_through * seen) | (other > rule.recoloured * seen)
+    contradicted = contradicted.reshape(len(frames), *sights.inside.shape)
     still, moved = [], []
     for k, t in enumerate(frames):
-        contradicted = (through[k] > rule.seen_through * seen[k]) | (other[k] > rule.recoloured * seen[k])
-        whole = over_surface(
-            contradicted.reshape(sights.inside.shape), sights.surface(t), None if known is None else known[k], rule.step
-        )
+        whole = over_surface(contradicted[k], sights.surface(t), None if known is None else known[k], rule.step)
         confirmed = (agree[k] >= min(rule.witnesses, sights.frames - 1)).reshape(sights.inside.shape)
         moved.append(whole)
         still.append(confirmed & ~whole & sights.known(t))
     if sights.frames == 1:  # nobody else saw anything
         still = [torch.zeros_like(part) for part in still]
-    return Judgement(torch.stack(still), torch.stack(moved))
+    return Judgement(torch.stack(still), torch.stack(moved), contradicted)

@@ -33,7 +33,8 @@ def whole_quads(depth: Tensor, step: float = STEP) -> Tensor:
 def _joined_across(depth: Tensor, least: float) -> Tensor:
     inverse = depth.reciprocal()
     step = (inverse[:, 1:] - inverse[:, :-1]).abs()
-    before = torch.nn.functional.pad(step[:, :-1], (1, 0))
-    after = torch.nn.functional.pad(step[:, 1:], (0, 1))
+    before, after = torch.full_like(step, torch.inf), torch.full_like(step, torch.inf)
+    before[:, 2:], after[:, :-2] = step[:, 1:-1], step[:, 1:-1]  # the steps to the outermost ring tell nothing
     usual = AS_BEFORE * torch.minimum(before, after)
+    usual[usual.isinf()] = 0
     return step <= torch.maximum(usual, least * torch.maximum(inverse[:, 1:], inverse[:, :-1]))

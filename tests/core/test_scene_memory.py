@@ -16,6 +16,8 @@ from ex4d_core.evaluation.memory import MemoryGrade, grade_memory, seen_by_all
 from ex4d_core.mesh import DWMesh, build_dw_mesh
 from ex4d_core.render import recall, render_color_mask
 from ex4d_core.scene_memory import SceneMemory, remember_scene
+from ex4d_core.scene_memory.bodies import whole_bodies
+from ex4d_core.scene_memory.surface import joined
 from ex4d_core.trajectory import Trajectory
 
 FRAMES, SIZE = 13, 112
@@ -256,3 +258,50 @@ def test_noise_of_the_depth_is_allowed_for() -> None:
     )
     assert 0.01 <= exact.tolerance < 0.015 and 0.05 < memory.tolerance < 0.1
     assert memory.still_share > 0.6 * exact.still_share > 0.3
+
+
+def _still_body_below_a_moving_one() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(1, 40, 40) what is contradicted, what tells, and depth: two plates at 3 and 5, each in a wall at 9."""
+    depth = torch.full((1, 40, 40), 9.0)
+    depth[:, 4:16, 4:36], depth[:, 24:36, 4:36] = 3.0, 5.0
+    contradicted, telling = torch.zeros((2, 1, 40, 40), dtype=torch.bool)
+    contradicted[:, 4:6, 4:36] = contradicted[:, 24:26, 4:36] = True  # a sixth of either
+    telling[:, 24:36:2, 4:36] = True  # one is striped, the other plain
+    return contradicted, telling & ~contradicted, depth
+
+
+def test_a_plain_body_moves_whole_and_one_whose_pattern_rests_does_not() -> None:
+    contradicted, telling, depth = _still_body_below_a_moving_one()
+    moves = whole_bodies(contradicted, telling, depth, 0.02)
+    assert bool(moves[:, 4:16, 4:36].all())
+    assert not moves[:, 16:].any() and int(moves.sum()) == 12 * 32
+
+
+def test_the_ring_around_a_picture_breaks_no_surface() -> None:
+    """A floor that recedes by more than 2 % a row; its outermost row repeats the next one, as a frame's does."""
+    rows = torch.arange(12, dtype=torch.float32)
+    depth = (1 / (1.0 - 0.05 * rows))[:, None].expand(12, 8).clone()
+    depth[0], depth[-1] = depth[1], depth[-2]
+    across, down = joined(depth)
+    assert bool(across.all()) and bool(down.all())
+    depth[6:] += 9
+    assert not joined(depth)[1][5].any()
+
+
+def test_pieces_of_different_frames_meet_without_a_gap() -> None:
+    """A plane before a camera that slides by fractions of a pixel: what the frames saw together has no seam."""
+    size, frames, slide, pixel = 48, 9, 2.36, 4.0 / 48
+    place = torch.arange(size)[None] + slide * torch.arange(frames)[:, None]
+    rgb = (place / 80)[:, None, :, None].expand(-1, size, -1, 3)
+    source = Trajectory(np.stack([_sideways(slide * t * pixel) for t in range(frames)]), frame_of_reference="world")
+    lens = Intrinsics.from_focal(48.0, size, size)
+    mesh = build_dw_mesh(rgb, torch.full(rgb.shape[:3], 4.0), lens, style="paper", source_camera=source)
+    memory = remember_scene(mesh)
+    assert len(memory.frames) > 1
+    for shift in (0.1, 0.4, 0.7):
+        path = _held(_sideways(shift * pixel), frames)
+        _, _, depth, new = render_color_mask(mesh, path, memory=memory, keep_first_frame=False)
+        # Its first columns were seen by too few frames to be trusted.
+        inside = depth[-1, 3:-3, 8:-1]
+        torch.testing.assert_close(inside, torch.full_like(inside, 4.0), rtol=1e-5, atol=0)
+        assert bool((new[-1, 3:-3, 8:18] > 0).all())

@@ -28,3 +28,16 @@ test('a memory of another scene takes no memory away, and one that was left tell
   loader.dispose()
   await second
 })
+
+test('a memory that is offered no more goes from the clip, and another one stays', () => {
+  let told = 0
+  const clip = { header: {}, memory: { header: {} } }
+  const loader = new SceneLoader({ scene: { clip }, remembered: () => told++ })
+  loader.shown = 'one.ex4d'
+  loader.recalled = 'one.normal-8.ex4d'
+  loader.offered.set('one', named('one.normal-8.ex4d'))
+  loader.forgetMemory(named('one.strict-8.ex4d'))
+  assert.ok(clip.memory && loader.offered.has('one') && !told)
+  loader.forgetMemory(named('one.normal-8.ex4d'))
+  assert.deepEqual([clip.memory, loader.recalled, loader.offered.size, told], [null, '', 0, 1])
+})

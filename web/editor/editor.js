@@ -265,7 +265,7 @@ export class Editor {
   remembered() {
     this.filled = this.modes.memory
     this.shotView.showMode()
-    if (!this.clip?.memory) return
+    if (!this.clip) return
     this.warnings.forget()
     this.warnings.refresh()
     this.redraw()

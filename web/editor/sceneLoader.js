@@ -11,7 +11,7 @@
  * @property {(reference: FileReference) => string} url where a preview file is served
  * @property {ShownScene} scene
  * @property {(clip: Clip) => void} show called when a clip's first frame is there
- * @property {() => void} remembered called when the memory of the clip is there
+ * @property {() => void} remembered called when the memory of the clip is there, or is gone
  * @property {Warnings} warnings
  * @property {Renderer | null} renderer
  * @property {Redraw} redraw
@@ -115,6 +115,17 @@ export class SceneLoader {
       if (this.recalled === filename) this.recalled = ''
       console.warn('EX-4D: the memory of the scene is not shown.', error)
     }
+  }
+
+  /** Lets go of a memory that is offered no more. @param {FileReference} reference */
+  forgetMemory({ filename }) {
+    const { clip } = this.scene
+    if (this.offered.get(sceneOf(filename))?.filename === filename) this.offered.delete(sceneOf(filename))
+    if (this.recalled !== filename) return
+    this.recalled = ''
+    if (!clip?.memory) return
+    clip.memory = null
+    this.remembered()
   }
 
   /** Until the first picture stands: the work of unpacking the other frames would delay it. */
