@@ -11,6 +11,8 @@ WIDTH, HEIGHT = 520, 260
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 30
 COLORS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f")
 LINES, TICKS = 4, 13
+NEARLY = 0.05
+"""Share of the largest value below which the least is drawn from 0 on."""
 
 
 def curve_chart(
@@ -31,6 +33,8 @@ def curve_chart(
     highs = [scale * (v.mean if math.isnan(v.high) else v.high) for _, v in known]
     low, high, last = min(lows), max(highs), max(angle for angle, _ in known) or 1.0
     high = high if high > low else low + 1
+    if 0 < low < NEARLY * high:
+        low = 0.0  # a round number at the foot
 
     def x(angle: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * angle / last

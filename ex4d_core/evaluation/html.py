@@ -21,7 +21,8 @@ QUALITY, FILM_FPS = 82, 5.0
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1180px;padding:0 1rem;color:#1b1f24}
 table{border-collapse:collapse;margin:.5rem 0 1.5rem;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #e3e6ea}th:first-child,td:first-child{text-align:left}
+th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #e3e6ea}
+th:first-child,td:first-child,.settings td{text-align:left}td:first-child{white-space:nowrap}
 .best{font-weight:700}.worse{color:#c01818;font-weight:700}.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(440px,1fr));gap:1rem}
 svg{width:100%}svg text{font:11px system-ui,sans-serif;fill:#48505a}svg text.t{font-size:13px;fill:#1b1f24}.g{stroke:#e3e6ea}
 .legend span{margin-right:1.2rem}.legend i{display:inline-block;width:1em;height:.5em;margin-right:.4em}

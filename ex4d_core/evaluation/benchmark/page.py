@@ -58,7 +58,7 @@ def _settings(settings: dict[str, Any]) -> str:
     rows = "".join(
         f"<tr><td>{escape(str(key))}</td><td>{escape(str(value))}</td></tr>" for key, value in settings.items()
     )
-    return f"<table>{rows}</table>"
+    return f'<table class="settings">{rows}</table>'
 
 
 def _told(one: Regression) -> str:
