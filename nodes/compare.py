@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from comfy_api.latest import io
 
 from ..ex4d_core.errors import EX4DError
+from ..ex4d_core.evaluation.adherence import asked_along
+from ..ex4d_core.evaluation.benchmark.scene_truth import scene_truth
 from ..ex4d_core.evaluation.regions import REGIONS
-from ..ex4d_core.evaluation.rows import ROWS
+from ..ex4d_core.evaluation.rows import NEEDS, ROWS
 from ..ex4d_core.evaluation.scores import Clips, Scores, evaluate
+from ..ex4d_core.mesh import DWMesh
 from ..ex4d_core.pixels import uint8_array
 from ..ex4d_core.preview.comparison import VIEWS, View, compare_film, error_map
-from . import previews
+from ..ex4d_core.trajectory import Trajectory
+from . import files, previews, types
 from .progress import Job
 from .schema import choice_problem, range_problem, schema
 from .settings import preview_pixels
+
+SHORT = ("psnr", "psnr_seen", "psnr_hole", "ssim", "camera_degrees", "occlusion", "flow_warp_error")
+"""Rows that a look needs."""
 
 
 class EX4DCompareVideos(io.ComfyNode):
@@ -58,6 +67,21 @@ class EX4DCompareVideos(io.ComfyNode):
                     optional=True,
                     tooltip="Mask from Render Color + Mask: 1 = seen, 0 = hole.",
                 ),
+                types.Mesh.Input(
+                    "mesh",
+                    optional=True,
+                    tooltip="The mesh that the result was made from: tells, with trajectory, how far its camera is off the path.",
+                ),
+                types.Trajectory.Input(
+                    "trajectory", optional=True, tooltip="The camera path that was asked for; goes with mesh."
+                ),
+                io.String.Input(
+                    "scene",
+                    default="",
+                    optional=True,
+                    tooltip="A file target_<range>.npz that ex4d benchmark wrote, in ComfyUI's input folder with the source.npz "
+                    "beside it. All numbers are then against its exact truth, also the camera and what must stay hidden.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -70,18 +94,41 @@ class EX4DCompareVideos(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, view: str | None = None, fps: float | None = None) -> bool | str:
-        return range_problem(cls, fps=fps) or choice_problem(cls, view=view) or True
+    def validate_inputs(cls, view: str | None = None, fps: float | None = None, scene: str | None = None) -> bool | str:
+        wrong = range_problem(cls, fps=fps) or choice_problem(cls, view=view)
+        return wrong or (files.problem(scene, "scene") if scene else True)
+
+    @classmethod
+    def fingerprint_inputs(cls, scene: str | None = None, **others: object) -> str:  # noqa: ARG003 - hosts give all inputs
+        return files.fingerprint(scene)
 
     @classmethod
     def execute(
-        cls, result: torch.Tensor, against: torch.Tensor, view: View, fps: float, seen: torch.Tensor | None = None
+        cls,
+        result: torch.Tensor,
+        against: torch.Tensor,
+        view: View,
+        fps: float,
+        seen: torch.Tensor | None = None,
+        mesh: DWMesh | None = None,
+        trajectory: Trajectory | None = None,
+        scene: str = "",
     ) -> io.NodeOutput:
         from ..ex4d_core.preview.curve_picture import draw_curves
 
+        if (mesh is None) != (trajectory is None):
+            raise EX4DError(
+                "mesh and trajectory go together: what was rendered, and the path through it. Connect both or none."
+            )
+        if scene and mesh is not None:
+            raise EX4DError("scene brings its own cameras. Disconnect mesh and trajectory, or clear scene.")
         first, second = pictures(result), pictures(against)
-        clips = Clips(first, second, None if seen is None else seen.cpu() >= 0.5)
         with Job() as job:
+            clips = Clips(first, second, None if seen is None else seen.cpu() >= 0.5)
+            if scene:
+                clips = replace(clips, **vars(scene_truth(files.resolve(scene, "scene"))))
+            elif mesh is not None and trajectory is not None:
+                clips = replace(clips, asked=asked_along(mesh, trajectory, cancel=job.cancel))
             scores = evaluate(clips, progress=job.progress, cancel=job.cancel)
         errors = torch.empty(first.shape)
         for target, a, b in zip(errors, first.numpy(), second.numpy(), strict=True):
@@ -103,18 +150,20 @@ def pictures(images: torch.Tensor) -> torch.Tensor:
 
 
 def told(scores: Scores) -> list[str]:
-    """A line for every row that was computed."""
+    """A line for every row that was computed, and for a camera that was to be found and was not."""
     lines = []
     for row in ROWS:
         value = scores.values[row.name]
         if value is not None:
             lines.append(f"{row.title}: {'identical' if value == float('inf') else f'{value:.4g} {row.unit}'.rstrip()}")
+        elif row.name == "camera_degrees" and scores.reasons[row.name] != "needs " + NEEDS["path"]:
+            lines.append(f"{row.title}: {scores.reasons[row.name]}")
     return lines
 
 
 def short(scores: Scores) -> list[str]:
     """The rows that a look needs."""
-    wanted = [row.title for row in ROWS if row.name in ("psnr", "psnr_seen", "psnr_hole", "ssim", "flow_warp_error")]
+    wanted = [row.title for row in ROWS if row.name in SHORT]
     return [line for line in told(scores) if line.split(":")[0] in wanted]
 
 

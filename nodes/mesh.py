@@ -14,6 +14,7 @@ from ..ex4d_core.camera_io.film import (
     lens_of_millimetres,
 )
 from ..ex4d_core.depth import DepthClip
+from ..ex4d_core.depth.refine import Mend, mended
 from ..ex4d_core.errors import EX4DError
 from ..ex4d_core.mesh import STYLES, Style, build_dw_mesh
 from ..ex4d_core.preview.film import occlusion_overlay
@@ -23,6 +24,13 @@ from .progress import Job
 from .schema import choice_problem, range_problem, schema
 
 ASPECT_TOLERANCE = 0.02
+MENDING: dict[str, tuple[Mend, ...]] = {
+    "none": (),
+    "edges": ("edges",),
+    "flicker": ("flicker",),
+    "edges and flicker": ("edges", "flicker"),
+}
+"""Choices of a widget: what is mended in the depth."""
 
 
 class EX4DBuildDWMesh(io.ComfyNode):
@@ -103,6 +111,14 @@ class EX4DBuildDWMesh(io.ComfyNode):
                     tooltip="For lens: the sensor or film behind it, width x height in mm. Its height counts: vertical degrees "
                     "are 2 atan(height / (2 lens)).",
                 ),
+                io.Combo.Input(
+                    "mend_depth",
+                    options=list(MENDING),
+                    default="none",
+                    optional=True,
+                    tooltip="Mends the depth first. edges: what a network's blur has left in mid-air goes to the nearer of two "
+                    "surfaces. flicker: all frames come to one scale, for a camera that stands still.",
+                ),
             ],
             outputs=[types.Mesh.Output(display_name="mesh", tooltip="The mesh of every frame.")],
         )
@@ -114,8 +130,10 @@ class EX4DBuildDWMesh(io.ComfyNode):
         film_back: str | None = None,
         focal: float | None = None,
         lens: float | None = None,
+        mend_depth: str | None = None,
     ) -> bool | str:
-        problem = choice_problem(cls, style=style, film_back=film_back) or range_problem(cls, focal=focal, lens=lens)
+        choice = choice_problem(cls, style=style, film_back=film_back, mend_depth=mend_depth)
+        problem = choice or range_problem(cls, focal=focal, lens=lens)
         return problem or (two_lenses(focal, lens) if focal and lens else None) or True
 
     @classmethod
@@ -130,14 +148,20 @@ class EX4DBuildDWMesh(io.ComfyNode):
         border_depth: float,
         lens: float = 0.0,
         film_back: str = FULL_FRAME,
+        mend_depth: str = "none",
     ) -> io.NodeOutput:
         if focal and lens:
             raise EX4DError(two_lenses(focal, lens))
+        mends = MENDING[mend_depth]
+        if "flicker" in mends and depth.source_camera is not None:
+            raise EX4DError(
+                "mend_depth: flicker is for a camera that stands still, and this depth's moves. Choose edges."
+            )
         frames, height, width = images.shape[:3]
         check_counts(frames, height, width, depth)
         was = tuple(depth.depth.shape[1:])
         depth = depth.resized(height, width)
-        planes = depth.depth.expand(frames, -1, -1)  # one depth may serve the whole clip
+        planes = mended(depth.depth, mends).expand(frames, -1, -1)  # one depth may serve the whole clip
         if planes.device.type == "mps":
             planes = planes.cpu()  # Apple's GPU has no float64, which the occlusion rule is computed in
         intrinsics = Intrinsics.from_focal(focal, width, height) if focal else depth.intrinsics
@@ -172,6 +196,8 @@ class EX4DBuildDWMesh(io.ComfyNode):
             lines.append("one depth for all frames")
         if mesh.source_camera is not None:
             lines.append("the source camera moves")
+        if mends:
+            lines.append(f"depth mended: {mend_depth}")
         picture = previews.save_picture(lambda: occlusion_overlay(mesh.rgb[0], valid))
         return io.NodeOutput(mesh, ui=previews.ui_image(picture, *lines))
 
