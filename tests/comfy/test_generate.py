@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 
 import numpy as np
@@ -10,7 +11,9 @@ import torch
 from harness.wan import layout
 from safetensors.torch import load_file, save_file
 
+from ex4d_core.commands import cli
 from ex4d_core.commands.train import check_preview
+from ex4d_core.machine import kept
 
 
 @pytest.fixture()
@@ -58,6 +61,35 @@ def test_a_video_comes_out(command, tmp_path):
     assert result.returncode == 0, result.stderr[-3000:]
     info = probe_video(tmp_path / "out" / "shot.mp4")
     assert (info.width, info.height, info.frames, float(info.fps)) == (48, 32, 5, 15.0)
+
+
+def test_jobs_of_a_batch_go_through_one_process_that_reads_its_models_once(
+    newest_host, flags, reference, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(kept, "_kept", {})
+    weights = {}
+    for name, file in (("dit_dir", "dit_tiny.safetensors"), ("vae_path", "vae_tiny8.safetensors")):
+        weights[name] = tmp_path / file
+        save_file(load_file(reference / "adapter" / file), weights[name])
+    films = [tmp_path / "out" / f"{number}.mp4" for number in range(2)]
+    processes = []
+    try:
+        for film in films:
+            assert cli.main(["generate", *flags(output_video=film, **weights)]) == 0
+            processes.append(kept._kept["comfyui"][1].process)
+            # Other weights of the same size and time, which only a second reading would find.
+            for file in weights.values():
+                taken = file.stat()
+                save_file({name: tensor * 0 for name, tensor in load_file(file).items()}, tmp_path / "zeros")
+                os.utime(tmp_path / "zeros", ns=(taken.st_atime_ns, taken.st_mtime_ns))
+                assert (tmp_path / "zeros").stat().st_size == taken.st_size
+                os.replace(tmp_path / "zeros", file)
+    finally:
+        for process in processes[-1:]:
+            process.terminate()
+            process.wait(20)
+    assert processes[0] is processes[1]
+    assert films[0].read_bytes() == films[1].read_bytes()
 
 
 def test_a_training_run_shows_what_its_adapter_makes(newest_host, flags, small_vae, reference, monkeypatch, tmp_path):
