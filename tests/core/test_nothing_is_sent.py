@@ -20,8 +20,9 @@ CONNECT = {
     "websocket", "websockets", "wandb", "xmlrpc",
 }  # fmt: skip
 HARMLESS = {"urllib.parse"}
-PROGRAMS = {Path("ex4d_core/commands/comfyui.py"): 1}
-"""Files that start a program, and how often: ``generate`` and ``imagine`` run the ComfyUI that they were told of."""
+PROGRAMS = {Path("ex4d_core/commands/comfyui.py"): 1, Path("ex4d_core/training/previews.py"): 1}
+"""Files that start a program, and how often: ``generate`` and ``imagine`` run the ComfyUI that they were told of, previews of
+a training run run ``generate``."""
 LEAVES = re.compile(
     r"\bfetch\(|\bfetchApi\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon|\bimport\(|importScripts|serviceWorker"
 )
