@@ -1,7 +1,7 @@
 """A small moving scene with exact colour and depth from any camera: the demo, and ground truth for tests.
 
 ``scene`` hands out frames, ``solids`` says what stands in it. ``raycast`` casts the rays, compiled by numba;
-``raycast_torch`` does where numba is missing, about twice as slow. The clip of a camera that stands still is
+``raycast_torch`` does where numba is missing, more than twice as slow. The clip of a camera that stands still is
 ``raycast_still``'s everywhere. ``source_camera`` moves the camera that films the scene, if asked to. All of it is our own and
 closed-form.
 

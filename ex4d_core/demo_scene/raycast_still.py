@@ -1,7 +1,7 @@
 """The demo scene filmed by a camera that stands still: what never moves is cast once, and then only what a frame changes.
 
 A pixel is cast anew where one of its rays meets something that moves, or where that shades what the ray meets; all others
-show what they showed without these things. The pictures are ``raycast_torch``'s to the bit, in a quarter of the time.
+show what they showed without these things. The pictures are ``raycast_torch``'s to the bit, in about half of the time.
 """
 
 from __future__ import annotations
