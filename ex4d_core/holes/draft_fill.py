@@ -10,9 +10,10 @@ Convention: colour (T, H, W, 3), mask (T, H, W), 1 = seen, 0 = hole.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +50,11 @@ TEMPORAL_WIDTH = 16
 
 CLIP_SAMPLES = 16
 """Frames that stand for the whole clip where a frame knows nothing of a row."""
+
+HELD = 2**30
+"""Bytes of pyramids at once, about, however many cores there are; one frame's and its neighbours' are held in any case."""
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -103,9 +109,10 @@ def draft_fill(
         return _pull(color[t, rows, columns], seen[t, rows, columns], near, inverse_range)
 
     step = max(1, min(height, width) // 128)
-    clip = _clip_rows(side_by_side(partial(pulled, step=step), range(0, frames, -(-frames // CLIP_SAMPLES))))
+    each = side_by_side if color.device.type == "cpu" else _in_turn
+    clip = _clip_rows(each(partial(pulled, step=step), range(0, frames, -(-frames // CLIP_SAMPLES))))
     result = empty(color.shape, color.dtype, color.device)
-    at_once = cores() if color.device.type == "cpu" else 1
+    at_once = _frames_at_once(height, width) if color.device.type == "cpu" else 1
     pyramids: dict[int, list[Tensor]] = {}
 
     def filled(t: int) -> Tensor:
@@ -117,15 +124,26 @@ def draft_fill(
         # The temporal average needs both neighbours.
         held = range(max(0, start - 1), min(group.stop + 1, frames))
         missing = [t for t in held if t not in pyramids]
-        pyramids |= zip(missing, side_by_side(pulled, missing), strict=True)
+        pyramids |= zip(missing, each(pulled, missing), strict=True)
         pyramids = {t: pyramids[t] for t in held}
-        for t, frame in zip(group, side_by_side(filled, group), strict=True):
+        for t, frame in zip(group, each(filled, group), strict=True):
             if cancel is not None and cancel():
                 raise Cancelled("The draft fill was cancelled.")
             result[t] = frame
             if progress is not None:
                 progress(t + 1, frames)
     return result
+
+
+def _frames_at_once(height: int, width: int) -> int:
+    """How many frames are filled side by side: one a core, as far as their pyramids and both neighbours' fit into ``HELD``."""
+    pyramid = 5 * 4 * height * width * 4 // 3
+    return max(1, min(cores(), HELD // pyramid - 2))
+
+
+def _in_turn(work: Callable[[int], Made], frames: Sequence[int]) -> list[Made]:
+    """For a GPU, where threads gain nothing and would not queue on the caller's stream."""
+    return [work(t) for t in frames]
 
 
 def _pull(color: Tensor, seen: Tensor, depth: Tensor | None, inverse_range: tuple[float, float] | None) -> list[Tensor]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -12,6 +14,11 @@ from .cores import cores
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+
+_counting = threading.Lock()
+_running = 0
+_usual = 1
+"""Torch's threads as they were before the first of those that are running."""
 
 
 def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
@@ -27,14 +34,31 @@ def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[
     threads = min(cores(), len(parts))
     if threads <= 1:
         return [work(part) for part in parts]
-    inference, before = torch.is_inference_mode_enabled(), torch.get_num_threads()
+    inference = torch.is_inference_mode_enabled()
 
     def done(part: Part) -> Result:
         with torch.inference_mode(inference):  # a thread's own
             return work(part)
 
+    with _threads_kept(), ThreadPoolExecutor(threads, "ex4d-torch", torch.set_num_threads, (1,)) as pool:
+        return list(pool.map(done, parts))
+
+
+@contextmanager
+def _threads_kept() -> Iterator[None]:
+    """Torch's number of threads is put back: it is also what threads begun later start with, in the whole process.
+
+    A caller that begins while another one's threads have set it to 1 must not put that back, so the last to end does it for all.
+    """
+    global _running, _usual
+    with _counting:
+        if not _running:
+            _usual = torch.get_num_threads()
+        _running += 1
     try:
-        with ThreadPoolExecutor(threads, "ex4d-torch", torch.set_num_threads, (1,)) as pool:
-            return list(pool.map(done, parts))
+        yield
     finally:
-        torch.set_num_threads(before)  # what threads begun later start with
+        with _counting:
+            _running -= 1
+            if not _running:
+                torch.set_num_threads(_usual)

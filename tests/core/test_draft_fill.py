@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ex4d_core.errors import Cancelled, EX4DError
 from ex4d_core.holes.draft_fill import draft_fill
+from ex4d_core.machine import torch_threads
 
 
 @given(
@@ -102,6 +103,24 @@ def test_bad_shapes_progress_and_cancel() -> None:
     with pytest.raises(Cancelled):
         draft_fill(color, mask, progress=lambda *step: done.append(step), cancel=lambda: len(done) == 1)
     assert done == [(1, 2)]
+
+
+def test_frames_filled_side_by_side_are_those_filled_in_turn_and_fit_into_memory(monkeypatch) -> None:
+    import ex4d_core.holes.draft_fill as module
+
+    generator = torch.Generator().manual_seed(0)
+    color, mask = torch.rand((7, 20, 30, 3), generator=generator), torch.rand((7, 20, 30), generator=generator).round()
+    monkeypatch.setattr(torch_threads, "cores", lambda: 3)
+    results = []
+    for cores, held in ((1, 2**30), (3, 2**30), (3, 1)):
+        monkeypatch.setattr(module, "cores", lambda cores=cores: cores)
+        monkeypatch.setattr(module, "HELD", held)
+        results.append(draft_fill(color, mask))
+    assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
+    monkeypatch.setattr(module, "HELD", 2**30)
+    monkeypatch.setattr(module, "cores", lambda: 64)
+    assert module._frames_at_once(512, 512) == 64
+    assert 1 < module._frames_at_once(2160, 3840) < 4 and module._frames_at_once(8000, 8000) == 1
 
 
 def test_a_hole_inside_a_near_object_takes_the_object() -> None:

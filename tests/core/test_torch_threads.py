@@ -36,6 +36,34 @@ def test_each_thread_has_one_of_torchs_and_all_is_as_before_at_the_end(four_core
     assert torch.get_num_threads() == 3 and later == [3]
 
 
+def test_callers_that_overlap_leave_threads_as_they_were(four_cores):
+    """Work that was left behind goes on beside the next: whichever of the two ends last."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def first(part: int) -> None:
+        begun.set()
+        assert ended.wait(60)
+
+    one = threading.Thread(target=side_by_side, args=(first, [0, 1]))
+    one.start()
+    assert begun.wait(60)
+
+    def work(part: int) -> int:
+        ended.set()
+        one.join(60)
+        return part
+
+    second: list[list[int]] = []
+    two = threading.Thread(target=lambda: second.append(side_by_side(work, [0, 1])))
+    two.start()
+    two.join(60)
+    later: list[int] = []
+    three = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+    three.start()
+    three.join()
+    assert second == [[0, 1]] and later == [3]
+
+
 def test_a_part_that_fails_leaves_threads_as_they_were(four_cores):
     with pytest.raises(ZeroDivisionError):
         side_by_side(lambda part: 1 // part, [1, 0, 2, 3])
