@@ -135,6 +135,29 @@ def test_half_precision_norms_keep_float32_sums():
     assert float((ours - exact).abs().max()) < 4e-3
 
 
+@pytest.mark.parametrize("card", ["before Ampere", "too small", "fit"])
+def test_where_the_kernel_over_time_cannot_run_torch_convolves(card, monkeypatch):
+    import torch
+
+    from ex4d_core.depth.depthcrafter import rows
+
+    class Kernel:
+        def conv_over_time(self, x, weight, out):
+            if card == "too small":
+                raise RuntimeError("out of resource: shared memory")
+
+    kernel = Kernel()
+    monkeypatch.setitem(sys.modules, "ex4d_core.depth.depthcrafter.time_kernel", kernel)
+    monkeypatch.setattr(sys.modules["ex4d_core.depth.depthcrafter"], "time_kernel", kernel, raising=False)
+    monkeypatch.setattr(rows, "kernels", lambda x: object())
+    monkeypatch.setattr(rows, "_over_time_tried", False)
+    monkeypatch.setattr(rows, "_over_time", None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5) if card == "before Ampere" else (9, 0))
+    assert rows.time_kernel(torch.zeros(1, 2, 32)) is None  # float32
+    half = torch.zeros(1, 2, 32).half()
+    assert [rows.time_kernel(half) for _ in range(2)] == ([kernel] * 2 if card == "fit" else [None] * 2)
+
+
 def test_a_picture_is_doubled_and_convolved_at_its_small_size():
     import torch
     import torch.nn.functional as F

@@ -180,10 +180,30 @@ def kernels(x: Tensor) -> Any:
     return _fused
 
 
+_over_time: Any = None
+_over_time_tried = False
+
+
 def time_kernel(x: Tensor) -> Any:
     """The kernel of convolutions over time where it can run on ``x``, else None: half precision, which tensor cores take."""
+    global _over_time, _over_time_tried
     if x.dtype != torch.float16 or kernels(x) is None:
+        return None
+    if not _over_time_tried:
+        _over_time_tried = True
+        try:
+            _over_time = _tried_time_kernel(x.device)
+        except Exception as error:  # a card whose compiler or memory on the chip does not take its tiles: cuDNN does it
+            logging.getLogger(__name__).info("DepthCrafter runs without its kernel over time: %s", error)
+    return _over_time
+
+
+def _tried_time_kernel(device: torch.device) -> Any:
+    """The kernel, once its largest tile has run; None on cards before Ampere, where its compiler can end the process."""
+    if torch.version.hip is None and torch.cuda.get_device_capability(device) < (8, 0):
         return None
     from . import time_kernel as module
 
+    probe = torch.zeros((2, 70, 128), dtype=torch.float16, device=device)
+    module.conv_over_time(probe, probe.new_zeros((128, 3, 128)), torch.empty_like(probe))
     return module
