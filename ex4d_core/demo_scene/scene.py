@@ -147,7 +147,7 @@ class DemoScene:
             world_to_camera: (frames, 4, 4); None is the source camera.
             intrinsics: as in ``frame``.
             progress: called with (frames done, frames in all).
-            cancel: polled before each frame, and while the first one waits for its machine code.
+            cancel: polled ten times a second, also while the first frame waits for its machine code.
 
         Returns:
             Colour (T, H, W, 3) uint8 and planar depth (T, H, W) float32.
