@@ -98,7 +98,8 @@ def random_wan(size: ModelSize, config: ModelConfig, ranks: Ranks) -> Wan:
     device = torch.device("cpu") if config.sharded or small else ranks.device
     wan = wan.to(torch.bfloat16).to_empty(device=device)
     torch.manual_seed(0)
-    drawn = torch.empty(2**20, dtype=torch.bfloat16, device=device).normal_(std=0.02)  # a processor draws slowly
+    # Few, since a processor draws slowly, and always there, so that all rows have the same weights.
+    drawn = torch.empty(2**20, dtype=torch.bfloat16).normal_(std=0.02).to(device)
     with torch.no_grad():
         for name, value in wan.named_parameters():
             if "norm" in name and name.endswith("weight"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import IO, ClassVar
 
 from ..errors import Cancelled, EX4DError
 from ..machine.kept import drop, keeps_models, kept
+from ..machine.words import split_words
 from ..wan.host import start
 from ..wan.host.serve import CODE_ENDING
 from .console import interrupted, say
@@ -55,7 +55,7 @@ def run(work: str, job: str, args: argparse.Namespace) -> int:
         job: what its ``main`` reads, as JSON.
         args: of the flags above.
     """
-    comfy_args = tuple(words(args.comfy_args) + (["--cpu"] if args.device == "cpu" else []))
+    comfy_args = tuple(split_words(args.comfy_args, "--comfy_args") + (["--cpu"] if args.device == "cpu" else []))
     checkout = find_comfyui(args.comfyui)
     pack = find_pack(args.pack, checkout)
     with tempfile.TemporaryDirectory() as folder:
@@ -139,7 +139,7 @@ def _show(output: IO[bytes]) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Refuse where ComfyUI or the pack is not found."""
-    words(args.comfy_args)
+    split_words(args.comfy_args, "--comfy_args")
     find_pack(args.pack, find_comfyui(args.comfyui))
 
 
@@ -181,18 +181,6 @@ def end(process: subprocess.Popen[bytes], grace: float) -> None:
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
         process.kill()
         process.wait()
-
-
-def words(text: str) -> list[str]:
-    """Arguments as a shell would split them, quotes taken off; on Windows a backslash belongs to its path."""
-    lexer = shlex.shlex(text, posix=True)
-    lexer.whitespace_split, lexer.commenters = True, ""
-    if os.name == "nt":
-        lexer.escape = ""
-    try:
-        return list(lexer)
-    except ValueError as error:
-        raise EX4DError(f"--comfy_args cannot be read ({error}): {text}") from error
 
 
 def find_comfyui(given: str | None) -> Path:

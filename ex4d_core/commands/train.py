@@ -85,7 +85,7 @@ def step_line(step: StepReport) -> str:
         words.append(f"{step.mfu:.0%} of the GPU's peak")
     if step.memory:
         words.append(f"{step.memory / 2**30:.1f} GiB")
-    return ", ".join([*words, f"{step.wait / step.seconds:.1%} of it waiting for clips"])
+    return ", ".join([*words, f"{step.wait / step.seconds:.1%} of the time waiting for clips"])
 
 
 def check_preview(config: RunConfig) -> None:

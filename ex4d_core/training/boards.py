@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,21 @@ SHOWN = 8
 class Boards:
     """The boards that a run was asked to write to; without any, nothing happens.
 
-    W&B keeps what it gets in the run's folder, unless WANDB_MODE says that it shall be sent.
+    W&B keeps what it gets in the run's folder, unless WANDB_MODE says that it shall be sent. A board that fails later on is
+    written to no more, and the run goes on.
 
     Args:
         config: of the run.
+        say: told which board failed, and why.
+        done: steps that the run has behind it; what TensorBoard has of later ones, which are done again, is hidden.
 
     Raises:
         EX4DError: a package that is not installed, or a board that cannot be opened.
     """
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, say: Callable[[str], None], done: int = 0) -> None:
         check_boards(config.log)
+        self._say = say
         self._boards: list[Any] = []
         if not any((config.log.tensorboard, config.log.wandb)):
             return
@@ -38,7 +42,8 @@ class Boards:
             from accelerate import tracking
 
             if config.log.tensorboard:
-                self._open(tracking.TensorBoardTracker(FOLDER, str(folder)))
+                again = {"purge_step": done + 1} if done else {}
+                self._open(tracking.TensorBoardTracker(FOLDER, str(folder), **again))
             if config.log.wandb:
                 os.environ.setdefault("WANDB_MODE", "offline")
                 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it would go to its maker
@@ -62,8 +67,7 @@ class Boards:
             for name, value in flat(values).items()
             if isinstance(value, int | float) and name != "step"
         }
-        for board in self._boards:
-            board.log(found, step=step)
+        self._each(lambda board: board.log(found, step=step))
 
     def film(self, path: Path, step: int, now: int) -> None:
         """Show some frames of a film.
@@ -79,17 +83,28 @@ class Boards:
 
         frames = load_video(str(path)).frames
         shown = frames[:: max(1, -(-len(frames) // SHOWN))].numpy()
-        for board in self._boards:
+
+        def show(board: Any) -> None:
             if board.name == "tensorboard":
                 board.log_images({"preview": shown}, step=step, dataformats="NHWC")
             else:
                 board.log_images({"preview": shown}, step=now)
 
+        self._each(show)
+
     def close(self) -> None:
         """Have everything written."""
-        for board in self._boards:
-            board.finish()
+        self._each(lambda board: board.finish())
         self._boards = []
+
+    def _each(self, write: Callable[[Any], None]) -> None:
+        """Do something with every board; one that fails is left out from then on."""
+        for board in tuple(self._boards):
+            try:
+                write(board)
+            except Exception as error:  # whatever a board raises
+                self._boards.remove(board)
+                self._say(f"{board.name} is written to no more: {error}")
 
 
 def check_boards(log: LogConfig) -> None:

@@ -51,8 +51,8 @@ class StepReport:
         seconds: it took.
         wait: seconds of it in which rank 0 waited for samples.
         tokens_per_second: of all ranks.
-        mfu: share of the GPUs' peak that the step's arithmetic makes up, what is computed twice left out; None where the peak is
-            not known.
+        mfu: share of the GPUs' bfloat16 peak that the step's arithmetic makes up, what is computed twice left out; None where
+            that peak is not known, and for weights in float32.
         memory: most bytes that torch has held on rank 0's GPU; 0 on the CPU.
     """
 
@@ -226,7 +226,7 @@ def train(
     say = say or (lambda _text: None)
     if not ranks.first:
         return _go_on(run, ranks, _Told(None, None, None, say), cancel)
-    boards = Boards(run.config)
+    boards = Boards(run.config, say, done=run.step)
     previews = Previews(run.config)
     try:
         with write_errors(run.folder):
@@ -383,7 +383,9 @@ def _one_step(
     seconds = time.monotonic() - began
     peak, memory = None, 0
     if ranks.device.type == "cuda":
-        peak, memory = peak_of(torch.cuda.get_device_name(ranks.device)), torch.cuda.max_memory_allocated(ranks.device)
+        memory = torch.cuda.max_memory_allocated(ranks.device)
+        if run.config.model.precision != "float32":
+            peak = peak_of(torch.cuda.get_device_name(ranks.device))
     numbers = StepReport(
         run.step,
         told["loss"],

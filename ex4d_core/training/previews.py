@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..errors import EX4DError
+from ..machine.words import split_words
 from ..storage.staging import staged_file
 from .config import RunConfig
 
@@ -35,10 +34,7 @@ def preview_words(config: RunConfig, adapter: Path, film: Path) -> list[str]:
         "--color_video": preview.color, "--mask_video": preview.mask, "--prompt": preview.prompt,
         "--dit_dir": os.path.abspath(config.model.base), "--ex4d_path": str(adapter), "--output_video": str(film),
     }  # fmt: skip
-    try:
-        more = shlex.split(preview.flags)
-    except ValueError as error:
-        raise EX4DError(f"preview.flags cannot be read ({error}): {preview.flags}") from error
+    more = split_words(preview.flags, "preview.flags")
     return [word for flag, value in given.items() if value for word in (flag, value)] + more
 
 
@@ -150,6 +146,24 @@ class Previews:
         environment = {name: value for name, value in os.environ.items() if name not in (*LAUNCHED, "LOCAL_RANK")}
         paths = [str(ROOT), *environment.get("PYTHONPATH", "").split(os.pathsep)]
         environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-        if self._config.preview.gpu:
-            environment["CUDA_VISIBLE_DEVICES"] = self._config.preview.gpu
+        gpu = self._config.preview.gpu or own_gpu(self._config.device, environment.get("CUDA_VISIBLE_DEVICES", ""))
+        if gpu:
+            environment["CUDA_VISIBLE_DEVICES"] = gpu
         return environment
+
+
+def own_gpu(device: str, visible: str) -> str:
+    """The GPU that a run was put on by number, as CUDA_VISIBLE_DEVICES names it; empty where it was not.
+
+    Args:
+        device: of the run.
+        visible: CUDA_VISIBLE_DEVICES of the run, among which it counts.
+
+    >>> own_gpu("cuda:1", "2,3")
+    '3'
+    """
+    number = device.removeprefix("cuda:")
+    if not number.isdigit():
+        return ""
+    names = [name.strip() for name in visible.split(",") if name.strip()]
+    return names[int(number)] if int(number) < len(names) else number

@@ -17,6 +17,7 @@ from ex4d_core import __version__
 from ex4d_core.commands import comfyui, generate
 from ex4d_core.composite import KeepSettings
 from ex4d_core.errors import Cancelled, EX4DError
+from ex4d_core.machine import words
 from ex4d_core.wan.job import Job
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,8 +93,8 @@ def test_seen_pixels_are_kept_where_it_is_asked_for(arguments):
     ],
 )
 def test_arguments_for_comfyui_may_be_quoted(monkeypatch, system, text, wanted):
-    monkeypatch.setattr(comfyui, "os", SimpleNamespace(name=system))
-    assert comfyui.words(text) == wanted
+    monkeypatch.setattr(words, "os", SimpleNamespace(name=system))
+    assert words.split_words(text, "--comfy_args") == wanted
 
 
 # The child

@@ -22,7 +22,7 @@ from ex4d_core.training import previews
 from ex4d_core.training.config import load_config
 from ex4d_core.training.loop import StepReport
 from ex4d_core.training.peaks import PEAKS, peak_of
-from ex4d_core.training.previews import Previews, preview_words
+from ex4d_core.training.previews import Previews, own_gpu, preview_words
 from ex4d_core.wan.checkpoint import load_adapter
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -125,6 +125,18 @@ class TestPreviews:
         assert Previews(config)._command[1:] == ("-m", "ex4d_core", "generate")
 
 
+def test_a_preview_shares_the_gpu_that_the_run_was_put_on():
+    given = [
+        ("auto", ""),
+        ("cuda", "2,3"),
+        ("cpu", ""),
+        ("cuda:1", ""),
+        ("cuda:1", "2,3"),
+        ("cuda:0", "GPU-5f, GPU-6a"),
+    ]
+    assert [own_gpu(*each) for each in given] == ["", "", "", "1", "3", "GPU-5f"]
+
+
 class Board:
     """Stands for one of accelerate's trackers."""
 
@@ -209,13 +221,33 @@ class TestBoards:
         with pytest.raises(EX4DError, match=r"A board cannot be opened: no space\."):
             go(write_config(folder, "a", log={"tensorboard": True}))
 
+    def test_one_that_fails_later_is_left_out_and_ends_nothing(self, folder, boards, monkeypatch):
+        def broken(self, values, step):
+            if self.name == "wandb" and step == 2:
+                raise OSError("no connection")
+            self.told.append((step, values))
+
+        monkeypatch.setattr(Board, "log", broken)
+        said = []
+        go(write_config(folder, "a", log={"tensorboard": True, "wandb": True}), say=said.append)
+        assert said.count("wandb is written to no more: no connection") == 1 and len(log_of(folder / "a")) == 4
+        assert [step for step, _ in boards["tensorboard"].told[2:-1]] == [1, 2, 3, 4]
+        assert [step for step, _ in boards["wandb"].told[2:]] == [1]
+
+    def test_a_resumed_run_hides_what_it_does_again(self, folder, boards):
+        log = {"tensorboard": True}
+        go(write_config(folder, "a", optimiser={"steps": 2}, log=log))
+        assert "purge_step" not in boards.pop("tensorboard").options
+        go(write_config(folder, "a", optimiser={"steps": 3}, log=log), resume=True)
+        assert boards["tensorboard"].options == {"purge_step": 3}
+
 
 class TestNumbers:
     def test_a_line_tells_what_became_of_the_time(self):
         step = StepReport(3, 0.5, 0.4, 0.8, 1.0, 1.0, 3.2, 0.016, 4160.0, 0.353, 50 * 2**30)
         told = step_line(step)
         assert told == (
-            "loss 0.50000  3.20 s a step, 4,160 tokens/s, 35% of the GPU's peak, 50.0 GiB, 0.5% of it waiting for clips"
+            "loss 0.50000  3.20 s a step, 4,160 tokens/s, 35% of the GPU's peak, 50.0 GiB, 0.5% of the time waiting for clips"
         )
 
     def test_the_arithmetic_of_a_step_is_logged_where_the_peak_is_known(self, folder, monkeypatch):
@@ -227,8 +259,9 @@ class TestNumbers:
         known = {
             "NVIDIA H200": 989.4, "NVIDIA H200 NVL": 835.5, "NVIDIA H100 80GB HBM3": 989.4, "NVIDIA H100 PCIe": 756,
             "NVIDIA A100-SXM4-80GB": 312, "NVIDIA GeForce RTX 4090": 165.2, "NVIDIA RTX 6000 Ada Generation": 364.2,
+            "NVIDIA GB200": 2500, "NVIDIA GH200 480GB": 989.4,
         }  # fmt: skip
         assert {name: peak_of(name) / 1e12 for name in known} == known
-        assert peak_of("NVIDIA GeForce RTX 4090 Laptop GPU") is None and peak_of("AMD Instinct MI300X") is None
-        for place, (name, _) in enumerate(PEAKS):
-            assert not any(earlier in name for earlier, _ in PEAKS[:place]), name  # no name hides behind a shorter one
+        others = ("RTX 4090 Laptop GPU", "RTX 4090 D", "RTX 3090 Ti", "H100 80GB HBM3 MIG 1g.10gb", "A100X", "B2000")
+        assert not any(peak_of(f"NVIDIA {name}") for name in others) and peak_of("AMD Instinct MI300X") is None
+        assert {name: peak_of(f"NVIDIA {name}") for name in PEAKS} == PEAKS  # no name hides behind a shorter one

@@ -58,7 +58,8 @@ def _unpin(pieces: list[Tensor], device: torch.device) -> None:
     if pieces:
         torch.cuda.synchronize(device)
     while pieces:
-        _runtime().cudaHostUnregister(pieces.pop().data_ptr())
+        memory = pieces.pop()  # held until it is unpinned
+        _runtime().cudaHostUnregister(memory.data_ptr())
 
 
 def _runtime() -> Any:
