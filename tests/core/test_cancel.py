@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 import torch
 
-from ex4d_core.demo_scene import DemoScene
+from ex4d_core.demo_scene import DemoScene, raycast_still
 from ex4d_core.depth.depthcrafter import DepthCrafter, pipeline
 from ex4d_core.errors import Cancelled
 from ex4d_core.machine.cancel import unless_cancelled
@@ -77,10 +77,15 @@ def test_an_error_does_not_keep_what_the_work_had_in_hand(cancel):
         gc.enable()
 
 
-def test_the_demo_scene_is_left_while_it_compiles(stuck, monkeypatch):
-    monkeypatch.setattr(DemoScene, "frame", stuck)
+@pytest.mark.parametrize(
+    ("camera", "owner", "name"),
+    [("handheld", DemoScene, "frame"), ("locked-off", raycast_still, "StillCamera")],
+    ids=["compiling", "casting what stands still"],
+)
+def test_the_demo_scene_is_left_at_its_first_frame(stuck, monkeypatch, camera, owner, name):
+    monkeypatch.setattr(owner, name, stuck)
     with pytest.raises(Cancelled):
-        DemoScene(16, 16, 2).clip(cancel=stuck.pressed)
+        DemoScene(16, 16, 2, camera=camera).clip(cancel=stuck.pressed)
     assert not stuck.let_go.is_set()
 
 
