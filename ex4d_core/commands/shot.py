@@ -46,7 +46,7 @@ class ShotWriter:
         if self._lossless is not None:
             archive, masks = self._lossless
             archive.write(color)
-            masks.append(zlib.compress(np.ascontiguousarray(mask), 1))
+            masks.append(zlib.compress(np.ascontiguousarray(mask).data, 1))
         self.seen[self._written] = np.count_nonzero(mask) / mask.size
         self._written += 1
 

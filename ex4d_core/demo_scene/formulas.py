@@ -183,7 +183,7 @@ def noise(x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
 
     Lattice points are hashed in int32, whose products wrap as those of ``raycast`` do under its mask of 32 bits.
     """
-    corners: list[tuple[Tensor | None, Tensor]] = [(None, torch.zeros((), dtype=torch.int32))]
+    corners: list[tuple[Tensor, Tensor]] = []
     for value, factor in zip((x, y, z), (374761393, 668265263, 2147483647), strict=True):
         if value is None:
             continue
@@ -191,12 +191,9 @@ def noise(x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
         u = value - low
         u = u * u * (3 - 2 * u)
         key = low.to(torch.int32).mul_(factor)
-        ends = ((1 - u, key), (u, key + factor))
-        corners = [
-            (share if weight is None else weight * share, code + more)
-            for weight, code in corners
-            for share, more in ends
-        ]
+        ends = [(1 - u, key), (u, key + factor)]
+        more = [(weight * share, code + other) for weight, code in corners for share, other in ends]
+        corners = more or ends
     total = torch.zeros_like(x)
     for weight, code in corners:
         n = (code ^ (code >> 13 & 0x7FFFF)) * 1274126177

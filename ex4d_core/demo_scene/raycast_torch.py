@@ -308,13 +308,13 @@ class Scene:
         share = torch.zeros_like(p[0])
         kinds = self.pattern.index_select(0, solid)
         for kind in self.patterns:
-            at = (kinds == kind).nonzero()[:, 0] if kind != PLAIN else ()
-            if not len(at):
+            at = (kinds == kind).nonzero()[:, 0]
+            if kind == PLAIN or not len(at):
                 continue
             these = solid.index_select(0, at)
-            numbers = (values.index_select(0, these) for values in (self.frequency, self.softness))
-            spots = ([part.index_select(0, at) for part in vector] for vector in (p, normal))
-            share.scatter_(0, at, formulas.pattern(kind, *numbers, *spots))
+            frequency, softness = (values.index_select(0, these) for values in (self.frequency, self.softness))
+            here, facing = ([part.index_select(0, at) for part in vector] for vector in (p, normal))
+            share.scatter_(0, at, formulas.pattern(kind, frequency, softness, here, facing))
         grain = self.grain.index_select(0, solid)
         tone = 1.0 + 0.16 * (formulas.noise(grain * p[0] + 11, grain * p[2] + 3, grain * p[1] + 5) - 0.5)
         rest = 1 - share

@@ -36,8 +36,9 @@ def draw_faces(scene: Scene, faces: Tensor, keys: Tensor, rows: int, columns: in
         for upright, chosen in ((False, ~tall), (True, tall)):
             at = chosen.nonzero()[:, 0]
             if len(at):
-                its = _taken(face, at), [_taken(v, at) for v in box], [tuple(_taken(v, at) for v in e) for e in edges]
-                _draw_spans(scene, *its, [_taken(v, at) for v in inverse_range], keys, columns, upright, poll)
+                its_box, its_range = ([_taken(v, at) for v in values] for values in (box, inverse_range))
+                its_edges = [(_taken(a, at), _taken(b, at), _taken(c, at)) for a, b, c in edges]
+                _draw_spans(scene, _taken(face, at), its_box, its_edges, its_range, keys, columns, upright, poll)
 
 
 def _draw_spans(

@@ -80,7 +80,7 @@ def conv_over_time(conv: nn.Conv3d, rows: Tensor, *, bias: bool = True) -> Tenso
 def add_conv_over_time(conv: Any, rows: Tensor, residual: Tensor, share: Tensor) -> None:
     """``residual += share * conv_over_time(rows)``, bias included; residual (T, P, C) with dense rows, overwritten."""
     fused = time_kernel(rows)
-    if fused is not None and fused.takes(rows, residual.shape[2]) and conv.bias is not None:
+    if fused is not None and fused.takes(rows, residual.shape[2]):
         fused.conv_over_time(rows, _taps(conv), residual, (conv.bias, share))
         return
     add_residual(conv_over_time(conv, rows, bias=False), residual, conv.bias[None], residual, share)
@@ -190,12 +190,12 @@ def upsampled(upsampler: Any, x: Tensor) -> Source:
 
     def read(first: int, last: int) -> Tensor:
         part = x[first:last]
-        weight, bias = weights_of(conv, part)
+        bias = conv.bias.to(part.dtype)
         shape = (last - first, height, 2, width, 2, conv.out_channels)
         out = torch.empty(shape, dtype=x.dtype, device=x.device)
         for (row, column), taps in zip(_PHASES, _phase_weights(conv.weight)):
             # Padded by one on every side, it has a row and a column more than are needed.
-            made = F.conv2d(part, taps.to(weight), padding=1).permute(0, 2, 3, 1)
+            made = F.conv2d(part, taps.to(part.dtype), padding=1).permute(0, 2, 3, 1)
             torch.add(made[:, row : row + height, column : column + width], bias, out=out[:, :, row, :, column])
         return image_of(out.view(last - first, -1, conv.out_channels), 2 * height, 2 * width)
 
