@@ -1,4 +1,4 @@
-"""What Compare Videos shows: numbers over the frames as a picture, differences in colours, wipes; and the editor's memory file."""
+"""What Compare Videos shows: numbers over the frames, differences in colours, wipes; and the file of the editor's memory."""
 
 from __future__ import annotations
 
