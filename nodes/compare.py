@@ -156,7 +156,7 @@ def told(scores: Scores) -> list[str]:
         value = scores.values[row.name]
         if value is not None:
             lines.append(f"{row.title}: {'identical' if value == float('inf') else f'{value:.4g} {row.unit}'.rstrip()}")
-        elif row.name == "camera_degrees" and scores.reasons[row.name] != "needs " + NEEDS["path"]:
+        elif row.name == "camera_degrees" and NEEDS["path"] not in scores.reasons[row.name]:
             lines.append(f"{row.title}: {scores.reasons[row.name]}")
     return lines
 

@@ -79,12 +79,21 @@ def load_truth(path: str | Path) -> MeshTruth:
     return MeshTruth(vertices.astype(np.float64), faces.astype(np.int64), poses)
 
 
-def check_truth(truth: MeshTruth, frames: Sequence[int]) -> None:
-    """Refuse a truth of other frames than the key frames.
+def check_truth(truth: MeshTruth, frames: Sequence[int], driven: int | None = None) -> None:
+    """Refuse a truth of other frames than the mesh's.
+
+    Args:
+        truth: of the video.
+        frames: the key frames, ascending.
+        driven: number of frames through which a single mesh is driven, from the video's first on; None = it is not, or not known.
 
     Raises:
-        EX4DError: it ends before the last of them, or has other poses than one for each.
+        EX4DError: it ends before the last of them, or has other poses than one for each key frame.
     """
+    if driven is not None and driven > len(truth.vertices):
+        raise EX4DError(
+            f"The truth has {len(truth.vertices)} frames, and the mesh is driven through the video's {driven}."
+        )
     if frames[-1] >= len(truth.vertices):
         raise EX4DError(
             f"The truth has {len(truth.vertices)} frames, and a mesh stands for frame {frames[-1]}, counted from 0."
@@ -104,7 +113,12 @@ def mesh_scores(
         reference: the video's frame in which its points count as exact.
         truth: of the same video.
         poses: (N, 4, 4) where the key frames' meshes were placed.
+
+    Raises:
+        EX4DError: the truth ends before the mesh does.
     """
+    if frames[-1] >= len(truth.vertices):
+        raise EX4DError(f"The truth has {len(truth.vertices)} frames, and the mesh moves until frame {frames[-1]}.")
     began = list(frames).index(reference)
     size = float(np.linalg.norm(np.ptp(truth.vertices[reference], axis=0)))
     errors = mesh_errors(

@@ -136,7 +136,9 @@ def _judge(job: AnimateJob, meshes: MeshFrames, made: Made) -> None:
     from ..animate.scores import ROWS, mesh_scores
 
     assert job.truth is not None
-    frames = range(made.clip.start, made.clip.start + len(made.clip)) if job.options.every_frame else meshes.frames
+    # A single mesh is driven through every frame, whatever is asked of several.
+    whole = job.options.every_frame or len(meshes) == 1
+    frames = range(made.clip.start, made.clip.start + len(made.clip)) if whole else meshes.frames
     scores = mesh_scores(made.clip, frames, made.reference, job.truth, made.poses)
     for row in ROWS:
         value = scores[row.name]
@@ -171,7 +173,8 @@ def animate_job(args: argparse.Namespace) -> AnimateJob:
     fps = args.fps or (DEFAULT_FPS if video is None else float(probe_video(video.video).fps))
     options = RegisterOptions(args.reference, args.smooth, not args.keys_only)
     poses = None if args.poses is None else _poses(Path(args.poses))
-    truth, told = _truth(args, frames)
+    driven = probe_video(video.video).frames if video is not None and len(files) == 1 else None
+    truth, told = _truth(args, frames, driven)
     return AnimateJob(
         files,
         frames,
@@ -189,7 +192,7 @@ def animate_job(args: argparse.Namespace) -> AnimateJob:
     )
 
 
-def _truth(args: argparse.Namespace, frames: list[int]) -> tuple[MeshTruth | None, Path | None]:
+def _truth(args: argparse.Namespace, frames: list[int], driven: int | None) -> tuple[MeshTruth | None, Path | None]:
     from ..animate.scores import check_truth, load_truth
 
     if args.truth is None:
@@ -199,7 +202,7 @@ def _truth(args: argparse.Namespace, frames: list[int]) -> tuple[MeshTruth | Non
     if args.json is not None:
         check_file("--json", Path(args.json))
     truth = load_truth(args.truth)
-    check_truth(truth, frames)
+    check_truth(truth, frames, driven)
     return truth, None if args.json is None else Path(args.json)
 
 

@@ -8,7 +8,7 @@ from html import escape
 from .bootstrap import Estimate
 
 WIDTH, HEIGHT = 520, 260
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 30
+LEFT, RIGHT, TOP, BOTTOM = 60, 12, 26, 30
 COLORS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f")
 LINES, TICKS = 4, 13
 NEARLY = 0.05

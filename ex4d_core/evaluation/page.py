@@ -42,7 +42,11 @@ def seen_of(name: str, clips: Clips, scores: Scores) -> Seen:
     worst: list[tuple[float, int, np.ndarray, np.ndarray]] = []
     if clips.truth is not None:
         known = [(value, t) for t, value in enumerate(scores.frames.get("psnr", [])) if math.isfinite(value)]
-        worst = [(value, t, clips.result[t].numpy(), clips.truth[t].numpy()) for value, t in sorted(known)[:WORST]]
+        # Copies: a view would keep the whole clip in memory until the page is written.
+        worst = [
+            (value, t, clips.result[t].numpy().copy(), clips.truth[t].numpy().copy())
+            for value, t in sorted(known)[:WORST]
+        ]
     return Seen(Film(f"{name}: {says}", film_of(clips.result, clips.truth)), worst)
 
 
@@ -100,7 +104,8 @@ def _told(found: Estimate) -> str:
 
 def _each(done: dict[str, Scores]) -> str:
     """The rows that any clip has a number for, a line each clip."""
-    shown = [row for row in ROWS if any(scores.values[row.name] is not None for scores in done.values())]
+    rows = (*ROWS, *(row for row in WEIGHTED if row.name not in DISTANCES))
+    shown = [row for row in rows if any(scores.values[row.name] is not None for scores in done.values())]
     head = "".join(f"<th>{escape(row.title)}</th>" for row in shown)
     lines = [f'<div class="wide"><table><tr><th>clip</th>{head}</tr>']
     for name, scores in done.items():
@@ -116,7 +121,7 @@ def _curves(done: dict[str, Scores]) -> list[str]:
     titles = {row.name: f"{row.title}, {row.unit}".rstrip(", ") for row in ROWS}
     charts = []
     for row in CURVES:
-        curves = {name: _curve(done[name].frames.get(row, [])) for name in names}
+        curves = {name: _curve(done[name].frames, row) for name in names}
         charts.append(curve_chart(titles[row], curves, unit=""))
     if not any(charts):
         return []
@@ -124,8 +129,11 @@ def _curves(done: dict[str, Scores]) -> list[str]:
     return ["<h2>By frame</h2>", more, legend(names), '<div class="charts">', *charts, "</div>"]
 
 
-def _curve(values: list[float]) -> list[tuple[float, Estimate]]:
-    return [(float(t), Estimate(v, math.nan, math.nan, 1)) for t, v in enumerate(values) if math.isfinite(v)]
+def _curve(frames: dict[str, list[float]], row: str) -> list[tuple[float, Estimate]]:
+    """One row by frame; what is of pairs of frames stands at the later one."""
+    values = frames.get(row, [])
+    first = len(frames.get("flicker", [])) + 1 - len(values)
+    return [(float(t), Estimate(v, math.nan, math.nan, 1)) for t, v in enumerate(values, first) if math.isfinite(v)]
 
 
 def _worst(seen: dict[str, Seen]) -> list[str]:

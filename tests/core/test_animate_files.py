@@ -385,6 +385,10 @@ def test_errors_against_the_truth_are_rows(tmp_path, mesh):
     assert (scores["turn"], scores["turn_worst"], scores["flips"]) == pytest.approx((90, 180, 1))
     with pytest.raises(EX4DError, match="truth has 4 frames, and a mesh stands for frame 4"):
         check_truth(truth, [0, 4])
+    with pytest.raises(EX4DError, match="truth has 4 frames, and the mesh is driven through the video's 5"):
+        check_truth(truth, [0], 5)
+    with pytest.raises(EX4DError, match="the mesh moves until frame 4"):
+        mesh_scores(MeshClip(moved, mesh.faces), range(1, 5), 1, truth)
     with pytest.raises(EX4DError, match="poses of 2 meshes; 3 are given"):
         check_truth(truth, [0, 1, 2])
     for bad, told in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -223,6 +224,8 @@ def test_pairs_are_told_on_one_page(tmp_path, capsys):
     assert "Evaluation of 2 clips" in page and page.count("data:video/mp4") == 2 and page.count("data:image/jpeg") == 12
     assert "&lt;0&gt;, frame" in page and "<0>" not in page and "http" not in page
     assert "alone.npz: there is no" in page and "not computed: needs the mask" in page and "<svg" in page
+    frame = r"<svg(?:(?!</svg>).)*<title>{}(?:(?!</svg>).)*middle\">{}<"
+    assert re.search(frame.format("flow-warp", 1), page) and not re.search(frame.format("flow-warp", 0), page)
     assert "PSNR, all" not in page and " dB</td>" in page
     one = ["evaluate", str(tmp_path / "results" / "alone.npz"), "--html", str(tmp_path / "one.html")]
     assert main(one) == 0  # without a truth there are a film and what a clip says of itself

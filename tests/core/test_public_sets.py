@@ -13,7 +13,11 @@ from PIL import Image
 
 from ex4d_core import save_video
 from ex4d_core.commands.cli import main
+from ex4d_core.errors import EX4DError
 from ex4d_core.evaluation.benchmark.cases import Filmed, read_index, read_missing, read_source, read_target
+from ex4d_core.evaluation.sets import multicam
+from ex4d_core.evaluation.sets.kinds import bring_in
+from ex4d_core.evaluation.sets.views import Wanted
 
 WIDTH, HEIGHT = 48, 40
 GROUND = 6.0
@@ -315,6 +319,10 @@ def test_unreals_left_handed_centimetres_become_cameras_that_see_the_point(tmp_p
     target = read_target(tmp_path / "set", "f24_aperture5-scene12", "cam02")
     assert first is not None and not source.has_depth
     assert_dots_lie_where_the_cameras_see_the_point(source, target, first)
+    told["frame9"] = told.pop("frame1")  # the frames after a gap are not moved up
+    (scene / "cameras" / "camera_extrinsics.json").write_text(json.dumps(told))
+    with pytest.raises(EX4DError, match="frame1, cam01 is missing"):
+        list(multicam.cases(tmp_path / "train"))
 
 
 # --- V2M4 ------------------------------------------------------------------------------------------------------------------
@@ -326,6 +334,7 @@ def test_v2m4s_clips_are_their_own_targets(tmp_path, capsys):
     for t in range(3):
         Image.fromarray(dotted(10 + 4 * t, 20)).convert("RGBA").save(folder / "Long Video 01" / f"{t + 1:04d}.png")
     save_video(folder / "aurorus.mp4", torch.from_numpy(np.stack([dotted(10 + t, 20) for t in range(4)])), 10)
+    (folder / "._aurorus.mp4").write_bytes(b"what macOS leaves beside files on other disks")
     _, found = brought("v2m4", folder, tmp_path / "set")
     assert found == {"aurorus": ["same"], "Long_Video_01": ["same"]} and "no cameras" in capsys.readouterr().err
     source, target = (
@@ -340,6 +349,9 @@ def test_v2m4s_clips_are_their_own_targets(tmp_path, capsys):
         save_video(videos / f"{name}_same.mp4", read_source(tmp_path / "set", name).rgb, 10)
     words = ["benchmark", "run", "--set", str(tmp_path / "set"), "--output_dir", str(tmp_path / "r"), "--methods"]
     assert main([*words, "--videos", f"mesh={videos}"]) == 0
+    (folder / "Long_Video_01.mp4").write_bytes((folder / "aurorus.mp4").read_bytes())
+    with pytest.raises(EX4DError, match="2 cases called 'Long_Video_01'"):
+        bring_in("v2m4", folder, tmp_path, Wanted())
 
 
 # --- What cannot be read ---------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -49,11 +50,7 @@ def bring_in(
     """
     done: dict[str, list[str]] = {}
     lacking: dict[str, list[str]] = {}
-    there: list[str] = []
-    for case in KINDS[kind](folder.absolute()):
-        there.append(case.name)
-        if names is not None and case.name not in names:
-            continue
+    for case in _chosen(kind, folder, names, wanted):
         if cancel is not None and cancel():
             raise Cancelled
         if progress is not None:
@@ -62,11 +59,31 @@ def bring_in(
         done[case.name] = [view.name for view in case.targets]
         for sentence in lacks.told():
             lacking.setdefault(sentence, []).append(case.name)
-    unknown = sorted((names or set()) - set(there))
-    if unknown or not done:
-        raise EX4DError(f"'{folder}' has no case '{', '.join(unknown)}'; it has {', '.join(there) or 'none'}.")
     missing = [f"{sentence}: {', '.join(lacking[sentence])}" for sentence in LACKING if sentence in lacking]
     if kind == "v2m4":
         missing.append("no cameras: every clip is compared with itself, from where it was filmed")
     write_index(output, kind, done, missing)
     return missing
+
+
+def _chosen(kind: str, folder: Path, names: set[str] | None, wanted: Wanted) -> list[PublicCase]:
+    """The cases that are taken, before any picture is read; refuses what would fail later.
+
+    Raises:
+        EX4DError: no scene there, one that is damaged, a name that no case or more than one has, or one with too few frames.
+    """
+    there = list(KINDS[kind](folder.absolute()))
+    chosen = [case for case in there if names is None or case.name in names]
+    counts = Counter(case.name for case in chosen)
+    unknown = sorted((names or set()) - set(counts))
+    if unknown or not chosen:
+        known = ", ".join(case.name for case in there) or "none"
+        raise EX4DError(f"'{folder}' has no case '{', '.join(unknown)}'; it has {known}.")
+    name, count = counts.most_common(1)[0]
+    if count > 1:
+        raise EX4DError(
+            f"'{folder}' has {count} cases called '{name}'. Bring them in one after the other, or rename one."
+        )
+    for case in chosen:
+        wanted.frames(case)
+    return chosen

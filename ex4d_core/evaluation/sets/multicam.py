@@ -44,7 +44,8 @@ def cases(folder: Path) -> Iterator[PublicCase]:
             raise EX4DError(f"'{scene}' must lie in a folder f<focal length>_aperture<n>, which tells the lens.")
         file = scene / "cameras" / "camera_extrinsics.json"
         found = read_json(file, ("frame0",))
-        frames = [found[f"frame{t}"] for t in range(len(found)) if f"frame{t}" in found]
+        count = sum(name.startswith("frame") for name in found)
+        frames = [found.get(f"frame{t}") for t in range(count)]
         videos = sorted((scene / "videos").glob("cam*.mp4"), key=lambda path: natural_order(path.name))
         if len(videos) < 2:
             raise EX4DError(f"'{scene / 'videos'}' needs two or more cam<nn>.mp4.")

@@ -33,7 +33,10 @@ def cases(folder: Path) -> Iterator[PublicCase]:
     """
     if not folder.is_dir():
         raise EX4DError(f"There is no folder '{folder}'.")
-    clips = sorted((path for path in folder.iterdir() if _is_clip(path)), key=lambda path: natural_order(path.name))
+    clips = sorted(
+        (path for path in folder.iterdir() if path.name[0] != "." and _is_clip(path)),
+        key=lambda path: natural_order(path.name),
+    )
     if not clips:
         raise EX4DError(f"'{folder}' holds no animation of V2M4: neither <name>.mp4 nor folders of pictures.")
     for clip in clips:

@@ -160,7 +160,10 @@ def _filmed(
         for target, t in zip(depth, frames, strict=True):
             if cancel is not None and cancel():
                 raise Cancelled
-            target.copy_(torch.from_numpy(_nearest(_known(view.depth(t)), (height, width))))
+            plane = view.depth(t)
+            if plane.ndim != 2:
+                raise EX4DError(f"{view.name}: the depth of frame {t} must be a plane (H, W), got {plane.shape}.")
+            target.copy_(torch.from_numpy(_nearest(_known(plane), (height, width))))
     poses = np.stack([view.world_to_camera[t].astype(np.float64) @ invert_pose(world) for t in frames])
     lenses = tuple(view.lenses[t].resized(width, height) for t in frames)
     return Filmed(rgb, depth, Trajectory(poses, lenses, fps=fps, frame_of_reference="world"))
