@@ -13,7 +13,9 @@ REACH = 0.02
 CROWD = 3
 """Pixels in the 3x3 around one, at least, that have to be contradicted for it to be more than noise."""
 PARTLY = 0.3
-"""A body is moved in all of its pixels where this share of those that would have told is contradicted."""
+"""A body is moved in all of its pixels where this share of those that would have told is contradicted, and"""
+OF_ALL = 0.05
+"""this share of all of its pixels: of a plain wall few would have told, and what moves before it contradicts it at its edge."""
 SAME_BODY = 0.1
 """Depths of a pixel and of its cell on the coarser grid differ by at most this share where they are on one body."""
 
@@ -97,5 +99,6 @@ def whole_bodies(contradicted: Tensor, telling: Tensor, depth: Tensor, step: flo
         torch.bincount(label, marks.reshape(-1).double(), label.numel())
         for marks in (contradicted, contradicted | telling)
     )
-    moves = (against > 0) & (against >= PARTLY * speaking)
+    size = torch.bincount(label, minlength=label.numel())
+    moves = (against > 0) & (against >= PARTLY * speaking) & (against >= OF_ALL * size)
     return moves[label].reshape(depth.shape)

@@ -96,7 +96,7 @@ def test_broken_optional_packages_cost_only_what_needs_them(meagre):
         assert named.status == "error" and package in named.message, named.message
     demo = client.queue(
         {
-            "demo": {"class_type": "EX4DDemoClip", "inputs": size},
+            "demo": {"class_type": "EX4DDemoClip", "inputs": size | {"camera": "handheld"}},
             "record": prompt["record"] | {"inputs": {"value": ["demo", 0], "name": "demo"}},
         }
     )

@@ -277,6 +277,19 @@ def test_a_plain_body_moves_whole_and_one_whose_pattern_rests_does_not() -> None
     assert not moves[:, 16:].any() and int(moves.sum()) == 12 * 32
 
 
+def test_a_plain_wall_stays_where_something_moves_before_it() -> None:
+    """Few of its pixels would tell that it moves, and around the card all of those are contradicted."""
+    depth, near = torch.full((1, 40, 60), 8.0), torch.zeros(1, 40, 60, dtype=torch.bool)
+    depth[:, 10:30, 20:34] = 2.0
+    near[:, 10:30, 15:20] = True
+    nothing = torch.zeros_like(near)
+    assert not whole_bodies(near, nothing, depth, 0.02).any()
+    grown = near.clone()
+    grown[:, :, :15] = True
+    moves = whole_bodies(grown, nothing, depth, 0.02)
+    assert moves[depth > 4].all() and not moves[depth < 4].any()
+
+
 def test_the_ring_around_a_picture_breaks_no_surface() -> None:
     """A floor that recedes by more than 2 % a row; its outermost row repeats the next one, as a frame's does."""
     rows = torch.arange(12, dtype=torch.float32)
