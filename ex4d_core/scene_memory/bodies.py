@@ -100,5 +100,5 @@ def whole_bodies(contradicted: Tensor, telling: Tensor, depth: Tensor, step: flo
         for marks in (contradicted, contradicted | telling)
     )
     size = torch.bincount(label, minlength=label.numel())
-    moves = (against > 0) & (against >= PARTLY * speaking) & (against >= OF_ALL * size)
+    moves = (against >= PARTLY * speaking) & (against >= OF_ALL * size)
     return moves[label].reshape(depth.shape)
