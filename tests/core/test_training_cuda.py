@@ -9,7 +9,6 @@ from training_networks import gradients, small, small_inputs, stored
 from ex4d_core.training.loop import be_deterministic
 from ex4d_core.training.model import compile_blocks, place, to_float8
 from ex4d_core.training.model.float8 import round_rows
-from ex4d_core.training.model.pinned import Pinned
 from ex4d_core.training.model.wan import CHECKPOINTING
 
 if not torch.cuda.is_available():
@@ -87,11 +86,3 @@ def test_compiled_and_streamed_is_compiled(kind):
         counts.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
     assert all(same(result, results[0][0]) for each in results for result in each)
     assert counts[1] <= counts[0] <= 2 * 3, counts  # with and without gradients
-
-
-def test_memory_is_pinned_while_it_is_held_and_no_longer():
-    pinned = Pinned(CUDA)
-    pieces = [pinned.take(size) for size in (5, 4096, 100_001)]
-    assert [len(piece) for piece in pieces] == [5, 4096, 100_001] and all(piece.is_pinned() for piece in pieces)
-    pinned.free()
-    assert not any(piece.is_pinned() for piece in pieces)

@@ -25,7 +25,6 @@ from ex4d_core.training.model import (
 )
 from ex4d_core.training.model.float8 import round_rows
 from ex4d_core.training.model.load import stored_tensors
-from ex4d_core.training.model.pinned import PAGE, Pinned
 from ex4d_core.training.model.wan import ATTENTION_OPS, CHECKPOINTING
 from ex4d_core.wan.backbone import ModelSize
 from ex4d_core.wan.checkpoint import load_adapter, parse_adapter
@@ -210,11 +209,11 @@ class TestMemorySavingPaths:
         wan = small(blocks=3)
         gradients(wan, "offloaded")
         offload = wan._offload
-        taken = {piece.data_ptr() for pieces in offload._unused.values() for piece in pieces}
+        taken = {piece.data_ptr() for piece in offload._pinned._unused}
         assert len(taken) == 3
         wan(*small_inputs())  # whose backward pass never comes
         gradients(wan, "offloaded")
-        assert {piece.data_ptr() for pieces in offload._unused.values() for piece in pieces} == taken
+        assert {piece.data_ptr() for piece in offload._pinned._unused} == taken
 
     def test_eight_bits_keep_three_of_a_weights_and_the_rows_largest(self):
         weight = torch.randn(6, 50, generator=torch.Generator().manual_seed(1)) * torch.logspace(-6, 6, 6)[:, None]
@@ -246,55 +245,6 @@ class TestMemorySavingPaths:
                 wan(*small_inputs())
             kept[checkpointing] = sum(sizes)
         assert kept["full"] < 0.5 * kept["off"]
-
-
-class Runtime:
-    """Stands for CUDA's own functions: what was pinned, and how much may be."""
-
-    def __init__(self, most):
-        self.most, self.pinned = most, {}
-
-    def cudaHostRegister(self, pointer, size, flags):
-        if sum(self.pinned.values()) + size > self.most:
-            return 2
-        self.pinned[pointer] = size
-        return 0
-
-    def cudaHostUnregister(self, pointer):
-        del self.pinned[pointer]
-        return 0
-
-
-class TestPinnedMemory:
-    @pytest.fixture()
-    def runtime(self, monkeypatch):
-        runtime = Runtime(5 * PAGE)
-        monkeypatch.setattr(torch.cuda, "cudart", lambda: runtime)
-        monkeypatch.setattr(torch.cuda, "synchronize", lambda device: runtime.pinned["waited for"])
-        runtime.pinned["waited for"] = 0
-        return runtime
-
-    def test_whole_pages_are_pinned_each_once_and_given_back(self, runtime):
-        pinned = Pinned(torch.device("cuda"))
-        pieces = [pinned.take(size) for size in (1, PAGE + 1)]
-        del runtime.pinned["waited for"]
-        assert runtime.pinned == {pieces[0].data_ptr(): PAGE, pieces[1].data_ptr(): 2 * PAGE}
-        assert all(pointer % PAGE == 0 for pointer in runtime.pinned)
-        with pytest.raises(KeyError, match="waited for"):  # copies that are under way come first
-            pinned.free()
-        assert len(runtime.pinned) == 2
-
-    def test_it_is_given_back_when_nobody_holds_it_and_when_there_is_not_enough(self, runtime):
-        pinned = Pinned(torch.device("cuda"))
-        pinned.take(PAGE)
-        with pytest.raises(EX4DError, match=r"does not let .* GiB more of the computer's memory be pinned"):
-            pinned.take(5 * PAGE)
-        assert len(runtime.pinned) == 2
-        del pinned
-        assert list(runtime.pinned) == ["waited for"]
-
-    def test_for_the_processor_nothing_is_pinned(self, runtime):
-        assert len(Pinned(torch.device("cpu")).take(7)) == 7 and len(runtime.pinned) == 1
 
 
 class TestAdapter:

@@ -13,8 +13,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from ...machine.pinned import Lent, Pinned
+
 SMALL = 2**20
 """Weights of so few bytes do not count as a block of their own."""
+KEPT = "Choose the memory mode balanced or speed, or raise the limit (ulimit -l)."
 
 
 class Lane:
@@ -26,6 +29,7 @@ class Lane:
     def __init__(self, device: torch.device):
         self.device = device
         self.stream = torch.cuda.Stream(device)
+        self._pinned = Pinned(device, KEPT)
         self._left: deque[torch.cuda.Event] = deque()
         self._open: list[bool] = []
 
@@ -56,30 +60,41 @@ class Lane:
         """Lay a channels-last (n, C, H, W) into host memory; the result gives frames ``first:last`` back.
 
         Frames are expected to be asked for in order: those that follow are fetched ahead.
+
+        Raises:
+            EX4DError: the system pins no more memory.
         """
-        host = torch.empty(x.shape, dtype=x.dtype, pin_memory=True, memory_format=torch.channels_last)
-        self.stream.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(self.stream):
-            host.copy_(x, non_blocking=True)
-        x.record_stream(self.stream)
-        ahead: list[tuple[int, Tensor, torch.cuda.Event]] = []
+        return _Shelf(self, self._pinned.lend(x.numel() * x.element_size()), x).read
 
-        def fetch(first: int, last: int) -> tuple[int, Tensor, torch.cuda.Event]:
-            with torch.cuda.stream(self.stream):
-                there = host[first:last].to(self.device, non_blocking=True)
-                ready = torch.cuda.Event()
-                ready.record(self.stream)
-            return first, there, ready
 
-        def read(first: int, last: int) -> Tensor:
-            start, there, ready = ahead.pop() if ahead else fetch(first, last)
-            if start != first or len(there) < last - first:
-                start, there, ready = fetch(first, last)
-            if last < len(host):
-                ahead.append(fetch(last, min(2 * last - first, len(host))))
-            current = torch.cuda.current_stream(self.device)
-            current.wait_event(ready)
-            there.record_stream(current)
-            return there[: last - first]
+class _Shelf:
+    """A tensor that waits on the host, in memory that goes back to the lane once nobody reads it any more."""
 
-        return read
+    def __init__(self, lane: Lane, lent: Lent, x: Tensor) -> None:
+        self._lane, self._lent = lane, lent
+        self._ahead: tuple[int, Tensor, torch.cuda.Event] | None = None
+        count, channels, height, width = x.shape
+        rows = lent.memory.view(x.dtype).view(count, height, width, channels)
+        self._host = rows.permute(0, 3, 1, 2)
+        lane.stream.wait_stream(torch.cuda.current_stream(lane.device))
+        with torch.cuda.stream(lane.stream):
+            self._host.copy_(x, non_blocking=True)
+        x.record_stream(lane.stream)
+
+    def read(self, first: int, last: int) -> Tensor:
+        """Frames ``first:last`` on the device."""
+        start, there, ready = self._ahead or self._fetch(first, last)
+        if start != first or len(there) < last - first:
+            start, there, ready = self._fetch(first, last)
+        self._ahead = self._fetch(last, 2 * last - first) if last < len(self._host) else None
+        current = torch.cuda.current_stream(self._lane.device)
+        current.wait_event(ready)
+        there.record_stream(current)
+        return there[: last - first]
+
+    def _fetch(self, first: int, last: int) -> tuple[int, Tensor, torch.cuda.Event]:
+        with torch.cuda.stream(self._lane.stream):
+            there = self._host[first:last].to(self._lane.device, non_blocking=True)
+            ready = torch.cuda.Event()
+            ready.record(self._lane.stream)
+        return first, there, ready

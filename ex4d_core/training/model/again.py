@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .pinned import Pinned
+from ...machine.pinned import Lent, Pinned
 
 Run = Callable[..., Tensor]
 """(tokens, *inputs, backwards) to tokens: a block as a whole, which may be compiled; it is told in which pass it runs."""
+KEPT = "Keep blocks' inputs on the GPU (model.checkpointing full), or raise the limit (ulimit -l)."
 
 
 def run_again(run: Run, tokens: Tensor, *inputs: object, offload: Offload | None = None) -> Tensor:
@@ -42,14 +43,11 @@ class Offload:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._pinned = Pinned(device)
-        self._unused: dict[int, list[Tensor]] = {}
+        self._pinned = Pinned(device, KEPT)
 
     def put(self, tokens: Tensor) -> Waiting:
         """Begin to copy tokens out; they stay as long as the result does."""
-        size = tokens.numel() * tokens.element_size()
-        unused = self._unused.setdefault(size, [])
-        waiting = Waiting(unused, unused.pop() if unused else self._pinned.take(size), tokens)
+        waiting = Waiting(self._pinned.lend(tokens.numel() * tokens.element_size()), tokens)
         waiting.tokens.copy_(tokens, non_blocking=True)
         return waiting
 
@@ -57,12 +55,9 @@ class Offload:
 class Waiting:
     """Tokens in the computer's memory; the memory goes back to the others' when this is let go."""
 
-    def __init__(self, unused: list[Tensor], memory: Tensor, tokens: Tensor) -> None:
-        self.tokens = memory.view(tokens.dtype).view(tokens.shape)
-        self._unused, self._memory = unused, memory
-
-    def __del__(self) -> None:
-        self._unused.append(self._memory)
+    def __init__(self, lent: Lent, tokens: Tensor) -> None:
+        self.tokens = lent.memory.view(tokens.dtype).view(tokens.shape)
+        self._lent = lent
 
 
 class _Again(torch.autograd.Function):

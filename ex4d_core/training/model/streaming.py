@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import EX4DError
-from .pinned import Pinned
+from ...machine.pinned import Pinned
 
 ALIGNED = 256
 """Bytes: every tensor of a place begins at a multiple."""
+FEWER = "Stream fewer blocks (model.streamed), or raise the limit (ulimit -l)."
 
 
 class Streaming:
@@ -29,7 +30,7 @@ class Streaming:
         self.numbers = {block: number for number, block in enumerate(blocks)}
         self.parts = [frozen_of(block) for block in blocks]
         self.layout, size = _layout(self.parts[0])
-        self.pinned = Pinned(device)
+        self.pinned = Pinned(device, FEWER)
         self.waiting = [self._put_away(number, size) for number in range(len(blocks))]
         self.places = [torch.empty(size, dtype=torch.uint8, device=device) for _ in range(2)]
         self.held: list[int | None] = [None, None]
