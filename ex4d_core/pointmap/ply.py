@@ -41,9 +41,12 @@ def read_frame(path: Path, note: Note) -> PointFrame:
     _, vertices = read_ply(path)
     if any(name not in (vertices.dtype.names or ()) for name in VERTEX.names or ()):
         raise EX4DError(f"'{path}' does not say which pixel each point belongs to: it lacks row and column.")
-    row, column = (vertices[name].astype(np.int64) for name in ("row", "column"))
-    if len(row) and (min(row.min(), column.min()) < 0 or row.max() >= note.height or column.max() >= note.width):
+    row, column = (vertices[name] for name in ("row", "column"))
+    if not (
+        (row >= 0) & (row < note.height) & (column >= 0) & (column < note.width)
+    ).all():  # nor where one is no number
         raise EX4DError(f"'{path}' has a point beyond its {note.width}x{note.height} pixels. Write it anew.")
+    row, column = row.astype(np.int64), column.astype(np.int64)
     valid = np.zeros((note.height, note.width), bool)
     points, colors = np.zeros((*valid.shape, 3), np.float32), np.zeros((*valid.shape, 3), np.uint8)
     valid[row, column] = True

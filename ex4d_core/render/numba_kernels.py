@@ -257,7 +257,7 @@ def _large_triangle(depth, rays, pose, lens, near, farthest, tie, keys, face):  
                 stop = min(stop, -rest / a)
             elif rest < 0.0:
                 stop = -1.0
-        if stop < start:
+        if not start <= stop:  # nor where one is not a number
             continue
         base = bz_ * y + cz_
         for x in range(math.ceil(start), math.floor(stop) + 1):

@@ -167,8 +167,9 @@ def _solid(fronts, backs, cells, q, tolerance, near, rx, ry, along, solid):
         if kz > near:
             kx = (q[w, 0, 0] * px + q[w, 0, 1] * py + q[w, 0, 2] * along + q[w, 0, 3]) / kz
             ky = (q[w, 1, 0] * px + q[w, 1, 1] * py + q[w, 1, 2] * along + q[w, 1, 3]) / kz
-            j, i = int(cells[w, 0] * kx + cells[w, 2]), int(cells[w, 1] * ky + cells[w, 3])
-            if 0 <= i < fronts.shape[1] and 0 <= j < fronts.shape[2]:
+            column, row = cells[w, 0] * kx + cells[w, 2], cells[w, 1] * ky + cells[w, 3]
+            if -1.0 < row < fronts.shape[1] and -1.0 < column < fronts.shape[2]:
+                i, j = int(row), int(column)
                 front = fronts[k, i, j]
                 if kz < front * (1.0 - tolerance):
                     return False
@@ -269,7 +270,7 @@ def clear(front, back, moving, fronts, backs, cells, to_witness, tolerance, lens
                     elif room < 0.0:
                         high = -1.0
                 if low < high:
-                    count = min(steps, int(max(abs(du), abs(dv)) * (high - low)) + 2)
+                    count = int(min(steps - 2.0, max(abs(du), abs(dv)) * (high - low))) + 2
                 else:
                     z0 = -1.0
             if z0 <= 0.0:

@@ -56,10 +56,11 @@ def nearest(placed: Tensor, faces: Tensor, hole: Tensor, settings: Settings) -> 
     rows, columns = hole.shape
     keys = torch.zeros(rows * columns, dtype=torch.int64, device=placed.device)
     x, y, w = (placed[:, axis][faces] for axis in range(3))
-    left = (x.amin(1) - EDGE).clamp_(min=0).ceil_().long()
-    right = (x.amax(1) + EDGE).clamp_(max=columns - 1).floor_().long()
-    top = (y.amin(1) - EDGE).clamp_(min=0).ceil_().long()
-    bottom = (y.amax(1) + EDGE).clamp_(max=rows - 1).floor_().long()
+    # Whole numbers only of what lies in the picture: far outside they would not fit.
+    left = (x.amin(1) - EDGE).clamp_(0, columns).ceil_().long()
+    right = (x.amax(1) + EDGE).clamp_(-1, columns - 1).floor_().long()
+    top = (y.amin(1) - EDGE).clamp_(0, rows).ceil_().long()
+    bottom = (y.amax(1) + EDGE).clamp_(-1, rows - 1).floor_().long()
     area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (y[:, 1] - y[:, 0]) * (x[:, 2] - x[:, 0])
     used = (w.amin(1) > 0) & (left <= right) & (top <= bottom) & (area != 0)
     used = used.nonzero()[:, 0]
@@ -146,7 +147,8 @@ def _walk(memory: SceneMemory, view: Recollection, sample: Tensor, z: Tensor, co
         high = torch.where(slope > 0, torch.minimum(high, room / slope), high)
         walks &= (slope != 0) | (room >= 0)
     walks &= low < high
-    count = ((torch.maximum(du.abs(), dv.abs()) * (high - low)).nan_to_num(0, 0, 0).long() + 2).clamp_(max=STEPS)
+    length = torch.where(walks, torch.maximum(du.abs(), dv.abs()) * (high - low), 0.0)
+    count = length.clamp_(max=STEPS - 2).long() + 2  # as a float first: a whole number cannot hold every length
     n = torch.arange(int(count.max()) if len(count) else 0, device=device)
     share = low[:, None] + (high - low)[:, None] * n / (count - 1)[:, None]
     taken = walks[:, None] & (n < count[:, None])

@@ -74,6 +74,8 @@ class Triangles:
             )
         if self.uv is not None and tuple(self.uv.shape) != (*faces, 2):
             raise EX4DError(f"A mesh of {faces[0]} faces takes places ({faces[0]}, 3, 2), got {tuple(self.uv.shape)}.")
+        if self.uv is not None and not bool(torch.isfinite(self.uv).all()):
+            raise EX4DError("The mesh has places in its texture that are not finite numbers. Unwrap it again.")
 
     @property
     def frames(self) -> int:

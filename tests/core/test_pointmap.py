@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from ex4d_core.errors import Cancelled, EX4DError
-from ex4d_core.pointmap import PointMap, load_pointmap, save_pointmap
+from ex4d_core.pointmap import PointMap, load_pointmap, ply, save_pointmap
 from ex4d_core.pointmap.files import UnknownSpace, is_pointmap
+from ex4d_core.pointmap.note import Note
+from ex4d_core.storage.ply import read_ply, write_ply
 
 
 def points(frames=3, height=6, width=8):
@@ -89,6 +91,21 @@ def test_files_give_every_digit_back(tmp_path, space):
         assert torch.equal(getattr(again, name), getattr(made, name)), name
     assert (again.space, again.fps, again.pixel_aspect) == (space, 23.976, made.pixel_aspect)
     assert seen == [(n, 9) for n in range(1, 10)] and is_pointmap(path)
+
+
+@pytest.mark.parametrize("row", [-1.0, 6.0, math.nan, 1e30])
+def test_points_of_a_file_lie_in_its_pixels(tmp_path, row):
+    made = PointMap.from_pictures(points(1), points(1))
+    frame = ply.PointFrame(made.points[0].numpy(), made.valid[0].numpy(), made.colors[0].numpy())
+    file = tmp_path / "a.ply"
+    ply.write_frame(file, frame, Note.of(made, 1.0))
+    vertices = read_ply(file)[1]
+    floats = [(name, "<f4" if name == "row" else kind) for name, kind in vertices.dtype.descr]
+    vertices = vertices.astype(floats)
+    vertices["row"][7] = row
+    write_ply(file, vertices, comments=["of another program"])
+    with pytest.raises(EX4DError, match="a point beyond its 8x6 pixels"):
+        ply.read_frame(file, Note.of(made, 1.0))
 
 
 def test_a_cancelled_file_is_not_there(tmp_path):

@@ -14,7 +14,8 @@ from ex4d_core.demo_scene import SUBJECT, DemoScene
 from ex4d_core.errors import Cancelled, EX4DError
 from ex4d_core.evaluation.memory import MemoryGrade, grade_memory, seen_by_all
 from ex4d_core.mesh import DWMesh, build_dw_mesh
-from ex4d_core.render import recall, render_color_mask
+from ex4d_core.render import recall, render_color_mask, torch_triangles
+from ex4d_core.render.recollection import Recollection
 from ex4d_core.scene_memory import SceneMemory, remember_scene
 from ex4d_core.scene_memory.bodies import whole_bodies
 from ex4d_core.scene_memory.surface import joined
@@ -318,3 +319,13 @@ def test_pieces_of_different_frames_meet_without_a_gap() -> None:
         inside = depth[-1, 3:-3, 8:-1]
         torch.testing.assert_close(inside, torch.full_like(inside, 4.0), rtol=1e-5, atol=0)
         assert bool((new[-1, 3:-3, 8:18] > 0).all())
+
+
+def test_a_ray_whose_steps_no_whole_number_holds_passes_by(card: tuple[DWMesh, torch.Tensor, SceneMemory]) -> None:
+    """It begins 1e-18 before a camera that stands a unit lower: 1e20 cells below its picture, and left of it throughout."""
+    memory, near = card[2], 1e-18
+    beside = np.eye(4)[None, :3].repeat(1 + len(memory.frames), 0)
+    beside[:, :2, 3] = -near, 1.0
+    view = Recollection(0, 0, np.eye(4)[:3], (1.0, 1.0, 10.0, 0.0), np.full((len(beside), 4), 100.0), beside)
+    sample, depth = torch.tensor([0]), torch.tensor([8.0], dtype=torch.float64)
+    assert not torch_triangles._walk(memory, view, sample, depth, 1, near).any()

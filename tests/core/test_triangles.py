@@ -143,6 +143,9 @@ def test_bad_meshes_and_cancelling() -> None:
         Triangles(good.vertices * float("nan"), good.faces)
     with pytest.raises(EX4DError, match="one is missing"):
         Triangles(good.vertices, good.faces, texture=torch.zeros(4, 4, 3, dtype=torch.uint8))
+    with pytest.raises(EX4DError, match="places in its texture"):
+        nowhere = torch.full((1, 3, 2), float("nan"))
+        Triangles(good.vertices, good.faces, texture=torch.zeros(4, 4, 3, dtype=torch.uint8), uv=nowhere)
     with pytest.raises(EX4DError, match="Unknown backend 'triton' for triangles"):
         render_triangles(good, path, LENS, backend="triton")
     with pytest.raises(Cancelled):
