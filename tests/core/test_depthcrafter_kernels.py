@@ -53,6 +53,12 @@ for channels in (96, 128):
     rows.add_residual(change, residual, bias[:1], change)
     assert (change - expected).abs().max() < 1e-5
 
+    # A picture's inner part into every other pixel of a larger one.
+    picture, large = rand(2, 6, 8, channels), torch.zeros(2, 10, 14, channels)
+    rows.add_bias(picture[:, 1:, :7], bias[0], large[:, 1::2, ::2])
+    assert torch.equal(large[:, 1::2, ::2], picture[:, 1:, :7] + bias[0])
+    assert not large[:, ::2].any() and not large[:, :, 1::2].any()
+
 wide = rand(130, 256)
 value, gate = wide.chunk(2, -1)
 assert (rows.gated_gelu(wide) - value * F.gelu(gate)).abs().max() < 1e-5

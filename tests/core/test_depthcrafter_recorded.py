@@ -131,9 +131,7 @@ def test_the_windows_are_the_recorded_ones(recording):
 
 
 def test_clip_and_the_encoder_see_what_they_saw(recording):
-    signed = pictures.signed_frames(
-        recording.frames(), tuple(recording.data["frames_u8"].shape[1:3]), torch.device("cpu")
-    )
+    signed = pictures.signed_frames(recording.frames(), tuple(recording.data["frames_u8"].shape[1:3]))
     assert largest(pictures.shrink_for_clip(signed)[:1], recording.data["video_224_pm1"]) < 1e-5
     parts = recording.crafter.networks
     execution = memory.Execution(torch.device("cpu"), memory.LOW)

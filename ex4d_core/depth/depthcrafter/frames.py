@@ -61,19 +61,17 @@ def check_frames(frames: Tensor) -> Tensor:
     return frames
 
 
-def signed_frames(frames: Tensor, size: tuple[int, int], device: torch.device) -> Tensor:
-    """Some frames at the working size on the device.
+def signed_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Some frames at the working size.
 
     Args:
-        frames: (n, H, W, 3) float 0..1 or uint8 0..255, on any device.
+        frames: (n, H, W, 3) float 0..1 or uint8 0..255.
         size: (height, width) of the result.
-        device: where the result lives.
 
     Returns:
         (n, 3, height, width) float32 in -1..1.
     """
-    x = frames.to(device)
-    x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+    x = frames.float() / 255 if frames.dtype == torch.uint8 else frames.float()
     x = x.permute(0, 3, 1, 2).contiguous()
     if tuple(x.shape[2:]) != size:
         x = F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=True).clamp_(0, 1)

@@ -70,6 +70,20 @@ def add_residual(x: Tensor, residual: Tensor, bias: Tensor, weight: Tensor, out:
     _add_residual[grid](x, residual, bias, weight, out, *strides, step, rows, channels, height, width)
 
 
+def add_bias(x: Tensor, bias: Tensor, out: Tensor) -> None:
+    """``out = x + bias``: pictures of which each may be a part of a larger one, or every other pixel of it.
+
+    Args:
+        x: (frames, height, width, channels), channels side by side.
+        bias: (channels,), dense.
+        out: like ``x``, written.
+    """
+    frames, height, width, channels = x.shape
+    tile, pixels = _tile(channels)
+    grid = (triton.cdiv(height * width, pixels), triton.cdiv(channels, tile), frames)
+    _add_bias[grid](x, bias, out, *x.stride()[:3], *out.stride()[:3], height * width, width, channels, pixels, tile)
+
+
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, out: Tensor) -> None:
     """LayerNorm of dense (rows, channels)."""
     rows, channels = x.shape
@@ -185,6 +199,36 @@ def _add_residual(
     y = tl.load(x + frame * x_step + where, mask=mask, other=0.0).to(tl.float32) + b[None, :]
     y = tl.load(residual + frame * residual_step + where, mask=mask, other=0.0).to(tl.float32) + w * y
     tl.store(out + frame * out_step + where, y.to(out.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def _add_bias(
+    x,
+    bias,
+    out,
+    x_frame,
+    x_row,
+    x_column,
+    out_frame,
+    out_row,
+    out_column,
+    count,
+    width,
+    channels,
+    block_pixels: tl.constexpr,
+    block_channels: tl.constexpr,
+):
+    frame = tl.program_id(2).to(tl.int64)
+    p = tl.program_id(0) * block_pixels + tl.arange(0, block_pixels)
+    c = tl.program_id(1) * block_channels + tl.arange(0, block_channels)
+    inside = c < channels
+    mask = (p < count)[:, None] & inside[None, :]
+    row, column = (p // width).to(tl.int64), (p % width).to(tl.int64)
+    there = frame * x_frame + row * x_row + column * x_column
+    here = frame * out_frame + row * out_row + column * out_column
+    b = tl.load(bias + c, mask=inside, other=0.0).to(tl.float32)
+    y = tl.load(x + there[:, None] + c[None, :], mask=mask, other=0.0).to(tl.float32) + b[None, :]
+    tl.store(out + here[:, None] + c[None, :], y.to(out.dtype.element_ty), mask=mask)
 
 
 @triton.jit

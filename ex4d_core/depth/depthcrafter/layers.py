@@ -23,7 +23,17 @@ from torch import Tensor, nn
 
 from .attention import attend
 from .memory import Execution
-from .rows import add_residual, gated_gelu, group_norm_affine, image_of, layer_norm, rows_of, scale_offset, time_kernel
+from .rows import (
+    add_bias,
+    add_residual,
+    gated_gelu,
+    group_norm_affine,
+    image_of,
+    layer_norm,
+    rows_of,
+    scale_offset,
+    time_kernel,
+)
 
 MAX_ELEMENTS = 2**31 - 1
 """Convolutions and copies index with 32 bits."""
@@ -196,7 +206,7 @@ def upsampled(upsampler: Any, x: Tensor) -> Source:
         for (row, column), taps in zip(_PHASES, _phase_weights(conv.weight)):
             # Padded by one on every side, it has a row and a column more than are needed.
             made = F.conv2d(part, taps.to(part.dtype), padding=1).permute(0, 2, 3, 1)
-            torch.add(made[:, row : row + height, column : column + width], bias, out=out[:, :, row, :, column])
+            add_bias(made[:, row : row + height, column : column + width], bias, out[:, :, row, :, column])
         return image_of(out.view(last - first, -1, conv.out_channels), 2 * height, 2 * width)
 
     return Source(read, (2 * height, 2 * width), x.dtype, (conv,))

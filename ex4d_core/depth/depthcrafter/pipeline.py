@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -32,6 +32,7 @@ from ..clip import DepthClip
 from . import frames as pictures
 from . import networks as nets
 from . import schedule
+from .feed import Feed, Landing
 from .lane import Lane
 from .loading import Networks, check_packages, load_networks
 from .memory import (
@@ -346,53 +347,93 @@ class DepthCrafter:
 
     def _encode(self, frames: Tensor, size: tuple[int, int], noise_aug: Tensor, run: _Run) -> tuple[Tensor, Tensor]:
         """(T, 1, D) image tokens of the clean frames, and (T, 4, h, w) latents of the noisy ones, on the CPU."""
-        count = frames.shape[0]
-        tokens: list[Tensor] = []
-        clip = self.networks.clip
         # Apple's MPS learnt antialiased and bicubic resizing late; there, pictures are resized on the CPU.
-        resizer = torch.device("cpu") if self.device.type == "mps" else self.device
+        feed = Feed(frames, torch.device("cpu") if self.device.type == "mps" else self.device)
+        return self._tokens(feed, size, run)[:, None], self._latents(feed, size, noise_aug, run)
 
-        def embed(first: int) -> Tensor:
-            pixels = pictures.clip_pixels(pictures.signed_frames(frames[first : first + CLIP_FRAMES], size, resizer))
+    def _tokens(self, feed: Feed, size: tuple[int, int], run: _Run) -> Tensor:
+        """(T, D) image tokens, on the CPU."""
+
+        def embed(first: int, last: int) -> Landing:
+            signed = pictures.signed_frames(feed.read(first, last), size)
+            pixels = pictures.clip_pixels(signed).to(self.device, self.dtype)
             self._hold("clip", size, len(pixels), run)
-            return nets.embed(clip, pixels.to(self.device, self.dtype)).cpu()
+            return Landing(nets.embed(self.networks.clip, pixels))
 
-        for first in range(0, count, CLIP_FRAMES):
-            run.poll()
-            tokens.append(self._guarded(lambda first=first: embed(first), run))
+        pieces = self._in_turn(len(feed.frames), lambda: CLIP_FRAMES, embed, run, feed.ahead)
+        return torch.cat([tokens for _, _, (tokens,) in pieces])
 
+    def _latents(self, feed: Feed, size: tuple[int, int], noise_aug: Tensor, run: _Run) -> Tensor:
+        """(T, 4, h, w) float32 latents of the frames with noise, on the CPU."""
         encoder: Any = self.networks.encoder
+        count = len(feed.frames)
 
-        def encode(first: int, last: int) -> Tensor:
-            pixels = pictures.signed_frames(frames[first:last], size, resizer).to(self.device)
-            noisy = pixels + schedule.NOISE_AUGMENTATION * noise_aug[first:last].to(self.device, torch.float32)
-            self._hold("encoder", size, last - first, run)
-            latents = nets.encode(
-                encoder["encoder"], encoder["quant_conv"], noisy.to(self.dtype), run.execution()
-            ).float()
-            if bool(latents.isfinite().all()):
-                return latents.cpu()
+        def latents_of(noisy: Tensor, dtype: torch.dtype) -> Tensor:
+            self._hold("encoder", size, len(noisy), run)
+            made = nets.encode(encoder["encoder"], encoder["quant_conv"], noisy.to(dtype), run.execution())
+            return made.float()
+
+        def noisy(first: int, last: int) -> Tensor:
+            pixels = pictures.signed_frames(feed.read(first, last), size).to(self.device)
+            return pixels + schedule.NOISE_AUGMENTATION * noise_aug[first:last].to(self.device, torch.float32)
+
+        def encode(first: int, last: int) -> Landing:
+            latents = latents_of(noisy(first, last), self.dtype)
+            return Landing(latents, latents.isfinite().all())
+
+        def again(first: int, last: int) -> Tensor:
             # More than float16 can hold in between: the same in the weights' own type, a frame at a time for its memory.
             own = encoder["quant_conv"].weight.dtype
-            parts = [
-                nets.encode(encoder["encoder"], encoder["quant_conv"], frame[None].to(own), run.execution())
-                for frame in noisy
-            ]
-            return torch.cat(parts).cpu().float()
+            frames = [noisy(n, n + 1) for n in range(first, last)]
+            return torch.cat([self._guarded(lambda frame=frame: latents_of(frame, own), run).cpu() for frame in frames])
 
-        def together() -> int:
-            return run.mode.encode_frames * 4 // self.dtype.itemsize
-
-        latents: list[Tensor] = []
-        first = 0
-        while first < count:
-            part = self._guarded(lambda first=first: encode(first, min(first + together(), count)), run)
-            latents.append(part)
-            last = first + part.shape[0]
+        latents = torch.empty((count, 4, size[0] // 8, size[1] // 8), dtype=torch.float32)
+        together = lambda: run.mode.encode_frames * 4 // self.dtype.itemsize  # noqa: E731
+        for first, last, (part, finite) in self._in_turn(count, together, encode, run, feed.ahead):
+            latents[first:last] = part if finite else again(first, last)
             for _ in range(first, last):
                 run.advance()
+        return latents
+
+    def _in_turn(
+        self,
+        count: int,
+        together: Callable[[], int],
+        work: Callable[[int, int], Landing],
+        run: _Run,
+        prepare: Callable[[int, int], None] | None = None,
+    ) -> Iterator[tuple[int, int, list[Tensor]]]:
+        """Pieces of a clip, worked on in order. On a card one is read when the work on the next is queued.
+
+        Args:
+            count: frames of the clip.
+            together: frames of the next piece; fewer, once memory has run out.
+            work: queues the work on frames first:last.
+            run: this call.
+            prepare: called with the next piece when the work on one is queued.
+
+        Yields:
+            (first, last, results on the CPU).
+        """
+        queued: tuple[int, int, Landing] | None = None
+        first = 0
+        while first < count:
+            run.poll()
+            last, landing = self._guarded(
+                lambda first=first: (last := min(first + together(), count), work(first, last)), run
+            )
+            if prepare is not None:
+                prepare(last, min(last + together(), count))
+            if queued is not None:
+                yield queued[0], queued[1], queued[2].read()
+                queued = None
+            if landing.made is None:
+                yield first, last, landing.read()
+            else:
+                queued = (first, last, landing)
             first = last
-        return torch.cat(tokens)[:, None], torch.cat(latents)
+        if queued is not None:
+            yield queued[0], queued[1], queued[2].read()
 
     def _denoise(
         self,
@@ -458,15 +499,14 @@ class DepthCrafter:
         size = (latents.shape[2] * 8, latents.shape[3] * 8)
         result = torch.empty((latents.shape[0], *size), dtype=torch.float32)
 
-        def decode(first: int) -> Tensor:
-            part = latents[first : first + DECODE_FRAMES].to(self.dtype) / self.networks.scaling_factor
+        def decode(first: int, last: int) -> Landing:
+            part = latents[first:last].to(self.dtype) / self.networks.scaling_factor
             self._hold("decoder", size, part.shape[0], run)
             picture = nets.decode(decoder, part, run.execution())
-            return (picture.float() * 0.5 + 0.5).clamp_(0, 1).mean(1).cpu()
+            return Landing((picture.float() * 0.5 + 0.5).clamp_(0, 1).mean(1))
 
-        for first in range(0, latents.shape[0], DECODE_FRAMES):
-            run.poll()
-            result[first : first + DECODE_FRAMES] = self._guarded(lambda first=first: decode(first), run)
+        for first, last, (part,) in self._in_turn(len(latents), lambda: DECODE_FRAMES, decode, run):
+            result[first:last] = part
             run.advance()
         return result
 

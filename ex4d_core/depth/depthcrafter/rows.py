@@ -86,6 +86,15 @@ def add_residual(x: Tensor, residual: Tensor, bias: Tensor, out: Tensor, weight:
         torch.addcmul(residual, x, weight.to(x.dtype), out=out)
 
 
+def add_bias(x: Tensor, bias: Tensor, out: Tensor) -> None:
+    """``out = x + bias`` of (n, H, W, C) pictures, each any part of a larger one whose channels lie side by side; bias (C,)."""
+    fused = kernels(x)
+    if fused is None:
+        torch.add(x, bias, out=out)
+    else:
+        fused.add_bias(x, bias, out)
+
+
 def layer_norm(x: Tensor, norm: nn.LayerNorm) -> Tensor:
     """LayerNorm over the channels of a dense tensor."""
     fused = kernels(x)
