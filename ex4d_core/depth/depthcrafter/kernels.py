@@ -81,7 +81,8 @@ def add_bias(x: Tensor, bias: Tensor, out: Tensor) -> None:
     frames, height, width, channels = x.shape
     tile, pixels = _tile(channels)
     grid = (triton.cdiv(height * width, pixels), triton.cdiv(channels, tile), frames)
-    _add_bias[grid](x, bias, out, *x.stride()[:3], *out.stride()[:3], height * width, width, channels, pixels, tile)
+    x_steps, out_steps = ((t.stride(0), t.stride(1), t.stride(2)) for t in (x, out))
+    _add_bias[grid](x, bias, out, *x_steps, *out_steps, height * width, width, channels, pixels, tile)
 
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, out: Tensor) -> None:
