@@ -101,16 +101,31 @@ def tracker_of(args: argparse.Namespace) -> Tracker:
 
     if args.tracks is not None:
         return TracksFile(load_tracks(args.tracks))
+    check_tracker(args)
     if args.tracker not in LEARNED:
-        if args.tracker_repo or args.tracker_weights:
-            raise EX4DError(f"--tracker_repo and --tracker_weights are for --tracker {', '.join(LEARNED)}.")
         return choose_tracker(args.tracker)
-    if not (args.tracker_repo and args.tracker_weights):
+    return load_tracker(args.tracker, args.tracker_repo, args.tracker_weights, args.device)
+
+
+def tracker_identity(args: argparse.Namespace) -> str:
+    """What tells the tracker of --tracker from others, its weights included."""
+    from ..training.trackers import LEARNED, identity
+
+    check_tracker(args)
+    return identity(args.tracker, args.tracker_weights) if args.tracker in LEARNED else args.tracker
+
+
+def check_tracker(args: argparse.Namespace) -> None:
+    """Refuse a network without its files, and files without their network."""
+    from ..training.trackers import LEARNED
+
+    if args.tracker not in LEARNED and (args.tracker_repo or args.tracker_weights):
+        raise EX4DError(f"--tracker_repo and --tracker_weights are for --tracker {', '.join(LEARNED)}.")
+    if args.tracker in LEARNED and not (args.tracker_repo and args.tracker_weights):
         raise EX4DError(
             f"The tracker {args.tracker} is a network of its own: give its checkout with --tracker_repo and its file with "
             "--tracker_weights. Nothing is downloaded."
         )
-    return load_tracker(args.tracker, args.tracker_repo, args.tracker_weights, args.device)
 
 
 def mesh_of(clip: VideoClip, depth: DepthFile) -> DWMesh:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..errors import EX4DError
 from .console import ProgressBar, interrupted, say
 from .flags import DEVICES, number, size, whole
-from .masks import add_tracker, tracker_of
+from .masks import add_tracker, tracker_identity, tracker_of
 from .recon import depth_source
 from .recon_job import DepthEstimate
 
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from ..training.prepare import AUTO, PrepareSettings, prepare, read_manifest
 
     masks = MaskSettings(kind=args.kind, sweep=args.sweep, dilation=args.dilation)
-    tracked = args.tracker if needs_tracker(masks.kind) else AUTO
+    tracked = tracker_identity(args) if needs_tracker(masks.kind) else AUTO
     settings = PrepareSettings(
         args.num_frames, args.size, args.fps, args.variants, args.clips_per_video, args.crop, masks, args.seed, tracked
     )

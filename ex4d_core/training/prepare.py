@@ -33,7 +33,7 @@ from .masks import MaskSettings, crop_frames, crop_mask, draw_crop, needs_mesh, 
 from .scenes import cuts, windows
 from .step import Sample
 from .times import Times
-from .trackers import Tracker
+from .trackers import Tracker, TrackerFailed
 
 RECORDS = "videos"
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
@@ -75,7 +75,7 @@ class PrepareSettings:
         crop: let a window wander over every variant; then each has a target of its own, so there is one variant a clip.
         masks: how they are made.
         seed: of all draws.
-        tracker: name of what follows points.
+        tracker: name of what follows points, and what tells its weights from others.
     """
 
     frames: int = FRAMES
@@ -215,8 +215,8 @@ def prepare(
         cancel: polled between and within videos.
 
     Raises:
-        EX4DError: a cache made with something else (names the field), or a disk that refuses. What is wrong with a video
-            does not raise: it is dropped, with its reason in the record.
+        EX4DError: a cache made with something else (names the field), a disk that refuses, or a tracker that fails. What is
+            wrong with a video does not raise: it is dropped, with its reason in the record.
         Cancelled: ``cancel`` returned True; finished videos stay.
     """
     folder = Path(folder)
@@ -327,6 +327,8 @@ def _prepare_video(
             sample, variants = make_clip(
                 clip, depth, video.caption, first, settings, encoders, tracker, cancel, times=times
             )
+        except TrackerFailed:
+            raise
         except EX4DError as error:
             reason = str(error)
             continue

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from ex4d_core.commands.cli import main
 from ex4d_core.errors import Cancelled, EX4DError
-from ex4d_core.training.trackers import LEARNED, load_tracker
+from ex4d_core.training.trackers import LEARNED, TrackerFailed, identity, load_tracker
 
 FRAMES, HEIGHT, WIDTH = 5, 48, 64
 MOTION = (3.0, -2.0)
@@ -175,6 +175,64 @@ def test_what_does_not_fit_is_told(name, checkout, tmp_path, capsys):
         del sys.modules[each]
     with pytest.raises(EX4DError, match="No module named 'not_there'"):
         load_tracker(name, checkout, good)
+
+
+RAISED = {
+    "a sentence": ('raise RuntimeError("shapes differ\\nmore")', "RuntimeError: shapes differ."),
+    "a name": ('raise KeyError("tracks")', "KeyError: 'tracks'."),
+    "nothing": ("assert False", "AssertionError."),
+}
+
+
+@pytest.mark.parametrize("what", RAISED)
+@pytest.mark.parametrize("name", LEARNED)
+def test_what_is_raised_while_points_are_followed_names_tracker_and_file(name, what, checkout, tmp_path):
+    code, told = RAISED[what]
+    raising(checkout, code)
+    file = weights_of(name, tmp_path)
+    wanted = f"The tracker {name} with '{file}' failed on 3 points in 5 frames of 64x48: {told}"
+    with pytest.raises(TrackerFailed) as caught:
+        load_tracker(name, checkout, file)(clip(), POINTS, 2)
+    assert str(caught.value) == wanted
+
+
+def raising(checkout, code):
+    """Every network's forward begins with this."""
+    for file in CODE:
+        path = checkout / file
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for number in reversed([n for n, line in enumerate(lines) if line.strip().startswith("def forward")]):
+            lines.insert(number + 1, f"        {code}")
+        path.write_text("\n".join(lines), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_what_is_no_answer_is_told_and_want_of_memory_stays_what_it_is(name, checkout, tmp_path):
+    file = tmp_path / f"{name}.pt"
+    wild = weights_of(name, tmp_path)
+    state = torch.load(wild)
+    for part in (state, *(value for value in state.values() if isinstance(value, dict))):
+        part.update({key: torch.full_like(v, float("nan")) for key, v in part.items() if isinstance(v, torch.Tensor)})
+    torch.save(state, file)
+    with pytest.raises(TrackerFailed, match=f"The tracker {name} with .* gave no tracks of 3 points"):
+        load_tracker(name, checkout, file)(clip(), POINTS, 0)
+    for each in [each for each in sys.modules if each.partition(".")[0] in ("cotracker", "tapnet")]:
+        del sys.modules[each]
+    raising(checkout, 'raise MemoryError("no room")')
+    with pytest.raises(MemoryError):
+        load_tracker(name, checkout, weights_of(name, tmp_path))(clip(), POINTS, 0)
+
+
+def test_a_tracker_is_told_from_another_by_its_weights(tmp_path):
+    (tmp_path / "other").mkdir()
+    paths = [tmp_path / "a.pt", tmp_path / "other" / "a.pt", tmp_path / "b.pt", tmp_path / "c.pt"]
+    for path, content in zip(paths, (b"one", b"one", b"one", b"two"), strict=True):
+        path.write_bytes(content)
+    told = [identity("tapir", path) for path in paths]
+    assert told[0] == told[1] and len(set(told)) == 3 and identity("tapnext", paths[0]) not in told
+    assert told[0] == "tapir: a.pt, 3 bytes, sha256 7692c3ad3540bb80"
+    with pytest.raises(EX4DError, match="no weights of the tracker tapir"):
+        identity("tapir", tmp_path / "none.pt")
 
 
 def test_a_package_of_the_same_name_elsewhere_is_not_taken_for_it(checkout, tmp_path):

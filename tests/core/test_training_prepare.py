@@ -30,7 +30,7 @@ from ex4d_core.training.prepare import (
     read_manifest,
 )
 from ex4d_core.training.scenes import cuts, windows
-from ex4d_core.training.trackers import choose_tracker
+from ex4d_core.training.trackers import TrackerFailed, choose_tracker
 from ex4d_core.video import save_video
 from ex4d_core.wan.prompts import PROMPT
 
@@ -196,6 +196,14 @@ class TestPreparing:
         with pytest.raises(EX4DError, match=f"prepared with another {field} "):
             made(videos, tmp_path / "cache", **change)
         assert len(open_cache(tmp_path / "cache").clips) == 2
+
+    def test_a_tracker_that_fails_ends_the_work_and_drops_no_video(self, videos, tmp_path):
+        def broken(frames, points, start, cancel=None):
+            raise TrackerFailed("The tracker is broken.")
+
+        with pytest.raises(TrackerFailed, match="The tracker is broken"):
+            made(videos, tmp_path / "cache", tracker=broken)
+        assert made(videos, tmp_path / "cache").clips == 2
 
     def test_a_manifest_in_another_order_is_refused(self, videos, tmp_path):
         made(videos, tmp_path / "cache")

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...storage.digest import sha256_of
+
 UNVERIFIED = "(unverified file)"
 DIGITS = re.compile(r"-([0-9a-f]{8})\.pth$")
 """torchvision's and pytorch-fid's way to say the first digits of the sha256 in a file's name."""
@@ -49,11 +51,7 @@ def digest(file: Path) -> str:
         if not weights:
             return hashlib.sha256().hexdigest()
         file = weights[0]
-    total = hashlib.sha256()
-    with file.open("rb") as opened:
-        while part := opened.read(1 << 22):
-            total.update(part)
-    return total.hexdigest()
+    return sha256_of(file)
 
 
 def note(file: Path) -> str | None:

@@ -2,8 +2,8 @@
 
 from .choose import TRACKER_CHOICES, TRACKERS, TrackerChoice, TrackerName, choose_tracker
 from .file import TracksFile, load_tracks, save_tracks
-from .learned import LEARNED, LearnedName, load_tracker
-from .tracks import Tracker, Tracks
+from .learned import LEARNED, LearnedName, identity, load_tracker
+from .tracks import Tracker, TrackerFailed, Tracks
 
 __all__ = [
     "LEARNED",
@@ -12,10 +12,12 @@ __all__ = [
     "LearnedName",
     "Tracker",
     "TrackerChoice",
+    "TrackerFailed",
     "TrackerName",
     "Tracks",
     "TracksFile",
     "choose_tracker",
+    "identity",
     "load_tracker",
     "load_tracks",
     "save_tracks",

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 
-from ...errors import EX4DError
+from ...errors import Cancelled, EX4DError
 from ...machine.memory import out_of_memory
-from .tracks import Tracker
+from ...storage.digest import sha256_of
+from .tracks import Tracker, TrackerFailed, Tracks
 
 LearnedName = Literal["cotracker", "tapir", "tapnext"]
 LEARNED: tuple[LearnedName, ...] = get_args(LearnedName)
@@ -42,7 +44,8 @@ def load_tracker(
         device: where it computes.
 
     Raises:
-        EX4DError: another folder or file, or code that does not load here.
+        EX4DError: another folder or file, or code that does not load here. What the tracker returned raises is `TrackerFailed`,
+            where it is not `Cancelled` or for want of memory.
     """
     repository, module = _MODULES[name]
     file = Path(checkout, *module.split(".")).with_suffix(".py")
@@ -50,12 +53,58 @@ def load_tracker(
         raise EX4DError(
             f"'{checkout}' is no checkout of {repository}: it has no {module.replace('.', '/')}.py. Clone it with git."
         )
-    if not Path(weights).is_file():
-        raise EX4DError(f"There are no weights of the tracker {name} at '{weights}'.")
+    check_weights(name, weights)
     beside = importlib.import_module(f".{name}", __package__)
     with loading(name, checkout, weights):
         network = beside.build(import_from(checkout, module), Path(weights))
-        return beside.follower(network.to(device).eval().requires_grad_(False), torch.device(device))
+        track = beside.follower(network.to(device).eval().requires_grad_(False), torch.device(device))
+    return following(track, name, weights)
+
+
+def identity(name: LearnedName, weights: str | Path) -> str:
+    """What tells a tracker from another one: its name, and name, size and digest of its file.
+
+    Raises:
+        EX4DError: no such file.
+    """
+    check_weights(name, weights)
+    file = Path(weights)
+    return f"{name}: {file.name}, {file.stat().st_size} bytes, sha256 {sha256_of(file)[:16]}"
+
+
+def check_weights(name: str, weights: str | Path) -> None:
+    """Refuse a file that is not there."""
+    if not Path(weights).is_file():
+        raise EX4DError(f"There are no weights of the tracker {name} at '{weights}'.")
+
+
+def following(track: Tracker, name: str, weights: str | Path) -> Tracker:
+    """The same tracker, but whatever its code raises while it follows points becomes one sentence, as does what is no answer."""
+
+    def follow(frames: np.ndarray, points: np.ndarray, start: int, cancel: Callable[[], bool] | None = None) -> Tracks:
+        clip = f"{len(points)} points in {len(frames)} frames of {frames.shape[2]}x{frames.shape[1]}"
+        try:
+            found = track(frames, points, start, cancel)
+        except Exception as error:
+            if isinstance(error, Cancelled) or out_of_memory(error):
+                raise
+            raise TrackerFailed(
+                f"The tracker {name} with '{weights}' failed on {clip}: {first_line(error)}."
+            ) from error
+        if found.path.shape[:2] != (len(frames), len(points)) or not np.isfinite(found.path).all():
+            shape = "x".join(map(str, found.path.shape))
+            raise TrackerFailed(
+                f"The tracker {name} with '{weights}' gave no tracks of {clip}: its places are {shape}, or not all numbers."
+            )
+        return found
+
+    return follow
+
+
+def first_line(error: Exception) -> str:
+    """The kind of an error, and the beginning of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 @contextmanager
@@ -66,10 +115,9 @@ def loading(name: str, checkout: str | Path, weights: str | Path) -> Iterator[No
     except Exception as error:
         if isinstance(error, EX4DError) or out_of_memory(error):
             raise
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise EX4DError(
-            f"The tracker {name} of '{checkout}' does not load with '{weights}': {lines[0][:200]}. Its own README says what it "
-            "needs."
+            f"The tracker {name} of '{checkout}' does not load with '{weights}': {first_line(error)}. Its own README says what "
+            "it needs."
         ) from error
 
 

@@ -31,6 +31,10 @@ class Tracks:
             )
 
 
+class TrackerFailed(EX4DError):
+    """A tracker that cannot follow points at all: no fault of the clip, so all others would fare the same."""
+
+
 class Tracker(Protocol):
     """Follows points of one frame to both ends of the clip."""
 
