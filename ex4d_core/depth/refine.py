@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
@@ -14,14 +13,16 @@ from ..machine import extras
 
 Mend = Literal["edges", "flicker"]
 MENDS: tuple[Mend, ...] = get_args(Mend)
-EDGE = math.log(1.06)
-"""Logarithm of the ratio of depths around a pixel from which there is an edge."""
-SAME = math.log(1.015)
-"""Likewise within which a pixel lies on the nearer or the farther surface and is left as it is."""
-RAMP = 0.15
-"""Share of the range around by which a pixel must differ from its neighbours to both sides, to hang between two surfaces."""
-SLOPE = 1.3
-"""By which the range of depths grows where twice as wide a look is taken: less at an edge, more on a slope."""
+EDGE = 0.06
+"""Difference of two surfaces' depths, as a share of their mean, from which there is an edge between them."""
+SOFT = 0.25
+"""Share of a ramp's steepest step that the steps beside it make together at the least: less is a step already."""
+FOOT = 0.05
+"""Share of the steepest step from which on steps are no part of a ramp."""
+FLAT = 0.4
+"""Share of the steepest step that is too steep beyond a ramp: a slope is none."""
+REACH = 6
+"""Steps of a ramp to either side of its steepest."""
 
 
 def mended(depth: Tensor, mends: Sequence[Mend]) -> Tensor:
@@ -31,65 +32,115 @@ def mended(depth: Tensor, mends: Sequence[Mend]) -> Tensor:
     return sharpen_edges(depth) if "edges" in mends else depth
 
 
-def sharpen_edges(depth: Tensor, reach: int = 3) -> Tensor:
+def sharpen_edges(depth: Tensor) -> Tensor:
     """Depth whose edges are steps: what hangs between two surfaces is put on the one that it is nearer to.
+
+    A blur makes a ramp of a step. Along rows and then along columns each ramp is sought from its steepest step, and what lies on
+    it takes the depth of the surface before or after, carried on from the ramp's end. Shares of depth are compared, so that the
+    unit does not matter.
 
     Args:
         depth: (T, H, W) planar depth, > 0.
-        reach: pixels from the middle of a blurred edge to either surface.
 
     Returns:
-        (T, H, W) float32. Slopes, and edges that are steps already, are left as they are; a limb that curves away from the
-        camera may become a step over its last pixels.
-
-    Source: the shock filter of Osher and Rudin, 1990, in one step: below the middle of its surroundings' range a value becomes
-    their least, above it their largest; of logarithms, so that the unit does not matter.
+        (T, H, W) float32. Slopes, limbs that curve away and edges that are steps already are left as they are.
     """
-    result = depth.float().cpu().clone()
-    sharpen = _compiled(result, reach) or _sharpen
-    for frame in result.numpy():
-        sharpen(frame, reach)
+    source = depth.float().cpu().contiguous()
+    result = source.clone()
+    sharpen = _compiled(source) or _sharpen
+    for given, frame in zip(source.numpy(), result.numpy(), strict=True):
+        sharpen(given, frame)
     return result.to(depth.device)
 
 
-def _compiled(depth: Tensor, reach: int) -> Callable[[np.ndarray, int], None] | None:
+def _compiled(depth: Tensor) -> Callable[[np.ndarray, np.ndarray], None] | None:
     """`_sharpen` as machine code for frames of a clip (T, H, W); None where numba is not installed."""
     if not extras.has("numba"):
         return None
     from .refine_kernels import sharpen
 
     height, width = depth.shape[1:]
-    room, near = np.empty((2, height + 2 * reach, width), np.float32), np.empty((height, width), np.uint8)
-    return lambda frame, reach: sharpen(frame, room, near, reach, EDGE, SAME, RAMP, SLOPE)
+    room = np.empty((2, width, height), np.float32)
+    return lambda source, target: sharpen(source, target, room, EDGE, SOFT, FOOT, FLAT, REACH)
 
 
-def _sharpen(depth: np.ndarray, reach: int) -> None:
-    """One frame (H, W), in place."""
-    values = np.log(depth)
-    # A step has neighbours of its own depth on one side; what a blur has put there has none.
-    beside_low, beside_high = _range(values, 1)
-    low, high = _range(values, reach)
-    span = high - low
-    ramp = (span > EDGE) & (np.minimum(values - beside_low, beside_high - values) > RAMP * span)
-    if not ramp.any():
-        return
-    wide_low, wide_high = _range(low, reach)[0], _range(high, reach)[1]
-    edge = (span > EDGE) & (wide_high - wide_low < SLOPE * span)
-    near_ramp = _range((ramp & edge).astype(np.float32), reach - 1)[1] > 0
-    between = near_ramp & edge & (values - low > SAME) & (high - values > SAME)
-    nearer = np.where(values - low < high - values, low, high)
-    depth[between] = np.where(nearer == low, _range(depth, reach)[0], _range(depth, reach)[1])[between]
+def _sharpen(source: np.ndarray, target: np.ndarray) -> None:
+    """One frame (H, W) float32, along its rows and then along its columns, into ``target``, which holds the same values."""
+    _sharpen_rows(source, target)
+    _sharpen_rows(target.T.copy(), target.T)
 
 
-def _range(values: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
-    """Least and largest within ``reach`` pixels, (H, W) each: along one side and then along the other."""
-    from scipy.ndimage import maximum_filter1d, minimum_filter1d
+def _sharpen_rows(source: np.ndarray, target: np.ndarray) -> None:
+    """Every row; see `_sharpen`."""
+    depth = source.astype(np.float64)
+    row, first, last, sign, rise, fall = _ramps(depth)
+    one, two = depth[row, first], depth[row, last]
+    for offset in range(1, 2 * REACH + 1):
+        two = np.where(first + offset < last, two / fall, two)
+    for offset in range(1, 2 * REACH + 1):
+        one, place = one * rise, first + offset
+        on = place < last
+        value = depth[row[on], place[on]]
+        nearer_one = sign[on] * ((one * two)[on] - value * value) > 0
+        target[row[on], place[on]] = np.where(nearer_one, one[on], two[on])
+        two = two * fall
 
-    size = 2 * reach + 1
-    low, high = values, values
-    for axis in (0, 1):
-        low, high = minimum_filter1d(low, size, axis), maximum_filter1d(high, size, axis)
-    return low, high
+
+def _ramps(depth: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The ramps of all rows of a frame (H, W).
+
+    Returns:
+        Row, first and last pixel, 1 or -1 where depth rises or falls, and the factors from pixel to pixel of the surfaces
+        before and after; (N,) each.
+    """
+    # Step n leads from pixel n - 2 to the next; beyond the borders nothing changes.
+    steps = np.pad(_between(depth[:, :-1], depth[:, 1:]), ((0, 0), (2, 2)))
+    row, x = _steepest(depth)
+    sign = np.sign(steps[row, x + 2])
+
+    def step(place: np.ndarray) -> np.ndarray:
+        return sign * steps[row, place + 2]
+
+    first, last = _foot(step, x, -1), _foot(step, x + 1, 1)
+    before, after = step(first - 1), step(last)
+    rise, fall = sign * _flatter(before, step(first - 2)), sign * _flatter(after, step(last + 1))
+    height = sign * (_between(depth[row, first], depth[row, last]) - 0.5 * (rise + fall) * (last - first))
+    ramp = np.maximum(step(x - 1), 0) + np.maximum(step(x + 1), 0) >= SOFT * step(x)
+    ramp &= (last - first >= 2) & (np.maximum(before, after) <= FLAT * step(x)) & (height >= EDGE)
+    parts = (row, first, last, sign, (2 + rise) / (2 - rise), (2 + fall) / (2 - fall))
+    return tuple(part[ramp] for part in parts)
+
+
+def _between(here: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Steps from depth to depth, as shares of their mean: nearly logarithms of ratios, and of the same bits compiled."""
+    return 2 * (there - here) / (there + here)
+
+
+def _steepest(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row and pixel (N,) from which the step to the next is large, and steeper than those beside it in its direction."""
+    before, here, there, after = (depth[:, k : depth.shape[1] - 3 + k] for k in range(4))
+    large = 8 * np.abs(there - here) > EDGE * (there + here)
+    up = (there > here) & (there * before >= here * here) & (there * there > here * after)
+    down = (there < here) & (there * before <= here * here) & (there * there < here * after)
+    row, x = np.nonzero(large & (up | down))
+    return row, x + 1
+
+
+def _foot(step: Callable[[np.ndarray], np.ndarray], start: np.ndarray, way: int) -> np.ndarray:
+    """The pixels (N,) at which ramps end to one side: where steps become small, or larger again, or after `REACH` steps."""
+    place = start.copy()
+    steepest = last = step(start if way < 0 else start - 1)
+    going = np.ones(len(start), bool)
+    for _ in range(REACH):
+        following = step(place - 1 if way < 0 else place)
+        going &= (following > FOOT * steepest) & (following <= last)
+        place, last = np.where(going, place + way, place), np.where(going, following, last)
+    return place
+
+
+def _flatter(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Of two slopes of one direction; 0 of two that are not."""
+    return np.where(one * two <= 0, 0.0, np.where(np.abs(one) < np.abs(two), one, two))
 
 
 def level_frames(depth: Tensor) -> Tensor:
