@@ -72,17 +72,43 @@ def load_encoders(folder: str | Path, *, vae: str | Path | None = None, device: 
     files = [vae] if vae.is_file() else sorted(vae.glob("*"))
     files += [file for part in PARTS[1:] for file in sorted((folder / part).glob("*"))]
     dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
+    return encoders_of(
+        _load_vae(vae),
+        *_load_text(folder, dtype),
+        _load_image(folder, dtype),
+        device=device,
+        fingerprint=fingerprint(files),
+    )
+
+
+def encoders_of(
+    vae: Any, text: Any, tokenizer: Any, image: Any, *, device: torch.device | str, fingerprint: str
+) -> Encoders:
+    """The encoders of networks that are loaded, each in the type that it computes in.
+
+    Args:
+        vae: diffusers' AutoencoderKLWan.
+        text: transformers' UMT5EncoderModel.
+        tokenizer: of it.
+        image: transformers' CLIPVisionModel.
+        device: where they compute.
+        fingerprint: tells these weights from others.
+    """
     return Encoders(
-        video_encoder(vae, device),
-        _text_encoder(folder, device, dtype),
-        _image_encoder(folder, device, dtype),
-        fingerprint(files),
+        _video_latents(vae, device),
+        _text_features(text, tokenizer, device),
+        _image_features(image, device),
+        fingerprint,
     )
 
 
 def video_encoder(path: Path, device: torch.device | str = "cpu") -> Callable[[Tensor], Tensor]:
     """Wan's VAE: the mean of its distribution, normalised by Wan's own means and deviations; see `Encoders.video`."""
-    network = _load_vae(path).to(device).eval().requires_grad_(False)
+    return _video_latents(_load_vae(path), device)
+
+
+def _video_latents(network: Any, device: torch.device | str) -> Callable[[Tensor], Tensor]:
+    network = network.to(device).eval().requires_grad_(False)
     mean, deviation = (torch.tensor(network.config[name]).view(-1, 1, 1, 1) for name in ("latents_mean", "latents_std"))
 
     @torch.inference_mode()
@@ -116,14 +142,17 @@ def _load_vae(path: Path) -> Any:
     return network.float()
 
 
-def _text_encoder(folder: Path, device: torch.device | str, dtype: torch.dtype) -> Callable[[str], Tensor]:
+def _load_text(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     transformers = extras.load("transformers", "Preparing clips")
     with reading_folder(folder / "text_encoder"):
         network = transformers.UMT5EncoderModel.from_pretrained(
             str(folder / "text_encoder"), dtype=dtype, local_files_only=True
         )
     with reading_folder(folder / "tokenizer"):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)
+        return network, transformers.AutoTokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)
+
+
+def _text_features(network: Any, tokenizer: Any, device: torch.device | str) -> Callable[[str], Tensor]:
     network = network.to(device).eval().requires_grad_(False)
 
     @lru_cache(maxsize=4)  # clips without a caption share one
@@ -137,12 +166,15 @@ def _text_encoder(folder: Path, device: torch.device | str, dtype: torch.dtype) 
     return encode
 
 
-def _image_encoder(folder: Path, device: torch.device | str, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+def _load_image(folder: Path, dtype: torch.dtype) -> Any:
     transformers = extras.load("transformers", "Preparing clips")
     with reading_folder(folder / "image_encoder"):
-        network = transformers.CLIPVisionModel.from_pretrained(
+        return transformers.CLIPVisionModel.from_pretrained(
             str(folder / "image_encoder"), dtype=dtype, local_files_only=True
         )
+
+
+def _image_features(network: Any, device: torch.device | str) -> Callable[[Tensor], Tensor]:
     network = network.to(device).eval().requires_grad_(False)
     mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (CLIP_MEAN, CLIP_DEVIATION))
 
@@ -152,7 +184,7 @@ def _image_encoder(folder: Path, device: torch.device | str, dtype: torch.dtype)
         planes = picture.permute(2, 0, 1)[None].float() / 255
         size = (network.config.image_size, network.config.image_size)
         small = functional.interpolate(planes, size, mode="bicubic", align_corners=False)[0]
-        given = ((small - mean) / deviation)[None].to(device, dtype)
+        given = ((small - mean) / deviation)[None].to(device, network.dtype)
         return network(given, output_hidden_states=True).hidden_states[-2][0].float().cpu().clone()
 
     return encode
