@@ -359,7 +359,7 @@ def _films(folder: Path, entries: list[Entry], folders: dict[str, Path], noise: 
         films.append(
             Film(
                 f"{entry.case}, {range_title(entry.span)}: truth, {judged}, where they differ",
-                film_of(shown.color, truth.rgb),
+                film_of(shown.color, truth.rgb, cancel=interrupted),
             )
         )
     return films

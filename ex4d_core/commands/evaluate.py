@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
                     clips, prompt=args.prompt, fps=fps, weights=weights, progress=bar, cancel=interrupted
                 )
                 if args.html is not None and len(seen) < FILMS:
-                    seen[pair.name] = seen_of(pair.name, clips, done[pair.name])
+                    seen[pair.name] = seen_of(pair.name, clips, done[pair.name], cancel=interrupted)
             except (EX4DError, OSError) as error:
                 problems.append(f"{pair.name}: {error}")
     missing = [f"{name}: {row} {scores.reasons[row]}" for name, scores in done.items() for row in lacking(args, scores)]
@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
         with staged_file(args.json) as part:
             text = json.dumps(report(done, problems), indent=1, allow_nan=False)
             part.write_text(text + "\n", encoding="utf-8")
-    if args.html is not None and done:
+    if args.html is not None:
         with staged_file(args.html) as part:
             part.write_text(clips_page(done, seen, problems, __version__), encoding="utf-8")
     for line in problems:

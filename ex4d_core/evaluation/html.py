@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import base64
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..preview.comparison import FULL_SCALE, error_map
-from ..preview.pictures import jpeg
+from ..preview.film import film_size, lay_out
+from ..preview.pictures import jpeg, shrink
 from ..video import save_video
 
 QUALITY, FILM_FPS = 82, 5.0
 """Of JPEG; and films slowed, so that an eye can follow them."""
+FILM_PIXELS, FILM_CRF = 512 * 288, 22.0
+"""Of one picture of a film at most, of three that share the page's width; and x264's quality."""
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1180px;padding:0 1rem;color:#1b1f24}
 table{border-collapse:collapse;margin:.5rem 0 1.5rem;font-variant-numeric:tabular-nums}
@@ -42,20 +45,29 @@ class Film:
     data: bytes
 
 
-def film_of(shown: Tensor, truth: Tensor | None = None) -> bytes:
+def film_of(shown: Tensor, truth: Tensor | None = None, *, cancel: Callable[[], bool] | None = None) -> bytes:
     """Truth, what is shown and where they differ, side by side, as an MP4; what is shown alone without a truth.
 
-    Both are (T, H, W, 3) uint8.
+    Args:
+        shown: (T, H, W, 3) uint8; large pictures are made smaller, after they were compared.
+        truth: likewise.
+        cancel: polled at every frame.
+
+    Raises:
+        Cancelled: ``cancel`` returned True.
     """
-    strips = list(shown.numpy())
-    if truth is not None:
-        strips = [
-            np.concatenate([right, frame, error_map(frame, right)], axis=1)
-            for right, frame in zip(truth.numpy(), strips, strict=True)
-        ]
+    width, height = film_size(shown.shape[2], shown.shape[1], FILM_PIXELS)
+
+    def strip(t: int) -> np.ndarray:
+        pictures = [shown[t].numpy()]
+        if truth is not None:
+            right = truth[t].numpy()
+            pictures = [right, *pictures, error_map(pictures[0], right)]
+        return lay_out([shrink(picture, width, height) for picture in pictures])
+
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "film.mp4"
-        save_video(file, torch.from_numpy(np.stack(strips)), FILM_FPS)
+        save_video(file, map(strip, range(len(shown))), FILM_FPS, crf=FILM_CRF, cancel=cancel)
         return file.read_bytes()
 
 

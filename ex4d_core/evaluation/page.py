@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -36,8 +36,8 @@ class Seen:
     worst: list[tuple[float, int, np.ndarray, np.ndarray]]
 
 
-def seen_of(name: str, clips: Clips, scores: Scores) -> Seen:
-    """Of a clip that was judged."""
+def seen_of(name: str, clips: Clips, scores: Scores, *, cancel: Callable[[], bool] | None = None) -> Seen:
+    """Of a clip that was judged; ``cancel`` is polled at every frame of its film."""
     says = "the result" if clips.truth is None else "truth, result, where they differ"
     worst: list[tuple[float, int, np.ndarray, np.ndarray]] = []
     if clips.truth is not None:
@@ -47,7 +47,7 @@ def seen_of(name: str, clips: Clips, scores: Scores) -> Seen:
             (value, t, clips.result[t].numpy().copy(), clips.truth[t].numpy().copy())
             for value, t in sorted(known)[:WORST]
         ]
-    return Seen(Film(f"{name}: {says}", film_of(clips.result, clips.truth)), worst)
+    return Seen(Film(f"{name}: {says}", film_of(clips.result, clips.truth, cancel=cancel)), worst)
 
 
 def clips_page(done: dict[str, Scores], seen: dict[str, Seen], problems: Sequence[str], version: str) -> str:
@@ -59,13 +59,14 @@ def clips_page(done: dict[str, Scores], seen: dict[str, Seen], problems: Sequenc
         problems: what could not be measured.
         version: of this package.
     """
-    count = "1 clip" if len(done) == 1 else f"{len(done)} clips"
+    count = "1 clip" if len(done) == 1 else f"{len(done)} clips" if done else "no clip"
     parts = [
         f"<h1>Evaluation of {count}</h1><p>ex4d {escape(version)}. ± is half of the 95 % bootstrap interval over clips.</p>"
     ]
     if problems:
         parts += ["<h2>Not measured</h2><ul>", *(f"<li class=worse>{escape(one)}</li>" for one in problems), "</ul>"]
-    parts += ["<h2>Numbers</h2>", _means(done)]
+    if done:
+        parts += ["<h2>Numbers</h2>", _means(done)]
     if len(done) > 1:
         parts += ["<h2>Clip by clip</h2>", _each(done)]
     parts += _curves(done)

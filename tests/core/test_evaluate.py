@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from ex4d_core import save_video
+from ex4d_core import load_video, save_video
 from ex4d_core.commands.cli import main
 from ex4d_core.commands.evaluate import ROLES, Pair, read
 from ex4d_core.demo_scene import DemoScene
 from ex4d_core.demo_scene.arranged import BENCHMARK_SEEDS
 from ex4d_core.demo_scene.world import SUBJECT
-from ex4d_core.errors import EX4DError
+from ex4d_core.errors import Cancelled, EX4DError
+from ex4d_core.evaluation import html
 from ex4d_core.evaluation.adherence import Asked, adherence, radius_of
 from ex4d_core.evaluation.benchmark.cases import target_path
 from ex4d_core.evaluation.bootstrap import estimate
@@ -25,6 +26,8 @@ from ex4d_core.evaluation.motion import flow_warp_error
 from ex4d_core.evaluation.regions import regions
 from ex4d_core.evaluation.scores import Clips, evaluate
 from ex4d_core.evaluation.similarity import psnr, similarities, squared_error
+from ex4d_core.preview.comparison import error_map
+from ex4d_core.preview.film import GAP
 
 REFERENCES = {
     # size: scikit-image 0.26's structural_similarity (gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
@@ -232,3 +235,28 @@ def test_pairs_are_told_on_one_page(tmp_path, capsys):
     page = (tmp_path / "one.html").read_text(encoding="utf-8")
     assert "Evaluation of 1 clip<" in page and "Worst frames" not in page and page.count("data:video/mp4") == 1
     assert main([*one[:-1], str(tmp_path)]) == 2 and "--html" in capsys.readouterr().err
+
+
+def test_a_page_is_written_where_no_clip_could_be_measured(tmp_path):
+    for side, name in (("results", "a"), ("truths", "b")):
+        (tmp_path / side).mkdir()
+        np.savez(tmp_path / side / f"{name}.npz", rgb=np.zeros((1, 24, 24, 3), np.uint8))
+    words = ["evaluate", str(tmp_path / "results"), "--against", str(tmp_path / "truths")]
+    assert main([*words, "--html", str(tmp_path / "r.html")]) == 2
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Evaluation of no clip" in page and "a.npz: there is no" in page and "Numbers" not in page
+
+
+def test_films_of_large_clips_are_small_and_show_differences_of_the_full_pictures(tmp_path, monkeypatch):
+    monkeypatch.setattr(html, "FILM_PIXELS", 32 * 24)
+    truth = torch.full((3, 96, 128, 3), 90, dtype=torch.uint8)
+    result = truth.clone()
+    result[:, ::2, ::2] += 120  # what means over four by four pixels would show as 30 levels
+    (tmp_path / "film.mp4").write_bytes(html.film_of(result, truth))
+    film = load_video(tmp_path / "film.mp4").frames
+    assert film.shape == (3, 24, 3 * 32 + 2 * GAP, 3)
+    shown = film[1, 12].float().mean(-1)
+    assert abs(shown[16] - 90) < 5 and abs(shown[52] - 120) < 5
+    assert abs(shown[88] - float(error_map(result[0].numpy(), truth[0].numpy()).mean())) < 8
+    with pytest.raises(Cancelled):
+        html.film_of(result, cancel=lambda: True)

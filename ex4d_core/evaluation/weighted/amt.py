@@ -26,6 +26,8 @@ STEP = 16
 SMALLEST_SIDE = 2 * GRID * 2 ** (LEVELS - 1)
 """Pixels that the coarsest level of correlations needs on each side to have two places."""
 MIDDLE = 0.5
+ROWS = 8
+"""Of the grid of correlations, whose windows are in memory at once: 40 MB of a picture of 1920x1080."""
 
 State = Mapping[str, Tensor]
 
@@ -54,12 +56,12 @@ def between(state: State, one: Tensor, two: Tensor) -> Tensor:
 def _between(state: State, one: Tensor, two: Tensor) -> Tensor:
     mean = torch.cat([one, two], 2).mean((1, 2, 3), keepdim=True)
     one, two = one - mean, two - mean
-    correlations = _correlations(_matched(state, one), _matched(state, two))
+    features = _features(_matched(state, one), _matched(state, two))
     first, second = _pyramid(state, one), _pyramid(state, two)
     moment = torch.full_like(first[3][:, :1], MIDDLE)
     flows, hidden = _split(_decoded(state, "decoder4", torch.cat([first[3], second[3], moment], 1)))
     for level, scale in ((4, 1), (3, 2), (2, 4)):
-        change, turn = _updated(state, f"update{level}", hidden, _looked_up(correlations, flows, scale), scale)
+        change, turn = _updated(state, f"update{level}", hidden, _looked_up(features, flows, scale), scale)
         hidden, flows = hidden + change, flows + turn
         own, other = first[level - 2], second[level - 2]
         parts = torch.cat([hidden, _warped(own, flows[:, :2]), _warped(other, flows[:, 2:]), flows], 1)
@@ -149,41 +151,70 @@ def _split(made: Tensor) -> tuple[Tensor, Tensor]:
     return made[:, :4], made[:, 4:]
 
 
-def _correlations(one: Tensor, two: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """Every place of one picture with every place of the other, (N H W, 1, H, W), and coarser; both ways."""
-    count, channels, height, width = one.shape
-    all_pairs = one.flatten(2).transpose(1, 2) @ two.flatten(2) / channels**0.5
+def _features(one: Tensor, two: Tensor) -> tuple[tuple[Tensor, list[Tensor]], tuple[Tensor, list[Tensor]]]:
+    """What is correlated, there and back: features (N, H, W, C) of a picture, and those of the other, also coarser ones."""
     levels = []
-    for pairs in (all_pairs, all_pairs.transpose(1, 2)):
-        own = [pairs.reshape(count * height * width, 1, height, width)]
+    for features in (one, two):
+        coarser = [features]
         for _ in range(LEVELS - 1):
-            own.append(F.avg_pool2d(own[-1], 2))
-        levels.append(own)
-    return levels[0], levels[1]
+            coarser.append(F.avg_pool2d(coarser[-1], 2))
+        levels.append([level.permute(0, 2, 3, 1).contiguous() for level in coarser])
+    return (levels[0][0], levels[1]), (levels[1][0], levels[0])
 
 
-def _looked_up(correlations: tuple[list[Tensor], list[Tensor]], flows: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+def _looked_up(features: tuple[tuple[Tensor, list[Tensor]], ...], flows: Tensor, scale: int) -> tuple[Tensor, Tensor]:
     """Correlations around where the flows lead, and the flows, both on the grid of correlations.
 
     The flows lead from the middle to the first picture and to the second; from one picture to the other it is twice as far.
+    Only what is looked up is computed: all pairs of places of a picture of 1920x1080 would take 8 GB.
     """
     if scale > 1:
         flows = _resized(flows, 1 / scale) / scale
-    count, _, height, width = flows.shape
+    height, width = flows.shape[2:]
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     here = torch.stack([columns, rows])[None].to(flows)
     there = (here + flows[:, 2:] / MIDDLE, here + flows[:, :2] / (1 - MIDDLE))
-    steps = torch.arange(-RADIUS, RADIUS + 1).to(flows)
-    # The published windows count along x first.
-    around = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), -1)
-    found = []
-    for levels, places in zip(correlations, there, strict=True):
-        middle = places.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2)
-        for number, level in enumerate(levels):
-            size = torch.tensor([level.shape[-1] - 1, level.shape[-2] - 1]).to(flows)
-            grid = 2 * (middle / 2**number + around) / size - 1
-            found.append(F.grid_sample(level, grid, align_corners=True).reshape(count, height, width, -1))
+    found = [
+        _window(own, level, places.permute(0, 2, 3, 1) / 2**number)
+        for (own, levels), places in zip(features, there, strict=True)
+        for number, level in enumerate(levels)
+    ]
     return torch.cat(found, -1).permute(0, 3, 1, 2), flows
+
+
+def _window(own: Tensor, other: Tensor, places: Tensor) -> Tensor:
+    """Correlations with what lies within `RADIUS` of a place, between pixels as a line between them; beyond the border 0.
+
+    Args:
+        own: (N, H, W, C) features.
+        other: (N, h, w, C) of the other picture, which may be coarser.
+        places: (N, H, W, 2) where in ``other``, x first.
+
+    Returns:
+        (N, H, W, (2 RADIUS + 1)^2), along x first, as the published windows are.
+    """
+    side, channels = 2 * RADIUS + 2, own.shape[-1]
+    height, width = other.shape[1:3]
+    corner = places.floor().clamp(-2 * side, max(height, width) + side)
+    share = (places - places.floor())[..., None, None, :]
+    # Room for a whole window beyond each border, where there is nothing.
+    padded = F.pad(other, (0, 0, side, side, side, side))
+    down, right = padded.stride()[1:3]
+    windows = padded.as_strided(
+        (len(own), height + side + 1, width + side + 1, side, side * channels),
+        (padded.stride(0), down, right, down, 1),
+    )
+    x = (corner[..., 0].long() - RADIUS + side).clamp(0, width + side)
+    y = (corner[..., 1].long() - RADIUS + side).clamp(0, height + side)
+    pairs = torch.empty((*own.shape[:3], side, side), dtype=own.dtype, device=own.device)
+    for target, features, view, columns, rows in zip(pairs, own, windows, x, y, strict=True):
+        for t, f, c, r in zip(*(part.split(ROWS) for part in (target, features, columns, rows)), strict=True):
+            near = view[r.flatten(), c.flatten()].reshape(-1, side * side, channels)
+            t.copy_(torch.bmm(near, f.reshape(-1, channels, 1)).reshape(t.shape))
+    pairs = pairs / channels**0.5
+    pairs = pairs[..., :-1] + share[..., 0] * (pairs[..., 1:] - pairs[..., :-1])
+    pairs = pairs[..., :-1, :] + share[..., 1] * (pairs[..., 1:, :] - pairs[..., :-1, :])
+    return pairs.transpose(-1, -2).flatten(-2)
 
 
 def _updated(
