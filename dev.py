@@ -29,6 +29,7 @@ import venv
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -40,6 +41,7 @@ TORCH_FAMILY = [*TORCH, "torchvision==0.26.0", "torchaudio==2.11.0"]
 # What the geometric half needs: the demo installs neither diffusers nor anything of ComfyUI.
 DEMO = ["-r", "requirements.txt", "numba>=0.59"]
 CI = os.environ.get("CI", "").lower() == "true"
+Result = TypeVar("Result")
 
 
 def venv_python() -> Path:
@@ -108,7 +110,7 @@ def found_hosts() -> list[Path]:
     return [host.path for host in hosts.find_hosts(fetch=True)]
 
 
-def host_web(python: Path) -> None:
+def host_web(python: Path) -> int:
     """Give each ComfyUI checkout its own pinned web packages where they differ from the environment's."""
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
@@ -116,8 +118,10 @@ def host_web(python: Path) -> None:
         "for host in hosts.find_hosts(): hosts.install_web_packages(host)\n"
         "hosts.install_newest_frontend()"
     )
-    if run([python, "-c", code]):
-        sys.exit("The web packages of a ComfyUI checkout could not be installed.")
+    failed = run([python, "-c", code])
+    if failed:
+        say("The web packages of a ComfyUI checkout could not be installed.")
+    return failed
 
 
 def node_modules() -> bool:
@@ -209,30 +213,51 @@ def demo(python: Path, arguments: list[str]) -> int:
     return run([python, "-m", "ex4d_core", "demo", *arguments])
 
 
-def beside(python: Path, chore: str) -> Callable[[], int]:
-    """Begin a chore in a process of its own; what is returned waits for its end, shows its output and gives its code."""
-    command = [str(python), "dev.py", chore, "--no-install"]
-    pool = ThreadPoolExecutor(1)
-    work = pool.submit(subprocess.run, command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def yielding(command: list[str]) -> tuple[list[str], dict[str, int]]:
+    """A command, and the keywords to start it with, that takes what others leave of the cores."""
+    if sys.platform == "win32":
+        return command, {"creationflags": subprocess.BELOW_NORMAL_PRIORITY_CLASS}
+    return ["nice", "-n", "10", *command] if shutil.which("nice") else command, {}
+
+
+def beside(chore: Callable[[], Result]) -> Callable[[], Result]:
+    """Begin something in a thread of its own; what is returned waits for its end and gives its result."""
+    return ThreadPoolExecutor(1).submit(chore).result
+
+
+def behind(python: Path, chore: str, arguments: list[str]) -> Callable[[], int]:
+    """Begin a chore beside others and behind them; what is returned waits for it, shows its output and gives its code."""
+    command, keywords = yielding([str(python), "dev.py", chore, "--no-install", *arguments])
+    pipes = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "text": True,
+        "encoding": "utf-8",
+        "errors": "replace",
+    }
+    done = beside(lambda: subprocess.run(command, cwd=ROOT, **pipes, **keywords))
 
     def ended() -> int:
-        done = work.result()
-        print(done.stdout, end="", flush=True)
-        return done.returncode
+        print(done().stdout, end="", flush=True)
+        return done().returncode
 
     return ended
 
 
-def test(python: Path, arguments: list[str]) -> int:
-    """All of it; every step runs even when one before has failed."""
-    node_modules()
-    typed = beside(python, "types")  # pyright keeps one core busy, and the tests of the core wait now and then
+def test(python: Path, arguments: list[str], install: bool) -> int:
+    """All of it; every step runs even when one before has failed.
+
+    Servers and browsers wait much of their time and then want to be quick: the core's tests and pyright have what they leave.
+    """
+    web = beside(lambda: host_web(python) if install else 0)
+    typed, tested = behind(python, "types", []), behind(python, "core", arguments)
     steps = {
         "lint": lambda: lint(python),
         "js": js,
-        "core": lambda: core(python, arguments),
-        "types": typed,
+        "web": web,
         "hosted": lambda: hosted(python, arguments),
+        "types": typed,
+        "core": tested,
     }
     report = []
     for name, step in steps.items():
@@ -275,21 +300,19 @@ def main() -> int:
     if chore == "hosts":
         print("\n".join(map(str, found_hosts())) or "none")
         return 0
-    if options.no_install:
-        python = Path(sys.executable)
-    else:
-        python = environment("demo" if chore == "demo" else "test")
-        if chore in ("test", "pytest", "film"):
-            host_web(python)
-    if chore in ("test", "pytest", "film"):
-        node_modules()
+    browsing = chore in ("test", "pytest", "film")
+    tools = beside(lambda: browsing and node_modules())  # while pip is at work
+    python = Path(sys.executable) if options.no_install else environment("demo" if chore == "demo" else "test")
+    tools()
+    if chore in ("pytest", "film") and not options.no_install and host_web(python):
+        return 1
 
     def harness(module: str) -> int:
         return run([python, "-m", f"harness.{module}"], env=os.environ | {"PYTHONPATH": str(ROOT / "tests")})
 
     chores = {
         "demo": lambda: demo(python, rest),
-        "test": lambda: test(python, rest),
+        "test": lambda: test(python, rest, install=not options.no_install),
         "lint": lambda: lint(python),
         "types": lambda: types(python),
         "core": lambda: core(python, rest),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = [ROOT / "__init__.py", *(ROOT / "nodes").rglob("*.py"), *(ROOT / "ex4d_core").rglob("*.py")]
@@ -40,6 +39,11 @@ def relative(path: Path) -> Path:
     return path.relative_to(ROOT)
 
 
+@cache
+def tree_of(path: Path) -> ast.AST:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imported(tree: ast.AST) -> set[str]:
     """Absolute imports and names given to import_module, as dotted names."""
     found = set()
@@ -57,12 +61,12 @@ def imported(tree: ast.AST) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(relative(path)))
-def test_python_connects_nowhere_but_to_fetch_models(path):
-    names = imported(ast.parse(path.read_text(encoding="utf-8"))) - HARMLESS
-    connecting = {name for name in names if name.split(".")[0] in CONNECT}
-    assert connecting <= ({"huggingface_hub"} | {f"huggingface_hub.{part}" for part in ("file_download", "utils")}
-                          if relative(path) == DOWNLOADS else set())  # fmt: skip
+def test_python_connects_nowhere_but_to_fetch_models():
+    for path in PYTHON:
+        names = imported(tree_of(path)) - HARMLESS
+        connecting = {name for name in names if name.split(".")[0] in CONNECT}
+        fetching = {"huggingface_hub", "huggingface_hub.file_download", "huggingface_hub.utils"}
+        assert connecting <= (fetching if relative(path) == DOWNLOADS else set()), relative(path)
 
 
 def test_the_one_way_out_is_used_by_what_downloads_models():
@@ -74,38 +78,38 @@ def test_the_one_way_out_is_used_by_what_downloads_models():
     }
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(relative(path)))
-def test_python_starts_no_program_that_could_send(path):
-    text = path.read_text(encoding="utf-8")
-    started = len(
-        re.findall(r"subprocess\.(?:Popen|run|call|check_\w+)\(|os\.(?:system|popen|exec\w+|spawn\w+)\(", text)
-    )
-    assert started == PROGRAMS.get(relative(path), 0)
+def test_python_starts_no_program_that_could_send():
+    start = re.compile(r"subprocess\.(?:Popen|run|call|check_\w+)\(|os\.(?:system|popen|exec\w+|spawn\w+)\(")
+    started = {relative(path): len(start.findall(path.read_text(encoding="utf-8"))) for path in PYTHON}
+    assert {path: count for path, count in started.items() if count} == PROGRAMS
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(relative(path)))
-def test_libraries_are_handed_files_and_not_names_on_the_hub(path):
-    """transformers, diffusers and torch download by themselves when they are given a repository's name."""
-    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+def downloading(path: Path) -> set[str]:
+    """What a file calls that may download by itself."""
     downloading = set()
-    for call in calls:
+    for call in (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)):
         name = ast.unparse(call.func)
         local = any(word.arg == "local_files_only" and ast.unparse(word.value) == "True" for word in call.keywords)
         if name.startswith("torch.hub.") or "url" in name.rpartition(".")[2].lower():
             downloading.add(name)
         if name.endswith(".from_pretrained") and name != "DepthCrafter.from_pretrained" and not local:
             downloading.add(name)
-    allowed = {"hf_hub_url"} if relative(path) == DOWNLOADS else set()
-    assert downloading <= allowed
+    return downloading
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(relative(path)))
-def test_scripts_ask_only_the_pages_own_server(path):
-    text = path.read_text(encoding="utf-8")
-    code = re.sub(r"/\*.*?\*/|(?<![:'\"`])//[^\n]*", "", text, flags=re.DOTALL)
-    assert LEAVES.findall(code) == ASKS.get(path.relative_to(ROOT / "web").as_posix(), [])
-    addresses = re.findall(r"\b(?:https?|wss?)://[^\s'\"`)]*", code) + re.findall(r"['\"`]//\w[^'\"`]*", code)
-    assert set(addresses) <= {NAMESPACE}
+def test_libraries_are_handed_files_and_not_names_on_the_hub():
+    """transformers, diffusers and torch download by themselves when they are given a repository's name."""
+    for path in PYTHON:
+        assert downloading(path) <= ({"hf_hub_url"} if relative(path) == DOWNLOADS else set()), relative(path)
+
+
+def test_scripts_ask_only_the_pages_own_server():
+    for path in SCRIPTS:
+        text = path.read_text(encoding="utf-8")
+        code = re.sub(r"/\*.*?\*/|(?<![:'\"`])//[^\n]*", "", text, flags=re.DOTALL)
+        assert LEAVES.findall(code) == ASKS.get(path.relative_to(ROOT / "web").as_posix(), []), relative(path)
+        addresses = re.findall(r"\b(?:https?|wss?)://[^\s'\"`)]*", code) + re.findall(r"['\"`]//\w[^'\"`]*", code)
+        assert set(addresses) <= {NAMESPACE}, relative(path)
 
 
 def test_readme_and_security_say_so():

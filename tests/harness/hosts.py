@@ -96,8 +96,7 @@ def install_web_packages(host: Host) -> None:
     if folder is None or (folder / "comfyui_frontend_package").is_dir():
         return
     packages = [f"{name}=={version}" for name, version in pins(host).items()]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    subprocess.run([*pip, "--target", str(folder), *packages], check=True)
+    install_into(folder, packages)
 
 
 def newest_frontend() -> Path:
@@ -115,6 +114,11 @@ def install_newest_frontend() -> None:
     folder = newest_frontend()
     if (folder / "index.html").is_file() or os.environ.get("COMFYUI_FRONTEND_ROOT"):
         return
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    package = f"comfyui-frontend-package=={NEWEST_FRONTEND}"
-    subprocess.run([*pip, "--target", str(folder.parents[1]), package], check=True)
+    install_into(folder.parents[1], [f"comfyui-frontend-package=={NEWEST_FRONTEND}"])
+
+
+def install_into(folder: Path, packages: list[str]) -> None:
+    """Put packages, without what they ask for, into a folder of their own."""
+    quick = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]
+    pip = [sys.executable, "-m", "pip", "install", *quick]
+    subprocess.run([*pip, "--target", str(folder), *packages], check=True)
