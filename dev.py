@@ -41,6 +41,7 @@ TORCH_FAMILY = [*TORCH, "torchvision==0.26.0", "torchaudio==2.11.0"]
 # What the geometric half needs: the demo installs neither diffusers nor anything of ComfyUI.
 DEMO = ["-r", "requirements.txt", "numba>=0.59"]
 CI = os.environ.get("CI", "").lower() == "true"
+YIELDING = ["nice", "-n", "10"] if shutil.which("nice") and os.name != "nt" else []
 Result = TypeVar("Result")
 
 
@@ -213,32 +214,22 @@ def demo(python: Path, arguments: list[str]) -> int:
     return run([python, "-m", "ex4d_core", "demo", *arguments])
 
 
-def yielding(command: list[str]) -> tuple[list[str], dict[str, int]]:
-    """A command, and the keywords to start it with, that takes what others leave of the cores."""
-    if sys.platform == "win32":
-        return command, {"creationflags": subprocess.BELOW_NORMAL_PRIORITY_CLASS}
-    return ["nice", "-n", "10", *command] if shutil.which("nice") else command, {}
-
-
 def beside(chore: Callable[[], Result]) -> Callable[[], Result]:
     """Begin something in a thread of its own; what is returned waits for its end and gives its result."""
     return ThreadPoolExecutor(1).submit(chore).result
 
 
 def behind(python: Path, chore: str, arguments: list[str]) -> Callable[[], int]:
-    """Begin a chore beside others and behind them; what is returned waits for it, shows its output and gives its code."""
-    command, keywords = yielding([str(python), "dev.py", chore, "--no-install", *arguments])
-    pipes = {
-        "stdout": subprocess.PIPE,
-        "stderr": subprocess.STDOUT,
-        "text": True,
-        "encoding": "utf-8",
-        "errors": "replace",
-    }
-    done = beside(lambda: subprocess.run(command, cwd=ROOT, **pipes, **keywords))
+    """Begin a chore that takes what others leave of the cores; what is returned waits, shows its output and gives its code."""
+    command = [*YIELDING, str(python), "dev.py", chore, "--no-install", *arguments]
+    priority = subprocess.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 0
+    pipe = subprocess.PIPE
+    done = beside(
+        lambda: subprocess.run(command, cwd=ROOT, stdout=pipe, stderr=subprocess.STDOUT, creationflags=priority)
+    )
 
     def ended() -> int:
-        print(done().stdout, end="", flush=True)
+        print(done().stdout.decode("utf-8", "replace"), end="", flush=True)
         return done().returncode
 
     return ended

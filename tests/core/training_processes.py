@@ -1,4 +1,4 @@
-"""``ex4d train`` in processes of its own, forked from one that has imported torch already: each import takes five seconds."""
+"""``ex4d train`` in processes of its own, forked from one that has imported torch already: its imports take twelve seconds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ import os
 import sys
 from pathlib import Path
 
+import torch
+
 METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 CONTEXT = multiprocessing.get_context(METHOD)
+IMPORTED = ["ex4d_core.commands.cli", "ex4d_core.training.loop"]
+AT_THE_FIRST_STEP = ["torch._dynamo", "torch.distributed.fsdp", "torch.distributed.tensor"]
+"""What torch imports with the first step and with several processes; one that is forked must not have asked for a GPU."""
 
 
 class TrainProcess:
@@ -24,7 +29,7 @@ class TrainProcess:
     def __init__(self, config: Path, flags: tuple[str, ...], told: Path, environment: dict[str, str]) -> None:
         self.told = told
         if METHOD == "forkserver":
-            CONTEXT.set_forkserver_preload(["ex4d_core.commands.cli", "ex4d_core.training.loop"])
+            CONTEXT.set_forkserver_preload(IMPORTED + ([] if torch.cuda.is_available() else AT_THE_FIRST_STEP))
         words = ["train", "--config", str(config), *flags]
         self._process = CONTEXT.Process(target=_command, args=(words, str(told), environment))
         self._process.start()
@@ -47,8 +52,6 @@ def _command(words: list[str], told: str, environment: dict[str, str]) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         sys.stdout = sys.stderr = file
-        import torch
-
         from ex4d_core.commands.cli import main
 
         torch.set_num_threads(1)
