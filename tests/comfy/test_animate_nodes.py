@@ -88,7 +88,7 @@ def test_meshes_of_key_frames_become_one_painted_mesh_that_moves(client, server,
     assert len(mesh.faces) > 500 and mesh.visual.material.baseColorTexture.size == (256, 256)
 
 
-def test_one_mesh_follows_the_video_and_is_filmed_in_its_scene(client, server, filmed):
+def test_one_mesh_follows_the_video_and_is_filmed_in_its_scene(newest_host, client, server, filmed):
     """The graph of one mesh; its scene is a wall behind it, so that a pixel is the mesh's or the wall's."""
     prompt = {key: part for key, part in graph().items() if key in ("film", "mask film", "masks", "frames", "fit")}
     prompt["frames"]["inputs"] |= {"files": "walker/frame_000.ply", "frames": "0"}

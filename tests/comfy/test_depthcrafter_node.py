@@ -52,7 +52,7 @@ def test_a_missing_model_is_told_file_by_file(client):
         assert part in result.message
 
 
-def test_the_node_gives_what_the_core_gives(client, server, models, reference):
+def test_the_node_gives_what_the_core_gives(newest_host, client, server, models, reference):
     from ex4d_core.depth.depthcrafter import DepthCrafter
 
     result = client.queue(graph(seed=7)).ok()

@@ -48,7 +48,7 @@ def recording(graph: SmallGraph) -> dict:
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_the_graph_is_cancelled_while_sampling_and_runs_again(chain, client, name):
+def test_the_graph_is_cancelled_while_sampling_and_runs_again(newest_host, chain, client, name):
     graph = small_graph(chain, client, name, seed=21, steps=2000)
     seen = []
 

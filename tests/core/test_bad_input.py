@@ -487,28 +487,49 @@ def test_a_folder_where_a_file_is_to_go(video, depth, tmp_path, capfd, monkeypat
     assert "mask_30.mp4' is a folder" in capfd.readouterr().err
 
 
-SMALL_DISK = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-sys.path.insert(0, sys.argv[2])
-from ex4d_core.commands.cli import main
-sys.exit(main(sys.argv[3:]))
+SMALL_DISKS = """
+import json, os, resource, sys
+sys.path.insert(0, sys.argv[1])
+from ex4d_core.commands import cli, recon
+from ex4d_core import render, video
+for room, *words in json.loads(sys.argv[2]):
+    if not os.fork():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+        code = cli.main(words)
+        sys.stderr.flush()
+        os._exit(code)
+    print(os.waitstatus_to_exitcode(os.wait()[1]))
+    print(end="\\0", file=sys.stderr, flush=True)
 """
+"""Each in a fork of a process that has imported everything."""
+FULL = {"--save_camera": 1500, "--save_mesh": 40000, "--save_frames": 3000}
+"""What is saved last, and a size of files at which there is no room for it."""
 
 
-@pytest.mark.parametrize(("room", "flag"), [(1500, "--save_camera"), (40000, "--save_mesh"), (3000, "--save_frames")])
-def test_a_full_disk_leaves_nothing(video, depth, tmp_path, room, flag):
+@pytest.fixture(scope="module")
+def full_disks(video, depth, tmp_path_factory):
+    """What is saved -> the folder it was to go to, the command's exit code, and what it said."""
     pytest.importorskip("resource")
-    older = tmp_path / "out" / "color_30.mp4"
-    older.parent.mkdir()
-    older.write_bytes(b"older")
-    words = ["--input_video", video, "--depth", depth, "--cam", "30", "--num_frames", "5", "--size", "64x48", flag]
-    words += ["--backend", "torch", "--output_dir", tmp_path / "out"]
-    command = [sys.executable, "-c", SMALL_DISK, str(room), str(ROOT), "recon", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2, done.stderr
-    assert "disk is full" in done.stderr and "Traceback" not in done.stderr and ".ex4d-" not in done.stderr
-    assert [p.name for p in older.parent.iterdir()] == ["color_30.mp4"] and older.read_bytes() == b"older"
+    folders = {flag: tmp_path_factory.mktemp("full") / "out" for flag in FULL}
+    words = ["--input_video", video, "--depth", depth, "--cam", "30", "--num_frames", "5", "--size", "64x48"]
+    runs = []
+    for flag, folder in folders.items():
+        folder.mkdir()
+        (folder / "color_30.mp4").write_bytes(b"older")
+        runs.append([FULL[flag], "recon", *map(str, words), flag, "--backend", "torch", "--output_dir", str(folder)])
+    command = [sys.executable, "-c", SMALL_DISKS, str(ROOT), json.dumps(runs)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return dict(zip(FULL, zip(folders.values(), map(int, done.stdout.split()), done.stderr.split("\0"))))
+
+
+@pytest.mark.parametrize("flag", FULL)
+def test_a_full_disk_leaves_nothing(full_disks, flag):
+    folder, code, told = full_disks[flag]
+    assert code == 2, told
+    assert "disk is full" in told and "Traceback" not in told and ".ex4d-" not in told
+    assert [p.name for p in folder.iterdir()] == ["color_30.mp4"]
+    assert (folder / "color_30.mp4").read_bytes() == b"older"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals work otherwise on Windows")
