@@ -498,8 +498,7 @@ for room, *words in json.loads(sys.argv[2]):
         code = cli.main(words)
         sys.stderr.flush()
         os._exit(code)
-    print(os.waitstatus_to_exitcode(os.wait()[1]))
-    print(end="\\0", file=sys.stderr, flush=True)
+    print(os.waitstatus_to_exitcode(os.wait()[1]), end="\\0", file=sys.stderr, flush=True)
 """
 """Each in a fork of a process that has imported everything."""
 FULL = {"--save_camera": 1500, "--save_mesh": 40000, "--save_frames": 3000}
@@ -520,7 +519,8 @@ def full_disks(video, depth, tmp_path_factory):
     command = [sys.executable, "-c", SMALL_DISKS, str(ROOT), json.dumps(runs)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    return dict(zip(FULL, zip(folders.values(), map(int, done.stdout.split()), done.stderr.split("\0"))))
+    told = [part.rpartition("\n") for part in done.stderr.split("\0")[:-1]]
+    return {flag: (folders[flag], int(code), text) for flag, (text, _, code) in zip(FULL, told)}
 
 
 @pytest.mark.parametrize("flag", FULL)
