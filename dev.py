@@ -194,7 +194,7 @@ def pytest(python: Path, arguments: list[str]) -> int:
 
 def core(python: Path, arguments: list[str]) -> int:
     """The tests of ex4d_core, a process a core; prints their coverage, and fails below the floor in pyproject.toml."""
-    parallel = ["-n", "logical", "--dist", "loadfile"]
+    parallel = ["-n", "logical", "--dist", "loadfile", "--no-loadscope-reorder"]
     return pytest(python, ["tests/core", *parallel, "--cov", "--cov-report=term", *arguments])
 
 

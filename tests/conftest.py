@@ -20,6 +20,12 @@ from harness.server import Server  # noqa: E402
 
 CI = os.environ.get("CI", "").lower() == "true"
 HOSTS = hosts.find_hosts()
+LONG = {
+    "test_training_run", "test_depthcrafter_kernels", "test_bad_input", "test_scene_memory", "test_depthcrafter_recorded",
+    "test_training_masks", "test_batch", "test_fuzz", "test_animate_register", "test_render", "test_demo_scene",
+    "test_newcomer", "test_package", "test_triton", "test_recon", "test_generate_flags", "test_benchmark", "test_evaluate",
+}  # fmt: skip
+"""The core's longest files. They go first: of processes beside each other none is then left with one of them at the end."""
 
 
 def pytest_addoption(parser):
@@ -101,6 +107,7 @@ def client(server):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Mark tests by what they need, and by their server: where tests run in parallel, those of one server stay together."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
     for item in items:
         names, room = getattr(item, "fixturenames", ()), item.path.parent.name
         if "host" in names:
