@@ -1,6 +1,12 @@
-"""What `numba_triangles` does, in plain torch on any device with float64; a frame at a time, in pieces of fixed size."""
+"""What `numba_triangles` does, on any device with float64; a frame at a time, in pieces of fixed size. In plain torch, but for
+two loops that Triton compiles where it can.
+"""
 
 from __future__ import annotations
+
+import logging
+from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,7 +14,11 @@ from torch import Tensor
 
 from ..scene_memory import SceneMemory
 from .recollection import STEPS, Recollection
+from .triton_backend import BACKEND as TRITON
+from .triton_backend import interpreted
 from .view import ALIKE, EDGE, Picture, Settings, rounding
+
+log = logging.getLogger(__name__)
 
 SAMPLES = 2**20
 """Samples, or places on rays, in flight: about 120 bytes each."""
@@ -53,8 +63,49 @@ def _place(points: Tensor, view: Recollection, near: float) -> Tensor:
 
 def nearest(placed: Tensor, faces: Tensor, hole: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
     """Samples of the holes that a face covers, as indices, and the nearest face of each."""
+    keys = torch.zeros(hole.numel(), dtype=torch.int64, device=placed.device)
+    kernels = compiled(placed.device)
+    if kernels is None:
+        _lay(keys, placed, faces, None, hole, settings)
+    elif len(faces):
+        rest = kernels.draw(placed, faces, hole, 1.0 / settings.far, keys)
+        if len(rest):
+            _lay(keys, placed, faces[rest], rest, hole, settings)
+    sample = keys.nonzero()[:, 0]
+    return sample, 0xFFFFFFFF - (keys[sample] & 0xFFFFFFFF)
+
+
+def compiled(device: torch.device) -> Any:
+    """`triton_triangles` where Triton makes its kernels for the device, else None."""
+    if device.type != "cuda" and not interpreted():
+        return None
+    return _tried(device) if TRITON.problem() is None else None
+
+
+@cache
+def _tried(device: torch.device) -> Any:
+    from . import triton_triangles as kernels
+
+    try:
+        corners = torch.tensor([[0.0, 0.0, 1.0], [0.0, 2.0, 1.0], [2.0, 0.0, 1.0]], dtype=torch.float64, device=device)
+        hole, keys = (
+            torch.ones((2, 2), dtype=torch.bool, device=device),
+            torch.zeros(4, dtype=torch.int64, device=device),
+        )
+        kernels.draw(corners, torch.tensor([[0, 1, 2]], device=device), hole, 1e-3, keys)
+        plane, numbers = torch.ones((2, 2), device=device), torch.ones(22, dtype=torch.float64, device=device)
+        kernels.walk(keys[:1], corners[:1, 2], numbers, (plane, plane, hole), (plane[None][:0],) * 2, 2, STEPS)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+    except Exception as error:  # its compiler, or a card that does not take them
+        log.warning("Triton cannot build the kernels of a scene's memory here, so torch does it: %s", error)
+        return None
+    return kernels
+
+
+def _lay(keys: Tensor, placed: Tensor, faces: Tensor, numbers: Tensor | None, hole: Tensor, settings: Settings) -> None:
+    """Write the nearest face of every sample of the holes into ``keys``; ``numbers`` are the faces', theirs in order if None."""
     rows, columns = hole.shape
-    keys = torch.zeros(rows * columns, dtype=torch.int64, device=placed.device)
     x, y, w = (placed[:, axis][faces] for axis in range(3))
     # Whole numbers only of what lies in the picture: far outside they would not fit.
     left = (x.amin(1) - EDGE).clamp_(0, columns).ceil_().long()
@@ -88,11 +139,10 @@ def nearest(placed: Tensor, faces: Tensor, hole: Tensor, settings: Settings) -> 
         inverse = w[f, 0] + s * (w[f, 1] - w[f, 0]) + t * (w[f, 2] - w[f, 0])
         inverse = torch.minimum(torch.maximum(inverse, w[f].amin(1)), w[f].amax(1))
         covered = (s >= -slack) & (t >= -slack) & (s + t <= 1.0 + slack) & (inverse >= 1.0 / settings.far)
-        key = ((inverse.float().view(torch.int32).long() & ALIKE) << 32) | (0xFFFFFFFF - f)
+        number = f if numbers is None else numbers[f]
+        key = ((inverse.float().view(torch.int32).long() & ALIKE) << 32) | (0xFFFFFFFF - number)
         keys.scatter_reduce_(0, index[covered], key[covered], "amax")
         begin = stop
-    sample = keys.nonzero()[:, 0]
-    return sample, 0xFFFFFFFF - (keys[sample] & 0xFFFFFFFF)
 
 
 def shares(placed: Tensor, corners: Tensor, sample: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -112,6 +162,12 @@ def _blocked(
     memory: SceneMemory, view: Recollection, sample: Tensor, z: Tensor, columns: int, settings: Settings
 ) -> Tensor:
     """(N,) bool, rays that pass through something solid before what they find; see `numba_triangles.clear`."""
+    kernels = compiled(sample.device)
+    if kernels is not None and len(sample):
+        own = tuple(plane[view.frame] for plane in (memory.solids.front, memory.solids.back, memory.moving))
+        others = (memory.witnesses.front, memory.witnesses.back)
+        numbers = torch.from_numpy(_numbers(view, settings.near, memory.tolerance)).to(sample.device)
+        return kernels.walk(sample, z, numbers, own, others, columns, STEPS)
     result = torch.zeros(len(sample), dtype=torch.bool, device=sample.device)
     piece = max(1, SAMPLES // STEPS)
     for begin in range(0, len(sample), piece):
@@ -119,6 +175,12 @@ def _blocked(
         part = slice(begin, begin + piece)
         result[part] = _walk(memory, view, sample[part], z[part], columns, settings.near)
     return result
+
+
+def _numbers(view: Recollection, near: float, tolerance: float) -> np.ndarray:
+    """What `triton_triangles.walk` takes of a view."""
+    cameras = np.concatenate([view.cells, view.to_witness.reshape(len(view.cells), 12)], 1)
+    return np.concatenate([[*view.lens, near, tolerance], cameras.ravel()])
 
 
 def _walk(memory: SceneMemory, view: Recollection, sample: Tensor, z: Tensor, columns: int, near: float) -> Tensor:
