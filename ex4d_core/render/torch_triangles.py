@@ -93,8 +93,9 @@ def _tried(device: torch.device) -> Any:
             torch.zeros(4, dtype=torch.int64, device=device),
         )
         kernels.draw(corners, torch.tensor([[0, 1, 2]], device=device), hole, 1e-3, keys)
-        plane, numbers = torch.ones((2, 2), device=device), torch.ones(22, dtype=torch.float64, device=device)
-        kernels.walk(keys[:1], corners[:1, 2], numbers, (plane, plane, hole), (plane[None][:0],) * 2, 2, STEPS)
+        plane, none = torch.ones((2, 2), device=device), torch.ones((0, 2, 2), device=device)
+        numbers = torch.ones(22, dtype=torch.float64, device=device)
+        kernels.walk(keys[:1], corners[:1, 2], numbers, (plane, plane, hole), (none, none), 2, STEPS)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
     except Exception as error:  # its compiler, or a card that does not take them
