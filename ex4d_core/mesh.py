@@ -35,8 +35,8 @@ Style = Literal["released", "paper"]
 STYLES: tuple[Style, ...] = get_args(Style)
 LARGEST_DEPTH = 1e9
 """Scene units, as for camera paths; a depth that is much larger is a slip, and its products leave float32."""
-CACHED = 2**14
-"""Vertices worked on at a time on the processor: their float64 planes stay in its cache."""
+CACHED = 2**16
+"""Vertices worked on at a time on the processor: enough that steps do not count, few enough for its last cache."""
 PAPER_CLAMP = 0.99
 """Paper style keeps every depth in front of the back plate: at most this share of ``border_depth``."""
 
@@ -189,7 +189,7 @@ class DWMesh:
         valid = angle_valid(self.depth[t], lens, self.pixel_offset, self.min_angle)
         if self.style == "paper":
             valid = valid & jump_valid(self.depth[t], self.max_jump)
-            valid = valid.all(-1, keepdim=True).expand(valid.shape)
+            valid = (valid[..., 0] & valid[..., 1])[..., None].expand(valid.shape)
         return valid
 
     def face_valid(self, t: int) -> Tensor:
@@ -364,10 +364,10 @@ def _coordinates(depth: Tensor, rays: tuple[Tensor, Tensor]) -> tuple[Tensor, Te
     return z * rays[0], z * rays[1][:, None], z
 
 
-def _squared_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
-    """Of points given by their coordinates; a sum over a last axis of three would take twice as long."""
-    x, y, z = ((p - q).square_() for p, q in zip(a, b, strict=True))
-    return x.add_(y).add_(z)
+def _squared_distance(points: Sequence[Tensor], one: int, other: int, count: int) -> Tensor:
+    """Between ``count`` points from number ``one`` on and those from number ``other`` on, given by their coordinates (..., N)."""
+    dx, dy, dz = (axis[..., one : one + count] - axis[..., other : other + count] for axis in points)
+    return dx.square_().addcmul_(dy, dy).addcmul_(dz, dz)
 
 
 def angle_valid(depth: Tensor, intrinsics: Intrinsics, pixel_offset: float, min_angle: float) -> Tensor:
@@ -390,29 +390,38 @@ def angle_valid(depth: Tensor, intrinsics: Intrinsics, pixel_offset: float, min_
     Source: paper eq. 4; evaluated in float64 by every backend, so that all of them agree.
     """
     height, width = depth.shape[-2:]
-    valid = torch.empty((*depth.shape[:-2], height - 1, width - 1, 2), dtype=torch.bool, device=depth.device)
+    valid = torch.empty((*depth.shape[:-2], 2, height - 1, width - 1), dtype=torch.bool, device=depth.device)
     limit = 4.0 * math.cos(math.radians(min_angle)) ** 2
     rays = _rays(depth, intrinsics, pixel_offset)
     lines = max(1, CACHED // width) if depth.device.type == "cpu" and depth.ndim == 2 else height
     for top in range(0, height - 1, lines):
         part = slice(top, min(top + lines, height - 1) + 1)
-        _angle_valid(depth[..., part, :], (rays[0], rays[1][part]), limit, valid[..., top : part.stop - 1, :, :])
-    return valid
+        _angle_valid(depth[..., part, :], (rays[0], rays[1][part]), limit, valid[..., top : part.stop - 1, :])
+    return valid.movedim(-3, -1)
 
 
 def _angle_valid(depth: Tensor, rays: tuple[Tensor, Tensor], limit: float, valid: Tensor) -> None:
-    """The test on some rows of a frame, into ``valid``."""
-    points = _coordinates(depth, rays)
-    across = _squared_distance([p[..., :, 1:] for p in points], [p[..., :, :-1] for p in points])
-    down = _squared_distance([p[..., 1:, :] for p in points], [p[..., :-1, :] for p in points])
-    diagonal = _squared_distance([p[..., :-1, 1:] for p in points], [p[..., 1:, :-1] for p in points])
+    """The test on some rows of a frame, into ``valid`` (..., 2, rows-1, W-1)."""
+    width = depth.shape[-1]
+    # Rows laid one after the other are worked off several times as fast as pieces of rows. What goes from the end of one to
+    # the next is left out at the end.
+    points = [axis.flatten(-2) for axis in _coordinates(depth, rays)]
+    count = points[0].shape[-1]
+    quads = count - width - 1
+    across = _squared_distance(points, 1, 0, count - 1)
+    down = _squared_distance(points, width, 0, count - width)
+    diagonal = _squared_distance(points, width, 1, quads)
     for face, (first, second) in enumerate(
-        ((across[..., :-1, :], down[..., :, :-1]), (across[..., 1:, :], down[..., :, 1:]))
+        ((across[..., :quads], down[..., :quads]), (across[..., width:], down[..., 1:]))
     ):
-        short = torch.minimum(torch.minimum(first, second), diagonal)
-        long = torch.maximum(torch.maximum(first, second), diagonal)
-        middle = first + second + diagonal - short - long
-        valid[..., face] = (middle + long - short).square_() <= middle.mul_(limit).mul_(long)
+        short = torch.minimum(first, second)
+        long = torch.maximum(first, second)
+        torch.minimum(short, diagonal, out=short)
+        torch.maximum(long, diagonal, out=long)
+        middle = (first + second).add_(diagonal).sub_(short).sub_(long)
+        passes = (middle + long).sub_(short).square_() <= middle.mul_(limit).mul_(long)
+        passes = torch.nn.functional.pad(passes, (0, 1)).unflatten(-1, (-1, width))
+        valid[..., face, :, :] = passes[..., :-1]
 
 
 def jump_valid(depth: Tensor, max_jump: float) -> Tensor:
@@ -420,14 +429,15 @@ def jump_valid(depth: Tensor, max_jump: float) -> Tensor:
 
     Source: paper eq. 5.
     """
-    upper_left, upper_right = depth[..., :-1, :-1], depth[..., :-1, 1:]
-    lower_left, lower_right = depth[..., 1:, :-1], depth[..., 1:, 1:]
+    width = depth.shape[-1]
+    flat = depth.flatten(-2)  # as in `_angle_valid`
+    right, below = flat[..., 1 : 1 - width], flat[..., width:]
+    near, far = torch.minimum(right, below), torch.maximum(right, below)
     faces = []
-    for corner in (upper_left, lower_right):
-        near = torch.minimum(torch.minimum(upper_right, lower_left), corner)
-        far = torch.maximum(torch.maximum(upper_right, lower_left), corner)
-        faces.append((far.double() - near.double()) <= max_jump)
-    return torch.stack(faces, dim=-1)
+    for corner in (flat[..., :-width], torch.nn.functional.pad(flat[..., width + 1 :], (0, 1))):
+        span = torch.maximum(far, corner).double().sub_(torch.minimum(near, corner))
+        faces.append((span <= max_jump).unflatten(-1, (-1, width))[..., :-1])
+    return torch.stack(faces, dim=-3).movedim(-3, -1)
 
 
 def spread_to_vertices(face_valid: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 One function, `render_color_mask` (``color_mask``), over four backends of one meaning, of which ``choose`` takes one:
 
 * ``numba``: every CPU core, one frame each; no GPU.
-* ``torch``: any device, nothing beyond torch; the reference of the others.
+* ``torch``: any device, nothing beyond torch.
 * ``triton``: CUDA; kernels that Triton compiles, which comes with torch on Linux.
 * ``nvdiffrast``: CUDA; optional, never required; its licence is non-commercial. The published code's renderer. It snaps
   vertices to 1/16 pixel and, in released style, blends silhouettes over one pixel (``antialias``).

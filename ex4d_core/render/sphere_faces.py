@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .torch_faces import expand
 from .torch_scene import Surface
-from .torch_shade import lay_colors, normalised, winners
+from .torch_shade import lay_colors, normalised, planes_of, winners
 from .view import TIE
 
 FLAT = 1e-12
@@ -154,7 +154,7 @@ def _test(surface: Surface, faces: Faces, sphere: Sphere, row: Tensor, turn: Ten
     at = met.nonzero()[:, 0]
     inverse, number = inverse[at], faces.number[at]
     if surface.paper:
-        inverse = torch.where(surface.seen(number), inverse * TIE, inverse)
+        inverse = torch.where(surface.seen.index_select(0, number), inverse * TIE, inverse)
     key = (inverse.float().view(torch.int32).long() << 32) | (0xFFFFFFFF - number)
     keys.scatter_reduce_(0, row[at] * sphere.columns + column[at], key, "amax")
 
@@ -334,10 +334,10 @@ def shade_sphere(
         float32.
     """
     count = sphere.rows * sphere.columns
-    color = torch.zeros((count, 3), dtype=torch.float32, device=keys.device)
+    color = torch.zeros((3, count), dtype=torch.float32, device=keys.device)
     mask = torch.zeros(count, dtype=torch.bool, device=keys.device)
     depth = torch.zeros(count, dtype=torch.float32, device=keys.device)
-    channels = rgb.T.float().contiguous()
+    channels = planes_of(rgb)
     for start in range(0, count, surface.strip):
         poll()
         part = slice(start, start + surface.strip)
@@ -348,7 +348,7 @@ def shade_sphere(
         faces = Faces(number, _values(points, corners, sphere)[0])
         weights, volume = faces.weights(sphere, row, turn)
         distance = volume / (weights[0] + weights[1] + weights[2])
-        out = (color[part], mask[part], depth[part])
+        out = (color[:, part], mask[part], depth[part])
         lay_colors(surface, at, corners, normalised(weights), distance, channels, fade, out)
     shape = (sphere.rows, sphere.columns)
-    return color.view(*shape, 3), mask.view(shape), depth.view(shape)
+    return color.T.view(*shape, 3), mask.view(shape), depth.view(shape)

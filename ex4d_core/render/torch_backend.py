@@ -1,8 +1,8 @@
-"""Reference backend in plain torch, computed on any device with float64.
+"""Backend in plain torch, on any device with float64.
 
 Every sample takes the largest of the 64-bit keys that fall on it (float32 bits of 1/z above the inverted face number).
-On the processor small quads are drawn by whole strips of the grid (``torch_quads``); all other faces, and on a GPU all
-faces, one by one (``torch_faces``). Nothing is approximated: it is what the other backends are tested against.
+On the processor small quads are drawn many at a time (``torch_quads``), in float32 as seen from each sample; all other faces, and
+on a GPU all faces, one by one in float64 (``torch_faces``).
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ def render(mesh: DWMesh, views: list[View], picture: Picture, settings: Settings
 def _draw(mesh: DWMesh, view: View, picture: Picture, settings: Settings, poll: Callable[[], None]) -> None:
     rows, columns = picture.height * settings.supersample, picture.width * settings.supersample
     scene = set_up(mesh, view, settings)
-    keys = torch.zeros(rows * columns + 1, dtype=torch.int64, device=settings.device)
+    keys = torch.zeros(rows * columns, dtype=torch.int64, device=settings.device)
     # A GPU is held up by the number of steps, a processor by their size.
     vertex = draw_quads(scene, keys, rows, columns, poll) if keys.device.type == "cpu" else scene.every_quad()
     plate = torch.arange(scene.grid_faces, scene.grid_faces + 2, device=settings.device)
     draw_faces(scene, torch.cat([2 * vertex, 2 * vertex + 1, plate]), keys, rows, columns, poll)
     rgb = mesh.rgb[view.source].to(settings.device).reshape(-1, 3)
-    color, mask, depth = shade(scene, keys[:-1], rgb, rows, columns, settings.fade, poll)
+    color, mask, depth = shade(scene, keys, rgb, rows, columns, settings.fade, poll)
     pixels = reduce_samples(color[None], mask[None], depth[None], settings.supersample)
     store(picture, slice(view.output, view.output + 1), *pixels, released=not scene.paper)
 

@@ -7,13 +7,17 @@ each, costs time and not memory. Nothing is approximated.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .torch_scene import Scene
+from .torch_scene import Scene, places
 from .view import EDGE, TIE
+
+TINY = 1e-200
+"""In place of a slope of 0."""
 
 
 def draw_faces(scene: Scene, faces: Tensor, keys: Tensor, rows: int, columns: int, poll: Callable[[], None]) -> None:
@@ -22,7 +26,7 @@ def draw_faces(scene: Scene, faces: Tensor, keys: Tensor, rows: int, columns: in
     Args:
         scene: the view.
         faces: (N,) int64, numbered as in `Scene`; those of the back plate may be among them.
-        keys: (rows*columns + 1,) int64, the largest wins.
+        keys: (rows*columns,) int64, the largest wins.
         rows: samples of the picture from top to bottom.
         columns: and from left to right.
         poll: called once a piece; may raise.
@@ -34,7 +38,7 @@ def draw_faces(scene: Scene, faces: Tensor, keys: Tensor, rows: int, columns: in
         # A face is cut along its longer side, into fewer and longer spans.
         tall = box[3] - box[2] > box[1] - box[0]
         for upright, chosen in ((False, ~tall), (True, tall)):
-            at = chosen.nonzero()[:, 0]
+            at = places(chosen)
             if len(at):
                 its_box, its_range = ([_taken(v, at) for v in values] for values in (box, inverse_range))
                 its_edges = [(_taken(a, at), _taken(b, at), _taken(c, at)) for a, b, c in edges]
@@ -56,20 +60,31 @@ def _draw_spans(
     if upright:  # rows and columns change places
         box, edges = [*box[2:], *box[:2]], [(b, a, c) for a, b, c in edges]
     line_step, step = (1, columns) if upright else (columns, 1)
+    bounds = _bounds(scene, edges)
+    # Visible faces are a little closer.
+    share = scene.seen.index_select(0, face).double().mul_(TIE - 1.0).add_(1.0) if scene.paper else None
+    low_bits = 0xFFFFFFFF - face
     for owner, line in expand(box[2], (box[3] - box[2]).long() + 1, scene.strip):
         poll()
-        owner, line, first, last = _spans(scene, edges, box, owner, line)
-        base = _taken(edges[3][0], owner), _taken(edges[3][1], owner).mul_(line).add_(_taken(edges[3][2], owner))
-        start_of_line = line.long().mul_(line_step)
-        own = [*base, *(_taken(value, owner) for value in inverse_range), start_of_line, _taken(face, owner)]
-        for span, along in expand(first, (last - first).long() + 1, scene.strip):
-            slope, start, low, high, sample, number = (_taken(value, span) for value in own)
-            inverse = torch.minimum(torch.maximum(slope.mul_(along).add_(start), low), high)
-            drawn = inverse >= 1.0 / scene.far
-            if scene.paper:
-                inverse = torch.where(scene.seen(number), inverse * TIE, inverse)
-            key = (inverse.float().view(torch.int32).long() << 32) | (0xFFFFFFFF - number)
-            keys.scatter_reduce_(0, sample.add_(along.long().mul_(step)), torch.where(drawn, key, 0), "amax")
+        owner, line, first, last = _spans(bounds, box, owner, line)
+        slope, rest = _taken(edges[3][0], owner), _taken(edges[3][1], owner).mul_(line).add_(_taken(edges[3][2], owner))
+        low, high = (_taken(value, owner) for value in inverse_range)
+        # 1/z is held to the face's own range, at both ends of a span and so between them.
+        begin, end = (torch.minimum(torch.maximum(rest + slope * at, low), high) for at in (first, last))
+        steps = last - first
+        slope = (end - begin).div_(steps.clamp(min=1.0))
+        if share is not None:
+            scale = _taken(share, owner)
+            begin, slope = begin.mul_(scale), slope.mul_(scale)
+        sample = line.mul_(line_step).add_(first, alpha=step).long()
+        own = (begin, slope, sample, _taken(low_bits, owner))
+        for span, number in expand(torch.zeros_like(sample), steps.long() + 1, scene.strip):
+            inverse, slope, sample, low_bits_there = (_taken(value, span) for value in own)
+            inverse.addcmul_(slope, number.double())
+            if scene.reaches_far:
+                inverse.mul_(inverse >= 1.0 / scene.far)
+            key = inverse.float().view(torch.int32).long().bitwise_left_shift_(32).bitwise_or_(low_bits_there)
+            keys.scatter_reduce_(0, sample.add_(number, alpha=step), key, "amax")
 
 
 def _boxes(scene: Scene, face: Tensor, rows: int, columns: int) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -80,10 +95,10 @@ def _boxes(scene: Scene, face: Tensor, rows: int, columns: int) -> tuple[Tensor,
     everything = seen[0] & seen[1] & seen[2]
     limits = _limits(_low(*xs), _high(*xs), _low(*ys), _high(*ys), rows, columns)
     keep = everything & (limits[0] <= limits[1]) & (limits[2] <= limits[3])
-    chosen = keep.nonzero()[:, 0]
+    chosen = places(keep)
     limits = tuple(_taken(v, chosen) for v in limits)
-    crossing = ((seen[0] | seen[1] | seen[2]) & ~everything).nonzero()[:, 0]
-    if crossing.numel() == 0:
+    crossing = places((seen[0] | seen[1] | seen[2]) & ~everything)
+    if not len(crossing):
         return _taken(face, chosen), limits
     more, crossing = _crossing_boxes(scene, [c[crossing] for c in corners], rows, columns, crossing)
     merged = tuple(torch.cat([a, b]) for a, b in zip(limits, more, strict=True))
@@ -141,43 +156,62 @@ def _edges(
         1/z over each face.
     """
     fx, fy, cx, cy = scene.lens
-    a, b, c = (scene.points(v) for v in scene.corners_of_any(face))
-    normals = [torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)]
-    volume = (a * normals[0]).sum(1)
-    z = torch.stack([a[:, 2], b[:, 2], c[:, 2]])
-    inside = z > scene.near
-    inverse = z.reciprocal()
-    low = torch.where(inside, inverse, math.inf).amin(0)
-    high = torch.where(inside.all(0), inverse.amax(0), 1.0 / scene.near)
-    scale = torch.where(volume == 0, 0.0, volume).reciprocal()
-    coefficients = []
-    for normal in normals:
-        ea, eb = normal[:, 0] * scale / fx, normal[:, 1] * scale / fy
-        coefficients.append(torch.stack([ea, eb, normal[:, 2] * scale - ea * cx - eb * cy]))
-    coefficients.append(coefficients[0] + coefficients[1] + coefficients[2])
-    keep = torch.stack(coefficients).isfinite().all(0).all(0).nonzero()[:, 0]
-    edges = [(_taken(a, keep), _taken(b, keep), _taken(c, keep)) for a, b, c in coefficients]
+    a, b, c = (scene.coordinates(v) for v in scene.corners_of_any(face))
+    normals = [_cross(b, c), _cross(c, a), _cross(a, b)]
+    scale = (a[0] * normals[0][0] + a[1] * normals[0][1] + a[2] * normals[0][2]).reciprocal_()
+    near, far = (torch.minimum, torch.maximum)
+    nearest, farthest = near(near(a[2], b[2]), c[2]), far(far(a[2], b[2]), c[2])
+    high, low = nearest.clamp(min=scene.near).reciprocal_(), farthest.reciprocal_()
+    edges = []
+    for x, y, z in normals:
+        ea, eb = x.mul_(scale).div_(fx), y.mul_(scale).div_(fy)
+        edges.append((ea, eb, z.mul_(scale).sub_(ea, alpha=cx).sub_(eb, alpha=cy)))
+    edges.append(tuple(one + two + three for one, two, three in zip(*edges, strict=True)))
+    keep = places((edges[3][0] + edges[3][1] + edges[3][2]).abs_() < math.inf)
+    edges = [(_taken(a, keep), _taken(b, keep), _taken(c, keep)) for a, b, c in edges]
     return _taken(face, keep), tuple(_taken(v, keep) for v in box), edges, (_taken(low, keep), _taken(high, keep))
 
 
+def _cross(p: Sequence[Tensor], q: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    (px, py, pz), (qx, qy, qz) = p, q
+    return py * qz - pz * qy, pz * qx - px * qz, px * qy - py * qx
+
+
+def _bounds(scene: Scene, edges: list[Edge]) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """What each edge leaves of a line y: x from p y + q on, and up to r y + s."""
+    bounds = []
+    for number, (a, b, c) in enumerate(edges):
+        if number < 3:
+            c = c + (a.abs() + b.abs()).mul_(EDGE)
+        elif scene.crossed:  # 1/z stays behind the near plane's
+            a, b, c = -a, -b, 1.0 / scene.near - c
+        else:
+            break
+        # Along a line an edge bounds x from one side. Where it runs along the line it leaves all of it, or none.
+        left = a >= 0
+        scale = torch.where(a == 0, TINY, a).reciprocal_().neg_()
+        p, q = b * scale, c * scale
+        bounds.append(
+            (
+                torch.where(left, p, 0.0),
+                torch.where(left, q, -math.inf),
+                torch.where(left, 0.0, p),
+                torch.where(left, math.inf, q),
+            )
+        )
+    return bounds
+
+
 def _spans(
-    scene: Scene, edges: list[Edge], box: list[Tensor], owner: Tensor, y: Tensor
+    bounds: list[tuple[Tensor, Tensor, Tensor, Tensor]], box: list[Tensor], owner: Tensor, y: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """First and last sample that each face covers in each of its lines; lines without one are dropped."""
     first, last = _taken(box[0], owner), _taken(box[1], owner)
-    for number, (a, b, c) in enumerate(edges):
-        if number < 3:
-            c = c + EDGE * (a.abs() + b.abs())
-        else:  # 1/z stays behind the near plane's
-            a, b, c = -a, -b, 1.0 / scene.near - c
-        # Along a line an edge bounds x from one side. Where it runs along the line it leaves all of it, or none.
-        slope = _taken(a, owner) + 0.0
-        bound = _taken(b, owner).mul_(y).add_(_taken(c, owner)).div_(slope).neg_()
-        left = slope >= 0
-        first = torch.maximum(first, torch.where(left, bound, -math.inf))
-        last = torch.minimum(last, torch.where(left, math.inf, bound))
+    for p, q, r, s in bounds:
+        torch.maximum(first, _taken(p, owner).mul_(y).add_(_taken(q, owner)), out=first)
+        torch.minimum(last, _taken(r, owner).mul_(y).add_(_taken(s, owner)), out=last)
     first, last = first.ceil_(), last.floor_()
-    keep = (last >= first).nonzero()[:, 0]
+    keep = places(last >= first)
     return _taken(owner, keep), _taken(y, keep), _taken(first, keep), _taken(last, keep)
 
 
@@ -188,23 +222,28 @@ def _taken(values: Tensor, index: Tensor) -> Tensor:
 
 def expand(start: Tensor, count: Tensor, budget: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Ranges to elements, about ``budget`` at a time: yields (index of the range, start + position in it)."""
-    if count.numel() == 0:
+    if not len(count):
         return
     ends = count.cumsum(0)
     total = int(ends[-1])
     begin, done = 0, 0
     while done < total:
-        stop = count.numel()
+        stop = len(count)
         if total - done > budget:
             stop = max(int(torch.searchsorted(ends, done + budget, right=True)), begin + 1)
-        reached = total if stop == count.numel() else int(ends[stop - 1])
-        piece = count[begin:stop]
-        owner = torch.repeat_interleave(
-            torch.arange(begin, stop, device=count.device), piece, output_size=reached - done
-        )
-        position = torch.arange(done, reached, device=count.device) - _taken(ends - count, owner)
-        yield owner, _taken(start, owner) + position
+        reached = total if stop == len(count) else int(ends[stop - 1])
+        owner = _repeated(begin, count[begin:stop], reached - done)
+        first = start[begin:stop] - (ends[begin:stop] - count[begin:stop])
+        yield owner, torch.arange(done, reached, device=count.device) + _taken(first, owner - begin if begin else owner)
         begin, done = stop, reached
+
+
+def _repeated(first: int, count: Tensor, total: int) -> Tensor:
+    """(total,) the numbers from ``first`` on, each as often as ``count`` says."""
+    if count.device.type == "cpu":
+        return torch.from_numpy(np.arange(first, first + len(count)).repeat(count.numpy()))
+    numbers = torch.arange(first, first + len(count), device=count.device)
+    return torch.repeat_interleave(numbers, count, output_size=total)
 
 
 def _low(a: Tensor, b: Tensor, c: Tensor) -> Tensor:

@@ -1,33 +1,32 @@
-"""Quads that cover a few samples each, which nearly all do: whole strips of them at a time, every sample of their boxes.
+"""Quads that cover a few samples each, which nearly all do: every sample of their boxes, on the processor.
 
-Arithmetic on planes that stay in the cache costs next to nothing; what costs is picking elements out. So where most boxes hold
-a sample, the first one of each is tested for all quads, covered or not, and only quads with more samples are picked out. Seen
-from the side most boxes hold none, and all that do are picked out.
+Arithmetic on planes that stay in the cache costs next to nothing; what costs is picking elements out, choosing between two
+by a mask, and rows that do not lie one after the other. So the boxes of a strip of the grid are found on flat planes, in which
+a quad is its upper left vertex and those of the last column are none; quads whose box holds a sample are picked out once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .torch_faces import expand
 from .torch_scene import Scene
-from .view import EDGE, TIE
+from .view import EDGE
 
-MOST = 0.6
-"""Share of the quads of a strip from which on the first sample is tested for all of them."""
 SMALL = 4.0
-"""Quads that are wider or higher, in samples, are left to ``torch_faces``."""
+"""Quads between whose outermost samples there are more steps than this, across or down, are left to ``torch_faces``."""
 
 
 def draw_quads(scene: Scene, keys: Tensor, rows: int, columns: int, poll: Callable[[], None]) -> Tensor:
     """Lay the small quads into ``keys``.
 
     Args:
-        scene: the view.
-        keys: (rows*columns + 1,) int64, the largest wins; the last one is for what is not drawn.
+        scene: the view, on the processor.
+        keys: (rows*columns,) int64, the largest wins; the upper half is 0 where nothing is drawn.
         rows: samples of the picture from top to bottom.
         columns: and from left to right.
         poll: called once a strip; may raise.
@@ -35,149 +34,142 @@ def draw_quads(scene: Scene, keys: Tensor, rows: int, columns: int, poll: Callab
     Returns:
         (N,) int64: the upper left vertices of the quads left to do: large ones and those through the near plane.
     """
-    width = scene.width
-    lines = max(1, scene.strip // width)
+    lines = max(1, scene.strip // scene.width)
     left_over = []
     for top in range(0, scene.height - 1, lines):
         poll()
-        bottom = min(top + lines, scene.height - 1)
-        strip = _Strip(scene, top, bottom, rows, columns)
-        strip.draw(keys, poll)
-        left_over.append(strip.left_over())
-    return torch.cat(left_over)
-
-
-class _Strip:
-    """Some rows of quads, as planes (rows, W-1): their corners, and the boxes of samples around them."""
-
-    def __init__(self, scene: Scene, top: int, bottom: int, rows: int, columns: int) -> None:
-        self.scene, self.rows, self.columns = scene, rows, columns
-        self.first_vertex = top * scene.width
-        shape = (bottom - top + 1, scene.width)
-        part = slice(self.first_vertex, (bottom + 1) * scene.width)
-        x, y, inverse = (plane[part].view(shape) for plane in (scene.x, scene.y, scene.inverse))
-        self.planes = (x, y, inverse)
-        low_x, high_x = _least(x) - EDGE, _most(x) + EDGE
-        low_y, high_y = _least(y) - EDGE, _most(y) + EDGE
-        # Signs instead of masks: comparisons and masks cost several times what sums and minima do.
-        extent = torch.maximum(high_x - low_x, high_y - low_y)
-        self.small = torch.minimum(SMALL - extent, _least(inverse))  # >= 0: small, and wholly past the near plane
-        self.some = _most(inverse)  # > 0: some of it is past the near plane
-        self.left, right = low_x.clamp_(min=0).ceil_(), high_x.clamp_(max=columns - 1).floor_()
-        self.top, bottom_row = low_y.clamp_(min=0).ceil_(), high_y.clamp_(max=rows - 1).floor_()
-        self.more_columns, self.more_rows = right - self.left, bottom_row - self.top  # >= 0 where there is a sample
-        self.held = torch.minimum(self.more_columns, self.more_rows)
-        self.own_valid = scene.valid[part].view(shape)[:-1, :-1] if scene.paper else None
-
-    def draw(self, keys: Tensor, poll: Callable[[], None]) -> None:
-        """Every sample of the small quads' boxes."""
-        drawable = torch.minimum(self.held, self.small)
-        chosen = drawable >= 0
-        first = int(chosen.sum()) > MOST * chosen.numel()
-        if first:
-            self._draw_first(keys, drawable)
-            chosen &= torch.maximum(self.more_columns, self.more_rows) > 0
-        self._draw_chosen(keys, chosen.reshape(-1).nonzero()[:, 0], int(first), poll)
-
-    def _draw_first(self, keys: Tensor, drawable: Tensor) -> None:
-        """The upper left sample of every box."""
-        corners = [(p[:-1, :-1], p[1:, :-1], p[:-1, 1:], p[1:, 1:]) for p in self.planes]
-        count, width = drawable.shape
-        face = torch.arange(count, device=keys.device)[:, None] * self.scene.width
-        face = 2 * (self.first_vertex + face + torch.arange(width, device=keys.device))
-        _lay(self.scene, keys, corners, self.left, self.top, drawable, face, self.own_valid, self.columns)
-
-    def _draw_chosen(self, keys: Tensor, quad: Tensor, begin: int, poll: Callable[[], None]) -> None:
-        """The samples from number ``begin`` on of some quads (N,)."""
-        if not len(quad):
-            return
-        wide, columns = self.more_columns.reshape(-1)[quad] + 1, self.scene.width - 1
-        samples = (wide * (self.more_rows.reshape(-1)[quad] + 1)).long() - begin
-        for owner, number in expand(torch.full_like(quad, begin), samples, self.scene.strip):
+        boxes = _boxes(scene, top, min(top + lines, scene.height - 1), rows, columns)
+        left_over.append(boxes.first_vertex + boxes.others)
+        for vertex, x, y in _samples(boxes, 2 * scene.strip):
             poll()
-            at, across = quad.index_select(0, owner), wide.index_select(0, owner)
-            down = ((number + 0.5) / across).floor_()
-            x = self.left.reshape(-1).index_select(0, at) + (number - down * across)
-            y = self.top.reshape(-1).index_select(0, at) + down
-            vertex = at + torch.div(at, columns, rounding_mode="floor")
-            corners = []
-            for plane in self.planes:
-                flat = plane.reshape(-1)
-                corners.append([flat.index_select(0, vertex + step) for step in (0, columns + 1, 1, columns + 2)])
-            valid = None if self.own_valid is None else self.own_valid.reshape(-1).index_select(0, at)
-            face = 2 * (self.first_vertex + vertex)
-            _lay(self.scene, keys, corners, x, y, None, face, valid, self.columns)
-
-    def left_over(self) -> Tensor:
-        """Upper left vertices of the quads with something in the picture that are not small."""
-        # The box of a quad through the near plane is not known here.
-        rest = ((self.small < 0) & (self.some > 0) & ((self.held >= 0) | (_least(self.planes[2]) < 0))).nonzero()
-        return self.first_vertex + rest[:, 0] * self.scene.width + rest[:, 1]
+            _lay(scene, keys, boxes.first_vertex + vertex, x, y, columns)
+    return torch.from_numpy(np.concatenate(left_over))
 
 
-def _lay(
-    scene: Scene,
-    keys: Tensor,
-    corners: list[tuple[Tensor, Tensor, Tensor, Tensor]] | list[list[Tensor]],
-    x: Tensor,
-    y: Tensor,
-    drawable: Tensor | None,
-    face: Tensor,
-    valid: Tensor | None,
-    columns: int,
-) -> None:
-    """Test one sample of each quad against both of its faces, and keep the nearer one's key where it is covered.
+@dataclass(frozen=True, eq=False)
+class _Boxes:
+    """The samples around each quad of a strip: (N,) planes by the quad's upper left vertex, whole numbers in float32.
 
-    Args:
-        scene: the view.
-        keys: as in `draw_quads`.
-        corners: x, y and 1/z of the four corners: upper left, lower left, upper right, lower right.
-        x: the sample's column.
-        y: its row.
-        drawable: below 0 where there is nothing to draw; None = all of them are.
-        face: number of the first face.
-        valid: paper style: whether the quad is seen.
-        columns: samples in a row of the picture.
+    Attributes:
+        first_vertex: number of the strip's first vertex.
+        small: int64 numbers of the quads to be drawn here.
+        others: and of those that are to be drawn elsewhere.
+        left, top: the first sample.
+        more_columns, more_rows: how many follow it.
     """
-    (ax, bx, cx, dx), (ay, by, cy, dy), (az, bz, cz, dz) = corners
-    # Both faces seen from the lower left corner b, with the diagonal u to the upper right corner c.
-    ux, uy, px, py = cx - bx, cy - by, x - bx, y - by
-    cross = ux * py - uy * px
-    reach = (ux.abs() + uy.abs()).mul_(EDGE)
+
+    first_vertex: int
+    small: np.ndarray
+    others: np.ndarray
+    left: np.ndarray
+    top: np.ndarray
+    more_columns: np.ndarray
+    more_rows: np.ndarray
+
+
+def _boxes(scene: Scene, top: int, bottom: int, rows: int, columns: int) -> _Boxes:
+    """Of the quads below the vertex rows from ``top`` to ``bottom``."""
+    width = scene.width
+    part = slice(top * width, (bottom + 1) * width)
+    left, right = _limits(scene.x[part], width)
+    upper, lower = _limits(scene.y[part], width)
+    extent = torch.maximum(right - left, lower - upper).numpy()
+    left.clamp_(min=0)
+    upper.clamp_(min=0)
+    more_columns, more_rows = right.clamp_(max=columns - 1).sub_(left), lower.clamp_(max=rows - 1).sub_(upper)
+    held = torch.minimum(more_columns, more_rows).numpy()
+    held[width - 1 :: width] = -1.0
+    large = (held >= 0) & (extent > SMALL)
+    inverse = scene.inverse[part]
+    if bool(inverse.amin() < 0):  # the box of a quad through the near plane is not known here
+        beyond = _of_quads(torch.minimum, inverse, width).numpy() < 0
+        crossing = beyond & (_of_quads(torch.maximum, inverse, width).numpy() > 0)
+        crossing[width - 1 :: width] = False
+        held[beyond] = -1.0
+        large = (large & ~beyond) | crossing
+    held[large] = -1.0
+    small = np.flatnonzero(held >= 0)
+    planes = (plane.numpy() for plane in (left, upper, more_columns, more_rows))
+    return _Boxes(top * width, small, np.flatnonzero(large), *planes)
+
+
+def _limits(place: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """First and last sample, as float32, within `EDGE` of every quad along one side of the picture."""
+    # What is done to the least of four is done to each vertex once, and the rest with numbers half as long.
+    low, high = (place - EDGE).ceil_().float(), (place + EDGE).floor_().float()
+    return _of_quads(torch.minimum, low, width), _of_quads(torch.maximum, high, width)
+
+
+def _of_quads(choose: Callable[[Tensor, Tensor], Tensor], plane: Tensor, width: int) -> Tensor:
+    """The least or most of each quad's corners, of a flat plane of vertices."""
+    rows = choose(plane[:-width], plane[width:])
+    return choose(rows[:-1], rows[1:])
+
+
+def _samples(boxes: _Boxes, budget: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Every sample of the small quads' boxes, about ``budget`` at a time: the quad's vertex in the strip, column and row."""
+    quad = boxes.small
+    wide, left, top = (plane.take(quad) for plane in (boxes.more_columns, boxes.left, boxes.top))
+    wide += 1
+    counts = (wide * (boxes.more_rows.take(quad) + 1)).astype(np.int64)
+    ends = counts.cumsum()
+    begin, done = 0, 0
+    while begin < len(ends):
+        stop = max(int(np.searchsorted(ends, done + budget, side="right")), begin + 1)
+        part, reached = slice(begin, stop), int(ends[stop - 1])
+        if reached - done == stop - begin:
+            yield quad[part], left[part], top[part]
+        else:
+            owner = np.arange(begin, stop).repeat(counts[part])
+            number = (np.arange(done, reached) - (ends - counts).take(owner)).astype(np.float32)
+            across = wide.take(owner)
+            down = np.floor((number + np.float32(0.5)) / across)
+            number -= down * across
+            yield quad.take(owner), number + left.take(owner), down + top.take(owner)
+        begin, done = stop, reached
+
+
+def _lay(scene: Scene, keys: Tensor, vertex: np.ndarray, column: np.ndarray, row: np.ndarray, columns: int) -> None:
+    """Test samples (N,) against both faces of a quad each, and keep the nearer one's key where it is covered.
+
+    Seen from the sample the corners are a few pixels away, so that float32 tells them apart as finely as `EDGE` asks for, and a
+    sample that lies on a corner lies on it exactly.
+    """
+    at, x, y = torch.from_numpy(vertex), torch.from_numpy(column).double(), torch.from_numpy(row).double()
+    steps = (0, scene.width, 1, scene.width + 1)
+    (ax, bx, cx, dx), (ay, by, cy, dy) = (
+        [plane[step:].index_select(0, at).sub_(place).float() for step in steps]
+        for plane, place in ((scene.x, x), (scene.y, y))
+    )
+    az, bz, cz, dz = (scene.inverse_float[step:].index_select(0, at) for step in steps)
+    # Twice the triangles between the sample and the edges. Those of a face that covers it all have one sign.
+    ab, ca, bc = _cross(ax, ay, bx, by), _cross(cx, cy, ax, ay), _cross(bx, by, cx, cy)
+    bd, dc = _cross(bx, by, dx, dy), _cross(dx, dy, cx, cy)
+    size = (bx - cx).abs_().add_((by - cy).abs_()).add_(ax.sub_(dx).abs_()).add_(ay.sub_(dy).abs_())
+    slack = size.mul_(2 * EDGE).sub_(bc.abs())
+    low, high = torch.minimum(bz, cz), torch.maximum(bz, cz)
     least = 1.0 / scene.far
     values = []
-    for vx, vy, vz, other in ((ax - bx, ay - by, az - bz, az), (dx - bx, dy - by, dz - bz, dz)):
-        scale = (ux * vy - uy * vx).reciprocal_()  # infinite where edge-on; then `inside` is NaN, which no test passes
-        slack = (vx.abs() + vy.abs()).mul_(EDGE).add_(reach).mul_(scale.abs())
-        across, along = cross * scale, (px * vy - py * vx).mul_(scale)
-        inside = torch.minimum(torch.minimum(across, along), 1.0 - (across + along)).add_(slack)
-        inverse = bz + along * (cz - bz) + across * vz
-        low, high = torch.minimum(torch.minimum(bz, cz), other), torch.maximum(torch.maximum(bz, cz), other)
-        inverse = torch.minimum(torch.maximum(inverse, low), high)
-        inside = torch.minimum(inside, inverse - least)
-        if drawable is not None:
-            inside = torch.minimum(inside, drawable)
-        values.append(torch.where(inside >= 0, inverse, 0.0))
+    for along, across, middle, other in ((ca, ab, bc, az), (dc, bd, bc.neg(), dz)):
+        area = (along + across).add_(middle)
+        # The corners b and c stand opposite the edges to c and from b; `middle` stands opposite the last one.
+        inverse = (along * bz).addcmul_(across, cz).addcmul_(middle, other).div_(area)
+        torch.maximum(torch.minimum(inverse, torch.maximum(high, other)), torch.minimum(low, other), out=inverse)
+        outside = along.abs_().add_(across.abs_()).sub_(area.abs_()).sub_(slack)
+        if scene.reaches_far:
+            torch.maximum(outside, least - inverse, out=outside)
+        # Faces that are edge-on have no inverse.
+        values.append(inverse.mul_(outside.le_(0.0)).nan_to_num_(0.0))
     first, second = values
-    if valid is not None:
-        tie = valid * (TIE - 1.0) + 1.0
-        first, second = first * tie, second * tie
-    first, second = first.float(), second.float()
-    value = torch.maximum(first, second)
-    covered = value > 0
-    low_bits = 0xFFFFFFFF - face - (second > first).long()
-    key = (value.view(torch.int32).long() << 32) | low_bits
-    sample = torch.where(covered, y * columns + x, float(len(keys) - 1)).long()
-    keys.scatter_reduce_(0, sample.reshape(-1), key.reshape(-1), "amax")
+    if scene.paper:
+        tie = scene.tie.index_select(0, at)
+        first, second = first.mul_(tie), second.mul_(tie)
+    low_bits = 0xFFFFFFFF - 2 * vertex
+    low_bits -= (second > first).numpy()
+    key = torch.maximum(first, second).view(torch.int32).long().bitwise_left_shift_(32)
+    key.bitwise_or_(torch.from_numpy(low_bits))
+    keys.scatter_reduce_(0, y.mul_(columns).add_(x).long(), key, "amax")
 
 
-def _least(plane: Tensor) -> Tensor:
-    """The smallest of each quad's corners."""
-    rows = torch.minimum(plane[:-1], plane[1:])
-    return torch.minimum(rows[:, :-1], rows[:, 1:])
-
-
-def _most(plane: Tensor) -> Tensor:
-    """The largest of each quad's corners."""
-    rows = torch.maximum(plane[:-1], plane[1:])
-    return torch.maximum(rows[:, :-1], rows[:, 1:])
+def _cross(px: Tensor, py: Tensor, qx: Tensor, qy: Tensor) -> Tensor:
+    return (px * qy).addcmul_(py, qx, value=-1)

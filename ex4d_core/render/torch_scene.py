@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..mesh import CACHED, DWMesh
-from .view import Settings, View
+from .view import TIE, Settings, View
 
 STRIP, GPU_STRIP = CACHED, 2**20
 """Vertices, faces or samples worked on at a time, at most 500 bytes each: a processor's cache holds the one, and a GPU is
@@ -65,22 +66,49 @@ class Surface:
         Paper style's fan is coplanar with these two faces and occluded throughout, so they stand for it.
         """
         first, second, third = self.corners(face)
+        if not len(face) or int(face.amax()) < self.grid_faces:
+            return first, second, third
         count, plate, last = self.height * self.width, face >= self.grid_faces, face > self.grid_faces
         first = torch.where(plate, torch.where(last, count - 1, self.width - 1), first)
         second = torch.where(plate, 0, second)
         return first, second, torch.where(plate, torch.where(last, count - self.width, count - 1), third)
 
-    def seen(self, face: Tensor) -> Tensor:
-        """(N,) bool, paper style: whether faces are seen from where they lie; the back plate never is."""
-        return self.valid.index_select(0, (face >> 1).clamp_(max=len(self.valid) - 1)) & (face < self.grid_faces)
+    @cached_property
+    def seen(self) -> Tensor:
+        """(2 V + 2,) bool: whether faces are seen from where they lie; in released style whether they may be in part."""
+        seen = torch.zeros(self.grid_faces + 2, dtype=torch.bool, device=self.valid.device)
+        if self.paper:
+            seen[:-2].view(-1, 2).copy_(self.valid[:, None])
+            return seen
+        below, right = self.valid[self.width :], self.valid[1:]
+        either = below | right[: len(below)]
+        seen[0 : 2 * len(below) : 2] = either | self.valid[: len(below)]
+        seen[1 : 2 * len(below) - 1 : 2] = either[:-1] | below[1:]
+        rim = self.valid[[0, self.width - 1, -self.width, -1]]
+        seen[-2:] = torch.stack([rim[[0, 1, 3]].any(), rim[[0, 2, 3]].any()])
+        return seen
+
+    @cached_property
+    def tie(self) -> Tensor:
+        """(V,) float32, paper style: what 1/z of each quad's faces is multiplied by in the depth test."""
+        return self.valid.float().mul_(TIE - 1.0).add_(1.0)
+
+    @cached_property
+    def opacity(self) -> Tensor:
+        """(V,) float32, released style: 1 where a vertex is seen, else 0."""
+        return self.valid.float()
+
+    def coordinates(self, vertex: Tensor) -> tuple[Tensor, ...]:
+        """x, y and z (N,) float64 of vertices in the viewing camera's frame."""
+        row = torch.div(vertex, self.width, rounding_mode="floor")
+        z = self.depth.index_select(0, vertex).double()
+        x = (vertex - row * self.width).double().sub_(self.rays[2]).mul_(self.rays[0]).mul_(z)
+        y = row.double().sub_(self.rays[3]).mul_(self.rays[1]).mul_(z)
+        return tuple((a * x).add_(y, alpha=b).add_(z, alpha=c).add_(shift) for a, b, c, shift in self.pose.tolist())
 
     def points(self, vertex: Tensor) -> Tensor:
         """(N, 3) float64: vertices in the viewing camera's frame."""
-        row = torch.div(vertex, self.width, rounding_mode="floor")
-        z = self.depth.index_select(0, vertex).double()
-        x = z * (((vertex - row * self.width).double() - self.rays[2]) * self.rays[0])
-        y = z * ((row.double() - self.rays[3]) * self.rays[1])
-        return torch.stack([line[0] * x + line[1] * y + line[2] * z + line[3] for line in self.pose.tolist()], 1)
+        return torch.stack(self.coordinates(vertex), 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +125,22 @@ class Scene(Surface):
     y: Tensor
     inverse: Tensor
     lens: tuple[float, float, float, float]
+
+    @cached_property
+    def inverse_float(self) -> Tensor:
+        """``inverse`` in float32."""
+        return self.inverse.float()
+
+    @cached_property
+    def reaches_far(self) -> bool:
+        """Whether anything may lie beyond the range that is drawn."""
+        least = self.inverse[self.inverse > 0].amin() if self.crossed else self.inverse.amin()
+        return bool((least < 1.0 / self.far).item())
+
+    @cached_property
+    def crossed(self) -> bool:
+        """Whether anything is not in front of the near plane."""
+        return bool((self.inverse.amin() < 0).item())
 
 
 def surface_of(mesh: DWMesh, frame: int, source_to_camera: np.ndarray, settings: Settings) -> Surface:
@@ -153,14 +197,22 @@ def _project(
     z = depth.double()
     across = (torch.arange(columns, dtype=torch.float64, device=depth.device) - rays[2]) * rays[0]
     down = (torch.arange(top, top + rows, dtype=torch.float64, device=depth.device) - rays[3]) * rays[1]
-    cx, cy, cz = (
-        (line[0] * across + (line[1] * down + line[2])[:, None]).mul_(z).add_(line[3]) for line in pose[:3].tolist()
-    )
+    # The lens turned into the pose: what is divided by z is the place in the picture.
+    to_picture = np.array([[lens[0], 0.0, lens[2]], [0.0, lens[1], lens[3]], [0.0, 0.0, 1.0]]) @ pose[:3]
+    for plane, (a, b, c, shift) in zip(out, to_picture.tolist(), strict=True):
+        torch.add((b * down + c)[:, None], a * across, out=plane).mul_(z).add_(shift)
     x, y, inverse = out
-    torch.reciprocal(cz, out=inverse)
-    torch.mul(cx.mul_(lens[0]), inverse, out=x).add_(lens[2])
-    torch.mul(cy.mul_(lens[1]), inverse, out=y).add_(lens[3])
-    hidden = cz <= near
-    if hidden.any():
+    hidden = inverse <= near if bool(inverse.amin() <= near) else None
+    inverse.reciprocal_()
+    x.mul_(inverse)
+    y.mul_(inverse)
+    if hidden is not None:
         x[hidden] = y[hidden] = 0.0
         inverse[hidden] = -1.0
+
+
+def places(mask: Tensor) -> Tensor:
+    """(N,) int64 where a flat mask is true."""
+    if mask.device.type != "cpu":
+        return mask.nonzero()[:, 0]
+    return torch.from_numpy(np.flatnonzero(mask.numpy()))  # torch takes ten times as long

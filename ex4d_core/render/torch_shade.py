@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..published import VISIBLE_ALPHA
-from .torch_scene import Scene, Surface
+from .torch_scene import Scene, Surface, places
 
 
 def shade(
@@ -28,15 +29,15 @@ def shade(
     Returns:
         Colour 0..255 (rows, columns, 3) float32, mask (rows, columns) bool and depth (rows, columns) float32.
     """
-    color = torch.zeros((rows * columns, 3), dtype=torch.float32, device=keys.device)
+    color = torch.zeros((3, rows * columns), dtype=torch.float32, device=keys.device)
     mask = torch.zeros(rows * columns, dtype=torch.bool, device=keys.device)
     depth = torch.zeros(rows * columns, dtype=torch.float32, device=keys.device)
-    channels = rgb.T.float().contiguous()
+    channels = planes_of(rgb)
     for start in range(0, len(keys), scene.strip):
         poll()
         part = slice(start, start + scene.strip)
-        _shade_part(scene, keys[part], start, channels, columns, fade, (color[part], mask[part], depth[part]))
-    return color.view(rows, columns, 3), mask.view(rows, columns), depth.view(rows, columns)
+        _shade_part(scene, keys[part], start, channels, columns, fade, (color[:, part], mask[part], depth[part]))
+    return color.T.view(rows, columns, 3), mask.view(rows, columns), depth.view(rows, columns)
 
 
 def _shade_part(
@@ -49,14 +50,15 @@ def _shade_part(
     out: tuple[Tensor, Tensor, Tensor],
 ) -> None:
     at, _, corners = winners(scene, keys)
+    if not len(at):
+        return
     sample = at + start
-    row = torch.div(sample, columns, rounding_mode="floor")
-    x, y = (sample - row * columns).double(), row.double()
+    row = torch.div(sample.double(), columns).floor_()
+    x, y = sample.double().sub_(row, alpha=columns), row
     inverses = [scene.inverse.index_select(0, v) for v in corners]
-    weights = _weights_on_screen(scene, corners, inverses, x, y)
-    z = weights[0] / inverses[0] + weights[1] / inverses[1] + weights[2] / inverses[2]
-    crossing = (torch.minimum(torch.minimum(*inverses[:2]), inverses[2]) < 0).nonzero()[:, 0]
-    if len(crossing):
+    weights, z = _on_screen(scene, corners, inverses, x, y)
+    if scene.crossed:
+        crossing = places(torch.minimum(torch.minimum(*inverses[:2]), inverses[2]) < 0)
         exact, depth = _weights_in_space(scene, [v[crossing] for v in corners], x[crossing], y[crossing])
         for weight, value in zip(weights, exact, strict=True):
             weight[crossing] = value
@@ -65,14 +67,13 @@ def _shade_part(
 
 
 def winners(surface: Surface, keys: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """Samples that show a face (paper style: a seen one), these faces, and their corners."""
-    at = keys.nonzero()[:, 0]
-    face = 0xFFFFFFFF - (keys.index_select(0, at) & 0xFFFFFFFF)
-    if not surface.paper:
-        return at, face, surface.corners_of_any(face)
-    kept = surface.seen(face).nonzero()[:, 0]
-    at, face = at.index_select(0, kept), face.index_select(0, kept)
-    return at, face, surface.corners(face)
+    """Samples that show a face (paper style: a seen one; released: one with a seen corner), these faces, and their corners."""
+    at = places(keys > 0xFFFFFFFF)
+    face = (keys if len(at) == len(keys) else keys.index_select(0, at)).int().bitwise_not_()  # of the lower half
+    kept = places(surface.seen.index_select(0, face))
+    if len(kept) < len(at):
+        at, face = at.index_select(0, kept), face.index_select(0, kept)
+    return at, face, surface.corners_of_any(face)
 
 
 def lay_colors(
@@ -95,34 +96,58 @@ def lay_colors(
         z: (N,) depth.
         channels: (3, V) float colours 0..255.
         fade: see `Settings`.
-        out: colour (S, 3), mask (S,) and depth (S,), written at ``at``.
+        out: colour (3, S), mask (S,) and depth (S,), written at ``at``.
     """
-    if not surface.paper:
-        weights = [w * surface.valid.index_select(0, v) for w, v in zip(weights, corners, strict=True)]
-        kept = ((weights[0] + weights[1] + weights[2]) * 255.0 > VISIBLE_ALPHA).nonzero()[:, 0]
-        if len(kept) < len(at):
-            at, z, *weights = (value.index_select(0, kept) for value in (at, z, *weights))
-            corners = (corners[0][kept], corners[1][kept], corners[2][kept])
-        if not fade:
-            scale = (weights[0] + weights[1] + weights[2]).reciprocal_()
-            weights = [weight * scale for weight in weights]
     color, mask, depth = out
-    for channel, plane in enumerate(channels):
-        first, second, third = (w * plane.index_select(0, v) for w, v in zip(weights, corners, strict=True))
-        color[:, channel].scatter_(0, at, (first + second + third).float())
-    mask.index_fill_(0, at, True)
-    depth.scatter_(0, at, z.float())
+    weights = [weight.float() for weight in weights]
+    if not surface.paper:
+        for weight, corner in zip(weights, corners, strict=True):
+            weight.mul_(surface.opacity.index_select(0, corner))
+        total = weights[0] + weights[1] + weights[2]
+        kept = places(total > VISIBLE_ALPHA / 255.0)
+        if len(kept) < len(at):
+            at, z, total, *weights = (value.index_select(0, kept) for value in (at, z, total, *weights))
+            first, second, third = (corner.index_select(0, kept) for corner in corners)
+            corners = (first, second, third)
+        if not fade:
+            weights = [weight.div_(total) for weight in weights]
+    for plane, colors in zip(color, channels, strict=True):
+        first, second, third = (colors.index_select(0, v) for v in corners)
+        value = first.mul_(weights[0]).addcmul_(second, weights[1]).addcmul_(third, weights[2])
+        _write(plane, at, value)
+    _write(mask, at, torch.ones_like(at, dtype=torch.bool))
+    _write(depth, at, z.float())
 
 
-def _weights_on_screen(
+def planes_of(rgb: Tensor) -> Tensor:
+    """(3, V) float32 of colours (V, 3) uint8."""
+    if rgb.device.type != "cpu":
+        return rgb.T.float().contiguous()
+    return torch.from_numpy(np.ascontiguousarray(rgb.numpy().T).astype(np.float32))  # torch takes six times as long
+
+
+def _write(plane: Tensor, at: Tensor, values: Tensor) -> None:
+    if len(at) == len(plane):
+        plane.copy_(values)
+    else:
+        plane.scatter_(0, at, values)
+
+
+def _on_screen(
     scene: Scene, corners: tuple[Tensor, Tensor, Tensor], inverses: list[Tensor], x: Tensor, y: Tensor
-) -> list[Tensor]:
-    """Weights of the corners at samples, corrected for perspective; of no meaning for faces through the near plane."""
-    ax, bx, cx = (scene.x.index_select(0, v) - x for v in corners)
-    ay, by, cy = (scene.y.index_select(0, v) - y for v in corners)
-    return normalised(
-        [(bx * cy - by * cx) * inverses[0], (cx * ay - cy * ax) * inverses[1], (ax * by - ay * bx) * inverses[2]]
-    )
+) -> tuple[list[Tensor], Tensor]:
+    """Weights of the corners at samples, corrected for perspective, and depth; of no meaning through the near plane."""
+    ax, bx, cx = (scene.x.index_select(0, v).sub_(x) for v in corners)
+    ay, by, cy = (scene.y.index_select(0, v).sub_(y) for v in corners)
+    sides = ((bx, by, cx, cy), (cx, cy, ax, ay), (ax, ay, bx, by))
+    shares = [(px * qy).addcmul_(py, qx, value=-1) for px, py, qx, qy in sides]
+    scale = (shares[0] + shares[1]).add_(shares[2]).reciprocal_()
+    # A sample up to 1e-6 px outside its face takes the colour of the nearest point on it.
+    shares = [share.mul_(scale).clamp_(min=0) for share in shares]
+    weights = [share * inverse for share, inverse in zip(shares, inverses, strict=True)]
+    z = (weights[0] + weights[1]).add_(weights[2]).reciprocal_()
+    weights = [weight.mul_(z) for weight in weights]
+    return weights, z.mul_(shares[0].add_(shares[1]).add_(shares[2]))
 
 
 def _weights_in_space(scene: Scene, corners: list[Tensor], x: Tensor, y: Tensor) -> tuple[list[Tensor], Tensor]:
