@@ -277,7 +277,7 @@ def test_other_sizes_up_to_720p_are_sampled(tiny, client, width, height, frames)
     assert torch.load(tiny.server.output / f"{name}_frames.pt").shape == (frames, height, width, 3)
 
 
-def test_tiles_give_nearly_the_latents_and_frames_of_the_whole_picture(tiny, client):
+def test_tiles_give_nearly_the_latents_and_frames_of_the_whole_picture(newest_host, tiny, client):
     out, sizes = {}, {}
     for tiles in ("off", "256"):
         prompt = small(tiny, 320, 256, 1, steps=1, cfg=1.0, vae_tiles=tiles) | tiny.conditioning(vae_tiles=tiles)

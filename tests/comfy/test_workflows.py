@@ -39,7 +39,7 @@ def test_graph_runs_as_published(client, server, host, path):
     from ex4d_core.video import load_video
 
     prompt = workflow.to_prompt(workflow.load(path), client.object_info())
-    size = 512 if host == find_hosts()[-1] and path.stem == "Re-shoot geometry only" else 192
+    size = 512 if host == find_hosts()[-1] and path.stem == "Re-shoot geometry only" else 128
     for node in prompt.values():
         if node["class_type"] == "EX4DDemoClip":
             node["inputs"] |= {"width": size, "height": size}
