@@ -223,14 +223,20 @@ def behind(python: Path, chore: str, arguments: list[str]) -> Callable[[], int]:
     """Begin a chore that takes what others leave of the cores; what is returned waits, shows its output and gives its code."""
     command = [*YIELDING, str(python), "dev.py", chore, "--no-install", *arguments]
     priority = subprocess.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 0
-    pipe = subprocess.PIPE
-    done = beside(
-        lambda: subprocess.run(command, cwd=ROOT, stdout=pipe, stderr=subprocess.STDOUT, creationflags=priority)
-    )
+    start = time.monotonic()
+
+    def work() -> tuple[subprocess.CompletedProcess[bytes], float]:
+        pipe = subprocess.PIPE
+        done = subprocess.run(command, cwd=ROOT, stdout=pipe, stderr=subprocess.STDOUT, creationflags=priority)
+        return done, time.monotonic() - start
+
+    result = beside(work)
 
     def ended() -> int:
-        print(done().stdout.decode("utf-8", "replace"), end="", flush=True)
-        return done().returncode
+        done, seconds = result()
+        sys.stdout.buffer.write(done.stdout)  # as it came, whatever this console can show
+        print(f"{chore} took {seconds:.0f} s beside the others", flush=True)
+        return done.returncode
 
     return ended
 
