@@ -15,7 +15,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # For ex4d_core. Nothing of ComfyUI is ever imported here: nodes are tested inside servers (tests/harness).
 sys.path.insert(0, str(ROOT))
 
-from harness import hosts, recorded  # noqa: E402
+from harness import hosts  # noqa: E402
 from harness.server import Server  # noqa: E402
 
 CI = os.environ.get("CI", "").lower() == "true"
@@ -36,6 +36,8 @@ def pytest_addoption(parser):
 @pytest.fixture(scope="session")
 def reference() -> Path:
     """The folder of data recorded from the published system, unpacked from tests/golden/recorded."""
+    from harness import recorded  # brings torch, which what only starts other processes does not need
+
     return recorded.folder()
 
 
