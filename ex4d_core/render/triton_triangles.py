@@ -1,8 +1,8 @@
 # pyright: reportIndexIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false, reportCallIssue=false
 """The two long loops of `torch_triangles`, compiled by Triton: samples of faces, and walks along viewing rays.
 
-Arithmetic is float64, as there. Loops are written with while: Triton's interpreter takes no range up to a tensor with numpy 2.4
-and newer.
+Arithmetic is float64, and products are rounded before they are added, as there: a sample on an edge is on the same side. Loops
+are written with while: Triton's interpreter takes no range up to a tensor with numpy 2.4 and newer.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def draw(placed: Tensor, faces: Tensor, hole: Tensor, farthest: float, keys: Ten
     limit = torch.tensor([farthest], dtype=torch.float64, device=faces.device)
     _draw[(triton.cdiv(count, BLOCK),)](
         placed.contiguous(), faces.contiguous(), hole.contiguous().view(torch.uint8), keys, rest, listed, limit,
-        count, rows, columns, BLOCK=BLOCK, num_warps=2,
+        count, rows, columns, BLOCK=BLOCK, num_warps=2, enable_fp_fusion=False,
     )  # fmt: skip
     return rest[: int(listed)].long()
 
@@ -75,7 +75,7 @@ def walk(
     blocked = torch.zeros(len(sample), dtype=torch.uint8, device=sample.device)
     _walk[(triton.cdiv(len(sample), BLOCK),)](
         sample, z, numbers, front, back, moving.view(torch.uint8), *(plane.contiguous() for plane in others), blocked,
-        len(sample), columns, height, width, len(others[0]), steps, BLOCK=BLOCK, num_warps=2,
+        len(sample), columns, height, width, len(others[0]), steps, BLOCK=BLOCK, num_warps=2, enable_fp_fusion=False,
     )  # fmt: skip
     return blocked.view(torch.bool)
 
@@ -181,15 +181,14 @@ def _walk(
     du, dv = fx * (ox + end * ax) / z1 + cx - u0, fy * (oy + end * ay) / z1 + cy - v0
     # The part of the way that is in the picture.
     low, high = _clipped(rx * 0.0, rx * 0.0 + 1.0, -du, u0)
-    low, high = _clipped(low, high, du, width - 1e-6 - u0)
+    low, high = _clipped(low, high, du, rx * 0.0 + width - 1e-6 - u0)  # a whole number less 1e-6 would be float32
     low, high = _clipped(low, high, -dv, v0)
-    low, high = _clipped(low, high, dv, height - 1e-6 - v0)
+    low, high = _clipped(low, high, dv, rx * 0.0 + height - 1e-6 - v0)
     walks = walks & (low < high)
     length = tl.where(walks, tl.maximum(tl.abs(du), tl.abs(dv)) * (high - low), 0.0)
-    taken_steps = (
-        tl.minimum(length, steps - 2.0).to(tl.int32) + 2
-    )  # as a float first: no whole number holds every length
-    stride = (high - low) / (taken_steps - 1).to(tl.float64)
+    # As a float first: no whole number holds every length.
+    taken_steps = tl.minimum(length, steps - 2.0).to(tl.int32) + 2
+    way = (taken_steps - 1).to(tl.float64)
     i0 = 1.0 / z0
     di = 1.0 / z1 - i0
     hit = n < 0
@@ -197,7 +196,7 @@ def _walk(
     most = tl.max(tl.where(walks, taken_steps, 0), axis=0)
     step = most * 0
     while step < most:
-        share = low + stride * step
+        share = low + (high - low) * step / way
         depth = 1.0 / (i0 + share * di)
         i, j = v0 + share * dv, u0 + share * du
         here = going & (step < taken_steps) & (i >= 0.0) & (j >= 0.0) & (i < height) & (j < width)
