@@ -10,13 +10,18 @@ from .bootstrap import Estimate
 WIDTH, HEIGHT = 520, 260
 LEFT, RIGHT, TOP, BOTTOM = 60, 12, 26, 30
 COLORS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f")
-LINES, TICKS = 4, 13
-NEARLY = 0.05
-"""Share of the largest value below which the least is drawn from 0 on."""
+EXACT = 50.0
+"""dB from which an eye sees no difference: ceiling of curves of PSNR."""
+LINES, TICKS = 5, 13
+"""Rungs that a curve has about, and numbers below it at the most."""
 
 
 def curve_chart(
-    title: str, curves: dict[str, list[tuple[float, Estimate]]], scale: float = 1.0, unit: str = "°"
+    title: str,
+    curves: dict[str, list[tuple[float, Estimate]]],
+    scale: float = 1.0,
+    unit: str = "°",
+    ceiling: float = math.inf,
 ) -> str:
     """One line a method over the angle, or a clip over its frames, with its interval as a band.
 
@@ -25,29 +30,28 @@ def curve_chart(
         curves: (angle or frame, mean) by method or clip.
         scale: what the numbers are multiplied by.
         unit: of what goes to the right.
+        ceiling: what is above it is drawn there, or one exact frame would flatten all others.
     """
     known = [(angle, value) for curve in curves.values() for angle, value in curve]
     if not known:
         return ""
     lows = [scale * (v.mean if math.isnan(v.low) else v.low) for _, v in known]
     highs = [scale * (v.mean if math.isnan(v.high) else v.high) for _, v in known]
-    low, high, last = min(lows), max(highs), max(angle for angle, _ in known) or 1.0
-    high = high if high > low else low + 1
-    if 0 < low < NEARLY * high:
-        low = 0.0  # a round number at the foot
+    rungs = _rungs(min(*lows, ceiling), min(max(highs), ceiling))
+    low, high, last = rungs[0], rungs[-1], max(angle for angle, _ in known) or 1.0
 
     def x(angle: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * angle / last
 
     def y(value: float) -> float:
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - low) / (high - low)
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (min(value, ceiling) - low) / (high - low)
 
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><title>{escape(title)}</title>']
-    parts.append(f'<text x="{LEFT}" y="15" class="t">{escape(title)}</text>')
-    for step in range(LINES + 1):
-        value = low + (high - low) * step / LINES
+    more = f" ({ceiling:g} or more at the top)" if max(highs) > ceiling else ""
+    parts.append(f'<text x="{LEFT}" y="15" class="t">{escape(title + more)}</text>')
+    for value in rungs:
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}" class="g"/>')
-        parts.append(f'<text x="{LEFT - 5}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+        parts.append(f'<text x="{LEFT - 5}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.6g}</text>')
     parts += [
         f'<text x="{x(angle):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{angle:g}{unit}</text>'
         for angle in _ticks({angle for angle, _ in known})
@@ -55,6 +59,15 @@ def curve_chart(
     for number, (name, curve) in enumerate(curves.items()):
         parts += _line(name, curve, COLORS[number % len(COLORS)], scale, x, y)
     return "".join([*parts, "</svg>"])
+
+
+def _rungs(low: float, high: float) -> list[float]:
+    """Round numbers from below the least value to above the largest: 1, 2 or 5 of a power of ten apart."""
+    high = high if high > low else low + 1
+    exact = (high - low) / LINES
+    power = 10 ** math.floor(math.log10(exact))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= exact * (1 - 1e-9))
+    return [number * step for number in range(math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9) + 1)]
 
 
 def _ticks(places: set[float]) -> list[float]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..preview.comparison import error_map
 from .bootstrap import Estimate, estimate
-from .charts import COLORS, curve_chart, legend
-from .html import WORST_SAYS, Film, figure, film, film_of, whole
+from .charts import COLORS, EXACT, curve_chart, legend
+from .html import WORST_SAYS, Film, figure, film, film_of, table_of, whole
 from .rows import ROWS
 from .scores import Clips, Scores
 from .weighted.judged import DISTANCES, WEIGHTED, of_set
@@ -77,9 +77,10 @@ def clips_page(done: dict[str, Scores], seen: dict[str, Seen], problems: Sequenc
 
 
 def _means(done: dict[str, Scores]) -> str:
-    """Every row: the mean over clips, how many it rests on, and why there is none."""
+    """Every row: the mean over clips and how many it rests on; and below, why there is none."""
     sets, lacking, _ = of_set([scores.said for scores in done.values()])
-    lines = ["<table><tr><th>row</th><th>mean</th><th>clips</th><th>better</th></tr>"]
+    lines = ["<tr><th>row</th><th>mean</th><th>clips</th><th>better</th></tr>"]
+    missing = []
     for row in (*ROWS, *WEIGHTED):
         if row.name in DISTANCES:
             value = "-" if row.name not in sets else f"{sets[row.name]:.4g}"
@@ -89,12 +90,13 @@ def _means(done: dict[str, Scores]) -> str:
             same = any(scores.values[row.name] == math.inf for scores in done.values())
             value, clips = ("identical" if same and not found.count else _told(found)), str(found.count)
             why = next((scores.reasons[row.name] for scores in done.values() if row.name in scores.reasons), "")
-        unit = getattr(row, "unit", "")
-        told = f"{value} {unit}".rstrip() if value != "-" else f"not computed: {why}"
+        if value == "-":
+            missing.append(f"<tr><td>{escape(row.title)}</td><td>not computed: {escape(why)}</td></tr>")
+            continue
         better = {"one": "nearest to 1", "truth": "nearest to the truth's"}.get(row.better, row.better)
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in (row.title, told, clips, better))
-        lines.append(f"<tr>{cells}</tr>")
-    return "".join([*lines, "</table>"])
+        cells = (row.title, f"{value} {getattr(row, 'unit', '')}".rstrip(), clips, better)
+        lines.append(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
+    return table_of(lines) + (table_of(missing, "why") if missing else "")
 
 
 def _told(found: Estimate) -> str:
@@ -108,12 +110,12 @@ def _each(done: dict[str, Scores]) -> str:
     rows = (*ROWS, *(row for row in WEIGHTED if row.name not in DISTANCES))
     shown = [row for row in rows if any(scores.values[row.name] is not None for scores in done.values())]
     head = "".join(f"<th>{escape(row.title)}</th>" for row in shown)
-    lines = [f'<div class="wide"><table><tr><th>clip</th>{head}</tr>']
+    lines = [f"<tr><th>clip</th>{head}</tr>"]
     for name, scores in done.items():
         values = [scores.values[row.name] for row in shown]
         cells = ("-" if v is None else "identical" if math.isinf(v) else f"{v:.4g}" for v in values)
         lines.append(f"<tr><td>{escape(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    return "".join([*lines, "</table></div>"])
+    return table_of(lines)
 
 
 def _curves(done: dict[str, Scores]) -> list[str]:
@@ -123,7 +125,7 @@ def _curves(done: dict[str, Scores]) -> list[str]:
     charts = []
     for row in CURVES:
         curves = {name: _curve(done[name].frames, row) for name in names}
-        charts.append(curve_chart(titles[row], curves, unit=""))
+        charts.append(curve_chart(titles[row], curves, unit="", ceiling=EXACT if "psnr" in row else math.inf))
     if not any(charts):
         return []
     more = "" if len(done) == len(names) else f"<p>The first {len(names)} clips.</p>"

@@ -21,7 +21,8 @@ from ex4d_core.errors import Cancelled, EX4DError
 from ex4d_core.evaluation import html
 from ex4d_core.evaluation.adherence import Asked, adherence, radius_of
 from ex4d_core.evaluation.benchmark.cases import target_path
-from ex4d_core.evaluation.bootstrap import estimate
+from ex4d_core.evaluation.bootstrap import Estimate, estimate
+from ex4d_core.evaluation.charts import EXACT, LEFT, TOP, _rungs, curve_chart
 from ex4d_core.evaluation.motion import flow_warp_error
 from ex4d_core.evaluation.regions import regions
 from ex4d_core.evaluation.scores import Clips, evaluate
@@ -235,6 +236,15 @@ def test_pairs_are_told_on_one_page(tmp_path, capsys):
     page = (tmp_path / "one.html").read_text(encoding="utf-8")
     assert "Evaluation of 1 clip<" in page and "Worst frames" not in page and page.count("data:video/mp4") == 1
     assert main([*one[:-1], str(tmp_path)]) == 2 and "--html" in capsys.readouterr().err
+
+
+def test_curves_stand_on_round_numbers_and_exact_frames_do_not_flatten_them():
+    assert _rungs(0.0013, 0.0132) == pytest.approx([0, 0.005, 0.01, 0.015])
+    assert _rungs(16.7, 39.5) == [15, 20, 25, 30, 35, 40] and _rungs(3, 3)[0] == 3 and len(_rungs(3, 3)) == 6
+    curve = [(float(t), Estimate(v, math.nan, math.nan, 1)) for t, v in enumerate((90.0, 31.0, 22.0))]
+    drawn = curve_chart("PSNR, dB", {"a": curve}, ceiling=EXACT)
+    assert ">50<" in drawn and ">90<" not in drawn and "50 or more at the top" in drawn
+    assert f"{LEFT}.0,{TOP}.0" in drawn  # the exact frame, at the top
 
 
 def test_a_page_is_written_where_no_clip_could_be_measured(tmp_path):

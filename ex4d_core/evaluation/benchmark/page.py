@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ...preview.comparison import error_map
-from ..charts import curve_chart, legend
-from ..html import WORST_SAYS, Film, figure, film, whole
+from ..charts import EXACT, curve_chart, legend
+from ..html import WORST_SAYS, Film, figure, film, table_of, whole
 from .cases import range_title
 from .grade import MEASURES
 from .results import Entry, Regression, by_angle, methods_of, shown, spans_of, table
@@ -44,7 +45,8 @@ def page(
     parts += ["<h2>By angle</h2>", legend(names), '<div class="charts">']
     for name, measure in MEASURES.items():
         curves = {method: by_angle(entries, method, name) for method in names}
-        parts.append(curve_chart(f"{measure.title}, {measure.unit}", curves, measure.scale))
+        ceiling = EXACT if measure.unit == "dB" else math.inf
+        parts.append(curve_chart(f"{measure.title}, {measure.unit}", curves, measure.scale, ceiling=ceiling))
     parts += ["</div>", "<h2>By range</h2>", *_tables(entries, worse)]
     if films:
         parts += ["<h2>Films of the worst clips</h2>", *(film(one) for one in films)]
@@ -55,10 +57,8 @@ def page(
 
 
 def _settings(settings: dict[str, Any]) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(str(key))}</td><td>{escape(str(value))}</td></tr>" for key, value in settings.items()
-    )
-    return f'<table class="settings">{rows}</table>'
+    rows = [f"<tr><td>{escape(str(key))}</td><td>{escape(str(value))}</td></tr>" for key, value in settings.items()]
+    return table_of(rows, "settings")
 
 
 def _told(one: Regression) -> str:
@@ -77,15 +77,17 @@ def _tables(entries: list[Entry], worse: list[Regression]) -> list[str]:
         best = {span: _best([row[span][name].mean for row in found.values()], measure.better) for span in spans}
         head = "".join(f"<th>{escape(range_title(span))}</th>" for span in spans)
         parts.append(f"<h3>{measure.title} ({measure.unit}, {measure.better} is better)</h3><p>{measure.says}</p>")
-        parts.append(f"<table><tr><th>method</th>{head}</tr>")
+        rows = [f"<tr><th>method</th>{head}</tr>"]
         for method, row in found.items():
+            if not any(row[span][name].count for span in spans):
+                continue
             cells = ""
             for span in spans:
                 value = row[span][name]
                 kind = "worse" if (method, span, name) in marked else "best" if value.mean == best[span] else ""
                 cells += f'<td class="{kind}">{shown(value, name)}</td>'
-            parts.append(f"<tr><td>{escape(method)}</td>{cells}</tr>")
-        parts.append("</table>")
+            rows.append(f"<tr><td>{escape(method)}</td>{cells}</tr>")
+        parts.append(table_of(rows))
     return parts
 
 
