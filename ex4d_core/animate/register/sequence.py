@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ...errors import Cancelled, EX4DError
+from ...machine.cancel import POLL_SECONDS
 from ..meshes import MeshClip, MeshFrames
 from .between import at_times, smoothed
-from .follow import Check, Goal, Reference, followed_surely, goal_of, reference_of, unmoved
+from .follow import Check, Followed, Goal, Reference, followed_surely, goal_of, reference_of, unmoved
 from .reference import best_reference
 
 AREA_BOUNDS, VOLUME_BOUNDS = (0.6, 1.67), (0.5, 2.0)
@@ -210,17 +212,29 @@ def _outwards(
     checks = {chosen: Check(0.0, 0.0, 0.0, 1.0, 1.0)}
     refused: dict[int, str] = {}
     steps.done()
-    for side in (range(chosen + 1, len(goals)), range(chosen - 1, -1, -1)):
-        state = unmoved(reference)
-        for n in side:
+    with ThreadPoolExecutor(2, thread_name_prefix="ex4d-register") as pool:
+        working: dict[Future[tuple[Followed, Check]], tuple[Iterator[int], int, Followed]] = {}
+
+        def go_on(side: Iterator[int], state: Followed) -> None:
+            n = next(side, None)
+            if n is not None:
+                working[pool.submit(followed_surely, reference, goals[n], state)] = side, n, state
+
+        # The two ways in time know nothing of each other.
+        for side in (range(chosen + 1, len(goals)), range(chosen - 1, -1, -1)):
+            go_on(iter(side), unmoved(reference))
+        while working:
             steps.look()
-            reached, checks[n] = followed_surely(reference, goals[n], state)
-            why = problem(checks[n])
-            if why is None:
-                state, moved[n] = reached, reached.vertices
-            else:
-                refused[n] = why
-            steps.done()
+            for future in wait(working, POLL_SECONDS, FIRST_COMPLETED).done:
+                side, n, state = working.pop(future)
+                reached, checks[n] = future.result()
+                why = problem(checks[n])
+                if why is None:
+                    state, moved[n] = reached, reached.vertices
+                else:
+                    refused[n] = why
+                steps.done()
+                go_on(side, state)
     return moved, [checks[n] for n in range(len(goals))], refused
 
 
