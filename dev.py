@@ -41,7 +41,8 @@ TORCH_FAMILY = [*TORCH, "torchvision==0.26.0", "torchaudio==2.11.0"]
 # What the geometric half needs: the demo installs neither diffusers nor anything of ComfyUI.
 DEMO = ["-r", "requirements.txt", "numba>=0.59"]
 CI = os.environ.get("CI", "").lower() == "true"
-YIELDING = ["nice", "-n", "10"] if shutil.which("nice") and os.name != "nt" else []
+# A quarter of a core that is wanted by others too: less, and what has a time limit would not end in it.
+YIELDING = ["nice", "-n", "5"] if shutil.which("nice") and os.name != "nt" else []
 Result = TypeVar("Result")
 
 

@@ -260,7 +260,7 @@ def test_a_place_is_filled_again_and_a_stopped_call_may_clean_up(tmp_path, monke
     assert cleaned.exists()
     hired = crew.workers[0]
     assert isinstance(hired, LocalWorker) and hired.process is not None
-    for _ in range(200):
+    for _ in range(1200):
         try:
             os.kill(hired.process, 0)
         except OSError:

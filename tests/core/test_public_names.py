@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def fresh(program: str) -> subprocess.CompletedProcess[str]:
     """Run by a Python that has imported nothing yet."""
-    return subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=240)
 
 
 def test_importing_the_package_imports_nothing_else():

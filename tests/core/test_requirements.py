@@ -53,7 +53,7 @@ def test_installing_it_beside_any_opencv_changes_nothing(tmp_path):
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: opencv-python-headless\nVersion: 4.11.0.86\n")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    listed = subprocess.run([*pip, "list"], env=environment, capture_output=True, text=True, timeout=120)
+    listed = subprocess.run([*pip, "list"], env=environment, capture_output=True, text=True, timeout=240)
     assert re.search(r"^opencv-python-headless +4\.11\.0\.86", listed.stdout, re.M), listed.stdout + listed.stderr
     install = [
         *pip,
@@ -66,6 +66,6 @@ def test_installing_it_beside_any_opencv_changes_nothing(tmp_path):
         "-r",
         str(ROOT / "requirements.txt"),
     ]
-    done = subprocess.run(install, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(install, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["install"] == []

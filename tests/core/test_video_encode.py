@@ -281,7 +281,7 @@ def test_a_real_size_limit_is_reported_the_same_way(tmp_path):
         "except EX4DError as error:\n"
         "    print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240)
     assert "disk is full" in done.stdout, done.stderr
     assert list(tmp_path.iterdir()) == []
 

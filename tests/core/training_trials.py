@@ -142,7 +142,7 @@ def killed_and_resumed(folder: Path, times: int, device: str = "cpu") -> None:
     kept, moments = 0, random.Random(7)
     for _ in range(times):
         running = process(config("killed", 10**6), *(["--resume"] if kept else []))
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while len(steps_in(folder / "killed")) < kept + 2 and time.monotonic() < deadline:
             assert running.returncode is None, running.ended()
             time.sleep(0.003)
