@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..machine.picks import places
 from .world import (
     BALL,
     BANDS,
@@ -229,7 +230,7 @@ def ground_colour(x: Tensor, z: Tensor) -> list[Tensor]:
     v = z - PLAZA_CENTRE_Z
     radius = (x * x + v * v).sqrt_()
     plaza = radius < PLAZA_RADIUS
-    inside, outside = plaza.nonzero()[:, 0], (~plaza).nonzero()[:, 0]
+    inside, outside = places(plaza), places(~plaza)
     colour = [torch.empty_like(x) for _ in range(3)]
     if len(inside):
         parts = (values.index_select(0, inside) for values in (x, v, radius, grain))
@@ -265,7 +266,7 @@ def surroundings(point: Vector, d: Vector) -> list[Tensor]:
     t = (GROUND_HEIGHT - point[1]) / torch.where(down, d[1], 1.0)
     x, z = point[0] + t * d[0], point[2] + t * d[2]
     ground = down & (x * x + (z - PLAZA_CENTRE_Z) ** 2 < GROUND_RADIUS**2)
-    below, above = ground.nonzero()[:, 0], (~ground).nonzero()[:, 0]
+    below, above = places(ground), places(~ground)
     colour = [torch.empty_like(x) for _ in range(3)]
     lay(colour, below, ground_colour(x[below], z[below]))
     p, ray = [part[above] for part in point], [part[above] for part in d]

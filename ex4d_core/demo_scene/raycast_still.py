@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..machine.picks import places
 from . import formulas
-from .raycast_torch import RAYS, Camera, Scene, edges, levels
+from .raycast_torch import RAYS, Camera, Scene, edges, from_the_sun, levels
 
 Packed = tuple[np.ndarray, ...]
 MOST_PIXELS = 1 << 20
@@ -36,11 +37,14 @@ class StillCamera:
         everything = torch.arange(size[0] * size[1])
         self.centres = torch.cat([camera.look(part)[0] for part in everything.split(RAYS)])
         self.through_centres = _Rays(camera, everything, 1)
-        self.shown = self.centres.double()
-        self.edge = self._edges(self.centres).nonzero()[:, 0] if samples > 1 else everything[:0]
+        shown = self.centres.double()
+        self.picture_of_centres = levels(shown)
+        self.is_edge = self._edges(self.centres)
+        self.edge = places(self.is_edge) if samples > 1 else everything[:0]
         self.through_edges = _Rays(camera, self.edge, samples)
         for part in self.edge.split(self._pixels_at_once):
-            self.shown[part] = camera.smooth(part, samples)
+            shown[part] = camera.smooth(part, samples)
+        self.picture = levels(shown)
 
     def frame(self, solids: Packed, moving: Packed) -> tuple[Tensor, Tensor]:
         """Colour (H, W, 3) uint8 and planar depth (H, W) float32 of one frame.
@@ -50,23 +54,27 @@ class StillCamera:
             moving: of these, what ``still`` lacks.
         """
         if not len(moving[0]):
-            return self._picture(self.shown, self.through_centres.distance)
+            return self._shaped(self.picture, self.through_centres.distance)
         camera, movers = self._camera(solids), self._camera(moving)
         centres, depth = self.centres.clone(), self.through_centres.distance.clone()
-        for part in self.through_centres.touched(movers).any(0).nonzero()[:, 0].split(RAYS):
+        changed = places(_any(self.through_centres.touched(movers)))
+        for part in changed.split(RAYS):
             centres[part], depth[part] = camera.look(part)
-        shown = centres.double()
+        picture = self.picture_of_centres.clone()
+        picture[changed] = levels(centres[changed].double())
         if self.samples > 1:
-            again = edge = self._edges(centres)
-            shown = torch.where(edge[:, None], self.shown, shown)
-            again[self.edge] &= self.through_edges.touched(movers).any(0)
-            for part in again.nonzero()[:, 0].split(self._pixels_at_once):
-                shown[part] = camera.smooth(part, self.samples)
-        return self._picture(shown, depth)
+            edge = self._edges(centres)
+            stays = edge.clone()
+            stays[self.edge] &= ~_any(self.through_edges.touched(movers))
+            kept, again = places(stays & self.is_edge), places(edge & ~(stays & self.is_edge))
+            picture[kept] = self.picture[kept]
+            for part in again.split(self._pixels_at_once):
+                picture[part] = levels(camera.smooth(part, self.samples))
+        return self._shaped(picture, depth)
 
-    def _picture(self, shown: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
+    def _shaped(self, picture: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
         width, height = self.size
-        return levels(shown).view(height, width, 3), distance.float().view(height, width)
+        return picture.view(height, width, 3), distance.float().view(height, width)
 
     @property
     def _pixels_at_once(self) -> int:
@@ -96,7 +104,7 @@ class _Rays:
             t, which, ground = camera.nearest(d, self.tile[begin:end])
             t = torch.where(t < math.inf, t, formulas.sky_distance(camera.eye, d))
             self.distance[begin:end] = t
-            surface = ((which >= 0) | ground).nonzero()[:, 0]
+            surface = places((which >= 0) | ground)
             met = camera.scene.met_at(
                 camera.eye, [axis[surface] for axis in d], t.index_select(0, surface), which.index_select(0, surface)
             )
@@ -105,19 +113,28 @@ class _Rays:
             lifted.append(points)
         self.lit = torch.cat(lit) if lit else torch.empty(0, dtype=torch.long)
         self.lifted = [torch.cat(parts) for parts in zip(*lifted, strict=True)]
+        self.sees = from_the_sun(self.lifted) if lit else []
 
     def touched(self, movers: Camera) -> Tensor:
         """(samples * samples, pixels) bool: the rays that show something else where these things are."""
         touched = torch.zeros(len(self.tile), dtype=torch.bool)
-        near = movers.near.index_select(0, self.tile).nonzero()[:, 0]
+        near = places(movers.near.index_select(0, self.tile))
         for part in near.split(RAYS):
             d = [axis.index_select(0, part) for axis in self.direction]
             still = self.distance.index_select(0, part)
             for ray, _, t in movers.scene.met(movers.lists, self.eye, d, self.tile.index_select(0, part)):
-                first = (t <= still.index_select(0, ray)).nonzero()[:, 0]
+                first = places(t <= still.index_select(0, ray))
                 touched[part.index_select(0, ray.index_select(0, first))] = True
         for begin in range(0, len(self.lit), RAYS):
             end = begin + RAYS
-            dark = movers.scene.in_shadow([axis[begin:end] for axis in self.lifted])
-            touched[self.lit[begin:end].index_select(0, dark.nonzero()[:, 0])] = True
+            dark = movers.scene.in_shadow(*([axis[begin:end] for axis in axes] for axes in (self.lifted, self.sees)))
+            touched[self.lit[begin:end].index_select(0, places(dark))] = True
         return touched.view(self.samples, -1)
+
+
+def _any(touched: Tensor) -> Tensor:
+    """(N,) bool of (samples * samples, N): whether any of a pixel's rays is touched."""
+    first, *others = touched
+    for other in others:
+        first = first | other
+    return first

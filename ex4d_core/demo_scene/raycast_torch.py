@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..machine.picks import places, repeated
 from ..machine.torch_threads import side_by_side
 from . import formulas
 from .formulas import Vector
@@ -34,8 +35,8 @@ from .world import (
     SUN_UP,
 )
 
-RAYS = 1 << 14
-"""Cast at once on a thread: their numbers stay in its cache."""
+RAYS = 1 << 16
+"""Cast at once on a thread: enough that the number of steps does not count."""
 TILE = 16
 """Pixels a side of the squares whose rays share one list of solids that they may touch."""
 SUN_CELLS = 96
@@ -56,7 +57,7 @@ def picture(
     parts = side_by_side(camera.look, torch.arange(width * height).split(RAYS))
     centres, distance = (torch.cat(found) for found in zip(*parts, strict=True))
     shown = centres.double()
-    edge = edges(centres.view(height, width, 3)).view(-1).nonzero()[:, 0]
+    edge = places(edges(centres.view(height, width, 3)).view(-1))
     if samples > 1 and len(edge):
         parts = edge.split(max(1, RAYS // samples**2))
         shown[edge] = torch.cat(side_by_side(partial(camera.smooth, samples=samples), parts))
@@ -103,6 +104,14 @@ class Met:
     local: Vector
 
 
+def from_the_sun(point: Vector) -> list[Tensor]:
+    """Points as the sun sees them: to its right, upwards, and towards it."""
+    return [
+        (point[0] * axis[0]).add_(point[1], alpha=axis[1]).add_(point[2], alpha=axis[2])
+        for axis in (SUN_RIGHT, SUN_UP, SUN)
+    ]
+
+
 class Lists:
     """For every cell of a grid the solids of one shape that it may meet."""
 
@@ -116,7 +125,7 @@ class Lists:
         """Elements (P,), of those that lie in cells (N,), and a solid (P,) that each of them may meet."""
         count = self.count.index_select(0, cell)
         ends = count.cumsum(0)
-        element = torch.repeat_interleave(count, output_size=int(count.sum()))
+        element = repeated(count, int(ends[-1]) if len(ends) else 0)
         place = (self.start.index_select(0, cell) - ends).add_(count).index_select(0, element)
         return element, self.solid.index_select(0, place.add_(torch.arange(len(place))))
 
@@ -128,10 +137,13 @@ class Scene:
         shape, to_local, bounds, from_sun, pattern, number, colour, light = map(torch.from_numpy, solids)
         self.light: list[float] = light.tolist()
         self.shape, self.pattern = shape, pattern
-        self.of_shape = {int(kind): (shape == kind).nonzero()[:, 0] for kind in shape.unique()}
+        self.of_shape = {int(kind): places(shape == kind) for kind in shape.unique()}
         self.patterns: list[int] = pattern.unique().tolist()
-        self.maps = to_local.permute(1, 2, 0).contiguous()  # (3, 4, solids)
+        # Three rows of four numbers, each of all solids; a tensor's own rows would have to be made anew each time.
+        self.maps = [list(row) for row in to_local.permute(1, 2, 0).contiguous()]
         self.bounds, self.from_sun = bounds, from_sun
+        *self._sun_places, radius = from_sun.T.contiguous()
+        self._sun_radius = radius * (1 + 1e-9)
         self.frequency, self.softness, self.inner, self.bounce, self.grain, self.mirror = number.T.contiguous()
         self.first, self.second = colour.T.contiguous().split(3)
         self.sun = [m[0] * SUN[0] + m[1] * SUN[1] + m[2] * SUN[2] for m in self.maps]
@@ -176,22 +188,28 @@ class Scene:
         """For every shape its solids by cell, where ``meets`` (solids, cells) has some."""
         return [(kind, Lists(meets[solids], solids)) for kind, solids in self.of_shape.items()]
 
-    def in_shadow(self, point: Vector) -> Tensor:
-        """(N,) bool: where a solid stands between the point and the sun."""
-        sees = [point[0] * axis[0] + point[1] * axis[1] + point[2] * axis[2] for axis in (SUN_RIGHT, SUN_UP, SUN)]
+    def in_shadow(self, point: Vector, sees: Vector) -> Tensor:
+        """(N,) bool: where a solid stands between the point and the sun; ``sees``: the point as `from_the_sun` has it."""
         column, row = (
-            ((value - low) / step).floor_().clamp_(0, SUN_CELLS - 1)
+            (value - low).div_(step).floor_().clamp_(0, SUN_CELLS - 1)
             for value, low, step in zip(sees, *self._squares, strict=False)
         )
         cell = column.mul_(SUN_CELLS).add_(row).long()
         dark = torch.zeros(len(cell), dtype=torch.bool)
         any_there, lists = self._shading
-        below = any_there.index_select(0, cell).nonzero()[:, 0]
-        cell, along, *point = (values.index_select(0, below) for values in (cell, sees[2], *point))
-        reach = self.from_sun[:, 2] + self.from_sun[:, 3]
+        below = places(any_there.index_select(0, cell))
+        cell, *sees = (values.index_select(0, below) for values in (cell, *sees))
+        point = [part.index_select(0, below) for part in point]
         for shape, of_shape in lists:
             where, solid = of_shape.pairs(cell)
-            before = (along.index_select(0, where) <= reach.index_select(0, solid)).nonzero()[:, 0]
+            # A solid's ball is a circle to the sun; most squares are larger than what stands in them.
+            right, up, along = (
+                part.index_select(0, where).sub_(centre.index_select(0, solid))
+                for part, centre in zip(sees, self._sun_places, strict=True)
+            )
+            reach = self._sun_radius.index_select(0, solid)
+            inside = right.square_().add_(up.square_()) <= reach * reach
+            before = places(inside.logical_and_(along <= reach))
             where, solid = where.index_select(0, before), solid.index_select(0, before)
             if not len(where):
                 continue
@@ -199,7 +217,7 @@ class Scene:
             t = formulas.hit(
                 shape, self._inner(shape, solid), o, [part.index_select(0, solid) for part in self.sun], 1e-5
             )
-            dark[below.index_select(0, where.index_select(0, (t < math.inf).nonzero()[:, 0]))] = True
+            dark[below.index_select(0, where.index_select(0, places(t < math.inf)))] = True
         return dark
 
     def nearest(
@@ -213,7 +231,7 @@ class Scene:
             ray, solid, t = (torch.cat(parts) for parts in zip(*found, strict=True))
             best.scatter_reduce_(0, ray, t, "amin")
             # Of solids that are met at the same place the first counts.
-            first = (t == best.index_select(0, ray)).nonzero()[:, 0]
+            first = places(t == best.index_select(0, ray))
             which.scatter_reduce_(
                 0, ray.index_select(0, first), solid.index_select(0, first), "amin", include_self=False
             )
@@ -231,7 +249,7 @@ class Scene:
             o = [part.index_select(0, solid) for part in starts]
             towards = self.directions([part.index_select(0, ray) for part in d], solid)
             t = formulas.hit(shape, self._inner(shape, solid), o, towards, 1e-4)
-            hit = (t < math.inf).nonzero()[:, 0]
+            hit = places(t < math.inf)
             yield ray.index_select(0, hit), solid.index_select(0, hit), t.index_select(0, hit)
 
     def _inner(self, shape: int, solid: Tensor) -> Tensor | float:
@@ -250,7 +268,7 @@ class Scene:
             formulas.lay(own, met.solids, self._painted(here, met.local, met.solid))
             bounce.scatter_(0, met.solids, self.bounce.index_select(0, met.solid))
         colour = formulas.lit(own, met.point, met.normal, bounce, self._sun(met.point, met.normal, bounce))
-        shiny = self.mirror.index_select(0, met.solid).nonzero()[:, 0]
+        shiny = places(self.mirror.index_select(0, met.solid))
         if len(shiny):
             share, shiny = self.mirror[met.solid[shiny]], met.solids[shiny]
             p, n, ray = ([part[shiny] for part in vector] for vector in (met.point, met.normal, d))
@@ -263,7 +281,7 @@ class Scene:
     def met_at(self, eye: Vector, d: Vector, t: Tensor, which: Tensor) -> Met:
         """Where rays (N,) meet solids, and the ground where the solid's number is -1."""
         point = [e + t * part for e, part in zip(eye, d, strict=True)]
-        ground, solids = (which < 0).nonzero()[:, 0], (which >= 0).nonzero()[:, 0]
+        ground, solids = places(which < 0), places(which >= 0)
         solid = which.index_select(0, solids)
         local = self._normals(eye, [part.index_select(0, solids) for part in d], t.index_select(0, solids), solid)
         normal = [torch.zeros_like(t) for _ in range(3)]
@@ -274,9 +292,9 @@ class Scene:
 
     def in_sun(self, point: Vector, normal: Vector) -> tuple[Tensor, list[Tensor]]:
         """Which points of surfaces (N,) the sun falls on, and these points, lifted a little off their surface."""
-        bright = (formulas.facing(normal) > 0).nonzero()[:, 0]
+        bright = places(formulas.facing(normal) > 0)
         lifted = [(p + 1e-4 * n).index_select(0, bright) for p, n in zip(point, normal, strict=True)]
-        clear = (~self.in_shadow(lifted)).nonzero()[:, 0]
+        clear = places(~self.in_shadow(lifted, from_the_sun(lifted)))
         return bright.index_select(0, clear), [part.index_select(0, clear) for part in lifted]
 
     def _normals(self, eye: Vector, d: Vector, t: Tensor, solid: Tensor) -> list[Tensor]:
@@ -285,7 +303,7 @@ class Scene:
         starts = [m[0] * eye[0] + m[1] * eye[1] + m[2] * eye[2] + m[3] for m in self.maps]
         shapes = self.shape.index_select(0, solid)
         for shape in self.of_shape:
-            at = (shapes == shape).nonzero()[:, 0]
+            at = places(shapes == shape)
             if not len(at):
                 continue
             these = solid.index_select(0, at)
@@ -308,7 +326,7 @@ class Scene:
         share = torch.zeros_like(p[0])
         kinds = self.pattern.index_select(0, solid)
         for kind in self.patterns:
-            at = (kinds == kind).nonzero()[:, 0]
+            at = places(kinds == kind)
             if kind == PLAIN or not len(at):
                 continue
             these = solid.index_select(0, at)
@@ -406,7 +424,7 @@ class Camera:
         """Colours 0..1 and planar depths (N,) of rays through points of the picture."""
         d = self.direction(u, v)
         best, which, ground = self.nearest(d, self.tile(u, v))
-        above = ((which < 0) & ~ground).nonzero()[:, 0]
+        above = places((which < 0) & ~ground)
         if len(above) == len(u):
             best = formulas.sky_distance(self.eye, d)
             return self._sky(d, best), best
@@ -417,7 +435,7 @@ class Camera:
         best.scatter_(0, above, t)
         colour = [torch.empty_like(best) for _ in range(3)]
         formulas.lay(colour, above, self._sky(d_sky, t))
-        below = ((which >= 0) | ground).nonzero()[:, 0]
+        below = places((which >= 0) | ground)
         d_below = [part.index_select(0, below) for part in d]
         surface = self.scene.surface(self.eye, d_below, best.index_select(0, below), which.index_select(0, below))
         formulas.lay(colour, below, surface)

@@ -40,12 +40,12 @@ def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[
         with torch.inference_mode(inference):  # a thread's own
             return work(part)
 
-    with _threads_kept(), ThreadPoolExecutor(threads, "ex4d-torch", torch.set_num_threads, (1,)) as pool:
+    with threads_kept(), ThreadPoolExecutor(threads, "ex4d-torch", torch.set_num_threads, (1,)) as pool:
         return list(pool.map(done, parts))
 
 
 @contextmanager
-def _threads_kept() -> Iterator[None]:
+def threads_kept() -> Iterator[None]:
     """Torch's number of threads is put back: it is also what threads begun later start with, in the whole process.
 
     A caller that begins while another one's threads have set it to 1 must not put that back, so the last to end does it for all.

@@ -10,6 +10,7 @@ import torch
 from ..errors import Cancelled
 from ..machine.cancel import POLL_SECONDS
 from ..machine.cores import cores
+from ..machine.torch_threads import threads_kept
 from .view import Settings, View
 
 MAX_THREADS = 16
@@ -69,8 +70,23 @@ def draw_on_threads(
         with torch.inference_mode(inference):
             draw(view)
 
+    with threads_kept():
+        # Frames are drawn side by side: torch's own threads within each would only wait for each other.
+        pool = ThreadPoolExecutor(
+            threads, "ex4d-render", torch.set_num_threads, (1,) if threads > 1 else (torch.get_num_threads(),)
+        )
+        _draw_all(drawn, views, pool, threads, settings, stop)
+
+
+def _draw_all(
+    drawn: Callable[[View], None],
+    views: list[View],
+    pool: ThreadPoolExecutor,
+    threads: int,
+    settings: Settings,
+    stop: Callable[[], None],
+) -> None:
     waiting = iter(views)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="ex4d-render")
     running = {pool.submit(drawn, view) for _, view in zip(range(2 * threads), waiting)}
     try:
         while running:

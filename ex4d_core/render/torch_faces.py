@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from .torch_scene import Scene, places
+from ..machine.picks import places, repeated
+from .torch_scene import Scene
 from .view import EDGE, TIE
 
 TINY = 1e-200
@@ -232,18 +232,11 @@ def expand(start: Tensor, count: Tensor, budget: int) -> Iterator[tuple[Tensor, 
         if total - done > budget:
             stop = max(int(torch.searchsorted(ends, done + budget, right=True)), begin + 1)
         reached = total if stop == len(count) else int(ends[stop - 1])
-        owner = _repeated(begin, count[begin:stop], reached - done)
+        owner = repeated(count[begin:stop], reached - done)
         first = start[begin:stop] - (ends[begin:stop] - count[begin:stop])
-        yield owner, torch.arange(done, reached, device=count.device) + _taken(first, owner - begin if begin else owner)
+        element = torch.arange(done, reached, device=count.device) + _taken(first, owner)
+        yield owner.add_(begin), element
         begin, done = stop, reached
-
-
-def _repeated(first: int, count: Tensor, total: int) -> Tensor:
-    """(total,) the numbers from ``first`` on, each as often as ``count`` says."""
-    if count.device.type == "cpu":
-        return torch.from_numpy(np.arange(first, first + len(count)).repeat(count.numpy()))
-    numbers = torch.arange(first, first + len(count), device=count.device)
-    return torch.repeat_interleave(numbers, count, output_size=total)
 
 
 def _low(a: Tensor, b: Tensor, c: Tensor) -> Tensor:

@@ -209,10 +209,3 @@ def _project(
     if hidden is not None:
         x[hidden] = y[hidden] = 0.0
         inverse[hidden] = -1.0
-
-
-def places(mask: Tensor) -> Tensor:
-    """(N,) int64 where a flat mask is true."""
-    if mask.device.type != "cpu":
-        return mask.nonzero()[:, 0]
-    return torch.from_numpy(np.flatnonzero(mask.numpy()))  # torch takes ten times as long

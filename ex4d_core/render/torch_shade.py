@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..machine.picks import places
 from ..published import VISIBLE_ALPHA
-from .torch_scene import Scene, Surface, places
+from .torch_scene import Scene, Surface
 
 
 def shade(
