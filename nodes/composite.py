@@ -68,7 +68,7 @@ class EX4DKeepSeenPixels(io.ComfyNode):
                     "blend",
                     options=list(BLENDS),
                     default=DEFAULTS.blend,
-                    tooltip="soft fades over three times the feather, and by degrees where a surface was seen less well. hard "
+                    tooltip="soft fades over twice the feather, and by degrees where a surface was seen less well. hard "
                     "takes everything that was seen well, whole, up to the feather.",
                 ),
                 io.Boolean.Input(

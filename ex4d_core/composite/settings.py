@@ -9,7 +9,7 @@ from ..errors import EX4DError
 
 Blend = Literal["soft", "hard"]
 BLENDS: tuple[Blend, ...] = get_args(Blend)
-"""soft fades the rendered colour in over three times the feather, and by degrees with how well a surface was seen; hard
+"""soft fades the rendered colour in over twice the feather, and by degrees with how well a surface was seen; hard
 takes it whole up to the feather wherever a surface was seen well enough."""
 WIDEST_FEATHER = 128
 """Pixels."""

@@ -18,7 +18,7 @@ WELL = 0.5
 seen well: half of the picture's own resolution."""
 FADING = (0.25, 0.75)
 """Between these, "soft" fades it in; below, its colours too are not measured."""
-SOFTER = 3
+SOFTER = 2
 """Times the feather over which "soft" fades."""
 
 

@@ -129,7 +129,7 @@ def test_the_fade_takes_its_width_and_small_holes_take_less():
     assert (row[30:43].diff() >= 0).all()
     assert share[40, 90] == 0 and row[93] == 1, "a speck costs two pixels around it"
     soft = keep_seen_pixels(result, color, seen, KeepSettings(feather=12, match_color=False)).share[0, 40]
-    assert 0.4 < soft[48] < 0.6 and soft[66] == 1
+    assert 0.4 < soft[42] < 0.6 and soft[54] == 1
 
 
 def test_distance_is_euclidean_as_far_as_it_reaches():
