@@ -32,6 +32,8 @@ from harness import chain, hosts, recorded, workflow  # noqa: E402
 from harness.server import Server  # noqa: E402
 from harness.wan import node  # noqa: E402
 
+from ex4d_core.video.pyav import fraction  # noqa: E402
+
 PICTURES = ("IMAGE", "MASK")
 FOREIGN = ("VAEDecode",)
 """Nodes of others whose pictures count too."""
@@ -58,7 +60,8 @@ def file_frames(data: bytes) -> dict:
     with av.open(io.BytesIO(data)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         stream = container.streams.video[0]
-        return {"shape": list(frames[0].shape), "rate": str(stream.average_rate), "frames": [digest(f) for f in frames]}
+        rate = str(fraction(stream.average_rate))
+        return {"shape": list(frames[0].shape), "rate": rate, "frames": [digest(f) for f in frames]}
 
 
 def with_records(prompt: dict, info: dict) -> tuple[dict, dict[str, str]]:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .clip import VideoClip
+from .pyav import time_base
 from .sound import UNKNOWN_CODEC, Sound, SoundLine
-from .video_file import best_track, films, open_container, opened_container, packets_of, time_base
+from .video_file import best_track, films, open_container, opened_container, packets_of
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -78,7 +79,7 @@ class AudioCarrier:
             self._waiting = None
             if packet is None:
                 return
-            time = (packet.pts or 0) * packet.time_base - self._start
+            time = (packet.pts or 0) * time_base(packet) - self._start
             if time >= seconds:
                 self._waiting = packet
                 return
@@ -182,7 +183,7 @@ class _Copy:
         self._stream = output.add_stream_from_template(source)
 
     def write(self, packet: Packet[AudioStream]) -> None:
-        shift = round(self._start / packet.time_base)
+        shift = round(self._start / time_base(packet))
         packet.pts = (packet.pts or 0) - shift
         packet.dts = (packet.dts or 0) - shift
         packet.stream = self._stream

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 from ..errors import EX4DError
+from .pyav import fraction
 
 if TYPE_CHECKING:
     from av.filter.graph import Graph
@@ -59,7 +60,8 @@ def _filter_for(frame: VideoFrame) -> Graph:
     from av.filter import Graph
 
     graph = Graph()
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    tick = fraction(frame.time_base)
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=tick)
     graph.link_nodes(source, graph.add(FILTER, OPTIONS), graph.add("buffersink")).configure()
     return graph
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from numbers import Rational
 
 from ..errors import EX4DError
 from .source import TimedFrame
 
 
-def exact_rate(fps: float | Fraction) -> Fraction:
+def exact_rate(fps: float | Rational) -> Fraction:
     """The frame rate as the fraction that was meant: 29.97 -> 30000/1001, 23.976 -> 24000/1001, 12.5 -> 25/2."""
-    if isinstance(fps, Fraction):
-        return fps
+    if isinstance(fps, Rational):  # PyAV's own rates too
+        return Fraction(int(fps.numerator), int(fps.denominator))
     ntsc = Fraction(round(fps * 1.001) * 1000, 1001)
     if ntsc and abs(float(ntsc) - fps) < 1e-3 * min(1.0, fps / 24) and abs(fps - round(fps)) > 1e-6:
         return ntsc

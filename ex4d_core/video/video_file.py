@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import EX4DError
 from .deinterlace import deinterlaced
+from .pyav import fraction, open_for_reading, time_base
 from .sampling import output_length
 from .source import (
     FileSource,
@@ -79,15 +80,13 @@ def opened_container(source: FileSource) -> InputContainer:
     Raises:
         EX4DError: missing, unreadable, or not a media file.
     """
-    import av
     from av.error import FFmpegError
 
     path = source_name(source)
     # The scheme keeps FFmpeg from reading one into a name such as "take 12:30.mp4".
     file = f"file:{path}" if isinstance(source, (str, PathLike)) else source
     try:
-        # Titles and the like may be in any encoding, and nothing here depends on them.
-        return av.open(file, mode="r", metadata_errors="replace")
+        return open_for_reading(file)
     except FFmpegError as error:
         raise EX4DError(
             f"'{path}' is not a video that can be read ({error.strerror or error}). "
@@ -189,18 +188,19 @@ def _format_of(container: InputContainer) -> str:
 
 def _header_is_sure(container: InputContainer, stream: VideoStream) -> bool:
     """Whether the header tells the time and the number of every picture: one rate throughout, and a length that fits."""
-    rate = stream.base_rate
-    if _format_of(container) not in COUNTED or not rate or not stream.average_rate or not stream.frames:
+    rate, average = fraction(stream.base_rate), fraction(stream.average_rate)
+    if _format_of(container) not in COUNTED or not rate or not average or not stream.frames:
         return False
-    seconds = stream.frames / stream.average_rate if stream.duration is None else stream.duration * time_base(stream)
-    return max(abs(length * rate - stream.frames) for length in (seconds, stream.frames / stream.average_rate)) <= 1
+    seconds = stream.frames / average if stream.duration is None else stream.duration * time_base(stream)
+    return max(abs(length * rate - stream.frames) for length in (seconds, stream.frames / average)) <= 1
 
 
 def _header_is_wrong(container: InputContainer, stream: VideoStream) -> bool:
     """Whether the packets must be looked at to know the rate: there is none, or an average over unequal times."""
     kind = _format_of(container)
     # Of live WebM the guess is its clock, a thousand a second.
-    no_rate = not stream.average_rate or stream.average_rate * time_base(stream) == 1
+    average = fraction(stream.average_rate)
+    no_rate = not average or average * time_base(stream) == 1
     return no_rate or kind in COUNTED or kind in ("gif", "apng", "webp")
 
 
@@ -222,8 +222,7 @@ def _describe(
 ) -> VideoInfo:
     turned = orientation(first, path)
     width, height = first.width, first.height
-    aspect = stream.sample_aspect_ratio
-    aspect = Fraction(aspect) if aspect else Fraction(1)
+    aspect = fraction(stream.sample_aspect_ratio) or Fraction(1)
     if turned.transposed:
         width, height, aspect = height, width, 1 / aspect
     origin = _frame_time(first, stream) or Fraction(0)
@@ -246,8 +245,9 @@ def _rate_and_length(
     container: InputContainer, stream: VideoStream, timeline: Timeline | None
 ) -> tuple[Fraction, int | None, int | None]:
     """(Frames a second, frames at that rate, pictures); the latter two where they are known."""
-    told = stream.guessed_rate if _format_of(container) in BARE else stream.average_rate
-    rate = Fraction(told or stream.average_rate or stream.guessed_rate or 25)
+    average, guessed = fraction(stream.average_rate), fraction(stream.guessed_rate)
+    told = guessed if _format_of(container) in BARE else average
+    rate = told or average or guessed or Fraction(25)
     if timeline is not None:
         pace = timeline.pace()
         if pace.rate is not None and (pace.pauses or _header_is_wrong(container, stream)):
@@ -316,12 +316,13 @@ def orientation(frame: VideoFrame, path: str) -> Orientation:
 
 
 def _frame_time(frame: VideoFrame, stream: VideoStream) -> Fraction | None:
-    return None if frame.pts is None else frame.pts * (frame.time_base or time_base(stream))
+    return None if frame.pts is None else frame.pts * (fraction(frame.time_base) or time_base(stream))
 
 
-def time_base(stream: VideoStream | AudioStream) -> Fraction:
-    """Seconds of one tick of the stream's clock."""
-    return stream.time_base or Fraction(1)  # PyAV writes None for 0/1, which no demuxer leaves
+def _shown_for(frame: VideoFrame, usual: Fraction) -> Fraction:
+    """Seconds; the usual interval where the file does not say."""
+    duration, tick = getattr(frame, "duration", None), fraction(frame.time_base)  # PyAV 14 has no durations
+    return duration * tick if duration and tick else usual
 
 
 def _decode(container: InputContainer, stream: VideoStream, path: str) -> Iterator[VideoFrame]:
@@ -417,8 +418,7 @@ def _timed(
         if not pause_told and number is not None and time - expected > max(SHORTEST_PAUSE, PAUSE * interval):
             pause_told = True
             _tell_pause(time - expected + interval, info)
-        duration = getattr(frame, "duration", None)
-        end = time + (Fraction(duration) * Fraction(frame.time_base) if duration and frame.time_base else interval)
+        end = time + _shown_for(frame, interval)
         if number is not None:
             number += 1
         # After a seek nobody has counted the frames before, so the first number is looked up by its time.

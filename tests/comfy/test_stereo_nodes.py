@@ -70,7 +70,7 @@ def test_from_mesh_to_a_file_that_players_read(client, server):
     for name, size, mode in (("flat", (64, 96), 2), ("vr", (128, 64), 1)):
         with av.open(str(server.output / "stereo" / f"{name}_00001_.mp4")) as container:
             frame = next(container.decode(video=0))
-            told = {entry.type.name: bytes(entry) for entry in frame.side_data}
+            told = {kind: bytes(entry) for kind in ("SPHERICAL", "STEREO3D") if (entry := frame.side_data.get(kind))}
         assert (frame.width, frame.height) == size and struct.unpack_from("<i", told["STEREO3D"]) == (mode,)
         assert ("SPHERICAL" in told) == (name == "vr")
         assert client.view(result.outputs[name]["images"][0])

@@ -32,7 +32,7 @@ def told_by_ffmpeg(path) -> dict[str, tuple[int, ...]]:
     """What FFmpeg's own demuxer and decoder say: projection, turn and bounds; the kind of stereo."""
     with av.open(str(path)) as container:
         frame = next(container.decode(video=0))
-        data = {entry.type.name: bytes(entry) for entry in frame.side_data}
+        data = {name: bytes(entry) for name in ("SPHERICAL", "STEREO3D") if (entry := frame.side_data.get(name))}
     told = {}
     if "SPHERICAL" in data:
         told["spherical"] = struct.unpack_from("<i3i4I", data["SPHERICAL"])
