@@ -335,12 +335,13 @@ def _worst(folder: Path, entries: list[Entry], folders: dict[str, Path], noise: 
             else:
                 shown, number = METHODS[method](moment, there.path, interrupted), 1
             if shown is not None:
-                pictures.append((method, shown.color[number].numpy()))
+                pictures.append((method, shown.color[number].numpy().copy()))
         grade = entry.grades[t]
         where = "all" if math.isnan(grade.psnr_visible) else "visible"
         title = f"{entry.case}, {range_title(entry.span)}, frame {t} at {grade.angle:+.0f}°"
         title += f": {judged} {by_eye(grade):.1f} dB {where}"
-        frames.append(WorstFrame(title, source.rgb[t].numpy(), truth.rgb[t].numpy(), pictures))
+        # Copies: a view would keep the whole clip in memory until the page is written.
+        frames.append(WorstFrame(title, source.rgb[t].numpy().copy(), truth.rgb[t].numpy().copy(), pictures))
     return frames
 
 
