@@ -343,7 +343,7 @@ def _decode(container: InputContainer, stream: VideoStream, path: str) -> Iterat
                 raise InvalidDataError(0, "incomplete data")
             try:
                 frames = packet.decode()
-            except FFmpegError:
+            except (FFmpegError, ValueError):  # the latter is PyAV 19's where a decoder could not be opened before
                 if not joined:
                     raise
                 breaks += 1
@@ -368,7 +368,7 @@ def _decode(container: InputContainer, stream: VideoStream, path: str) -> Iterat
                 left_out,
             )
         return
-    with suppress(FFmpegError):
+    with suppress(FFmpegError, ValueError):
         for frame in stream.codec_context.decode(None):
             if not frame.is_corrupt:
                 count += 1
@@ -449,7 +449,7 @@ def _check_end(
     So do lengths that are estimates, and wrong ones of files that are whole; and where a header has two lengths, both must
     lie beyond the end.
     """
-    if container.format.name == "mpegts" and all(container.size % packet for packet in TRANSPORT_PACKETS):
+    if container.format.name == "mpegts" and all((container.size or 0) % packet for packet in TRANSPORT_PACKETS):
         log.warning("'%s' ends in the middle of a packet: it is cut off after %d frames.", info.path, end * info.fps)
     if stream.duration:
         until = ((stream.start_time or 0) + stream.duration) * time_base(stream)

@@ -12,7 +12,8 @@ import av
 import pytest
 from media import numbered, write_clip
 
-from ex4d_core.video import probe_video, pyav, save_video, video_file
+from ex4d_core.errors import EX4DError
+from ex4d_core.video import load_video, probe_video, pyav, save_video, video_file
 from ex4d_core.video.sampling import exact_rate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +91,15 @@ def test_a_pyav_without_a_say_on_tags_is_not_asked(monkeypatch):
     monkeypatch.setattr("av.container.InputContainer", object)
     monkeypatch.setattr(av, "open", lambda file, mode: (file, mode))
     assert pyav.open_for_reading("clip.mp4") == ("clip.mp4", "r")
+
+
+def test_a_decoder_that_cannot_be_opened_is_told(tmp_path):
+    path = write_clip(tmp_path / "a.mkv", [numbered(i) for i in range(5)], codec="ffv1", pixels="bgr0")
+    with av.open(str(path)) as container:
+        set_up = container.streams.video[0].codec_context.extradata
+    path.write_bytes(path.read_bytes().replace(set_up, bytes(len(set_up))))
+    with pytest.raises(EX4DError, match="is damaged or cut off: only 0 frames"):
+        load_video(path)
 
 
 def test_fractions_of_pyav_are_read_in_one_place():
