@@ -118,15 +118,15 @@ def test_the_panel_of_missing_models_offers_every_file_for_download(report, host
 def test_templates_open_readable_and_whole(report, name):
     """Text is drawn, the tool bars cover no title, and every node is in the window, from the note to the result.
 
-    Newer frontends fit a template into the window, whatever view its file holds; in a small window, and of the widest graph,
-    text is then too small to be drawn.
+    Newer frontends fit a template into the window, whatever view its file holds; in a small window text is then too small to
+    be drawn.
     """
     graph, saved = report["graphs"][name], workflow.load(ROOT / "workflows" / f"{name}.json")
     kept = saved["extra"]["ds"]["scale"]
     kinds = {str(node["id"]): node["type"] for node in graph["widgets"]}
     for view in graph["views"]:
         fitted = view["scale"] != pytest.approx(kept, abs=1e-3)
-        assert not view["small"] or (fitted and (view["width"] < LARGE or name in WIDEST)), view
+        assert not view["small"] or (fitted and view["width"] < LARGE), view
         for node_id, (left, top, width, _) in graph["boxes"].items():
             if name in WIDEST and view["width"] < LARGE and kinds[node_id] in SAVING:
                 continue
