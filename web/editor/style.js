@@ -289,20 +289,27 @@ body:has(> .ex4d-large) > :not(.ex4d-large) {
     grid-column: 1 / -1;
   }
 }
-/* What does not fit goes into the next line. */
+/* Lists become as narrow as the row has room for. */
 @container (max-width: 640px) {
   .ex4d-editor .ex4d-fields {
     grid-template-columns: minmax(0, 1fr);
   }
   .ex4d-editor .ex4d-fieldset {
-    flex-wrap: wrap;
+    min-width: 0;
+  }
+  .ex4d-editor .ex4d-fieldset select {
+    flex: 0 1 auto;
+    min-width: 40px;
   }
   .ex4d-fields .ex4d-fieldset > span {
     min-width: 92px;
   }
 }
-/* As narrow as the form of an app: names stand above their numbers. */
+/* As narrow as the form of an app: names stand above their numbers, and what does not fit goes into the next line. */
 @container (max-width: 440px) {
+  .ex4d-editor .ex4d-fieldset {
+    flex-wrap: wrap;
+  }
   .ex4d-fields .ex4d-fieldset > span {
     flex-basis: 100%;
   }
