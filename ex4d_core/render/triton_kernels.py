@@ -20,12 +20,14 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from . import view
+
 VIEW = 22
 """Numbers of a view."""
 SMALL = tl.constexpr(6.0)
 """Quads that are wider or higher, in samples, go to the list."""
-EDGE = tl.constexpr(1e-6)
-TIE = tl.constexpr(1.0 + 2.0**-20)
+EDGE = tl.constexpr(view.EDGE)
+TIE = tl.constexpr(view.TIE)
 LOW = tl.constexpr(0xFFFFFFFF)
 
 

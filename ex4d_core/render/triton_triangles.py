@@ -12,9 +12,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from . import view
 from .triton_kernels import EDGE, LOW, _between, _covered
 
-ALIKE = tl.constexpr(0xFFFFFF00)
+ALIKE = tl.constexpr(view.ALIKE)
 LARGE = tl.constexpr(256)
 """Faces whose box holds more samples are left to others: the lanes of a program wait for the largest."""
 BLOCK = 64
