@@ -14,6 +14,7 @@ import numba
 import numpy as np
 
 from ..machine.numba_cache import njit
+from .recollection import PASSES, STOPPED
 from .view import ALIKE, EDGE
 
 TILE = 4
@@ -196,12 +197,120 @@ def _nearest_around(front):
 
 
 @_compile
-def clear(front, back, moving, fronts, backs, cells, to_witness, tolerance, lens, near, steps, found, stop):  # noqa: C901, a kernel
+def _passes_solid(  # noqa: C901, a kernel
+    front, back, moving, fronts, backs, cells, to_witness, tolerance, lens, near, steps, nearest, x, y, depth
+):  # fmt: skip
+    """Whether the ray of a sample passes through something solid before it is at ``depth``; arguments as of `clear`.
+
+    It is walked in even steps of the frame's own picture, from where it enters that to what is remembered. A place is free where
+    the frame saw through it. Else it is solid inside the frame's or a witness's solid, unless a witness saw through; where the
+    frame's solid moves, no witness knows.
+    """
+    height, width = front.shape
+    m, beyond = to_witness, 1.0 + tolerance
+    rx, ry = (x - lens[2]) / lens[0], (y - lens[3]) / lens[1]
+    begin, end = near, depth * (1.0 - 1.5 * tolerance)
+    fx, fy, cx, cy = cells[0, 0], cells[0, 1], cells[0, 2], cells[0, 3]
+    ax = m[0, 0, 0] * rx + m[0, 0, 1] * ry + m[0, 0, 2]
+    ay = m[0, 1, 0] * rx + m[0, 1, 1] * ry + m[0, 1, 2]
+    az = m[0, 2, 0] * rx + m[0, 2, 1] * ry + m[0, 2, 2]
+    z0, z1 = m[0, 2, 3] + begin * az, m[0, 2, 3] + end * az
+    if z0 <= near and z1 <= near:
+        z0 = z1 = -1.0
+    if z0 <= near < z1:
+        begin = (near - m[0, 2, 3]) / az
+        z0 = near
+    elif z1 <= near < z0:
+        end = (near - m[0, 2, 3]) / az
+        z1 = near
+    count, low, high = 1, 0.0, 1.0
+    if z0 > 0.0:
+        u0, v0 = (
+            fx * (m[0, 0, 3] + begin * ax) / z0 + cx,
+            fy * (m[0, 1, 3] + begin * ay) / z0 + cy,
+        )
+        u1, v1 = (
+            fx * (m[0, 0, 3] + end * ax) / z1 + cx,
+            fy * (m[0, 1, 3] + end * ay) / z1 + cy,
+        )
+        du, dv = u1 - u0, v1 - v0
+        # The part of the way that is in the picture.
+        for q in range(4):
+            if q == 0:
+                slope, room = -du, u0
+            elif q == 1:
+                slope, room = du, width - 1e-6 - u0
+            elif q == 2:
+                slope, room = -dv, v0
+            else:
+                slope, room = dv, height - 1e-6 - v0
+            if slope < 0.0:
+                low = max(low, room / slope)
+            elif slope > 0.0:
+                high = min(high, room / slope)
+            elif room < 0.0:
+                high = -1.0
+        if low < high:
+            count = int(min(steps - 2.0, max(abs(du), abs(dv)) * (high - low))) + 2
+        else:
+            z0 = -1.0
+    if z0 <= 0.0:
+        return False
+    i0, i1 = 1.0 / z0, 1.0 / z1
+    hop = max(1, int(TILE * (count - 1) / max(max(abs(du), abs(dv)) * (high - low), 1e-9)))
+    n = 0
+    while n < count:
+        w = low + (high - low) * n / (count - 1)
+        z = 1.0 / (i0 + w * (i1 - i0))
+        j, i = int(u0 + w * du), int(v0 + w * dv)
+        n += 1
+        if i < 0 or j < 0 or i >= height or j >= width:
+            continue
+        ahead = low + (high - low) * min(n + hop - 2, count - 1) / (count - 1)
+        if max(z, 1.0 / (i0 + ahead * (i1 - i0))) <= nearest[i // TILE, j // TILE] * beyond:
+            n += hop - 1
+            continue
+        if z <= front[i, j] * beyond:
+            continue
+        solid = z < back[i, j] * beyond
+        # Where it is along the viewing ray: the witness's depth is linear in that.
+        along = (z - m[0, 2, 3]) / az if abs(az) > 1e-9 else begin + w * (end - begin)
+        if (solid and moving[i, j] != 0) or _solid(
+            fronts, backs, cells, to_witness, tolerance, near, rx, ry, along, solid
+        ):
+            return True
+    return False
+
+
+@_inline
+def _as_around(found, told, spacing, y, x, tolerance):
+    """What the rays around one were told, where all were told the same and it ends as near as these or, of those that were
+    stopped, as far; else 0. They are ``spacing`` samples apart.
+    """
+    top, left = y // spacing * spacing, x // spacing * spacing
+    bottom = top if top == y else top + spacing
+    right = left if left == x else left + spacing
+    if bottom >= found.shape[0] or right >= found.shape[1]:
+        return 0
+    same = told[top, left]
+    if told[top, right] != same or told[bottom, left] != same or told[bottom, right] != same:
+        return 0
+    a, b, c, d = found[top, left], found[top, right], found[bottom, left], found[bottom, right]
+    if same == PASSES and found[y, x] <= max(max(a, b), max(c, d)) * (1.0 + tolerance):
+        return PASSES
+    if same == STOPPED and found[y, x] >= min(min(a, b), min(c, d)) * (1.0 - tolerance):
+        return STOPPED
+    return 0
+
+
+@_compile
+def clear(
+    front, back, moving, fronts, backs, cells, to_witness, tolerance, lens, near, steps, spacing, found, stop
+):  # fmt: skip
     """Forget what is seen through something solid.
 
-    A sample's ray is walked in even steps of the frame's own picture, from where it enters that to what is remembered. A
-    place is free where the frame saw through it. Else it is solid inside the frame's or a witness's solid, unless a witness
-    saw through; where the frame's solid moves, no witness knows.
+    Rays are walked ``spacing`` samples apart first, then between these at half of that, and so on to every sample; those that lie
+    between others which all pass, or are all stopped, are told the same without a walk (`_as_around`).
 
     Args:
         front: (h, w) where the solids of the frame itself begin.
@@ -215,87 +324,30 @@ def clear(front, back, moving, fronts, backs, cells, to_witness, tolerance, lens
         lens: of the viewing camera, on samples.
         near: depth where the walk begins.
         steps: of a walk, at most.
+        spacing: samples between the first rays, a power of two.
         found: (rows, columns) depth of what is remembered; becomes 0.
         stop: (1,) uint8.
     """
-    height, width = front.shape
-    m = to_witness
-    beyond, nearest = 1.0 + tolerance, _nearest_around(front)
-    for y in range(found.shape[0]):
-        if stop[0] != 0:
-            return
-        for x in range(found.shape[1]):
-            if found[y, x] <= 0.0:
-                continue
-            rx, ry = (x - lens[2]) / lens[0], (y - lens[3]) / lens[1]
-            begin, end = near, found[y, x] * (1.0 - 1.5 * tolerance)
-            fx, fy, cx, cy = cells[0, 0], cells[0, 1], cells[0, 2], cells[0, 3]
-            ax = m[0, 0, 0] * rx + m[0, 0, 1] * ry + m[0, 0, 2]
-            ay = m[0, 1, 0] * rx + m[0, 1, 1] * ry + m[0, 1, 2]
-            az = m[0, 2, 0] * rx + m[0, 2, 1] * ry + m[0, 2, 2]
-            z0, z1 = m[0, 2, 3] + begin * az, m[0, 2, 3] + end * az
-            if z0 <= near and z1 <= near:
-                z0 = z1 = -1.0
-            if z0 <= near < z1:
-                begin = (near - m[0, 2, 3]) / az
-                z0 = near
-            elif z1 <= near < z0:
-                end = (near - m[0, 2, 3]) / az
-                z1 = near
-            count, low, high = 1, 0.0, 1.0
-            if z0 > 0.0:
-                u0, v0 = (
-                    fx * (m[0, 0, 3] + begin * ax) / z0 + cx,
-                    fy * (m[0, 1, 3] + begin * ay) / z0 + cy,
-                )
-                u1, v1 = (
-                    fx * (m[0, 0, 3] + end * ax) / z1 + cx,
-                    fy * (m[0, 1, 3] + end * ay) / z1 + cy,
-                )
-                du, dv = u1 - u0, v1 - v0
-                # The part of the way that is in the picture.
-                for q in range(4):
-                    if q == 0:
-                        slope, room = -du, u0
-                    elif q == 1:
-                        slope, room = du, width - 1e-6 - u0
-                    elif q == 2:
-                        slope, room = -dv, v0
-                    else:
-                        slope, room = dv, height - 1e-6 - v0
-                    if slope < 0.0:
-                        low = max(low, room / slope)
-                    elif slope > 0.0:
-                        high = min(high, room / slope)
-                    elif room < 0.0:
-                        high = -1.0
-                if low < high:
-                    count = int(min(steps - 2.0, max(abs(du), abs(dv)) * (high - low))) + 2
-                else:
-                    z0 = -1.0
-            if z0 <= 0.0:
-                continue
-            i0, i1 = 1.0 / z0, 1.0 / z1
-            hop = max(1, int(TILE * (count - 1) / max(max(abs(du), abs(dv)) * (high - low), 1e-9)))
-            n = 0
-            while n < count:
-                w = low + (high - low) * n / (count - 1)
-                z = 1.0 / (i0 + w * (i1 - i0))
-                j, i = int(u0 + w * du), int(v0 + w * dv)
-                n += 1
-                if i < 0 or j < 0 or i >= height or j >= width:
+    rows, columns = found.shape
+    told, nearest = np.zeros(found.shape, np.uint8), _nearest_around(front)
+    apart = spacing
+    while apart > 0:
+        for y in range(0, rows, apart):
+            if stop[0] != 0:
+                return
+            for x in range(0, columns, apart):
+                if found[y, x] <= 0.0 or told[y, x] != 0:
                     continue
-                ahead = low + (high - low) * min(n + hop - 2, count - 1) / (count - 1)
-                if max(z, 1.0 / (i0 + ahead * (i1 - i0))) <= nearest[i // TILE, j // TILE] * beyond:
-                    n += hop - 1
-                    continue
-                if z <= front[i, j] * beyond:
-                    continue
-                solid = z < back[i, j] * beyond
-                # Where it is along the viewing ray: the witness's depth is linear in that.
-                along = (z - m[0, 2, 3]) / az if abs(az) > 1e-9 else begin + w * (end - begin)
-                if (solid and moving[i, j] != 0) or _solid(
-                    fronts, backs, cells, to_witness, tolerance, near, rx, ry, along, solid
-                ):
-                    found[y, x] = 0.0
-                    break
+                answer = 0 if apart == spacing else _as_around(found, told, 2 * apart, y, x, tolerance)
+                if answer == 0:
+                    solid = _passes_solid(
+                        front, back, moving, fronts, backs, cells, to_witness, tolerance, lens, near, steps, nearest,
+                        x, y, found[y, x],
+                    )  # fmt: skip
+                    answer = STOPPED if solid else PASSES
+                told[y, x] = answer
+        apart //= 2
+    for y in range(rows):
+        for x in range(columns):
+            if told[y, x] == STOPPED:
+                found[y, x] = 0.0

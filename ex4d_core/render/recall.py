@@ -16,7 +16,7 @@ from ..mesh import DWMesh
 from ..scene_memory import SceneMemory
 from .backend import load_problem
 from .frames import affordable_threads, draw_on_threads
-from .recollection import STEPS, recollection
+from .recollection import SPACING, STEPS, recollection
 from .torch_triangles import recall_frame
 from .view import Picture, Settings, View, rounding
 
@@ -86,7 +86,7 @@ def _recall_compiled(
             kernels.resolve(work.placed, faces, work.keys, work.found)
             kernels.clear(
                 front[view.source], back[view.source], moving[view.source], fronts, backs, one.cells,
-                one.to_witness, memory.tolerance, one.lens, settings.near, STEPS, work.found, stop,
+                one.to_witness, memory.tolerance, one.lens, settings.near, STEPS, SPACING, work.found, stop,
             )  # fmt: skip
             kernels.paint(work.placed, faces, colors, work.keys, work.found, scale, guard, full, *target)
         finally:

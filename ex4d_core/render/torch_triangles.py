@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..scene_memory import SceneMemory
-from .recollection import STEPS, Recollection
+from .recollection import PASSES, SPACING, STEPS, STOPPED, Recollection
 from .triton_backend import BACKEND as TRITON
 from .triton_backend import interpreted
 from .view import ALIKE, EDGE, Picture, Settings, rounding
@@ -37,7 +37,7 @@ def recall_frame(
     area, z, weights = shares(placed, faces[face], sample, picture.width)
     front = area < 0
     sample, face, z, weights = sample[front], face[front], z[front], weights[:, front]
-    clear = ~_blocked(memory, view, sample, z, picture.width, settings)
+    clear = ~_blocked(memory, view, sample, z, (picture.height, picture.width), settings)
     sample, face, z, weights = sample[clear], face[clear], z[clear], weights[:, clear]
     corners = layer.colors.to(device)[faces[face]].double()
     color = (weights.T[..., None] * corners).sum(1)
@@ -160,9 +160,47 @@ def shares(placed: Tensor, corners: Tensor, sample: Tensor, columns: int) -> tup
 
 
 def _blocked(
-    memory: SceneMemory, view: Recollection, sample: Tensor, z: Tensor, columns: int, settings: Settings
+    memory: SceneMemory, view: Recollection, sample: Tensor, z: Tensor, size: tuple[int, int], settings: Settings
 ) -> Tensor:
     """(N,) bool, rays that pass through something solid before what they find; see `numba_triangles.clear`."""
+    rows, columns = size
+    row, column = torch.div(sample, columns, rounding_mode="floor"), sample % columns
+    found = torch.zeros(rows * columns, dtype=torch.float64, device=sample.device)
+    found[sample] = z.float().double()
+    told = torch.zeros(rows * columns, dtype=torch.uint8, device=sample.device)
+    apart = SPACING
+    while apart > 0:
+        due = ((row % apart == 0) & (column % apart == 0) & (told[sample] == 0)).nonzero()[:, 0]
+        if apart < SPACING:
+            answer = _as_around(found, told, size, 2 * apart, row[due], column[due], memory.tolerance)
+            told[sample[due]] = answer
+            due = due[answer == 0]
+        solid = _pass_solid(memory, view, sample[due], z[due], columns, settings)
+        told[sample[due]] = torch.where(solid, STOPPED, PASSES).to(torch.uint8)
+        apart //= 2
+    return told[sample] == STOPPED
+
+
+def _as_around(
+    found: Tensor, told: Tensor, size: tuple[int, int], apart: int, row: Tensor, column: Tensor, tolerance: float
+) -> Tensor:
+    """(N,) uint8, what rays are told by those around; see `numba_triangles`, which does the same."""
+    rows, columns = size
+    top, left = row - row % apart, column - column % apart
+    bottom, right = torch.where(top == row, top, top + apart), torch.where(left == column, left, left + apart)
+    within = (bottom < rows) & (right < columns)
+    around = torch.stack([i * columns + j for i in (top, bottom) for j in (left, right)]).where(within, 0)
+    answer, depth, own = told[around], found[around], found[row * columns + column]
+    same = within & (answer == answer[0]).all(0)
+    nearer, farther = own <= depth.amax(0) * (1.0 + tolerance), own >= depth.amin(0) * (1.0 - tolerance)
+    agrees = same & torch.where(answer[0] == PASSES, nearer, farther)
+    return answer[0].where(agrees, 0)
+
+
+def _pass_solid(
+    memory: SceneMemory, view: Recollection, sample: Tensor, z: Tensor, columns: int, settings: Settings
+) -> Tensor:
+    """(N,) bool, rays that pass through something solid, walked one by one."""
     kernels = compiled(sample.device)
     if kernels is not None and len(sample):
         own = tuple(plane[view.frame] for plane in (memory.solids.front, memory.solids.back, memory.moving))

@@ -15,7 +15,7 @@ from ex4d_core.errors import Cancelled, EX4DError
 from ex4d_core.evaluation.memory import MemoryGrade, grade_memory, seen_by_all
 from ex4d_core.mesh import DWMesh, build_dw_mesh
 from ex4d_core.render import recall, render_color_mask, torch_triangles
-from ex4d_core.render.recollection import Recollection
+from ex4d_core.render.recollection import PASSES, STOPPED, Recollection
 from ex4d_core.scene_memory import SceneMemory, remember_scene
 from ex4d_core.scene_memory.bodies import whole_bodies
 from ex4d_core.scene_memory.surface import joined
@@ -329,3 +329,30 @@ def test_a_ray_whose_steps_no_whole_number_holds_passes_by(card: tuple[DWMesh, t
     view = Recollection(0, 0, np.eye(4)[:3], (1.0, 1.0, 10.0, 0.0), np.full((len(beside), 4), 100.0), beside)
     sample, depth = torch.tensor([0]), torch.tensor([8.0], dtype=torch.float64)
     assert not torch_triangles._walk(memory, view, sample, depth, 1, near).any()
+
+
+def test_a_ray_is_told_what_those_around_it_are_where_they_agree_and_end_as_far_off() -> None:
+    """Corners two samples apart; of the samples between them each takes the two or four around it."""
+    passes, stopped = PASSES, STOPPED
+    told = torch.tensor([[passes, 0, passes, 0, stopped], [0] * 5, [passes, 0, passes, 0, stopped], [0] * 5])
+    found = torch.full((4, 5), 4.0)
+    wanted = torch.tensor([[0, passes, 0, 0, 0], [passes, passes, passes, 0, stopped], [0, passes, 0, 0, 0], [0] * 5])
+
+    def asked(told: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+        row, column = (told == 0).nonzero().unbind(1)
+        answer = torch_triangles._as_around(
+            found.reshape(-1).double(), told.reshape(-1).byte(), (4, 5), 2, row, column, 0.01
+        )
+        kernels = pytest.importorskip("ex4d_core.render.numba_triangles")
+        places = zip(row.tolist(), column.tolist(), strict=True)
+        compiled = [kernels._as_around.py_func(found.numpy(), told.byte().numpy(), 2, y, x, 0.01) for y, x in places]
+        assert answer.tolist() == compiled
+        return torch.zeros((4, 5), dtype=torch.long).index_put((row, column), answer.long())
+
+    assert torch.equal(asked(told, found), wanted)
+    found[1, 1], found[1, 4] = 4.1, 3.9  # behind what the others end on, and before what stopped them
+    wanted[1, 1] = wanted[1, 4] = 0
+    assert torch.equal(asked(told, found), wanted)
+    found[1, 1], found[1, 4] = 3.9, 4.1
+    wanted[1, 1], wanted[1, 4] = passes, stopped
+    assert torch.equal(asked(told, found), wanted)
