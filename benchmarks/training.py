@@ -33,7 +33,7 @@ from ex4d_core.training.config import ModelConfig, Precision, RunConfig, Storage
 from ex4d_core.training.draws import stream
 from ex4d_core.training.estimate import GIB, estimate
 from ex4d_core.training.model import Geometry, Wan, add_adapter, compile_blocks, place, to_float8, trained
-from ex4d_core.training.model.wan import CHECKPOINTING
+from ex4d_core.training.model.kept import CHECKPOINTING
 from ex4d_core.training.objective import level_of
 from ex4d_core.training.optimiser import make_optimiser
 from ex4d_core.training.peaks import peak_of
@@ -74,6 +74,7 @@ SMALL = replace(COMPILED, checkpointing="offloaded")
 ROWS = {row.name: row for row in (
     Row("baseline", ModelConfig()),
     Row("published", replace(COMPILED, checkpointing="attention"), beside="baseline"),
+    Row("published_projection", replace(COMPILED, checkpointing="projection"), beside="baseline"),
     Row("published_full", COMPILED, beside="baseline"),
     Row("fast", replace(COMPILED, checkpointing="attention", residual="bfloat16"), beside="baseline"),
     Row("free", SMALL),

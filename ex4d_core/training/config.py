@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..errors import EX4DError
 from .model.adapter import HIDDEN, RANK
-from .model.wan import Checkpointing
+from .model.kept import Checkpointing
 from .objective import Objective
 from .optimiser import LEARNING_RATE, WEIGHT_DECAY
 

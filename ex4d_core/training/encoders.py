@@ -6,6 +6,7 @@ Wan2.1 I2V. The VAE may also be the one file that ComfyUI and the original code 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,7 +50,8 @@ class Encoders:
 
 
 def load_encoders(folder: str | Path, *, vae: str | Path | None = None, device: torch.device | str = "cpu") -> Encoders:
-    """Load all three. The VAE computes in float32, text and CLIP in bfloat16 on a GPU and in float32 on the CPU.
+    """Load all three. On the CPU they compute in float32; on a GPU text and CLIP in bfloat16, and the VAE in float16, or in
+    float32 what that cannot hold: a cache keeps latents in bfloat16.
 
     Args:
         folder: in diffusers' layout; nothing is downloaded.
@@ -102,19 +104,34 @@ def encoders_of(
     )
 
 
-def video_encoder(path: Path, device: torch.device | str = "cpu") -> Callable[[Tensor], Tensor]:
-    """Wan's VAE: the mean of its distribution, normalised by Wan's own means and deviations; see `Encoders.video`."""
-    return _video_latents(_load_vae(path), device)
+def video_encoder(
+    path: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+) -> Callable[[Tensor], Tensor]:
+    """Wan's VAE: the mean of its distribution, normalised by Wan's own means and deviations; see `Encoders.video`.
+
+    Args:
+        path: of the VAE, a folder or a file.
+        device: where it computes.
+        dtype: what it computes in, except what is not finite there: that in float32. By default float16 on a GPU.
+    """
+    return _video_latents(_load_vae(path), device, dtype)
 
 
-def _video_latents(network: Any, device: torch.device | str) -> Callable[[Tensor], Tensor]:
-    network = network.to(device).eval().requires_grad_(False)
+def _video_latents(
+    network: Any, device: torch.device | str, dtype: torch.dtype | None = None
+) -> Callable[[Tensor], Tensor]:
+    network = network.to(device, torch.float32).eval().requires_grad_(False)
     mean, deviation = (torch.tensor(network.config[name]).view(-1, 1, 1, 1) for name in ("latents_mean", "latents_std"))
+    dtype = dtype or (torch.float16 if torch.device(device).type == "cuda" else torch.float32)
+    quick = network if dtype == torch.float32 else copy.deepcopy(network).to(dtype)
 
     @torch.inference_mode()
     def encode(pictures: Tensor) -> Tensor:
         planes = pictures.permute(3, 0, 1, 2)[None].to(device, torch.float32)
-        return ((network.encode(planes).latent_dist.mode()[0].float().cpu() - mean) / deviation).clone()
+        latent = quick.encode(planes.to(dtype)).latent_dist.mode()[0].float()
+        if quick is not network and not bool(latent.isfinite().all()):
+            latent = network.encode(planes).latent_dist.mode()[0].float()
+        return ((latent.cpu() - mean) / deviation).clone()
 
     return encode
 

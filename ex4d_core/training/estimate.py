@@ -65,7 +65,13 @@ def estimate(geometry: Geometry, shape: tuple[int, int, int], config: RunConfig,
     # forward's scores once more.
     backward = size.blocks * (linear + 2 * attention)
     scores = size.blocks * attention / 2
-    again = {"off": 0, "attention": size.blocks * (linear + to_context)}.get(config.model.checkpointing, forward)
+    again = size.blocks * {
+        "off": 0,
+        "attention": linear + to_context,
+        "projection": linear + to_context - 2 * tokens * dim * dim,
+    }.get(config.model.checkpointing, linear + attention)
+    if config.model.compiled and config.model.checkpointing in ("full", "attention", "projection"):
+        again -= size.blocks * 2 * tokens * dim * ffn  # nothing asks for the last layer's result
     rank, width = config.model.rank, config.model.prior_width
     lora = size.blocks * rank * (8 * 2 * dim + 2 * (dim + ffn))
     prior = 2 * WAN21_I2V.latent_channels * width + 2 * width * width + 3 * width + 4 * width * dim + dim
@@ -76,8 +82,7 @@ def estimate(geometry: Geometry, shape: tuple[int, int, int], config: RunConfig,
     kept = {"off": size.blocks * block, "offloaded": 2 * tokens * dim * stream}.get(
         config.model.checkpointing, size.blocks * tokens * dim * stream
     )
-    if config.model.checkpointing == "attention":
-        kept += size.blocks * tokens * dim * number
+    kept += {"attention": 1, "projection": 2}.get(config.model.checkpointing, 0) * size.blocks * tokens * dim * number
     held = size.blocks * stored + 6 * dim * dim * number
     streamed = min(config.model.streamed, size.blocks)
     waiting = streamed * stored + (

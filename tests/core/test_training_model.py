@@ -24,8 +24,8 @@ from ex4d_core.training.model import (
     trained,
 )
 from ex4d_core.training.model.float8 import round_rows
+from ex4d_core.training.model.kept import ATTENTION_OPS, CHECKPOINTING, PRODUCTS
 from ex4d_core.training.model.load import stored_tensors
-from ex4d_core.training.model.wan import ATTENTION_OPS, CHECKPOINTING
 from ex4d_core.wan.backbone import ModelSize
 from ex4d_core.wan.checkpoint import load_adapter, parse_adapter
 
@@ -75,15 +75,17 @@ def pairs(tensors):
     return [(each["name"], each["shape"]) for each in tensors] if isinstance(tensors, list) else list(tensors.items())
 
 
-class Attention(TorchDispatchMode):
-    """Counts how often attention is computed forwards; what is kept and looked up does not come here."""
+class Computed(TorchDispatchMode):
+    """Counts how often attention and products are computed; what is kept and looked up does not come here."""
 
     def __init__(self):
         super().__init__()
-        self.runs = 0
+        self.attention = self.products = 0
 
     def __torch_dispatch__(self, op, types, args=(), kwargs=None):
-        self.runs += any(name == op.name().split("::")[1] for name in ATTENTION_OPS)
+        name = op.name().split("::")[1].split(".")[0]
+        self.attention += name in ATTENTION_OPS
+        self.products += name in PRODUCTS
         return op(*args, **(kwargs or {}))
 
 
@@ -226,14 +228,17 @@ class TestMemorySavingPaths:
         apart = distance(wan(*small_inputs()).float(), plain(*small_inputs()).float())
         assert 0 < apart < 0.05
 
-    def test_a_checkpointed_block_is_run_twice_and_attention_among_tokens_that_is_kept_is_not(self):
+    def test_a_checkpointed_block_is_run_twice_and_what_is_kept_of_it_is_not(self):
         wan = small()
         counted = {}
         for checkpointing in CHECKPOINTING:
-            with Attention() as attention:
+            with Computed() as computed:
                 gradients(wan, checkpointing)
-            counted[checkpointing] = attention.runs
-        assert counted == {"off": 6, "full": 12, "attention": 10, "offloaded": 12}
+            counted[checkpointing] = computed
+        runs = {name: computed.attention for name, computed in counted.items()}
+        assert runs == {"off": 6, "full": 12, "attention": 10, "projection": 10, "offloaded": 12}
+        assert counted["attention"].products == counted["full"].products
+        assert counted["projection"].products == counted["full"].products - len(wan.blocks)
 
     def test_a_checkpointed_forward_keeps_less(self):
         wan = small(blocks=4)

@@ -321,6 +321,13 @@ class TestEncoders:
         with pytest.raises(EX4DError, match="vae' cannot be read: "):
             load_encoders(folder, vae=tmp_path / "vae")
 
+    def test_the_vae_in_half_precision_is_near_and_what_that_cannot_hold_is_not_lost(self, reference):
+        path, pictures = reference / "adapter" / "vae_tiny8.safetensors", torch.rand(5, 32, 48, 3) * 2 - 1
+        wide, half = video_encoder(path), video_encoder(path, dtype=torch.float16)
+        wanted, found = wide(pictures), half(pictures)
+        assert 0 < float((found - wanted).norm() / wanted.norm()) < 5e-3
+        assert torch.equal(half(1e6 * pictures), wide(1e6 * pictures))
+
     def test_the_vae_gives_the_recorded_latents(self, reference, large_reference):
         """Target, start image, colour and mask as the published code encodes them, from the file that it reads."""
         path = large_reference / "training" / "samples.safetensors"

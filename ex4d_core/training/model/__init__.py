@@ -3,9 +3,10 @@
 from .adapter import adapter_off, adapter_state, add_adapter, prior_of, set_adapter, trained
 from .float8 import to_float8
 from .geometry import Geometry, geometry_of
+from .kept import Checkpointing
 from .load import load_wan
 from .place import compile_blocks, place
-from .wan import Checkpointing, Wan
+from .wan import Wan
 
 __all__ = [
     "Checkpointing",

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .attention import CrossAttention, SelfAttention
+from .kept import Kept, checkpointed
 from .layers import LayerNorm, Linear
 
 EPS = 1e-6
@@ -28,7 +29,14 @@ class Block(nn.Module):
         self.ffn = nn.Sequential(Linear(width, ffn_width), nn.GELU(approximate="tanh"), Linear(ffn_width, width))
         self.modulation = nn.Parameter(torch.zeros(1, 6, width))
 
-    def forward(self, x: Tensor, time: Tensor, turn: tuple[Tensor, Tensor], context: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        time: Tensor,
+        turn: tuple[Tensor, Tensor],
+        context: tuple[Tensor, Tensor],
+        kept: Kept = "off",
+    ) -> Tensor:
         """The residual stream after the block.
 
         Args:
@@ -36,7 +44,11 @@ class Block(nn.Module):
             time: (B, 6, width): shift, scale and gate of the self-attention, then of the feed-forward.
             turn: of `rotary.rotation`.
             context: embedded text and image, of `CrossAttention`.
+            kept: of what is computed, for the backward pass.
         """
+        return checkpointed(self._compute, kept, x, time, turn, context)
+
+    def _compute(self, x: Tensor, time: Tensor, turn: tuple[Tensor, Tensor], context: tuple[Tensor, Tensor]) -> Tensor:
         shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulated(self.modulation, time, x.dtype)
         x = x + gate * self.self_attn(self.norm1(x) * (1 + scale) + shift, turn)
         x = x + self.cross_attn(self.norm3(x), context)

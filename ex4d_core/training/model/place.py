@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 
 from .streaming import Streaming, frozen_of
@@ -30,5 +32,8 @@ def compile_blocks(wan: Wan) -> None:
 
     Their ``forward`` and not the modules: hooks around it, as those by which spread weights are gathered, stay outside.
     """
+    logging.getLogger("torch._higher_order_ops.wrap").setLevel(
+        logging.ERROR
+    )  # warns of in-place steps; a block has none
     for block in wan.blocks:
         block.forward = torch.compile(block.forward)

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ...wan.backbone import WAN21_I2V
 from ...wan.prior import PriorEncoder
 from .again import Offload, run_again
 from .block import Block, Head
 from .geometry import HEAD_WIDTH, Geometry
+from .kept import Checkpointing
 from .layers import Linear
 from .rotary import rotation, timestep_embedding
 from .streaming import Streaming
 
-Checkpointing = Literal["off", "full", "attention", "offloaded"]
-"""What a block keeps for the backward pass: everything; its input; also the result of the tokens' attention to one another,
-which costs most to compute again; its input, in the computer's memory."""
-CHECKPOINTING: tuple[Checkpointing, ...] = get_args(Checkpointing)
 PATCH = WAN21_I2V.patch
-ATTENTION_OPS = (
-    "_scaled_dot_product_flash_attention",
-    "_scaled_dot_product_efficient_attention",
-    "_scaled_dot_product_cudnn_attention",
-    "_scaled_dot_product_flash_attention_for_cpu",
-)
-"""What torch calls the kernels of attention."""
 
 
 class ImageEmbedding(nn.Module):
@@ -134,10 +121,7 @@ class Wan(nn.Module):
                 self._offload = Offload(tokens.device)
             offload = self._offload if self.checkpointing == "offloaded" else None
             return run_again(partial(self._fetched, block), tokens, *inputs, offload=offload)
-        if self.checkpointing == "off":
-            return block(tokens, *inputs)
-        contexts = _keeping_attention if self.checkpointing == "attention" else _keeping_nothing
-        return cast(Tensor, checkpoint(block, tokens, *inputs, use_reentrant=False, context_fn=contexts))
+        return block(tokens, *inputs, self.checkpointing)
 
     def _fetched(self, block: nn.Module, tokens: Tensor, *inputs: object, backwards: bool) -> Tensor:
         if self.streaming is not None:
@@ -151,20 +135,3 @@ def patches_to_latent(values: Tensor, grid: tuple[int, int, int]) -> Tensor:
     channels = width // (PATCH[0] * PATCH[1] * PATCH[2])
     parts = values.view(batch, *grid, *PATCH, channels).permute(0, 7, 1, 4, 2, 5, 3, 6)
     return parts.reshape(batch, channels, *(count * step for count, step in zip(grid, PATCH)))
-
-
-def _keeping_nothing() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
-    return nullcontext(), nullcontext()
-
-
-def _keeping_attention() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
-    from torch.utils.checkpoint import CheckpointPolicy, create_selective_checkpoint_contexts  # torch 2.4
-
-    kept = {getattr(torch.ops.aten, name).default for name in ATTENTION_OPS if hasattr(torch.ops.aten, name)}
-
-    def policy(_context: object, op: object, *args: Any, **_keywords: object) -> CheckpointPolicy:
-        # Text and start image have so few tokens that attention to them costs little, and its result is as large.
-        keep = op in kept and args[0].shape[2] == args[1].shape[2]
-        return CheckpointPolicy.MUST_SAVE if keep else CheckpointPolicy.PREFER_RECOMPUTE
-
-    return create_selective_checkpoint_contexts(policy)
