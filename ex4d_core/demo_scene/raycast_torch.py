@@ -85,12 +85,22 @@ def edges(colour: Tensor) -> Tensor:
     return edge
 
 
+def mean(values: Tensor) -> Tensor:
+    """(N,) of (samples, N), added in turn, as raycast does: a mean that lies between two levels must round alike."""
+    total, *others = values
+    for other in others:
+        total = total + other
+    return total / len(values)
+
+
 @dataclass(frozen=True, eq=False)
 class Met:
     """Where rays (N,) meet surfaces.
 
     Attributes:
         point, normal: in the world, (N,) each.
+        which: (N,) the solid's number, -1 on the ground.
+        bounce: (N,) how much light the surface lets through, rather than throws back.
         ground, solids: numbers of the rays that meet the one and the others.
         solid: (solids,) which one.
         local: (solids,) normals in that solid's frame.
@@ -98,6 +108,8 @@ class Met:
 
     point: Vector
     normal: Vector
+    which: Tensor
+    bounce: Tensor
     ground: Tensor
     solids: Tensor
     solid: Tensor
@@ -117,6 +129,7 @@ class Lists:
 
     def __init__(self, meets: Tensor, solids: Tensor) -> None:
         """``meets``: (solids, cells) bool; ``solids``: (solids,) their numbers."""
+        self.solids = solids
         self.count = meets.sum(0)
         self.start = self.count.cumsum(0) - self.count
         self.solid = solids[meets.T.nonzero()[:, 1]]
@@ -142,8 +155,8 @@ class Scene:
         # Three rows of four numbers, each of all solids; a tensor's own rows would have to be made anew each time.
         self.maps = [list(row) for row in to_local.permute(1, 2, 0).contiguous()]
         self.bounds, self.from_sun = bounds, from_sun
-        *self._sun_places, radius = from_sun.T.contiguous()
-        self._sun_radius = radius * (1 + 1e-9)
+        *self.sun_places, radius = from_sun.T.contiguous()
+        self.sun_radius = radius * (1 + 1e-9)
         self.frequency, self.softness, self.inner, self.bounce, self.grain, self.mirror = number.T.contiguous()
         self.first, self.second = colour.T.contiguous().split(3)
         self.sun = [m[0] * SUN[0] + m[1] * SUN[1] + m[2] * SUN[2] for m in self.maps]
@@ -184,12 +197,21 @@ class Scene:
         """Whether there is anything between each square and the sun, and what, by shape."""
         return self._shades.any(0), self.by_shape(self._shades)
 
-    def by_shape(self, meets: Tensor) -> list[tuple[int, Lists]]:
-        """For every shape its solids by cell, where ``meets`` (solids, cells) has some."""
-        return [(kind, Lists(meets[solids], solids)) for kind, solids in self.of_shape.items()]
+    def by_shape(self, meets: Tensor, among: Tensor | None = None) -> list[tuple[int, Lists]]:
+        """For every shape its solids by cell, where ``meets`` (solids, cells) has some; of all, or of some numbers."""
+        shapes = self.of_shape
+        if among is not None:
+            shapes = {kind: among.index_select(0, places(self.shape[among] == kind)) for kind in shapes}
+        return [(kind, Lists(meets[solids], solids)) for kind, solids in shapes.items()]
 
-    def in_shadow(self, point: Vector, sees: Vector) -> Tensor:
-        """(N,) bool: where a solid stands between the point and the sun; ``sees``: the point as `from_the_sun` has it."""
+    def in_shadow(self, point: Vector, sees: Vector, own: Tensor) -> Tensor:
+        """(N,) bool: where a solid stands between points and the sun.
+
+        Args:
+            point: (N,) a little above surfaces that face the sun.
+            sees: the same as `from_the_sun` has them.
+            own: (N,) the solid that each lies on, which cannot shade it, being convex; -1 = none.
+        """
         column, row = (
             (value - low).div_(step).floor_().clamp_(0, SUN_CELLS - 1)
             for value, low, step in zip(sees, *self._squares, strict=False)
@@ -198,27 +220,31 @@ class Scene:
         dark = torch.zeros(len(cell), dtype=torch.bool)
         any_there, lists = self._shading
         below = places(any_there.index_select(0, cell))
-        cell, *sees = (values.index_select(0, below) for values in (cell, *sees))
+        cell, own, *sees = (values.index_select(0, below) for values in (cell, own, *sees))
         point = [part.index_select(0, below) for part in point]
         for shape, of_shape in lists:
             where, solid = of_shape.pairs(cell)
             # A solid's ball is a circle to the sun; most squares are larger than what stands in them.
             right, up, along = (
                 part.index_select(0, where).sub_(centre.index_select(0, solid))
-                for part, centre in zip(sees, self._sun_places, strict=True)
+                for part, centre in zip(sees, self.sun_places, strict=True)
             )
-            reach = self._sun_radius.index_select(0, solid)
+            reach = self.sun_radius.index_select(0, solid)
             inside = right.square_().add_(up.square_()) <= reach * reach
-            before = places(inside.logical_and_(along <= reach))
-            where, solid = where.index_select(0, before), solid.index_select(0, before)
-            if not len(where):
-                continue
-            o = self.points([part.index_select(0, where) for part in point], solid)
-            t = formulas.hit(
-                shape, self._inner(shape, solid), o, [part.index_select(0, solid) for part in self.sun], 1e-5
-            )
-            dark[below.index_select(0, where.index_select(0, places(t < math.inf)))] = True
+            before = inside.logical_and_(along <= reach).logical_and_(solid != own.index_select(0, where))
+            chosen = places(before)
+            where = self.shaded(shape, point, where.index_select(0, chosen), solid.index_select(0, chosen))
+            dark[below.index_select(0, where)] = True
         return dark
+
+    def shaded(self, shape: int, point: Vector, where: Tensor, solid: Tensor) -> Tensor:
+        """Of pairs (P,) of places and solids of one shape: the numbers of points (N,) that these solids shade."""
+        if not len(where):
+            return where
+        o = self.points([part.index_select(0, where) for part in point], solid)
+        towards = [part.index_select(0, solid) for part in self.sun]
+        t = formulas.hit(shape, self._inner(shape, solid), o, towards, 1e-5)
+        return where.index_select(0, places(t < math.inf))
 
     def nearest(
         self, lists: Sequence[tuple[int, Lists]], eye: Vector, d: Vector, cell: Tensor
@@ -258,25 +284,33 @@ class Scene:
     def surface(self, eye: Vector, d: Vector, t: Tensor, which: Tensor) -> list[Tensor]:
         """Colours of what rays (N,) meet at distances t, on solids, and on the ground where the solid's number is -1."""
         met = self.met_at(eye, d, t, which)
-        own = [torch.empty_like(t) for _ in range(3)]
-        bounce = torch.zeros_like(t)
-        if len(met.ground):
-            x, z = (met.point[axis].index_select(0, met.ground) for axis in (0, 2))
-            formulas.lay(own, met.ground, formulas.ground_colour(x, z))
-        if len(met.solids):
-            here = [part.index_select(0, met.solids) for part in met.point]
-            formulas.lay(own, met.solids, self._painted(here, met.local, met.solid))
-            bounce.scatter_(0, met.solids, self.bounce.index_select(0, met.solid))
-        colour = formulas.lit(own, met.point, met.normal, bounce, self._sun(met.point, met.normal, bounce))
+        return self.lit(d, met, self.sunlight(met, self.in_sun(met)[0]))[0]
+
+    def lit(self, d: Vector, met: Met, *suns: Tensor) -> list[list[Tensor]]:
+        """Colours of what rays (N,) along d meet, once for each of some lights of the sun (N,)."""
+        own = self._own(met)
+        colours = [formulas.lit(own, met.point, met.normal, met.bounce, sun) for sun in suns]
         shiny = places(self.mirror.index_select(0, met.solid))
         if len(shiny):
             share, shiny = self.mirror[met.solid[shiny]], met.solids[shiny]
             p, n, ray = ([part[shiny] for part in vector] for vector in (met.point, met.normal, d))
             along = 2 * (ray[0] * n[0] + ray[1] * n[1] + ray[2] * n[2])
             shown = formulas.surroundings(p, [part - along * part_n for part, part_n in zip(ray, n, strict=True)])
-            for plane, part in zip(colour, shown, strict=True):
-                plane[shiny] = (1 - share) * plane[shiny] + share * part
-        return colour
+            for colour in colours:
+                for plane, part in zip(colour, shown, strict=True):
+                    plane[shiny] = (1 - share) * plane[shiny] + share * part
+        return colours
+
+    def _own(self, met: Met) -> list[Tensor]:
+        """Colours of surfaces (N,), unlit."""
+        own = [torch.empty_like(met.bounce) for _ in range(3)]
+        if len(met.ground):
+            x, z = (met.point[axis].index_select(0, met.ground) for axis in (0, 2))
+            formulas.lay(own, met.ground, formulas.ground_colour(x, z))
+        if len(met.solids):
+            here = [part.index_select(0, met.solids) for part in met.point]
+            formulas.lay(own, met.solids, self._painted(here, met.local, met.solid))
+        return own
 
     def met_at(self, eye: Vector, d: Vector, t: Tensor, which: Tensor) -> Met:
         """Where rays (N,) meet solids, and the ground where the solid's number is -1."""
@@ -288,13 +322,14 @@ class Scene:
         formulas.lay(normal, solids, self._turned_back(local, solid))
         normal[1].index_fill_(0, ground, -1.0)
         point[1].index_fill_(0, ground, GROUND_HEIGHT)
-        return Met(point, normal, ground, solids, solid, local)
+        bounce = torch.zeros_like(t).scatter_(0, solids, self.bounce.index_select(0, solid))
+        return Met(point, normal, which, bounce, ground, solids, solid, local)
 
-    def in_sun(self, point: Vector, normal: Vector) -> tuple[Tensor, list[Tensor]]:
-        """Which points of surfaces (N,) the sun falls on, and these points, lifted a little off their surface."""
-        bright = places(formulas.facing(normal) > 0)
-        lifted = [(p + 1e-4 * n).index_select(0, bright) for p, n in zip(point, normal, strict=True)]
-        clear = places(~self.in_shadow(lifted, from_the_sun(lifted)))
+    def in_sun(self, met: Met) -> tuple[Tensor, list[Tensor]]:
+        """Which places on surfaces (N,) the sun falls on, and these places, lifted a little off their surface."""
+        bright = places(formulas.facing(met.normal) > 0)
+        lifted = [(p + 1e-4 * n).index_select(0, bright) for p, n in zip(met.point, met.normal, strict=True)]
+        clear = places(~self.in_shadow(lifted, from_the_sun(lifted), met.which.index_select(0, bright)))
         return bright.index_select(0, clear), [part.index_select(0, clear) for part in lifted]
 
     def _normals(self, eye: Vector, d: Vector, t: Tensor, solid: Tensor) -> list[Tensor]:
@@ -341,14 +376,13 @@ class Scene:
             for first, second in zip(self.first, self.second, strict=True)
         ]
 
-    def _sun(self, point: Vector, normal: Vector, bounce: Tensor) -> Tensor:
-        """(N,) how much of the sun falls on points."""
-        bright, _ = self.in_sun(point, normal)
+    def sunlight(self, met: Met, bright: Tensor) -> Tensor:
+        """(N,) how much of the sun falls on surfaces, which it reaches in the places ``bright``."""
         strength, across, along, gain = self.light
-        facing = formulas.facing(normal)
-        light = facing.index_select(0, bright) * (1 - bounce.index_select(0, bright)) * gain
+        facing = formulas.facing(met.normal)
+        light = facing.index_select(0, bright) * (1 - met.bounce.index_select(0, bright)) * gain
         if strength > 0:
-            x, z = (point[axis].index_select(0, bright) for axis in (0, 2))
+            x, z = (met.point[axis].index_select(0, bright) for axis in (0, 2))
             patches = formulas.noise(PATCH * x + across, PATCH * z + along)
             light *= 1 - strength * formulas.smoothstep(0.45, 0.6, patches)
         return torch.zeros_like(facing).scatter_(0, bright, light)
@@ -364,10 +398,9 @@ class Camera:
         self.to_world, self.k, self.scene = to_world.tolist(), k.tolist(), scene
         self.width, self.height = size
         self.tiles = -(-self.width // TILE)
-        touches = self._touches()
-        self.near = touches.any(0)
-        """(tiles,) whether there is anything to touch."""
-        self.lists = scene.by_shape(touches)
+        self.touches = self._touches()
+        """(solids, tiles) bool: whether a ray through the tile can touch the solid's bounding ball."""
+        self.lists = scene.by_shape(self.touches)
 
     def direction(self, u: Tensor, v: Tensor) -> list[Tensor]:
         """Of unit depth, in the world, through points of the picture."""
@@ -376,7 +409,6 @@ class Camera:
         return [row[0] * x + row[1] * y + row[2] for row in self.to_world]
 
     def _touches(self) -> Tensor:
-        """(solids, tiles) bool: whether a ray through the tile can touch the solid's bounding ball."""
         left, top = torch.arange(0, self.width, TILE).double(), torch.arange(0, self.height, TILE).double()
         right, bottom = (left + TILE).clamp_max(self.width), (top + TILE).clamp_max(self.height)
 
@@ -402,14 +434,8 @@ class Camera:
 
     def smooth(self, pixels: Tensor, samples: int) -> Tensor:
         """(N, 3) float64: the mean colour of samples x samples rays through each of the pixels (N,)."""
-        means = []
-        for plane in self.cast(*self.places(pixels, samples))[0]:
-            # In turn, as raycast does: a mean that lies between two levels must round alike.
-            total, *others = plane.view(samples**2, len(pixels))
-            for other in others:
-                total = total + other
-            means.append(total / samples**2)
-        return torch.stack(means, 1)
+        colour, _ = self.cast(*self.places(pixels, samples))
+        return torch.stack([mean(plane.view(samples**2, len(pixels))) for plane in colour], 1)
 
     def places(self, pixels: Tensor, samples: int) -> tuple[Tensor, Tensor]:
         """Columns and rows (samples * samples * N,) that are looked through, of pixels (N,) counted row by row."""
@@ -427,14 +453,14 @@ class Camera:
         above = places((which < 0) & ~ground)
         if len(above) == len(u):
             best = formulas.sky_distance(self.eye, d)
-            return self._sky(d, best), best
+            return self.sky(d, best), best
         if not len(above):
             return [plane.clamp_(0, 1) for plane in self.scene.surface(self.eye, d, best, which)], best
         d_sky = [part.index_select(0, above) for part in d]
         t = formulas.sky_distance(self.eye, d_sky)
         best.scatter_(0, above, t)
         colour = [torch.empty_like(best) for _ in range(3)]
-        formulas.lay(colour, above, self._sky(d_sky, t))
+        formulas.lay(colour, above, self.sky(d_sky, t))
         below = places((which >= 0) | ground)
         d_below = [part.index_select(0, below) for part in d]
         surface = self.scene.surface(self.eye, d_below, best.index_select(0, below), which.index_select(0, below))
@@ -451,7 +477,8 @@ class Camera:
         ground = self._ground(d, best)
         return best, which.masked_fill_(ground, -1), ground
 
-    def _sky(self, d: Vector, t: Tensor) -> list[Tensor]:
+    def sky(self, d: Vector, t: Tensor) -> list[Tensor]:
+        """Colours 0..1 of the sky where rays (N,) meet it."""
         colour = formulas.sky_colour(*(e + t * part for e, part in zip(self.eye, d, strict=True)))
         return [plane.clamp_(0, 1) for plane in colour]
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import compress
 
 import numpy as np
 import torch
@@ -130,8 +129,8 @@ class DemoScene:
         )
         return torch.from_numpy(rgb), torch.from_numpy(depth)
 
-    def _packed(self, things: Iterable[solids.Solid], t: float) -> tuple[np.ndarray, ...]:
-        return solids.packed(list(things), solids.light_of(self.look, t / self.frames % 1.0))
+    def _packed(self, things: list[solids.Solid], t: float) -> tuple[np.ndarray, ...]:
+        return solids.packed(things, solids.light_of(self.look, t / self.frames % 1.0))
 
     def clip(
         self,
@@ -185,13 +184,17 @@ class DemoScene:
 
     def _from_a_stand(self, size: Intrinsics, cancel: Callable[[], bool] | None) -> Iterator[tuple[Tensor, Tensor]]:
         """The source camera's frames, by torch also where numba is there: faster, and without a wait for a compiler."""
-        stays = solids.stays(self._things)
-        moves = [not stay for stay in stays]
+        moves = [not stays for stays in solids.stays(self._things)]
+
+        def packed(t: int) -> tuple[np.ndarray, ...]:
+            return self._packed(self.things_at(t), t)
+
         camera = unless_cancelled(
             partial(
                 raycast_still.StillCamera,
                 *_camera(np.eye(4), size),
-                self._packed(compress(self.things_at(0), stays), 0),
+                packed(0),
+                moves,
                 (size.width, size.height),
                 self.samples,
             ),
@@ -199,8 +202,7 @@ class DemoScene:
         )
 
         def frame(t: int) -> tuple[Tensor, Tensor]:
-            things = self.things_at(t)
-            return camera.frame(self._packed(things, t), self._packed(compress(things, moves), t))
+            return camera.frame(packed(t))
 
         for start in range(0, self.frames, cores()):
             several = range(start, min(start + cores(), self.frames))
