@@ -80,9 +80,7 @@ class StillCamera:
         still_edge = known.index_select(0, self.edge)
         rays, colour, _, _ = self.through_edges.changed(movers, still_edge)
         pixels = places(still_edge & self.through_edges.any_of(rays))
-        through = [
-            plane.scatter(0, rays, part) for plane, part in zip(self.through_edges.colour, colour, strict=True)
-        ]
+        through = [plane.scatter(0, rays, part) for plane, part in zip(self.through_edges.colour, colour, strict=True)]
         picture[self.edge.index_select(0, pixels)] = self.through_edges.levels_of(through, pixels)
         for part in places(edge & ~self.is_edge).split(max(1, RAYS // self.samples**2)):
             picture[part] = levels(camera.smooth(part, self.samples))
@@ -145,7 +143,7 @@ class _Rays:
         )
 
     def _cast(self, camera: Camera, begin: int) -> tuple[Tensor, ...]:
-        """Of some rays: distances, the solids' numbers, and which are lit; then planes: colours, places lit, colours in the shade."""
+        """Of some rays: distances, solids' numbers, which are lit; in planes: colours, lit places, their colours in shade."""
         part = slice(begin, begin + RAYS)
         scene, d = camera.scene, [axis[part] for axis in self.direction]
         t, which, ground = camera.nearest(d, self.tile[part])

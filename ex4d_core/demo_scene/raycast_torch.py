@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..machine.picks import places, repeated
-from ..machine.torch_threads import side_by_side
+from ..machine.torch_threads import one_thread, side_by_side
 from . import formulas
 from .formulas import Vector
 from .world import (
@@ -43,6 +43,7 @@ SUN_CELLS = 96
 """Squares a side, across the sun's view of the scene, that tell which solids can shade a point."""
 
 
+@one_thread()
 def picture(
     eye: np.ndarray,
     to_world: np.ndarray,

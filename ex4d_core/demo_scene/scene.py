@@ -15,12 +15,15 @@ from ..camera import Intrinsics
 from ..errors import Cancelled, EX4DError
 from ..machine.cancel import unless_cancelled
 from ..machine.cores import cores
-from ..machine.torch_threads import side_by_side
+from ..machine.torch_threads import one_thread, side_by_side
 from . import raycast_still, solids
 from .arranged import LOOKS, Look
 from .source_camera import CAMERA_MOVES, CameraMove, lens_at, pose_at
 
 log = logging.getLogger(__name__)
+
+FRAMES_A_CORE = 3
+"""Cast before the clip takes them: at the end of each such lot cores wait for the last one."""
 
 
 @dataclass(frozen=True)
@@ -162,12 +165,13 @@ class DemoScene:
         depth = torch.empty((self.frames, size.height, size.width), dtype=torch.float32)
         stands = world_to_camera is None and self._stands_still(size)
         frames = self._from_a_stand(size, cancel) if stands else self._one_by_one(world_to_camera, intrinsics, cancel)
-        for t in range(self.frames):
-            if cancel is not None and cancel():
-                raise Cancelled("The demo scene was cancelled.")
-            rgb[t], depth[t] = next(frames)
-            if progress is not None:
-                progress(t + 1, self.frames)
+        with one_thread():
+            for t in range(self.frames):
+                if cancel is not None and cancel():
+                    raise Cancelled("The demo scene was cancelled.")
+                rgb[t], depth[t] = next(frames)
+                if progress is not None:
+                    progress(t + 1, self.frames)
         return rgb, depth
 
     def _stands_still(self, size: Intrinsics) -> bool:
@@ -204,8 +208,9 @@ class DemoScene:
         def frame(t: int) -> tuple[Tensor, Tensor]:
             return camera.frame(packed(t))
 
-        for start in range(0, self.frames, cores()):
-            several = range(start, min(start + cores(), self.frames))
+        at_once = FRAMES_A_CORE * cores()
+        for start in range(0, self.frames, at_once):
+            several = range(start, min(start + at_once, self.frames))
             yield from unless_cancelled(partial(side_by_side, frame, several), cancel)
 
 

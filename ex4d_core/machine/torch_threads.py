@@ -45,6 +45,20 @@ def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch keeps to the calling thread, and to one in each thread begun meanwhile: for many small operations, or beside other
+    threads of one's own. Torch's own spin for a while when they are done, which is time taken from those at work.
+    """
+    own = torch.get_num_threads()
+    with threads_kept():
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(own)  # this thread's, where others still keep theirs to one
+
+
+@contextmanager
 def threads_kept() -> Iterator[None]:
     """Torch's number of threads is put back: it is also what threads begun later start with, in the whole process.
 

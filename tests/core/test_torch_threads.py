@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ex4d_core.machine import torch_threads
-from ex4d_core.machine.torch_threads import side_by_side
+from ex4d_core.machine.torch_threads import one_thread, side_by_side
 
 
 @pytest.fixture
@@ -72,3 +72,17 @@ def test_a_part_that_fails_leaves_threads_as_they_were(four_cores):
 
 def test_one_part_is_done_where_it_is_asked_for(four_cores):
     assert side_by_side(lambda _: threading.current_thread(), [0]) == [threading.current_thread()]
+
+
+def test_torch_keeps_to_one_thread_beside_others_work_and_the_callers_own_come_back(four_cores):
+    def work(_: int) -> int:
+        with one_thread():
+            return torch.get_num_threads()
+
+    with one_thread():
+        assert torch.get_num_threads() == 1 and side_by_side(work, [0, 1]) == [1, 1]
+        assert torch.get_num_threads() == 1
+    with torch_threads.threads_kept():  # others, who put back all threads at their own end
+        with one_thread():
+            pass
+        assert torch.get_num_threads() == 3
