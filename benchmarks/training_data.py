@@ -150,7 +150,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         first, *videos = write_videos(folder, args.clips + 1, args.frames, args.side)
-        work = partial(prepare, settings=settings, encoders=encoders, tracker=choose_tracker("auto"), depth_of=depth)
+        work = partial(
+            prepare,
+            settings=settings,
+            encoders=encoders,
+            tracker=choose_tracker("auto"),
+            depth_of=depth,
+            device=args.device,
+        )
         began = time.perf_counter()
         work([first], folder / "first")  # what is loaded and compiled on first use is not measured
         print(f"the first clip, with what is loaded and compiled on first use: {time.perf_counter() - began:.1f} s")

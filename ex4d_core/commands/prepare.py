@@ -57,7 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--depth_base", help="DepthCrafter: folder or id of Stable Video Diffusion (autoencoder, CLIP)")
     add("--models_dir", help="where ids are looked for and downloaded (default models/depthcrafter)")
     add("--offline", action="store_true", help="never download")
-    add("--device", choices=DEVICES, default="cpu", help="where encoders and DepthCrafter compute (default cpu)")
+    add(
+        "--device",
+        choices=DEVICES,
+        default="cpu",
+        help="where encoders, DepthCrafter and masks' renders compute (default cpu)",
+    )
     add(
         "--part", type=_part, help="share of the work, as 0/4 (default: all of it, or what torchrun gives this process)"
     )
@@ -102,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
             encoders,
             depth_of=partial(depth_of, args.depth_kind, estimate),
             tracker=tracker,
+            device=args.device,
             part=args.part or _launched(),
             progress=bar,
             cancel=interrupted,

@@ -197,6 +197,7 @@ def prepare(
     *,
     depth_of: Callable[[Video, VideoClip], DepthClip] | None = None,
     tracker: Tracker | None = None,
+    device: torch.device | str = "cpu",
     part: tuple[int, int] = (0, 1),
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
@@ -210,6 +211,7 @@ def prepare(
         encoders: into latents and features.
         depth_of: the depth of a loaded clip; None where no mask is rendered.
         tracker: where masks follow points.
+        device: where meshes are made, and masks rendered from them.
         part: (number of this process, how many share the work).
         progress: called with (videos done by this process, videos of it).
         cancel: polled between and within videos.
@@ -228,7 +230,9 @@ def prepare(
         if cancel is not None and cancel():
             raise Cancelled
         if not _record(folder, number).exists():
-            made += _prepare_video(folder, number, videos[number], settings, encoders, depth_of, tracker, cancel, times)
+            made += _prepare_video(
+                folder, number, videos[number], settings, encoders, depth_of, tracker, device, cancel, times
+            )
         elif json.loads(_record(folder, number).read_text(encoding="utf-8"))["video"] != videos[number].path:
             raise EX4DError(
                 f"Video {number} of '{folder}' was {json.loads(_record(folder, number).read_text())['video']}, now it is "
@@ -298,6 +302,7 @@ def _prepare_video(
     encoders: Encoders,
     depth_of: Callable[[Video, VideoClip], DepthClip] | None,
     tracker: Tracker | None,
+    device: torch.device | str,
     cancel: Callable[[], bool] | None,
     times: Times,
 ) -> int:
@@ -325,7 +330,7 @@ def _prepare_video(
                 depth = None if depth_of is None or not needs_mesh(settings.masks.kind) else depth_of(video, clip)
             first = number * settings.per_video + place
             sample, variants = make_clip(
-                clip, depth, video.caption, first, settings, encoders, tracker, cancel, times=times
+                clip, depth, video.caption, first, settings, encoders, tracker, cancel, device=device, times=times
             )
         except TrackerFailed:
             raise
@@ -379,6 +384,7 @@ def make_clip(
     tracker: Tracker | None,
     cancel: Callable[[], bool] | None = None,
     *,
+    device: torch.device | str = "cpu",
     times: Times | None = None,
 ) -> tuple[Sample, list[tuple[Tensor, Tensor, Tensor]]]:
     """One clip as latents, with its mask variants; see `cache.write_clip`.
@@ -392,14 +398,16 @@ def make_clip(
         encoders: into latents and features.
         tracker: where masks follow points.
         cancel: polled between encodes.
+        device: where the mesh is made, and masks rendered from it.
         times: where what each part takes is added.
     """
     times = times or Times()
     frames, mesh = clip.frames, None
     if depth is not None:
         with times.part("mesh"):
+            where = depth.depth.to(device)
             mesh = build_dw_mesh(
-                frames, depth.depth, depth.intrinsics, style="paper", border_depth=depth.border_depth, cancel=cancel
+                frames, where, depth.intrinsics, style="paper", border_depth=depth.border_depth, cancel=cancel
             )
     with times.part("masks"):
         masks = [

@@ -71,7 +71,7 @@ def rendering_mask(
     path = orbit(angles, mesh.radius)
     keep = bool(angles[0] == 0)
     _, mask, _ = render_color_mask(mesh, path, keep_first_frame=keep, out_dtype="uint8", cancel=cancel)
-    return dilated(mask.cpu() > 0, dilation, kernel)
+    return dilated(mask > 0, dilation, kernel).cpu()
 
 
 def dilated(seen: Tensor, dilation: Dilation, kernel: int) -> Tensor:

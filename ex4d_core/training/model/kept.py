@@ -42,7 +42,7 @@ def checkpointed(compute: Callable[..., Tensor], kept: Kept, *inputs: object) ->
     if kept == "off" or not torch.is_grad_enabled():
         return compute(*inputs)
     # Left out where there is nothing to say: the compiler warns of it.
-    contexts = {} if kept == "full" else {"context_fn": partial(_contexts, kept == "projection")}
+    contexts: dict[str, Any] = {} if kept == "full" else {"context_fn": partial(_contexts, kept == "projection")}
     result = checkpoint(compute, *inputs, use_reentrant=False, preserve_rng_state=False, **contexts)
     assert isinstance(result, Tensor)
     return result
