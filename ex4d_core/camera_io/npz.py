@@ -40,7 +40,9 @@ def read(data: bytes, hints: Hints) -> Cameras:
     matrices = None if "intrinsics" not in arrays else _numbers(arrays["intrinsics"], "intrinsics")
     lenses = None if matrices is None else _lenses(matrices, len(extrinsics), arrays.get("size"), hints)
     fps = _single_rate(arrays["fps"]) if "fps" in arrays else hints.fps
-    return Cameras(opengl_from_opencv(extrinsics), lenses, fps=fps)
+    with np.errstate(invalid="ignore"):  # infinite becomes NaN, which is refused with the frame's number
+        poses = opengl_from_opencv(extrinsics)
+    return Cameras(poses, lenses, fps=fps)
 
 
 def _numbers(array: np.ndarray, name: str) -> np.ndarray:

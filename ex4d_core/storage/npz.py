@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -259,7 +259,7 @@ class NpzWriter:
         with write_errors(self.path):
             self._file = _WholeWrites(self.path, "wb")
             self._zip = zipfile.ZipFile(self._file, "w", self.compression, compresslevel=1)
-        self._member: IO[bytes] | None = None
+        self._member: io.BufferedIOBase | None = None
         return self
 
     def begin(self, name: str, shape: tuple[int, ...], dtype: np.dtype | type) -> None:
@@ -268,7 +268,7 @@ class NpzWriter:
         header = {"descr": descr, "fortran_order": False, "shape": shape}
         with write_errors(self.path):
             self._end()
-            self._member = self._zip.open(f"{name}.npy", "w", force_zip64=True)
+            self._member = cast(io.BufferedIOBase, self._zip.open(f"{name}.npy", "w", force_zip64=True))
             np.lib.format.write_array_header_1_0(self._member, header)
 
     def write(self, items: np.ndarray) -> None:
@@ -300,5 +300,9 @@ class NpzWriter:
                     self._end()
                     self._zip.close()
         finally:
+            if self._member is not None:
+                # Its own close would write what is left of it, and so would its finalizer, which from Python 3.13 on
+                # reports on the console that it cannot.
+                io.BufferedIOBase.close(self._member)
             self._zip.fp = None
             self._file.close()

@@ -66,6 +66,7 @@ def test_wrong_poses_are_refused_with_their_frame(entry, kind):
         ENTRIES[entry](wrong(kind))
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_of_wrong_poses_are_refused_with_name_and_frame(tmp_path, kind):
     path = tmp_path / "wrong.npz"

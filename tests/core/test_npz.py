@@ -53,6 +53,15 @@ def test_a_write_that_the_disk_takes_only_in_part_is_an_error(tmp_path, missing)
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+def test_of_an_array_that_was_left_nothing_is_written_later(tmp_path):
+    """By its finalizer, which from Python 3.13 on reports on the console that it cannot."""
+    with pytest.raises(RuntimeError), NpzWriter(tmp_path / "left.npz") as archive:
+        archive.begin("color", (3,), np.uint8)
+        raise RuntimeError
+    with pytest.raises(ValueError, match="closed file"):
+        archive.write(np.zeros(3, np.uint8))
+
+
 def read_all(path):
     with NpzFrames(path, ("color",)) as array:
         return list(array.frames())

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -86,6 +87,19 @@ def weights(tmp_path):
     folder.mkdir()
     torch.jit.script(Features()).save(str(folder / judged.I3D))
     return folder
+
+
+def test_the_published_format_is_read_without_advice_to_change_it(weights, monkeypatch):
+    load = torch.jit.load
+
+    def advising(*arguments, **keywords):
+        warnings.warn("export it", FutureWarning, stacklevel=1)
+        return load(*arguments, **keywords)
+
+    monkeypatch.setattr(torch.jit, "load", advising)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        networks.i3d(weights, judged.I3D)
 
 
 def test_video_distances_are_of_all_clips_together(weights, tmp_path, capsys):

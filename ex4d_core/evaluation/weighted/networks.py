@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -63,7 +64,9 @@ def inception(folder: Path, name: str) -> Callable[[Tensor], Tensor]:
 def i3d(folder: Path, name: str) -> Callable[[Tensor], Tensor]:
     """A clip (T, H, W, 3) uint8, T at least 10, to FVD's features (1, 400), by StyleGAN-V's TorchScript."""
     try:
-        network = torch.jit.load(str(folder / name), map_location="cpu").eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch advises another format; this is what is published
+            network = torch.jit.load(str(folder / name), map_location="cpu").eval()
     except RuntimeError as error:
         raise EX4DError(f"'{folder / name}' is no TorchScript archive, or is damaged: bring it again.") from error
 
