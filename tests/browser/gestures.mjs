@@ -34,6 +34,12 @@ const hide = (on) =>
     }
     document.dispatchEvent(new Event('visibilitychange'))
   }, on)
+/** Whether a silent film of the page plays, and whether shadows are left out. */
+const others = () =>
+  page.evaluate(() => ({
+    plays: !document.querySelector('#film').paused,
+    shadows: !document.documentElement.classList.contains('ex4d-hurry')
+  }))
 /** Presses in the shot view and moves a way. */
 const press = async (steps = 6) => {
   const [x, y] = await middle('.ex4d-shot canvas')
@@ -57,6 +63,16 @@ try {
   await pass(page, 400)
   await inEditor((editor) => editor.state.goTo(24))
 
+  await page.evaluate(async () => {
+    const picture = document.createElement('canvas')
+    picture.getContext('2d').fillRect(0, 0, 9, 9)
+    const film = Object.assign(document.createElement('video'), { id: 'film', muted: true })
+    film.srcObject = picture.captureStream()
+    film.style.cssText = 'position: fixed; width: 9px'
+    document.body.append(film)
+    await film.play()
+  })
+
   const start = await text()
   await press()
   await page.keyboard.press('Escape')
@@ -68,9 +84,14 @@ try {
   }
   await page.mouse.up()
 
+  // Where the processor draws, the rest of the page stands back until a drag is over.
+  const before = await others()
   await press()
+  await pass(page, 0)
+  const during = await others()
   await page.evaluate(() => window.dispatchEvent(new Event('blur')))
   report.blur = { ...(await after()), changed: (await text()) !== start }
+  report.spared = { before, during, after: await others() }
   await page.mouse.up()
 
   await press()
@@ -236,6 +257,7 @@ try {
   })
 
   // Twenty editors: one graphics context, and none left when the nodes are gone.
+  await press()
   report.many = await inEditor(async (editor, node) => {
     const { app, LiteGraph } = window
     const twins = []
@@ -262,6 +284,7 @@ try {
       left: document.querySelectorAll('.ex4d-editor').length
     }
   })
+  report.spared.removed = await others()
 } finally {
   await browser.close()
 }

@@ -13,6 +13,10 @@ def test_drags_end_cleanly_and_editors_share_one_context(oldest_frontend, browse
     assert report["blur"] == {"still": False, "held": False, "changed": True}
     assert report["lost"] == {"still": False, "held": False}
 
+    drawn = {"plays": True, "shadows": True}
+    spared = {"plays": False, "shadows": False}
+    assert report["spared"] == {"before": drawn, "during": spared, "after": drawn, "removed": drawn}
+
     touch = report["touch"]
     assert touch["turned"] and touch["yawKept"] and not touch["held"]
     assert 1.5 < touch["nearer"] < 2.1

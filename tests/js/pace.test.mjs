@@ -3,8 +3,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AUTOMATIC, Pace, PACES, preferPace } from '../../web/editor/pace.js'
 
-globalThis.document = { documentElement: { classList: { toggle() {}, remove() {} } } }
-
 /** Steps after each of some frames while something moves, so many milliseconds apart, and after one at rest. */
 function steps(interval, frames = 5) {
   const pace = new Pace(false, () => {})
@@ -23,6 +21,19 @@ test('by itself the picture is coarser after three slow frames, and in full at r
   preferPace(AUTOMATIC)
   assert.deepEqual(steps(60), [1, 1, 2, 2, 2, 1])
   assert.deepEqual(steps(10), [1, 1, 1, 1, 1, 1])
+})
+
+test('emulated graphics that were too slow at rest are coarse from the first frame of a movement', () => {
+  for (const [software, milliseconds, step] of [
+    [true, 60, 2],
+    [true, 20, 1],
+    [false, 60, 1]
+  ]) {
+    const pace = new Pace(software, () => {})
+    pace.took(milliseconds)
+    pace.adapt(1, true)
+    assert.equal(pace.step, step)
+  }
 })
 
 test('a fine picture stays in full however slow, a fast one is coarse from the first frame of a movement', (context) => {

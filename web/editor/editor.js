@@ -38,6 +38,7 @@ import { SceneView } from './sceneView.js'
 import { keyboardOf } from './shortcuts.js'
 import { ShotView } from './shotView.js'
 import { ShownScene } from './shownScene.js'
+import { films, shadows } from './sparedPage.js'
 import { EditorState } from './state.js'
 import { Status } from './status.js'
 import { installStyle } from './style.js'
@@ -175,6 +176,7 @@ export class Editor {
     const visibility = new IntersectionObserver((entries) => {
       const visible = entries[entries.length - 1].isIntersecting
       loop.setVisible(visible)
+      if (!visible) this.sparePage(false, false)
       this.host.seen(visible)
     })
     visibility.observe(this.element)
@@ -227,6 +229,7 @@ export class Editor {
   }
 
   gestureEnded() {
+    films.ask(this, false)
     this.host.settled()
     this.redraw()
   }
@@ -310,6 +313,7 @@ export class Editor {
     if (playback.playing) playback.advance(now)
     if (modes.flying && modes.flyKeys.size)
       this.shotView.fly(modes.flyKeys, Math.min(0.1, (now - pace.lastDraw) / 1000 || 0.016))
+    this.sparePage(moving || this.loader.arriving, dragging)
     pace.adapt(now, moving)
     const late = pace.defers(now, moving)
     if (loop.numbersDirty && !late) {
@@ -317,12 +321,25 @@ export class Editor {
       for (const part of [this.pathBar, this.inspector, this.status, this.page]) part.refresh()
     }
     this.theme.read(this.element)
+    const begin = performance.now()
     this.drawParts(dragging, late)
+    if (this.clip) pace.took(performance.now() - begin)
     if (!late) pace.lastFields = now
     pace.lastDraw = now
     const flies = modes.flying && modes.flyKeys.size > 0
-    if (playback.playing || pace.step > 1 || loop.dirty.size || flies)
+    const spares = moving && pace.software
+    if (playback.playing || spares || pace.step > 1 || loop.dirty.size || flies)
       this.redraw(playback.playing || modes.flying ? undefined : 'time')
+  }
+
+  /**
+   * Where the processor draws all, has the page leave out what the editor can do without, or put it back.
+   * @param {boolean} busy something moves or arrives
+   * @param {boolean} dragging
+   */
+  sparePage(busy, dragging) {
+    shadows.ask(this, busy && this.pace.software)
+    films.ask(this, dragging && this.pace.software)
   }
 
   /** @param {boolean} dragging @param {boolean} late the timeline may wait */
@@ -375,7 +392,7 @@ export class Editor {
     this.loop.stop()
     this.loader.dispose()
     this.warnings.dispose()
-    this.pace.dispose()
+    this.sparePage(false, false)
     for (const end of this.watchers) end()
     this.scene.dispose()
     if (this.renderer) releaseRenderer()

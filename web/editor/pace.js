@@ -30,7 +30,7 @@ export class Pace {
     this.changed = changed
     /** Every how many rows and columns of the preview are drawn. */
     this.step = 1
-    /** Whether the grid had to be halved in a movement before. */
+    /** Whether a picture in full took too long before, on emulated graphics. */
     this.wasSlow = false
     this.lastTouch = -Infinity
     this.lastDraw = 0
@@ -70,11 +70,19 @@ export class Pace {
     } else if (!moving && this.step > 1) this.setStep(1)
   }
 
+  /**
+   * A picture in full was drawn. Emulated graphics have drawn it by then: where it took too long at rest, the first
+   * movement need not find that out.
+   * @param {number} milliseconds
+   */
+  took(milliseconds) {
+    if (this.software && this.step === 1 && milliseconds > SLOW) this.wasSlow = true
+  }
+
   /** @param {number} step */
   setStep(step) {
     this.step = step
     this.intervals = []
-    document.documentElement.classList.toggle('ex4d-hurry', step > 1 && this.software)
     this.changed(step)
   }
 
@@ -86,9 +94,5 @@ export class Pace {
    */
   defers(now, moving) {
     return this.step > 1 && moving && now - this.lastFields < SELDOM
-  }
-
-  dispose() {
-    document.documentElement.classList.remove('ex4d-hurry')
   }
 }
