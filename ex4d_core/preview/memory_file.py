@@ -9,7 +9,7 @@ One file::
     solids    per frame of the scene file: where they begin, where they end, packed as depth is there, and a bit for each
               cell, 1 = moves, deflated
 
-The layer's points and colours are samples of the scene file and are not stored again.
+The layer's points and colours are samples of the scene file and are not stored again. Its rims, half a pixel wide, are left out.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def encode_memory(memory: SceneMemory, mesh: DWMesh) -> bytes:
         [columns, rows], near (depth of the nearest solid), levels, tolerance (share of depth), quads [bytes, ...] and solids
         [[begin, end, moving bytes], ...].
     """
-    layer, size = memory.layer, mesh.height * mesh.width
+    layer, size = memory.layer.without_rims(), mesh.height * mesh.width
     corner = layer.source[layer.faces[::2, 0].long()].cpu()  # of each quad the upper left one
     quads = []
     for frame in memory.frames:

@@ -33,12 +33,14 @@ class Choice:
     Attributes:
         frames: those chosen, the ones nearer to the middle of the clip first.
         moved: (T, h, w) bool, what moves in every frame.
+        bodies: (T, h, w) bool, those of it that move whole.
         still_share: share of the clip's pixels that stands still.
         rule: the one given, as loose in depth as the clip's own noise asks for.
     """
 
     frames: tuple[int, ...]
     moved: Tensor
+    bodies: Tensor
     still_share: float
     rule: Rule
 
@@ -59,7 +61,8 @@ def choose_frames(sights: Sights, most: int, rule: Rule, step: Callable[[], None
     found = judge(small, everything, rule, step)
     telling = found.still & torch.stack([_stands_out(small, t, STANDS_OUT * rule.color) for t in everything])
     depth = torch.stack([small.surface(t) for t in everything])
-    moved = found.moved | whole_bodies(found.contradicted, telling, depth, rule.step)
+    bodies = whole_bodies(found.contradicted, telling, depth, rule.step)
+    moved = found.moved | bodies
     still = (found.still & ~moved).flatten(1)
     points = torch.stack([small.points(t).reshape(-1, 3) for t in everything])
     middle = (small.frames - 1) / 2
@@ -74,7 +77,7 @@ def choose_frames(sights: Sights, most: int, rule: Rule, step: Callable[[], None
         left &= ~_shown(small, pick, points, still[pick], rule.depth)
         left[pick] = False
     share = float(still.float().mean()) / max(1e-9, float(small.inside.float().mean()))
-    return Choice(tuple(sorted(chosen, key=lambda t: abs(t - middle))), moved, share, rule)
+    return Choice(tuple(sorted(chosen, key=lambda t: abs(t - middle))), moved, bodies, share, rule)
 
 
 def _stands_out(sights: Sights, t: int, levels: float) -> Tensor:

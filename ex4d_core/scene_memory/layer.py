@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from .rims import rims
 from .sights import Sights
 from .stillness import Rule
 from .surface import whole_quads
@@ -32,7 +33,7 @@ class Layer:
         points: (V, 3) float32.
         colors: (V, 3) uint8.
         faces: (F, 3) int32, wound so that they face the camera that saw them.
-        source: (V,) int64, the pixel that each point is: frame * height * width + index.
+        source: (V,) int64, the pixel that each point is, or lies on: frame * height * width + index.
     """
 
     points: Tensor
@@ -49,6 +50,11 @@ class Layer:
             torch.zeros((0, 3), dtype=torch.int32, device=device),
             torch.zeros(0, dtype=torch.int64, device=device),
         )
+
+    def without_rims(self) -> Layer:
+        """Only the quads between pixels' centres; each of the others lies on one pixel (`rims`)."""
+        first, second = (self.source[self.faces[:, k].long()] for k in (0, 1))
+        return replace(self, faces=self.faces[first != second])
 
 
 def fuse(sights: Sights, frames: Sequence[int], still: Tensor, rule: Rule, step: Callable[[], None]) -> Layer:
@@ -86,7 +92,8 @@ def fuse(sights: Sights, frames: Sequence[int], still: Tensor, rule: Rule, step:
             if j != i:
                 taken |= _shown(sights, other, points, quads[j] & _any_corner(best[j]), tolerance)
         best[i] = best[i] | (usable[i] & ~taken.reshape(usable[i].shape))
-    return _joined_up([_piece(sights, k, quads[i] & _any_corner(best[i])) for i, k in enumerate(frames)])
+    pieces = [_piece(sights, k, quads[i] & _any_corner(best[i])) for i, k in enumerate(frames)]
+    return _joined_up(pieces + [_rim(sights, k, quads[i], best[i], rule.step) for i, k in enumerate(frames)])
 
 
 def _shown(sights: Sights, t: int, points: Tensor, quads: Tensor, tolerance: float) -> Tensor:
@@ -146,6 +153,19 @@ def _piece(sights: Sights, t: int, quads: Tensor) -> Layer:
     faces = torch.stack([upper_left, lower_left, upper_right, lower_left, lower_right, upper_right], -1).reshape(-1, 3)
     points = sights.points(t, mesh.pixel_offset).reshape(-1, 3)[pixel]
     return Layer(points, mesh.rgb[t].reshape(-1, 3)[pixel], faces, pixel + t * mesh.height * width)
+
+
+def _rim(sights: Sights, t: int, quads: Tensor, pixels: Tensor, step: float) -> Layer:
+    mesh = sights.mesh
+    found = rims(sights.surface(t), quads, pixels, step)
+    pixel = found.pixel.repeat_interleave(4)
+    first = 4 * torch.arange(len(found.pixel), dtype=torch.int32, device=mesh.device)
+    upper_left, upper_right, lower_left, lower_right = (first + k for k in range(4))
+    faces = torch.stack([upper_left, lower_left, upper_right, lower_left, lower_right, upper_right], -1).reshape(-1, 3)
+    points = sights.places(
+        found.row.reshape(-1), found.column.reshape(-1), found.depth.reshape(-1), t, mesh.pixel_offset
+    )
+    return Layer(points, mesh.rgb[t].reshape(-1, 3)[pixel], faces, pixel + t * mesh.height * mesh.width)
 
 
 def _joined_up(pieces: list[Layer]) -> Layer:

@@ -135,7 +135,7 @@ def remember_scene(
             100 * choice.still_share,
         )
     chosen = list(choice.frames)
-    found = judge(sights, chosen, rule, step, choice.moved[chosen]) if chosen else None
+    found = judge(sights, chosen, rule, step, choice.bodies[chosen]) if chosen else None
     layer = fuse(sights, chosen, found.still, rule, step) if found is not None else Layer.nothing(mesh.device)
     solids = Solids.empty(sights, mesh.frames)
     for t in range(mesh.frames):

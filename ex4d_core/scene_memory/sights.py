@@ -61,6 +61,12 @@ class Sights:
         points = unproject(self.mesh.depth[t], self.mesh.lens(t), pixel_offset)
         return self.to_world(points, t).float()
 
+    def places(self, row: Tensor, column: Tensor, depth: Tensor, t: int, pixel_offset: float = 0.5) -> Tensor:
+        """(N, 3) float32 in the world: what a frame has between its pixels, (N,) each; whole rows and columns are its pixels."""
+        lens = self.mesh.lens(t)
+        x, y = (column + (pixel_offset - lens.cx)) / lens.fx, (row + (pixel_offset - lens.cy)) / lens.fy
+        return self.to_world(torch.stack([x * depth, y * depth, depth], -1), t).float()
+
     def to_world(self, points: Tensor, t: int) -> Tensor:
         """Points (..., 3) from the frame of the source camera at ``t``."""
         pose = torch.from_numpy(invert_pose(self.poses[t])).to(points)

@@ -18,7 +18,8 @@ from ex4d_core.render import recall, render_color_mask, torch_triangles
 from ex4d_core.render.recollection import PASSES, STOPPED, Recollection
 from ex4d_core.scene_memory import SceneMemory, remember_scene
 from ex4d_core.scene_memory.bodies import whole_bodies
-from ex4d_core.scene_memory.surface import joined
+from ex4d_core.scene_memory.rims import rims
+from ex4d_core.scene_memory.surface import joined, whole_quads
 from ex4d_core.trajectory import Trajectory
 
 FRAMES, SIZE = 13, 112
@@ -79,7 +80,7 @@ def test_the_memory_holds_nothing_of_what_moves(card: tuple[DWMesh, torch.Tensor
     assert (memory.layer.points[:, 2] > 7.9).all()
     assert memory.still_share > 0.6
     # Fused: no place of the wall is there twice, but for the rims where pieces meet.
-    assert len(memory.layer.points) < 1.3 * mesh.height * mesh.width
+    assert len(memory.layer.without_rims().faces.unique()) < 1.3 * mesh.height * mesh.width
 
 
 def test_a_body_is_as_deep_as_it_is_wide_and_moving_bodies_hide_what_is_behind(
@@ -300,6 +301,37 @@ def test_the_ring_around_a_picture_breaks_no_surface() -> None:
     assert bool(across.all()) and bool(down.all())
     depth[6:] += 9
     assert not joined(depth)[1][5].any()
+
+
+def test_a_surface_goes_on_half_a_pixel_behind_a_nearer_one_and_not_before_a_farther_one() -> None:
+    """A floor that recedes by rows, a card before its middle, a wall behind it; on the floor's plane 1/z falls by 0.02 a row."""
+    rows = torch.arange(12, dtype=torch.float64)
+    floor = 1 / (0.5 - 0.02 * rows)
+    depth = floor[:, None].expand(12, 12).float().clone()
+    depth[:, 4:8], depth[:, 10:] = 0.5, 40.0
+    found = rims(depth, whole_quads(depth), torch.ones(12, 12, dtype=torch.bool), 0.02)
+    side = found.pixel % 12
+    assert set(side.tolist()) == {
+        3,
+        8,
+        10,
+    }  # the wall's end behind the floor; neither the card's sides nor the floor's before the wall
+    on_floor = side < 10
+    torch.testing.assert_close(found.depth[on_floor], 1 / (0.5 - 0.02 * found.row[on_floor]))
+    assert set(found.column[side == 3].unique().tolist()) == {3.0, 3.5}
+    assert set(found.column[side == 8].unique().tolist()) == {7.5, 8.0}
+    upper_left, upper_right, lower_left, lower_right = range(4)
+    for near, far in ((upper_left, upper_right), (lower_left, lower_right)):
+        assert bool((found.column[:, far] - found.column[:, near] == 0.5).all())
+    assert bool((found.row[:, lower_right] - found.row[:, upper_right] == 0.5).all())
+
+
+def test_rims_are_told_from_what_lies_between_pixels(card: tuple[DWMesh, torch.Tensor, SceneMemory]) -> None:
+    layer = card[2].layer
+    whole = layer.without_rims()
+    corners = layer.source[layer.faces.long()]
+    assert 0 < len(whole.faces) < len(layer.faces)
+    assert len(layer.faces) - len(whole.faces) == int((corners == corners[:, :1]).all(1).sum())
 
 
 def test_pieces_of_different_frames_meet_without_a_gap() -> None:
