@@ -10,7 +10,7 @@ from .model.geometry import Geometry
 
 GIB = 2**30
 CLIP_TOKENS = 257
-REACHED = 350e12
+REACHED = 365e12
 """Useful operations a second of one H200 with compiled blocks and published numerics, 14B, 49 frames of 512x512; measured."""
 WORKSPACE = 2 * GIB
 """Context, workspaces and fragmentation on a GPU; a rule of thumb."""
