@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -38,6 +39,12 @@ class Sights:
         inside = torch.zeros((mesh.height, mesh.width), dtype=torch.bool, device=mesh.device)
         inside[1:-1, 1:-1] = True
         return cls(mesh, poses, inside)
+
+    def with_depth(self, frames: Sequence[int], depth: Tensor) -> Sights:
+        """The same with another depth, (K, H, W), in some frames."""
+        whole = self.mesh.depth.clone()
+        whole[list(frames)] = depth
+        return replace(self, mesh=replace(self.mesh, depth=whole))
 
     @property
     def frames(self) -> int:

@@ -53,11 +53,13 @@ class Judgement:
         still: (K, H, W) bool, confirmed and not contradicted.
         moved: (K, H, W) bool, contradicted, with the surface around these pixels. Neither: nobody else saw it.
         contradicted: (K, H, W) bool.
+        depth: (K, H, W) float32, the geometric mean of a pixel's depth and of what the frames that agree with it say it is.
     """
 
     still: Tensor
     moved: Tensor
     contradicted: Tensor
+    depth: Tensor
 
 
 def judge(
@@ -80,6 +82,7 @@ def judge(
     agree, through, other = (
         torch.zeros((len(frames), size), dtype=torch.int16, device=sights.mesh.device) for _ in range(3)
     )
+    away = torch.zeros((len(frames), size), device=sights.mesh.device)  # sum of the logarithms of depths over this one
     for witness in range(sights.frames):
         step()
         told = Testimony.of(sights, witness, rule.color)
@@ -87,10 +90,12 @@ def judge(
             if t == witness:
                 continue
             look = sights.look(points[k], witness)
-            same = look.within & ((told.depth[look.pixel] - look.depth).abs_() <= rule.depth * look.depth)
+            theirs = told.depth[look.pixel]
+            same = look.within & ((theirs - look.depth).abs() <= rule.depth * look.depth)
             behind = look.within & (told.nearest[look.pixel] > (1 + rule.depth) * look.depth)
             alike = ((colors[k] >= told.darkest[look.pixel]) & (colors[k] <= told.brightest[look.pixel])).all(-1)
             agree[k] += same & alike
+            away[k] += torch.where(same & alike, theirs / look.depth, 1).log_()
             other[k] += same & ~alike
             through[k] += behind
     seen = agree + other
@@ -104,4 +109,6 @@ def judge(
         still.append(confirmed & ~whole & sights.known(t))
     if sights.frames == 1:  # nobody else saw anything
         still = [torch.zeros_like(part) for part in still]
-    return Judgement(torch.stack(still), torch.stack(moved), contradicted)
+    factor = (away / (agree + 1)).exp_().reshape(contradicted.shape)
+    mean = torch.stack([sights.mesh.depth[t] for t in frames]) * factor
+    return Judgement(torch.stack(still), torch.stack(moved), contradicted, mean)
