@@ -13,7 +13,7 @@ from .view import Picture, View
 
 STEPS = 256
 """Of the walk along a ray to what is remembered, at most."""
-SPACING = 4
+SPACING = 2
 """Samples between the first rays that are walked, a power of two: those between them only where these do not agree."""
 PASSES, STOPPED = 1, 2
 """What a ray is told; 0 while it is not."""
