@@ -4,21 +4,13 @@ import { test } from 'node:test'
 import { films, shadows } from '../../web/editor/sparedPage.js'
 
 const classes = new Set()
-/** A film of a node, as far as it is asked. */
-const film = (more = {}) => ({
-  paused: false,
-  muted: true,
-  isConnected: true,
-  currentSrc: 'a.mp4',
-  pause() {
-    this.paused = true
-  },
-  async play() {
-    this.paused = false
-  },
-  ...more
-})
-const all = [film(), film({ paused: true }), film({ muted: false }), film(), film()]
+const all = [
+  { paused: false, muted: true, playbackRate: 1.5 },
+  { paused: true, muted: true, playbackRate: 1 },
+  { paused: false, muted: false, playbackRate: 1 },
+  { paused: false, muted: true, playbackRate: 1 }
+]
+const rates = () => all.map(({ playbackRate }) => playbackRate)
 globalThis.document = {
   querySelectorAll: () => all,
   documentElement: { classList: { toggle: (name, on) => (on ? classes.add(name) : classes.delete(name)) } }
@@ -35,17 +27,10 @@ test('shadows come back when the last editor asks no more', () => {
   assert.equal(classes.size, 0)
 })
 
-test('silent films that played go on, where they are still there and the same', () => {
+test('silent films that play stand still, then go on at their own rate, or at the one they were given meanwhile', () => {
   films.ask(one, true)
-  assert.deepEqual(
-    all.map(({ paused }) => paused),
-    [true, true, false, true, true]
-  )
-  all[3].isConnected = false
-  all[4].currentSrc = 'b.mp4'
+  assert.deepEqual(rates(), [0, 1, 1, 0])
+  all[3].playbackRate = 2
   films.ask(one, false)
-  assert.deepEqual(
-    all.map(({ paused }) => paused),
-    [false, true, false, true, true]
-  )
+  assert.deepEqual(rates(), [1.5, 1, 1, 2])
 })

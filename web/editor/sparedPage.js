@@ -25,21 +25,19 @@ class Spared {
 
 export const shadows = new Spared((on) => document.documentElement.classList.toggle('ex4d-hurry', on))
 
-/** Films that stand still, with what they showed. @type {Map<HTMLVideoElement, string>} */
+/** Films that stand still, with the rates at which they played. @type {Map<HTMLVideoElement, number>} */
 const held = new Map()
 
-/** Silent films stand still, and go on where they were: those that are still there and show the same. */
+/** Silent films stand still, and go on where they were. They are not paused, which would show their controls. */
 export const films = new Spared((on) => {
   if (on)
     for (const film of document.querySelectorAll('video')) {
       if (film.paused || !film.muted) continue
-      held.set(film, film.currentSrc)
-      film.pause()
+      held.set(film, film.playbackRate)
+      film.playbackRate = 0
     }
   else {
-    for (const [film, source] of held) {
-      if (film.isConnected && film.paused && film.currentSrc === source) film.play().catch(() => {})
-    }
+    for (const [film, rate] of held) if (film.playbackRate === 0) film.playbackRate = rate
     held.clear()
   }
 })
