@@ -108,6 +108,11 @@ def test_scripts_and_tests_named_beside_a_measurement_exist():
     assert len(named) > 8 and not [name for name in named if not (ROOT / name).is_file()]
 
 
+def test_the_changelog_says_nothing_twice():
+    entries = [line for line in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines() if line[:4] == "* **"]
+    assert sorted(entries) == sorted(set(entries))
+
+
 def test_the_architecture_names_every_room():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     core = ROOT / "ex4d_core"
