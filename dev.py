@@ -6,6 +6,7 @@
     python dev.py types     pyright on ex4d_core and nodes, tsc on web/
     python dev.py js        node --test tests/js
     python dev.py core      the Python tests that need no ComfyUI, in parallel, with their coverage
+    python dev.py hosted    the tests in ComfyUI and in browsers, in parallel; --every-host runs each of them on each host
     python dev.py pytest    Python, ComfyUI and browser tests; further arguments go to pytest
     python dev.py training  what a training run must withstand, at length: killed 20 times, resumed, shared; --device cuda on GPUs
     python dev.py format    let ruff and prettier rewrite the files
@@ -41,6 +42,8 @@ TORCH_FAMILY = [*TORCH, "torchvision==0.26.0", "torchaudio==2.11.0"]
 # What the geometric half needs: the demo installs neither diffusers nor anything of ComfyUI.
 DEMO = ["-r", "requirements.txt", "numba>=0.59"]
 CI = os.environ.get("CI", "").lower() == "true"
+# 200 MB for one test: CI runs it, others may (pip install ray).
+RAY = ["ray==2.60.0"] if CI else []
 # A quarter of a core that is wanted by others too: less, and what has a time limit would not end in it.
 YIELDING = ["nice", "-n", "5"] if shutil.which("nice") and os.name != "nt" else []
 Result = TypeVar("Result")
@@ -65,6 +68,7 @@ def install(python: Path, packages: list[str]) -> None:
     """pip install, ending the program when it fails.
 
     Python compiles what is imported when it is imported: pip would compile 18,000 files for a minute, most of them never used.
+    That is once and for all only if Python may keep it: see main().
     """
     quick = ["--quiet", "--disable-pip-version-check", "--no-compile"]
     if run([python, "-m", "pip", "install", *quick, *packages]):
@@ -89,13 +93,13 @@ def environment(stage: str) -> Path:
 
 
 def test_wishes() -> list[list[str]]:
-    """Packages for the tests: torch, what the newest ComfyUI checkout asks for, the pack's own, the tools."""
+    """Packages for the tests: torch, what the newest ComfyUI checkout asks for, the pack's own, the tools; in CI also Ray."""
     wishes = [TORCH_FAMILY]
     hosts = found_hosts()
     if hosts:
         # The newest host's requirements serve older ones as well, except for the three web packages: see host_web().
         wishes.append(["-r", str(hosts[-1] / "requirements.txt")])
-    return [*wishes, ["-r", "requirements.txt", "-r", "requirements-dev.txt"]]
+    return [*wishes, ["-r", "requirements.txt", "-r", "requirements-dev.txt", *RAY]]
 
 
 def requirement_texts(wishes: list[list[str]]) -> str:
@@ -281,6 +285,7 @@ def main() -> int:
             "types",
             "js",
             "core",
+            "hosted",
             "pytest",
             "format",
             "hosts",
@@ -293,16 +298,18 @@ def main() -> int:
     parser.add_argument("--no-install", action="store_true", help="use this Python as it is")
     options, rest = parser.parse_known_args()
     chore = options.chore
+    # Where it is set, each of the tests' hundreds of processes would compile torch's and ComfyUI's sources anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if chore == "js":
         return js()
     if chore == "hosts":
         print("\n".join(map(str, found_hosts())) or "none")
         return 0
-    browsing = chore in ("test", "pytest", "film")
+    browsing = chore in ("test", "hosted", "pytest", "film")
     tools = beside(lambda: browsing and node_modules())  # while pip is at work
     python = Path(sys.executable) if options.no_install else environment("demo" if chore == "demo" else "test")
     tools()
-    if chore in ("pytest", "film") and not options.no_install and host_web(python):
+    if chore in ("hosted", "pytest", "film") and not options.no_install and host_web(python):
         return 1
 
     def harness(module: str) -> int:
@@ -314,6 +321,7 @@ def main() -> int:
         "lint": lambda: lint(python),
         "types": lambda: types(python),
         "core": lambda: core(python, rest),
+        "hosted": lambda: hosted(python, rest),
         "pytest": lambda: pytest(python, rest),
         "training": lambda: run([python, "tests/core/training_trials.py", *rest]),
         "docs": lambda: harness("documents"),
