@@ -111,14 +111,16 @@ def pytest_collection_modifyitems(items):
     """Mark tests by what they need, and by their server: where tests run in parallel, those of one server stay together."""
     items.sort(key=lambda item: item.path.stem not in LONG)
     for item in items:
-        names, room = getattr(item, "fixturenames", ()), item.path.parent.name
+        names = getattr(item, "fixturenames", ())
         if "host" in names:
             item.add_marker(pytest.mark.comfy)
             host = item.callspec.params["host"]
             place = "newest frontend" if "vue_server" in names else getattr(host, "version", "no host")
             # Processes of their own may run beside any server; small groups fill the end of a parallel run.
             own = "" if {"server", "vue_server"} & set(names) else ", no server"
-            item.add_marker(pytest.mark.xdist_group(f"{room}, {place}{own}"))
+            item.add_marker(pytest.mark.xdist_group(f"{place}{own}"))
+        else:  # what a module starts for itself is started once
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
         if "browser" in item.path.parts:
             item.add_marker(pytest.mark.browser)
 
