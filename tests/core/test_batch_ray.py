@@ -10,7 +10,6 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 
 import numpy as np
-import psutil
 import pytest
 from media import numbered, write_clip
 
@@ -130,7 +129,7 @@ def cluster(monkeypatch):
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_worker_niceness", "0")  # else its workers hardly get a turn beside other tests
     try:
-        ray, utils = importlib.import_module("ray"), importlib.import_module("ray.cluster_utils")
+        ray, utils, psutil = map(importlib.import_module, ("ray", "ray.cluster_utils", "psutil"))
     except ImportError as error:
         text = f"RAY NOT TESTED: {error} (pip install ray)"
         pytest.fail(text) if os.environ.get("CI", "").lower() == "true" else pytest.skip(text)
