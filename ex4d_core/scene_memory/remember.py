@@ -136,13 +136,12 @@ def remember_scene(
             100 * choice.still_share,
         )
     chosen = list(choice.frames)
-    found = judge(sights, chosen, rule, step, choice.bodies[chosen]) if chosen else None
-    if found is not None:
+    layer = Layer.nothing(mesh.device)
+    if chosen:
+        found = judge(sights, chosen, rule, step, choice.bodies[chosen])
         noisy = rule.depth > RULES[strictness].depth
         surfaces = sights.with_depth(chosen, found.depth) if noisy else sights
         layer = fuse(surfaces, chosen, found.still, rule, step)
-    else:
-        layer = Layer.nothing(mesh.device)
     solids = Solids.empty(sights, mesh.frames)
     for t in range(mesh.frames):
         step()

@@ -70,7 +70,7 @@ def estimate(geometry: Geometry, shape: tuple[int, int, int], config: RunConfig,
         "attention": linear + to_context,
         "projection": linear + to_context - 2 * tokens * dim * dim,
     }.get(config.model.checkpointing, linear + attention)
-    if config.model.compiled and config.model.checkpointing in ("full", "attention", "projection"):
+    if config.model.compiled and not config.model.streamed and config.model.checkpointing not in ("off", "offloaded"):
         again -= size.blocks * 2 * tokens * dim * ffn  # nothing asks for the last layer's result
     rank, width = config.model.rank, config.model.prior_width
     lora = size.blocks * rank * (8 * 2 * dim + 2 * (dim + ffn))

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-Checkpointing = Literal["off", "full", "attention", "projection", "offloaded"]
-"""What a block keeps: everything; its input; also the result of the tokens' attention to one another, which costs most to
-compute again; also what that is projected to; its input alone, in the computer's memory."""
-CHECKPOINTING: tuple[Checkpointing, ...] = get_args(Checkpointing)
 Kept = Literal["off", "full", "attention", "projection"]
-"""Those that a block sees to by itself."""
+"""What a block keeps by itself: everything; its input; also the result of the tokens' attention to one another, which costs most
+to compute again; also what that is projected to."""
+Checkpointing = Literal[Kept, "offloaded"]
+"""These, or its input in the computer's memory."""
+CHECKPOINTING: tuple[Checkpointing, ...] = get_args(Checkpointing)
 ATTENTION_OPS = (
     "_scaled_dot_product_flash_attention",
     "_scaled_dot_product_efficient_attention",
